@@ -1,0 +1,83 @@
+"""PyTorch's autograd interface on any array device: `import wengert as torch`.
+
+Owns: the public names. Built-in operations are bound here at import; whatever else is asked for by name comes from the
+registry, which looks for plugins then and not before. Nothing here imports SciPy, a device library or a plugin.
+"""
+
+from __future__ import annotations
+
+import builtins
+from math import e, inf, nan, pi
+from typing import Any
+
+from wengert import backend, cuda, dtypes, faces, modes, printing
+from wengert._version import __version__
+from wengert.backend import device, get_default_device, set_default_device
+from wengert.dtypes import can_cast, dtype, finfo, get_default_dtype, iinfo, promote_types, set_default_dtype
+from wengert.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from wengert.ops import creation, random  # isort: skip
+from wengert import autograd  # isort: skip  (it calls ops)
+from wengert.ops.random import Generator, default_generator, fork_rng
+from wengert.printing import set_printoptions
+from wengert.registry import registry
+from wengert.tensor import Size, Tensor
+
+faces.dress()
+globals().update(faces.FUNCTIONS)
+globals().update(dtypes.ALL)
+globals().update({alias: dtypes.ALL[name] for alias, name in dtypes.ALIASES.items()})
+globals().update(creation.typed_tensors())
+
+strided, preserve_format, contiguous_format = "torch.strided", "torch.preserve_format", "torch.contiguous_format"
+newaxis = None
+
+__all__ = [
+    "Generator", "Size", "Tensor", "__version__", "autograd", "can_cast", "cuda", "default_generator", "device", "dtype",
+    "enable_grad", "finfo", "fork_rng", "get_default_device", "get_default_dtype", "iinfo", "inference_mode",
+    "e", "inf", "nan", "pi", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "promote_types", "set_default_device", "set_default_dtype",
+    "set_grad_enabled", "set_printoptions", *faces.FUNCTIONS, *dtypes.ALL,
+]  # fmt: skip
+
+_SUBMODULES = ("graph", "nn", "optim", "plugins", "testing")
+
+
+def __getattr__(name: str) -> Any:
+    """Resolve a name that is not built in: a submodule, or an op that a plugin registered."""
+    if name.startswith("_"):  # what doctest, inspect and pickle probe for is never a plugin's
+        raise AttributeError(f"module 'wengert' has no attribute {name!r}")
+    if name in _SUBMODULES:
+        import importlib
+
+        return importlib.import_module(f"wengert.{name}")
+    found = globals()[name] = registry.resolve("ops", name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *registry.names("ops"), *_SUBMODULES})
+
+
+def set_default_tensor_type(t: Any) -> None:
+    """Set the default float dtype by a legacy type such as FloatTensor."""
+    set_default_dtype(t.dtype)
+
+
+def set_num_threads(n: builtins.int) -> None:
+    """Accepted for PyTorch programs; the array library's own setting (OMP_NUM_THREADS) decides."""
+
+
+def get_num_threads() -> builtins.int:
+    """Return how many threads the array library may use, as far as its environment says."""
+    import os
+
+    return builtins.int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+
+
+assert (backend, modes, printing, random) is not None

@@ -1,0 +1,139 @@
+"""`wengert.autograd`: running the tape by hand.
+
+Owns: `backward`, `grad`, `Variable`, and the checks on their arguments. May import: tape, tensor, modes.
+Must not know: any op, any device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wengert import backend, dtypes, errors, tape
+from wengert.modes import enable_grad, inference_mode, no_grad, set_grad_enabled, state
+from wengert.op import OPS
+from wengert.tensor import Tensor, wrap
+
+__all__ = ["Variable", "backward", "enable_grad", "grad", "inference_mode", "no_grad", "set_grad_enabled"]
+
+
+_FILLED = OPS["filled"]
+
+
+def _tensors(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, tuple | list) else (value,)
+
+
+def _roots(outputs: Sequence[Tensor], grads: Sequence[Any] | None, create: bool) -> list[tuple[Any, Any]]:
+    """Return (edge, gradient) for every output, after checking all of them."""
+    if grads is None:
+        grads = (None,) * len(outputs)
+    if len(grads) != len(outputs):
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(grads)} gradients")
+    roots = []
+    for i, (y, g) in enumerate(zip(outputs, grads, strict=True)):
+        if not isinstance(y, Tensor):
+            raise TypeError(f"backward/grad takes tensors, but output {i} is a {type(y).__name__}")
+        if y._edge is None:
+            raise errors.no_graph(i)
+        if g is None:
+            if y._array.size != 1:
+                raise errors.not_scalar(y._array.shape)
+            if dtypes.category(y._array.dtype) == dtypes.COMPLEX:
+                raise RuntimeError("grad can be implicitly created only for real scalar outputs but got torch.complex64")
+            ones = _FILLED.kernels[type(y._array)](y._array, y._array.shape, 1, None)
+            roots.append((y._edge, wrap(ones) if create else ones))
+            continue
+        if not isinstance(g, Tensor):
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
+        elif g._array.shape != y._array.shape:
+            raise errors.grad_mismatch(i, g._array.shape, y._array.shape)
+        elif type(g._array) is not type(y._array) and state.recorder is None:
+            raise errors.devices_differ("backward", [y.device, g.device])
+        if g._array.dtype != y._array.dtype:
+            g = OPS["cast"](g, y._array.dtype)
+        roots.append((y._edge, g if create else g._array))
+    return roots
+
+
+def _run(roots: list[tuple[Any, Any]], retain: bool, create: bool, targets: Any = None, leaves: bool = True) -> dict[Any, Any]:
+    owner = backend.of_array(roots[0][1]._array if create else roots[0][1])
+    before = state.grad
+    state.grad = create
+    try:
+        with owner.quiet():
+            return tape.run(roots, retain=retain, create=create, targets=targets, leaves=leaves)
+    finally:
+        state.grad = before
+
+
+def backward(
+    tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+) -> None:
+    """Add the gradients of outputs to `.grad` of the leaves they came from, or only of `inputs`.
+
+    grad_tensors: the gradient of the final scalar with respect to each output, in its shape; None is 1 for scalars.
+    Raises RuntimeError for outputs without history, wrong shapes, and graphs that were freed.
+    """
+    outputs = _tensors(tensors)
+    grads = None if grad_tensors is None else _tensors(grad_tensors)
+    retain = create_graph if retain_graph is None else retain_graph
+    targets = None
+    if inputs is not None:
+        wanted = _tensors(inputs)
+        if not wanted:
+            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+        for i, x in enumerate(wanted):
+            if x._edge is None:
+                raise RuntimeError(f"One of the differentiated Tensors does not require grad (input {i})")
+        targets = [x._edge for x in wanted]
+    roots = _roots(outputs, grads, create_graph)
+    found = _run(roots, retain, create_graph, targets)
+    if inputs is not None:
+        for x in _tensors(inputs):
+            if not x.is_leaf and x._edge in found:
+                g = found[x._edge]
+                g = g.clone() if create_graph else wrap(backend.of_array(g).copy(wrap(g)._array))
+                x._grad = g if x._grad is None else x._grad + g
+
+
+def grad(
+    outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+    only_inputs: bool = True, allow_unused: bool | None = None, is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:  # fmt: skip
+    """Return the gradients of outputs with respect to inputs, without touching any `.grad`.
+
+    An input that was not used raises RuntimeError, or gives None (allow_unused) or zeros (materialize_grads).
+    """
+    if is_grads_batched:
+        raise NotImplementedError("grad: is_grads_batched=True is not supported; call grad once for each gradient")
+    if materialize_grads and allow_unused is False:
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+    wanted = _tensors(inputs)
+    for i, x in enumerate(wanted):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"grad takes tensors, but input {i} is a {type(x).__name__}")
+        if x._edge is None:
+            raise RuntimeError(f"One of the differentiated Tensors does not require grad (input {i}); call requires_grad_() on it")
+    roots = _roots(_tensors(outputs), None if grad_outputs is None else _tensors(grad_outputs), create_graph)
+    retain = create_graph if retain_graph is None else retain_graph
+    found = _run(roots, retain, create_graph, [x._edge for x in wanted], leaves=False)
+    results: list[Any] = []
+    for i, x in enumerate(wanted):
+        g = found.get(x._edge)
+        if g is not None:
+            results.append(g if create_graph else wrap(g).clone())  # type: ignore[attr-defined]
+        elif materialize_grads:
+            results.append(wrap(OPS["filled"](x._array, x._array.shape, 0, None)))
+        elif allow_unused:
+            results.append(None)
+        else:
+            raise errors.unused(i)
+    return tuple(results)
+
+
+def Variable(data: Any, requires_grad: bool = False, volatile: bool | None = None) -> Tensor:
+    """Return a tensor on the memory of `data` (the name tensors with gradients had before PyTorch 0.4)."""
+    result = wrap(data._array)
+    return result.requires_grad_() if requires_grad else result  # type: ignore[no-any-return]

@@ -1,0 +1,227 @@
+"""Devices: what a backend must offer, which backend an array belongs to, and what `device="opencl:1"` means.
+
+Owns: the `Backend` protocol, the `device` object, the default device, the road from an op and an array type to a
+kernel. May import: NumPy, the registry, op records. Must not know: any particular backend, tensors, gradients.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from wengert import errors
+from wengert.op import Kernels, Op
+from wengert.registry import registry
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """One line of `wengert devices`: a device that is there, or why there is none."""
+
+    name: str
+    available: bool
+    description: str
+
+
+class Backend(Protocol):
+    """What a device package implements. Arrays need `shape`, `dtype` (NumPy's), `ndim`, `size`, `strides`,
+    `flags.c_contiguous`, Python's arithmetic operators and `base` (None unless it shares another array's memory)."""
+
+    name: str
+    array_type: type
+
+    def devices(self) -> list[DeviceInfo]:
+        """List what there is; cheap, never raises: says why there are none."""
+
+    def from_host(self, array: np.ndarray[Any, Any], index: int) -> Any:
+        """Return a new device array with these values."""
+
+    def to_host(self, array: Any) -> np.ndarray[Any, Any]:
+        """Return the values as a NumPy array."""
+
+    def copy(self, array: Any) -> Any:
+        """Return a contiguous copy."""
+
+    def write(self, target: Any, values: Any) -> Any:
+        """Set the elements of `target` (any strides) to `values`, broadcast and cast; return the target."""
+
+    def add_into(self, target: Any, values: Any) -> None:
+        """Add `values` of the same shape to the elements of `target`."""
+
+    def update(self, kernel: Callable[..., Any], target: Any, *others: Any) -> None:
+        """Write an elementwise kernel's result for (target, *others) into the target, without warnings."""
+
+    def address(self, array: Any) -> int:
+        """Return a number that tells where the array's first element lies."""
+
+    def index_of(self, array: Any) -> int:
+        """Return which of the backend's devices holds the array."""
+
+    def kernel(self, op: Op) -> Callable[..., Any] | None:
+        """Return the kernel of an op: (*inputs, *params) -> array; elementwise ones also take `out`. None: there is none."""
+
+    def quiet(self) -> AbstractContextManager[Any]:
+        """Return a context in which arithmetic on arrays gives inf and nan without warnings."""
+
+    def synchronize(self, index: int) -> None:
+        """Wait until the device has done what it was asked."""
+
+
+class device:
+    """A place for tensors: `device("cpu")`, `device("cuda:1")`, `device("cuda", 1)`.
+
+    Raises RuntimeError for a name that no backend has, naming the nearest.
+    """
+
+    __slots__ = ("type", "index")
+    type: str
+    index: int | None
+
+    def __init__(self, type: Any = None, index: int | None = None) -> None:
+        if isinstance(type, device):
+            type, index = type.type, type.index if index is None else index
+        elif isinstance(type, int):
+            type, index = "cuda", type
+        match = re.fullmatch(r"([A-Za-z_][\w.-]*)(?::(\d+))?", type) if isinstance(type, str) else None
+        if match is None:
+            raise RuntimeError(f"Invalid device string: {type!r}; it is a name such as 'cpu', or 'cuda:1'")
+        if match[2] is not None:
+            if index is not None:
+                raise RuntimeError(f"type (string) must not include an index because index was passed explicitly: {type}")
+            index = int(match[2])
+        self.type = ALIASES.get(match[1], match[1])
+        self.index = index
+        registry.check_device(self.type)
+
+    @property
+    def backend(self) -> Any:
+        return backend_named(self.type)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, device):
+            return self.type == other.type and self.index == other.index
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __repr__(self) -> str:
+        return f"device(type={self.type!r}" + (")" if self.index is None else f", index={self.index})")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return device, (self.type, self.index)
+
+    def __enter__(self) -> device:
+        _local.stack = (*getattr(_local, "stack", ()), self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _local.stack = _local.stack[:-1]
+
+
+ALIASES = {"numpy": "cpu"}  # other names of a device
+HOST = "cpu"
+_local = threading.local()
+_default: device | None = None
+_by_type: dict[type, Any] = {}
+_by_name: dict[str, Any] = {}
+_recorders: list[Any] = []  # captures that are running, on any thread
+
+
+def backend_named(name: str) -> Any:
+    """Return the backend of a device type; it is made when it is first asked for."""
+    found = _by_name.get(name)
+    if found is None:
+        made = registry.resolve("devices", name)
+        found = _by_name[name] = made() if isinstance(made, type) else made
+        _by_type[found.array_type] = found
+    return found
+
+
+def of_array(array: Any) -> Any:
+    """Return the backend that an array belongs to."""
+    try:
+        return _by_type[type(array)]
+    except KeyError:
+        return of_type(type(array))
+
+
+def of_type(array_type: type) -> Any:
+    for known, found in list(_by_type.items()):
+        if issubclass(array_type, known):
+            return found
+    if issubclass(array_type, np.ndarray | np.generic):
+        return backend_named(HOST)
+    raise TypeError(f"no loaded device has arrays of type {array_type.__module__}.{array_type.__qualname__}")
+
+
+def adopt(backend: Any) -> None:
+    """Make a backend's array type known without giving it a device name (the recording backend does this)."""
+    _by_type[backend.array_type] = backend
+
+
+def device_of(array: Any) -> device:
+    found = of_array(array)
+    place = device.__new__(device)
+    place.type = found.name
+    place.index = None if found.name == HOST else found.index_of(array)
+    return place
+
+
+def resolve(value: Any) -> device:
+    """Return the device meant by a name, a device, an index, or None for the default."""
+    if value is None:
+        return default_device()
+    return value if isinstance(value, device) else device(value)
+
+
+def default_device() -> device:
+    """Return the device that new tensors are made on."""
+    stack = getattr(_local, "stack", ())
+    if stack:
+        return stack[-1]  # type: ignore[no-any-return]
+    global _default
+    if _default is None:
+        _default = device(os.environ.get("WENGERT_DEVICE", HOST))
+    return _default
+
+
+def get_default_device() -> device:
+    """Return the device that new tensors are made on."""
+    return default_device()
+
+
+def set_default_device(value: Any) -> None:
+    """Make new tensors on this device; None goes back to the host. Raises RuntimeError for an unknown one."""
+    global _default
+    chosen = device(HOST if value is None else value)
+    backend_named(chosen.type)
+    _default = chosen
+
+
+def find_kernel(op: Op, array_type: type) -> Callable[..., Any]:
+    """Return the kernel of `op` for arrays of a type: a plugin's, the device's own, or a
+    decomposition into other ops; else a clear error that says who lacks it."""
+    owner = of_type(array_type)
+    from wengert.decompositions import TABLE
+
+    kernel = registry.kernel_for(op.name, owner.name) or owner.kernel(op) or TABLE.get(op.name)
+    if kernel is None:
+        remedy = f"a plugin can register one: registry.kernel({op.name!r}, {owner.name!r}, function)"
+        raise errors.no_kernel(op, owner.name, remedy)
+    if _recorders:
+        return _recorders[-1].intercept(op, kernel, array_type)  # type: ignore[no-any-return]
+    return kernel  # type: ignore[no-any-return]
+
+
+Kernels.find = staticmethod(find_kernel)

@@ -1,0 +1,250 @@
+"""Element types and their arithmetic: what `float32 + int64` is.
+
+Owns: the `dtype` objects, the default float dtype, promotion (PyTorch's `result_type`), `finfo` and `iinfo`.
+May import: NumPy. Must not know: tensors, ops, devices.
+Inside wengert an array's type is its NumPy dtype; `dtype` objects are the public face of the same thing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+BOOL, INTEGRAL, FLOATING, COMPLEX = range(4)  # promotion climbs these categories, never within a lower one
+
+
+class dtype:
+    """One element type, printed as PyTorch prints it: `torch.float32`."""
+
+    __slots__ = ("name", "numpy", "category", "__weakref__")
+
+    def __init__(self, name: str, numpy_type: Any, category: int) -> None:
+        self.name, self.numpy, self.category = name, np.dtype(numpy_type), category
+
+    @property
+    def is_floating_point(self) -> bool:
+        return self.category == FLOATING
+
+    @property
+    def is_complex(self) -> bool:
+        return self.category == COMPLEX
+
+    @property
+    def is_signed(self) -> bool:
+        return self.category != BOOL and self.numpy.kind != "u"
+
+    @property
+    def itemsize(self) -> int:
+        """Size of one element in bytes."""
+        return self.numpy.itemsize
+
+    def to_real(self) -> dtype:
+        return of(np.zeros((), self.numpy).real.dtype) if self.is_complex else self
+
+    def to_complex(self) -> dtype:
+        return of(_to_complex(self.numpy)) if not self.is_complex else self
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return by_name, (self.name,)
+
+
+_TABLE = [  # name, NumPy type, category
+    ("bool", np.bool_, BOOL),
+    ("uint8", np.uint8, INTEGRAL),
+    ("uint16", np.uint16, INTEGRAL),
+    ("uint32", np.uint32, INTEGRAL),
+    ("uint64", np.uint64, INTEGRAL),
+    ("int8", np.int8, INTEGRAL),
+    ("int16", np.int16, INTEGRAL),
+    ("int32", np.int32, INTEGRAL),
+    ("int64", np.int64, INTEGRAL),
+    ("float16", np.float16, FLOATING),
+    ("float32", np.float32, FLOATING),
+    ("float64", np.float64, FLOATING),
+    ("complex64", np.complex64, COMPLEX),
+    ("complex128", np.complex128, COMPLEX),
+]
+ALL = {name: dtype(name, numpy_type, category) for name, numpy_type, category in _TABLE}
+ALIASES = {
+    "half": "float16", "float": "float32", "double": "float64", "short": "int16", "int": "int32", "long": "int64",
+    "cfloat": "complex64", "cdouble": "complex128",
+}  # fmt: skip
+_BY_NUMPY = {d.numpy: d for d in ALL.values()}
+
+float16, float32, float64 = ALL["float16"], ALL["float32"], ALL["float64"]
+int64 = ALL["int64"]
+F32, F64, I64, B8 = (np.dtype(t) for t in (np.float32, np.float64, np.int64, np.bool_))
+_CATEGORY = {d.numpy: d.category for d in ALL.values()}
+
+_default = F32
+
+
+def by_name(name: str) -> dtype:
+    return ALL[ALIASES.get(name, name)]
+
+
+def of(numpy_dtype: np.dtype[Any]) -> dtype:
+    """Return the public dtype of a NumPy dtype.
+
+    Raises TypeError where NumPy's type has no counterpart (strings, objects, float128).
+    """
+    try:
+        return _BY_NUMPY[numpy_dtype.newbyteorder("=")]
+    except KeyError:
+        names = ", ".join(ALL)
+        raise TypeError(f"can't convert a NumPy array of type {numpy_dtype}. The supported types are: {names}") from None
+
+
+def to_numpy(value: Any) -> np.dtype[Any]:
+    """Return the NumPy dtype meant by a `dtype`, a Python type (`float` is the default float) or a NumPy type."""
+    if isinstance(value, dtype):
+        return value.numpy
+    if value is float:
+        return _default
+    if value is complex:
+        return _to_complex(_default)
+    try:
+        return of(np.dtype(value)).numpy
+    except TypeError:
+        raise TypeError(f"dtype must be a wengert.dtype or a NumPy type, got {value!r}") from None
+
+
+def default_float() -> np.dtype[Any]:
+    return _default
+
+
+def get_default_dtype() -> dtype:
+    """Return the dtype that Python floats become."""
+    return of(_default)
+
+
+def set_default_dtype(d: Any) -> None:
+    """Set the dtype that Python floats become: float16, float32 or float64.
+
+    Raises TypeError for anything else; the default stays as it was.
+    """
+    global _default
+    chosen = to_numpy(d)
+    if category(chosen) != FLOATING:
+        raise TypeError(f"only floating-point types are supported as the default type, got {of(chosen)}")
+    _default = chosen
+
+
+def category(d: np.dtype[Any]) -> int:
+    found = _CATEGORY.get(d)
+    return found if found is not None else of(d).category
+
+
+def _to_complex(d: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype(np.complex128 if d == F64 else np.complex64)
+
+
+@functools.cache
+def promote(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the smallest type of the higher category that holds both (PyTorch's `promote_types`).
+
+    A float never widens for an integer: int64 with float16 is float16, where NumPy says float64.
+    """
+    high, low = (a, b) if category(a) >= category(b) else (b, a)
+    if category(high) == category(low):
+        return np.promote_types(a, b)
+    if category(high) == COMPLEX and low == F64:
+        return np.dtype(np.complex128)
+    return high
+
+
+def combine(dims: np.dtype[Any] | None, zero_dims: np.dtype[Any] | None, numbers: np.dtype[Any] | None) -> np.dtype[Any]:
+    """Promote by priority: tensors with dimensions, then 0-d tensors, then Python numbers.
+
+    A lower priority counts only where its category is higher; a float or complex category then brings its type.
+    """
+    result: np.dtype[Any] | None = None
+    for d in (dims, zero_dims, numbers):
+        if d is None:
+            continue
+        if result is None:
+            result = d
+        elif category(d) > category(result):
+            result = promote(result, d)
+        # within a category, or below it, the stronger operand decides alone
+    assert result is not None
+    return result
+
+
+def of_number(value: Any) -> np.dtype[Any]:
+    """Return the type a Python (or NumPy) number brings to a promotion."""
+    if isinstance(value, bool | np.bool_):
+        return B8
+    if isinstance(value, int | np.integer):
+        return I64
+    if isinstance(value, float | np.floating):
+        return _default
+    if isinstance(value, complex | np.complexfloating):
+        return _to_complex(_default)
+    raise TypeError(f"expected a number, got {type(value).__name__}: {value!r}")
+
+
+def result_of(arrays: Iterable[Any], numbers: Iterable[Any] = ()) -> np.dtype[Any]:
+    """Return the common type of raw arrays and Python numbers by PyTorch's rule."""
+    levels: list[np.dtype[Any] | None] = [None, None, None]
+
+    def add(level: int, d: np.dtype[Any]) -> None:
+        known = levels[level]
+        levels[level] = d if known is None else promote(known, d)
+
+    for a in arrays:
+        add(0 if a.ndim else 1, a.dtype)
+    for value in numbers:
+        add(2, of_number(value))
+    return combine(*levels)
+
+
+def promote_types(type1: dtype, type2: dtype) -> dtype:
+    """Return the smallest dtype of the higher category that holds both."""
+    return of(promote(to_numpy(type1), to_numpy(type2)))
+
+
+def can_cast(from_: dtype, to: dtype) -> bool:
+    """Say whether a value may be cast without falling to a lower category (float to int is refused)."""
+    return category(to_numpy(to)) >= category(to_numpy(from_))
+
+
+class finfo:
+    """Machine limits of a floating dtype: bits, eps, max, min, tiny, smallest_normal, resolution.
+
+    Raises TypeError for integer types.
+    """
+
+    def __init__(self, type: dtype | None = None) -> None:
+        chosen = get_default_dtype() if type is None else of(to_numpy(type))
+        if chosen.category < FLOATING:
+            raise TypeError(f"finfo needs a floating-point dtype, not {chosen}; for integers there is iinfo")
+        info = np.finfo(chosen.numpy)
+        self.dtype, self.bits = chosen.to_real().name, int(info.bits)
+        self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
+        self.tiny = self.smallest_normal = float(info.tiny)
+        self.resolution = float(info.resolution)
+
+    def __repr__(self) -> str:
+        return (f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, "
+                f"smallest_normal={self.smallest_normal:g}, tiny={self.tiny:g}, dtype={self.dtype})")  # fmt: skip
+
+
+class iinfo:
+    """Limits of an integer dtype: bits, max, min. Raises TypeError for other types."""
+
+    def __init__(self, type: dtype) -> None:
+        chosen = of(to_numpy(type))
+        if chosen.category != INTEGRAL:
+            raise TypeError(f"iinfo needs an integer dtype, not {chosen}; for floats there is finfo")
+        info = np.iinfo(chosen.numpy)
+        self.dtype, self.bits, self.max, self.min = chosen.name, int(info.bits), int(info.max), int(info.min)
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"

@@ -1,0 +1,244 @@
+"""Every error a user can meet, made in one place: what happened, to which tensors, and what to do.
+
+Owns: the wording and the exception type (PyTorch's, where it has one). May import: nothing of wengert but dtypes.
+Must not know: how anything works. Functions return the exception; the caller raises it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from wengert import dtypes
+
+
+def describe(values: Iterable[Any]) -> str:
+    """Return "float32[2, 3], int64[4], 2.0" for anything with shape and dtype, and plain values as they are."""
+    shown = []
+    for v in values:
+        if hasattr(v, "shape") and hasattr(v, "dtype"):
+            shown.append(f"{getattr(v.dtype, 'name', v.dtype)}{list(v.shape)}")
+        elif isinstance(v, tuple | list) and len(v) > 8:
+            shown.append(f"{type(v).__name__} of {len(v)}")
+        else:
+            shown.append(repr(v))
+    return ", ".join(shown)
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
+    """Return " Did you mean ...?" or nothing."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=count, cutoff=0.5)
+    if not close:
+        lower = {n.lower(): n for n in names}
+        close = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, n=count, cutoff=0.5)]
+    return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+
+
+# ---- calling an op
+def broadcast(op: str, shapes: Sequence[tuple[int, ...]]) -> RuntimeError | None:
+    """Return PyTorch's error for shapes that do not broadcast, or None where they do."""
+    for i, a in enumerate(shapes):
+        for b in shapes[i + 1 :]:
+            for back in range(1, min(len(a), len(b)) + 1):
+                m, n = a[-back], b[-back]
+                if m != n and 1 not in (m, n):
+                    dim = max(len(a), len(b)) - back
+                    return RuntimeError(
+                        f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension "
+                        f"{dim} ({op} of shapes {list(a)} and {list(b)}; sizes must be equal or 1, counted from the end)"
+                    )
+    return None
+
+
+def failed(op: Any, arrays: Sequence[Any], params: Sequence[Any], error: BaseException) -> BaseException:
+    """Return what a failed kernel call should have said: the op's own check first, else the kernel's words."""
+    if isinstance(error, MemoryError | KeyboardInterrupt | NotImplementedError):
+        return error
+    if op.elementwise:
+        mismatch = broadcast(op.face, [tuple(a.shape) for a in arrays if hasattr(a, "shape")])
+        if mismatch is not None:
+            return mismatch
+    elif op.infer is not None:
+        try:
+            op.infer(*arrays, *params)
+        except Exception as clear:
+            return clear
+    kind = type(error) if isinstance(error, IndexError | TypeError) else RuntimeError
+    return kind(f"{op.face}({describe((*arrays, *params))}): {error}")
+
+
+def devices_differ(op: str, devices: Sequence[Any]) -> RuntimeError:
+    names = list(dict.fromkeys(str(d) for d in devices))
+    return RuntimeError(
+        f"Expected all tensors to be on the same device, but found at least two devices, {' and '.join(names)}! "
+        f"({op}; move one with .to({names[0]!r}))"
+    )
+
+
+def not_a_tensor(op: str, value: Any, position: int | str) -> TypeError:
+    return TypeError(
+        f"{op}(): argument {position} must be Tensor or a number, not {type(value).__name__}"
+        + ("; wengert.as_tensor(...) makes one" if isinstance(value, list | tuple) or hasattr(value, "__array__") else "")
+    )
+
+
+def dim_range(op: str, dim: int, ndim: int) -> IndexError:
+    low, high = (-ndim, ndim - 1) if ndim else (-1, 0)
+    return IndexError(f"Dimension out of range (expected to be in range of [{low}, {high}], but got {dim}) ({op})")
+
+
+def matmul(a: Any, b: Any, face: str = "matmul") -> RuntimeError:
+    return RuntimeError(
+        f"mat1 and mat2 shapes cannot be multiplied ({_by(a)} and {_by(b)}) ({face}: the last size of the first must "
+        f"equal the second last of the second)"
+    )
+
+
+def _by(x: Any) -> str:
+    return "x".join(str(n) for n in x.shape)
+
+
+def bad_shape(op: str, shape: Sequence[int], size: int) -> RuntimeError:
+    return RuntimeError(f"shape '{list(shape)}' is invalid for input of size {size} ({op})")
+
+
+# ---- the tape
+def freed(node: str) -> RuntimeError:
+    return RuntimeError(
+        f"Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+        f"been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+        f"Specify retain_graph=True if you need to backward through the graph a second time ({node})."
+    )
+
+
+def overwritten(node: str, shape: tuple[int, ...] | None, writes: int) -> RuntimeError:
+    what = f", output shape {list(shape)}" if shape is not None else ""
+    return RuntimeError(
+        f"one of the variables needed for gradient computation has been modified by an inplace operation: a value kept by "
+        f"{node}{what} was written to {writes} time(s) since. Use the out-of-place form, or clone() the value first."
+    )
+
+
+def no_graph(position: int) -> RuntimeError:
+    return RuntimeError(
+        f"element {position} of tensors does not require grad and does not have a grad_fn: nothing was recorded on the "
+        f"way to it (requires_grad_() on an input, and no no_grad() or detach() in between)"
+    )
+
+
+def not_scalar(shape: Sequence[int]) -> RuntimeError:
+    return RuntimeError(
+        f"grad can be implicitly created only for scalar outputs: this one has shape {list(shape)}; pass gradient= of "
+        f"that shape, or reduce it first, as in .sum().backward()"
+    )
+
+
+def grad_mismatch(position: int, given: Sequence[int], expected: Sequence[int]) -> RuntimeError:
+    return RuntimeError(
+        f"Mismatch in shape: grad_output[{position}] has a shape of {list(given)} and output[{position}] has a shape of "
+        f"{list(expected)}."
+    )
+
+
+def unused(position: int) -> RuntimeError:
+    return RuntimeError(
+        f"One of the differentiated Tensors appears to not have been used in the graph (input {position}). "
+        f"Set allow_unused=True if this is the desired behavior."
+    )
+
+
+def integer_grad(dtype: Any) -> RuntimeError:
+    return RuntimeError(
+        f"only Tensors of floating point and complex dtype can require gradients, not {dtypes.of(dtype)}; "
+        f"convert first, as in .float()"
+    )
+
+
+def leaf_inplace(view: bool) -> RuntimeError:
+    what = "a view of a leaf Variable that requires grad" if view else "a leaf Variable that requires grad"
+    return RuntimeError(
+        f"{what} is being used in an in-place operation. Write under wengert.no_grad() if the value is to be set by hand, "
+        f"or use the out-of-place form."
+    )
+
+
+def no_grad_view() -> RuntimeError:
+    return RuntimeError(
+        "A view was created in no_grad mode and is being modified inplace with grad mode enabled: its history is unknown. "
+        "Make the view with grad mode enabled, or write inside no_grad()."
+    )
+
+
+def inplace_shape(op: str, own: Sequence[int], result: Sequence[int]) -> RuntimeError:
+    return RuntimeError(
+        f"output with shape {list(own)} doesn't match the broadcast shape {list(result)} ({op}: an in-place write "
+        f"cannot change the tensor's shape)"
+    )
+
+
+def inplace_dtype(op: str, own: Any, result: Any) -> RuntimeError:
+    return RuntimeError(
+        f"result type {_typename(result)} can't be cast to the desired output type {_typename(own)} ({op}; use the "
+        f"out-of-place form, or convert the result)"
+    )
+
+
+def _typename(d: Any) -> str:
+    names = {"float32": "Float", "float64": "Double", "float16": "Half", "int64": "Long", "int32": "Int", "bool": "Bool"}
+    return names.get(d.name, d.name)
+
+
+def deepcopy_nonleaf() -> RuntimeError:
+    return RuntimeError(
+        "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment; "
+        "use .detach().clone() for the values of a result"
+    )
+
+
+def numpy_of_grad() -> RuntimeError:
+    return RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+
+
+def ambiguous_bool(shape: Sequence[int]) -> RuntimeError:
+    if 0 in shape:
+        return RuntimeError("Boolean value of Tensor with no values is ambiguous; test .numel() instead")
+    return RuntimeError(
+        f"Boolean value of Tensor with more than one value is ambiguous (shape {list(shape)}); use .any() or .all()"
+    )
+
+
+def not_one_element(size: int) -> RuntimeError:
+    return RuntimeError(f"a Tensor with {size} elements cannot be converted to Scalar; .tolist() gives all of them")
+
+
+def captured_value(what: str) -> RuntimeError:
+    return RuntimeError(
+        f"{what} needs a value, but this tensor is symbolic: a function being captured runs once, for all values. "
+        f"Keep the decision in tensor operations (where), or do it outside of the captured function."
+    )
+
+
+# ---- names
+def unknown_device(name: str, known: Iterable[str]) -> RuntimeError:
+    names = sorted(known)
+    return RuntimeError(
+        f"unknown device {name!r}: known are {', '.join(names)}.{nearest(name.split(':')[0], names)} "
+        f"`wengert devices` lists what is installed and why something is missing."
+    )
+
+
+def unavailable_device(name: str, reason: str) -> RuntimeError:
+    return RuntimeError(f"device {name!r} is not available here: {reason}. `wengert devices` shows all.")
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> AttributeError:
+    names = sorted(known)
+    return AttributeError(
+        f"wengert has no {kind} {name!r}.{nearest(name, names)} `wengert plugins` lists the plugins that were loaded."
+    )
+
+
+def no_kernel(op: Any, device: str, how: str) -> NotImplementedError:
+    return NotImplementedError(f"op '{op.name}' ({op.face}) has no kernel on device '{device}': {how}")

@@ -1,0 +1,178 @@
+"""The PyTorch face: which function is `wengert.foo`, `Tensor.foo` and `Tensor.foo_`.
+
+Owns: the public tables `FUNCTIONS` and `METHODS`, the decorators that op files use, and the final dressing of `Tensor`.
+May import: op, record, tensor, inplace. Must not know: any formula.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from wengert.op import OPS, Op
+from wengert.record import binary, call, relabel
+from wengert.tensor import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}  # wengert.<name>
+METHODS: dict[str, Callable[..., Any]] = {}  # Tensor.<name>
+PROPERTIES: dict[str, Callable[..., Any]] = {}  # Tensor.<name>, without a call
+
+
+def face(*names: str, method: bool = True, function: bool = True) -> Callable[[F], F]:
+    """Publish a function under PyTorch's names: as `wengert.<name>` and as a method of Tensor."""
+
+    def publish(f: F) -> F:
+        for name in names:
+            if function and not name.startswith("__"):
+                FUNCTIONS[name] = f
+            if method:
+                METHODS[name] = f
+        return f
+
+    return publish
+
+
+def composite(*names: str, label: str | None = None) -> Callable[[F], F]:
+    """Publish a function made of ops; its result prints the gradient name PyTorch has for the whole.
+
+    No rule and no kernel: the ops it is made of have them.
+    """
+    from wengert.op import grad_name
+
+    title = label or grad_name(names[0])
+
+    def publish(f: F) -> F:
+        @functools.wraps(f)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            result = f(*args, **kwargs)
+            return relabel(result, title) if isinstance(result, Tensor) else result
+
+        return face(*names)(run)  # type: ignore[return-value]
+
+    return publish
+
+
+# Other names PyTorch has for the same thing.
+ALIASES = {
+    "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan",
+    "arctan2": "atan2", "arctanh": "atanh", "concat": "cat", "concatenate": "cat", "fix": "trunc", "ger": "outer",
+    "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "moveaxis": "movedim", "multiply": "mul",
+    "negative": "neg", "not_equal": "ne", "row_stack": "vstack", "swapaxes": "transpose", "swapdims": "transpose",
+}  # fmt: skip
+
+# Python's operators, by the op they call: (forward, reflected, in place).
+OPERATORS = {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
+    "mod": "remainder", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor", "lshift": "left_shift",
+    "rshift": "right_shift",
+}  # fmt: skip
+COMPARISONS = {"eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"}
+
+
+def _document(op: Op) -> None:
+    formula = op.expr or op.name
+    try:
+        op.call.__doc__ = f"Return {formula} for each element (x is `input`, y is `other`)."
+        op.call.__name__ = op.face
+    except AttributeError:
+        pass  # a functools.partial: its record prints the formula
+
+
+def dress() -> None:
+    """Attach functions and methods for everything registered: elementwise ops by their record, the rest by face."""
+    from wengert.inplace import inplace, inplace_op
+
+    for op in OPS.values():
+        if op.elementwise and not op.params and op.face not in FUNCTIONS and op.name not in _PRIVATE:
+            _document(op)
+            FUNCTIONS[op.face] = METHODS[op.face] = op.call
+    for alias, name in ALIASES.items():
+        FUNCTIONS.setdefault(alias, FUNCTIONS[name])
+        METHODS.setdefault(alias, METHODS.get(name, FUNCTIONS[name]))
+    for name, method in METHODS.items():
+        setattr(Tensor, name, method if not isinstance(method, functools.partial) else _as_method(name, method))
+    for name, get in PROPERTIES.items():
+        setattr(Tensor, name, property(get))
+    by_face = {op.face: op for op in OPS.values() if op.elementwise and not op.params and not op.free}
+    for name in [*METHODS]:
+        if name.startswith("_") or name.endswith("_") or hasattr(Tensor, name + "_") or name in _NO_INPLACE:
+            continue
+        op = by_face.get(name)
+        if op is not None and METHODS[name] is op.call and len(op.inputs) <= 2:
+            setattr(Tensor, name + "_", inplace_op(name + "_", op))
+        else:
+            setattr(Tensor, name + "_", inplace(name + "_", METHODS[name]))
+    for name, op_name in {**OPERATORS, **COMPARISONS}.items():
+        setattr(Tensor, f"__{name}__", operator(OPS[op_name]))
+    for name, op_name in {"neg": "negative", "abs": "absolute", "invert": "invert"}.items():
+        setattr(Tensor, f"__{name}__", OPS[op_name].call)
+    for name, op_name in OPERATORS.items():
+        setattr(Tensor, f"__i{name}__", _guarded(inplace_op(f"{name}_", OPS[op_name])))
+        setattr(Tensor, f"__r{name}__", REFLECTED.get(name) or _swapped(OPS[op_name]))
+    Tensor.__radd__ = Tensor.__add__  # type: ignore[attr-defined]
+    Tensor.__rmul__ = Tensor.__mul__  # type: ignore[attr-defined]
+    Tensor.__rsub__ = operator(OPS["rsub"])  # type: ignore[attr-defined]
+
+
+# Public under another function that says more, or internal.
+_PRIVATE = {"overwrite", "real", "rint", "clip", "power", "rsub", "where", "add", "subtract", "divide", "equal"}
+# Methods without an in-place form: they give no tensor of the same shape, or change nothing.
+_NO_INPLACE = {"equal", "allclose", "isclose", "item", "numel", "size", "where", "__pow__"}
+_OPERAND = (Tensor, bool, int, float, complex)
+
+
+def _as_method(name: str, function: functools.partial[Any]) -> Callable[..., Any]:
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return function(self, *args, **kwargs)
+
+    method.__name__ = name
+    method.__doc__ = getattr(function.args[0], "__doc__", None) if function.args else None
+    return method
+
+
+def operator(op: Op) -> Callable[..., Any]:
+    """Return an operator method: the op's own specialised call, that leaves strange operands to Python."""
+    run = binary(op, unusual)
+    if isinstance(run, functools.partial):
+        return lambda self, other: unusual(op, self, other)
+    return run
+
+
+def unusual(op: Op, self: Any, other: Any) -> Any:
+    """Call with any operand: tensors and numbers of all kinds, NumPy's too; NotImplemented for the rest."""
+    if isinstance(other, _OPERAND):
+        return call(op, (self, other))
+    import numpy as np
+
+    from wengert.ops.creation import as_tensor
+
+    if isinstance(other, np.generic):
+        return call(op, (self, other.item()))
+    if isinstance(other, np.ndarray):
+        return call(op, (self, as_tensor(other)))
+    return NotImplemented
+
+
+def _swapped(op: Op) -> Callable[..., Any]:
+    return lambda self, other: unusual_swapped(op, self, other)
+
+
+def unusual_swapped(op: Op, self: Any, other: Any) -> Any:
+    if isinstance(other, _OPERAND):
+        return call(op, (other, self))
+    from wengert.ops.creation import as_tensor
+
+    return call(op, (as_tensor(other), self)) if hasattr(other, "__array__") else NotImplemented
+
+
+REFLECTED: dict[str, Callable[..., Any]] = {}  # reflected operators that are not the plain op with swapped operands
+
+
+def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+    def run(self: Tensor, other: Any) -> Any:
+        return method(self, other) if isinstance(other, _OPERAND) else NotImplemented
+
+    return run

@@ -1,0 +1,159 @@
+"""The switches of a thread: is gradient recorded, is this inference, is a capture running.
+
+Owns: `state`, the per-thread switches, and the context managers that turn it. May import: the standard library.
+Must not know: anything else. Each switch works as a context, as a decorator, and on generator functions.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _State(threading.local):
+    grad: bool = True  # record operations on tensors that require grad
+    inference: bool = False  # tensors made now never take part in autograd
+    recorder: Any = None  # the graph being captured on this thread, or None
+
+
+state = _State()
+
+
+class _Switch:
+    """Set the grad flag on entry, put back on exit; re-entrant, and usable as a decorator."""
+
+    _grad: bool
+    _inference: bool | None = None  # None: leave as it is
+
+    def __init__(self) -> None:
+        self._before: list[tuple[bool, bool]] = []
+
+    def __enter__(self) -> None:
+        self._before.append((state.grad, state.inference))
+        state.grad = self._grad
+        if self._inference is not None:
+            state.inference = self._inference
+
+    def __exit__(self, *exc: object) -> None:
+        state.grad, state.inference = self._before.pop()
+
+    def clone(self) -> _Switch:
+        """Return a fresh switch with the same setting, one for each call of a decorated function."""
+        return type(self)()
+
+    def __call__(self, function: F) -> F:
+        if inspect.isgeneratorfunction(function):
+            return self._wrap_generator(function)
+
+        @functools.wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with self.clone():
+                return function(*args, **kwargs)
+
+        return inside  # type: ignore[return-value]
+
+    def _wrap_generator(self, function: F) -> F:
+        """Hold the setting only while the generator's own code runs, not while its consumer's does."""
+
+        @functools.wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            generator = function(*args, **kwargs)
+            resume, value = generator.send, None
+            while True:
+                try:
+                    with self.clone():
+                        item = resume(value)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    value = yield item
+                    resume = generator.send
+                except GeneratorExit:
+                    with self.clone():
+                        generator.close()
+                    raise
+                except BaseException as error:
+                    value, resume = error, generator.throw
+
+        return inside  # type: ignore[return-value]
+
+
+class no_grad(_Switch):
+    """Record nothing inside: results require no grad. `with no_grad():`, `@no_grad()` or `@no_grad`."""
+
+    _grad = False
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        self = super().__new__(cls)
+        if function is None:
+            return self
+        self.__init__()  # type: ignore[misc]
+        return self(function)
+
+
+class enable_grad(no_grad):
+    """Record again inside a `no_grad` block."""
+
+    _grad = True
+
+
+class set_grad_enabled(_Switch):
+    """Turn recording on or off: at once when called, and back at the end of a `with` block."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__()
+        self._grad, self._outer = bool(mode), state.grad
+        state.grad = self._grad
+
+    def __enter__(self) -> None:
+        self._before.append((self._outer, state.inference))
+        state.grad = self._grad
+
+    def clone(self) -> _Switch:
+        fresh = _Switch()
+        fresh._grad = self._grad
+        return fresh
+
+    def __call__(self, function: F) -> F:
+        state.grad = self._outer  # as a decorator it changes nothing but the function
+        return super().__call__(function)
+
+
+class inference_mode(_Switch):
+    """Record nothing inside, and mark the tensors made there: they can never be used in a recorded op."""
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
+        self._enabled = bool(mode)
+
+    def __new__(cls, mode: Any = True) -> Any:
+        self = super().__new__(cls)
+        if not callable(mode):
+            return self
+        self.__init__()  # type: ignore[misc]
+        return self(mode)
+
+    def __enter__(self) -> None:
+        self._before.append((state.grad, state.inference))
+        if self._enabled:
+            state.grad, state.inference = False, True
+        else:
+            state.grad, state.inference = True, False
+
+    def clone(self) -> _Switch:
+        return type(self)(self._enabled)
+
+
+def is_grad_enabled() -> bool:
+    """Say whether operations are being recorded on this thread."""
+    return state.grad
+
+
+def is_inference_mode_enabled() -> bool:
+    """Say whether this thread is inside `inference_mode`."""
+    return state.inference

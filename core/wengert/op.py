@@ -1,0 +1,201 @@
+"""The op record: one line says what an operation computes and how gradient flows through it.
+
+Owns: `Op`, its rules and what they read, gradient plans, the kernel table, and the constructors that op tables use.
+May import: the standard library. Must not know: tensors, devices, PyTorch's names for anything.
+A rule's parameter names are its save list; they are read once, here, when the op is registered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Rule = Callable[..., Any]
+Kernel = Callable[..., Any]
+
+# What inputs an op computes in. SAME: their common type; FLOAT: that, integers raised to the default float;
+# ANY: each input as it comes.
+SAME, FLOAT, ANY = "same", "float", "any"
+
+OPS: dict[str, Op] = {}  # every record by name: `register` fills it, the case table and the graph read it
+
+
+class Kernels(dict[type, Kernel]):
+    """An op's kernels by the type of the raw array; a miss asks `find` and remembers the answer."""
+
+    find: Callable[[Op, type], Kernel]  # set by backend.py: the road from an array type to its device's kernel
+
+    def __init__(self, op: Op) -> None:
+        self.op = op
+
+    def __missing__(self, array_type: type) -> Kernel:
+        kernel = self[array_type] = Kernels.find(self.op, array_type)
+        return kernel
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Plan:
+    """What one recorded call keeps and runs, given which of its inputs need a gradient."""
+
+    op: Op
+    pulls: tuple[tuple[int, Callable[[Any, Any], Any]], ...]  # (input, saved values -> its gradient)
+    inputs: tuple[int, ...]  # inputs whose arrays are kept
+    out: bool  # whether the result is kept
+    specs: tuple[tuple[int, int, str], ...]  # (place, input or -1 for out, "shape" | "dtype") read by a rule
+
+    @property
+    def keeps_arrays(self) -> bool:
+        return bool(self.inputs) or self.out
+
+
+@dataclass(eq=False, slots=True)
+class Op:
+    """One operation. `inputs` are arrays, `params` are static Python values, in the order kernels take them.
+
+    rules: one per input; None means not differentiable there. infer: (*inputs, *params) -> (shape, dtype), from
+    anything that has a shape and a dtype; it raises the error a user should see. expr: the value of one element in
+    C, for generated kernels. view: the result shares its input's memory. broadcasts: inputs are broadcast, so the
+    tape sums gradients back to each input's shape. free: inputs that take no part in promotion. boolean: the result is
+    bool. constant: the result does not vary smoothly with any input, so nothing is recorded.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    params: tuple[str, ...] = ()
+    rules: tuple[Rule | None, ...] = ()
+    infer: Callable[..., Any] | None = None
+    expr: str | None = None
+    domain: str = ANY
+    boolean: bool = False
+    constant: bool = False
+    elementwise: bool = False
+    broadcasts: bool = False
+    view: bool = False
+    variadic: bool = False  # the last input is a sequence
+    free: tuple[str, ...] = ()
+    face: str = ""
+    label: str | Callable[..., str] = ""
+    outputs: int = 1
+    kernels: Kernels = field(init=False)
+    pulls: tuple[Callable[..., Any], ...] = field(init=False)
+    reads: tuple[frozenset[str], ...] = field(init=False)
+    places: dict[str, int] = field(init=False)
+    call: Callable[..., Any] = field(init=False)
+    _plans: dict[tuple[bool, ...], Plan] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.kernels = Kernels(self)
+        self.face = self.face or self.name
+        self.constant = self.constant or self.boolean
+        if not self.label:
+            self.label = grad_name(self.face)
+        self.rules = self.rules or (None,) * len(self.inputs)
+        # where each value that a rule may name stands in a node's saved tuple
+        names = [*self.inputs, "out", *self.params]
+        names += [f"{n}_{what}" for n in (*self.inputs, "out") for what in ("shape", "dtype")]
+        self.places = {n: i for i, n in enumerate(names)}
+        arguments = [rule_arguments(self, i, rule) for i, rule in enumerate(self.rules)]
+        self.reads = tuple(frozenset(a) for a in arguments)
+        self.pulls = tuple(self._pull(i, rule, a) for i, (rule, a) in enumerate(zip(self.rules, arguments, strict=True)))
+
+    def _pull(self, i: int, rule: Rule | None, arguments: tuple[str, ...]) -> Callable[..., Any]:
+        """Return (g, saved values) -> gradient of input i; for a variadic input also its index."""
+        if rule is None:
+            return refuse(self, i)
+        values = [n if n not in self.places else f"s[{self.places[n]}]" for n in arguments]
+        return eval(f"lambda g, s, index=0: rule({', '.join(values)})", {"rule": rule})  # type: ignore[no-any-return]
+
+    def plan(self, needs: tuple[bool, ...]) -> Plan:
+        """Return the plan of a call whose inputs need gradients as `needs` says, one flag an array."""
+        plan = self._plans.get(needs)
+        if plan is None:
+            plan = self._plans[needs] = self._make_plan(needs)
+        return plan
+
+    def _make_plan(self, needs: tuple[bool, ...]) -> Plan:
+        fixed = len(self.inputs) - self.variadic
+        pulls, reads = [], set[str]()
+        for i, needed in enumerate(needs):
+            if not needed:
+                continue
+            which = min(i, len(self.inputs) - 1)
+            pull = self.pulls[which]
+            if self.variadic and i >= fixed:
+                pull = _at(pull, i - fixed)
+            pulls.append((i, pull))
+            reads |= self.reads[which]
+        specs = []
+        for number, name in enumerate((*self.inputs, "out")):
+            for what in ("shape", "dtype"):
+                if f"{name}_{what}" in reads:
+                    specs.append((self.places[f"{name}_{what}"], -1 if name == "out" else number, what))
+        kept = tuple(i for i, name in enumerate(self.inputs) if name in reads)
+        return Plan(self, tuple(pulls), kept, "out" in reads, tuple(specs))
+
+    def label_of(self, params: tuple[Any, ...]) -> str:
+        return self.label if isinstance(self.label, str) else self.label(*params)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.call(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        formula = f" = {self.expr}" if self.expr else ""
+        return f"<op {self.name}({', '.join(self.inputs + self.params)}){formula}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OPS.__getitem__, (self.name,)
+
+
+def _at(pull: Callable[..., Any], index: int) -> Callable[[Any, Any], Any]:
+    return lambda g, s: pull(g, s, index)
+
+
+def grad_name(face: str, overload: int = 0) -> str:
+    """Return the name PyTorch prints for a gradient node: "log_softmax" gives "LogSoftmaxBackward0"."""
+    return "".join(part[:1].upper() + part[1:] for part in face.split("_")) + f"Backward{overload}"
+
+
+def refuse(op: Op, i: int) -> Callable[..., Any]:
+    """Return a pull that says that `op` has no gradient for input i."""
+
+    def pull(g: Any, s: Any, index: int = 0) -> Any:
+        raise NotImplementedError(
+            f"{op.face}: the gradient for input '{op.inputs[i]}' is not implemented (op '{op.name}' has no rule "
+            f"for it); detach() that input if it should count as a constant"
+        )
+
+    return pull
+
+
+def rule_arguments(op: Op, i: int, rule: Rule | None) -> tuple[str, ...]:
+    """Return the names a rule reads. Raises TypeError for a name that nothing can be bound to."""
+    if rule is None:
+        return ()
+    code = rule.__code__
+    names = code.co_varnames[: code.co_argcount]
+    known = {"g", *op.places} | ({"index"} if op.variadic else set())
+    unknown = [n for n in names if n not in known]
+    if unknown or code.co_kwonlyargcount or code.co_flags & 0x0C:
+        raise TypeError(
+            f"op '{op.name}', rule of input '{op.inputs[i]}': cannot read {unknown or 'keyword or * arguments'}; "
+            f"a rule's parameters may be {', '.join(sorted(known))}"
+        )
+    if "g" not in names:
+        raise TypeError(f"op '{op.name}', rule of input '{op.inputs[i]}': it must read g, the incoming gradient")
+    return names
+
+
+def register(op: Op, caller: Callable[[Op], Callable[..., Any]]) -> Op:
+    """Enter `op` in the table under its name, with the function that calls it."""
+    op.call = caller(op)
+    OPS[op.name] = op
+    return op
+
+
+def split_rules(inputs: Sequence[str], rules: dict[str, Rule]) -> tuple[Rule | None, ...]:
+    """Return rules in input order. Raises TypeError for a rule of something that is no input."""
+    strange = set(rules) - set(inputs)
+    if strange:
+        raise TypeError(f"rules for {sorted(strange)}, but the inputs are {', '.join(inputs)}")
+    return tuple(rules.get(n) for n in inputs)

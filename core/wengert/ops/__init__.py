@@ -1,0 +1,9 @@
+"""The op tables: one file a family, each a formula sheet of records with the composites made of them.
+
+Owns: nothing itself; importing it registers every built-in op. Must not know: devices, plugins.
+To find an op: its record and rule are in the family's file here, its kernels in backends/ under the same name.
+"""
+
+from wengert.ops import creation, elementwise, indexing, products, random, reductions, shapes
+
+__all__ = ["creation", "elementwise", "indexing", "products", "random", "reductions", "shapes"]

@@ -1,0 +1,101 @@
+"""Dims and shapes as arguments: what users write, made into what records take.
+
+Owns: checks and arithmetic on dims, sizes and shapes, and the way of a host array to another array's device.
+May import: errors, tensor, backend. Must not know: any op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from wengert import backend, errors
+from wengert.tensor import Tensor, wrap
+
+Shape = tuple[int, ...]
+Axes = tuple[int, ...] | None
+
+
+def one_dim(name: str, input: Any, dim: int) -> int:
+    """Return a dim as a non-negative index. Raises IndexError out of range."""
+    ndim = max(len(input.shape), 1)
+    if not isinstance(dim, int):
+        dim = int(dim)
+    if not -ndim <= dim < ndim:
+        raise errors.dim_range(name, dim, len(input.shape))
+    return dim % ndim
+
+
+def axes_of(name: str, input: Any, dim: Any) -> Axes:
+    """Return dims (an int, several, or None for all) as a tuple of non-negative ones, or None."""
+    if dim is None or (isinstance(dim, tuple | list) and not dim):
+        return None
+    dims = dim if isinstance(dim, tuple | list) else (dim,)
+    axes = tuple(one_dim(name, input, d) for d in dims)
+    if len(set(axes)) != len(axes):
+        raise RuntimeError(f"{name}: dim {axes[-1]} appears multiple times in the list of dims")
+    return axes if len(input.shape) else None
+
+
+def reduced(shape: tuple[int, ...], axis: Axes, keepdims: bool) -> tuple[int, ...]:
+    axes = range(len(shape)) if axis is None else axis
+    if keepdims:
+        return tuple(1 if i in axes else n for i, n in enumerate(shape))
+    return tuple(n for i, n in enumerate(shape) if i not in axes)
+
+
+def count(shape: tuple[int, ...], axis: Axes) -> int:
+    result = 1
+    for i, n in enumerate(shape):
+        if axis is None or i in axis:
+            result *= n
+    return result
+
+
+def size_of(shape: Sequence[int]) -> int:
+    result = 1
+    for n in shape:
+        result *= n
+    return result
+
+
+def shape_of(args: Any, name: str = "shape") -> Shape:
+    """Return a shape given as ints, or as one sequence of them. Raises TypeError for anything else."""
+    if len(args) == 1 and isinstance(args[0], tuple | list):
+        args = args[0]
+    try:
+        return tuple([int(n) if isinstance(n, Tensor) else n.__index__() for n in args])
+    except (AttributeError, TypeError):
+        raise TypeError(f"{name}(): sizes must be ints or one tuple of ints, got {args!r}") from None
+
+
+def fill_in(name: str, shape: Shape, size: int) -> Shape:
+    """Return the shape with a -1 replaced by what is left of `size`. Raises RuntimeError where it does not fit."""
+    if -1 in shape:
+        known = size_of([n for n in shape if n != -1])
+        if shape.count(-1) > 1:
+            raise RuntimeError(f"only one dimension can be inferred ({name} of shape {list(shape)})")
+        if known == 0 or size % known:
+            if known == 0 and size == 0:
+                raise RuntimeError(
+                    f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 "
+                    f"can be any value and is ambiguous"
+                )
+            raise errors.bad_shape(name, shape, size)
+        shape = tuple(size // known if n == -1 else n for n in shape)
+    if size_of(shape) != size or any(n < 0 for n in shape):
+        raise errors.bad_shape(name, shape, size)
+    return shape
+
+
+def raw_like(array: Any, host: np.ndarray[Any, Any]) -> Any:
+    """Return a host array on the device of a raw array."""
+    owner = backend.of_array(array)
+    return owner.from_host(host, owner.index_of(array))
+
+
+def tensor_like(input: Tensor, host: np.ndarray[Any, Any]) -> Tensor:
+    """Return a host array as a tensor on the device of input."""
+    return wrap(raw_like(input._array, host))

@@ -1,0 +1,335 @@
+"""Elementwise ops: one element in, one element out. The table is the formula sheet; C text, then a rule per input.
+
+Owns: arithmetic, exponentials, trigonometry, rounding, comparison, logic, and the composites made of them.
+May import: record (to declare), op. Must not know: devices. `g` is the incoming gradient, `out` the result; a rule runs
+on raw arrays and on Tensors alike. Broadcasting is undone by the tape, never here.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+from wengert import dtypes
+from wengert.faces import REFLECTED, composite, face
+from wengert.inplace import inplace_op
+from wengert.op import ANY, SAME
+from wengert.record import call, cast, elementwise, relabel
+from wengert.tensor import Tensor
+
+TWO_OVER_SQRT_PI = 1.1283791670955126
+
+
+# ---- rules that need more than a line
+def split_tie(g: Any, mine: Any, theirs: Any, wins: Any) -> Any:
+    """Give the gradient to the input that was chosen, half of it where both are equal."""
+    return where(mine == theirs, g / 2, where(wins, g, 0.0))
+
+
+def power_number_rule(g: Any, x: Any, exponent: Any) -> Any:
+    if exponent == 0:
+        return g * 0.0
+    return g * (exponent * x) if exponent == 2 else g * (exponent * power_number(x, exponent - 1))
+
+
+def power_base_rule(g: Any, x: Any, y: Any) -> Any:
+    return where(y == 0, 0.0, g * (y * power(x, y - 1)))
+
+
+def power_exponent_rule(g: Any, x: Any, y: Any, out: Any) -> Any:
+    return where((x == 0) & (y >= 0), 0.0, g * (out * log(where(x == 0, 1.0, x))))
+
+
+# fmt: off
+# ---- choosing and copying
+where = elementwise("where", "condition ? x : y", inputs="condition x y", domain=SAME, free="condition",
+    x=lambda g, condition: where(condition, g, 0.0), y=lambda g, condition: where(condition, 0.0, g))
+clone = elementwise("copy", "x", domain=ANY, face="clone", x=lambda g: g)
+# the value of y in the place of x: what copy_, fill_ and zero_ write
+overwrite = elementwise("overwrite", "y", inputs="x y", domain=SAME, free="y", face="copy", label="CopyBackwards",
+    x=lambda g: g * 0.0, y=lambda g: g)
+
+# ---- arithmetic
+add          = elementwise("add", "x + y", domain=SAME, x=lambda g: g, y=lambda g: g)
+subtract     = elementwise("subtract", "x - y", domain=SAME, face="sub", x=lambda g: g, y=lambda g: -g)
+rsub         = elementwise("rsub", "y - x", domain=SAME, label="RsubBackward1", x=lambda g: -g, y=lambda g: g)
+multiply     = elementwise("multiply", "x * y", domain=SAME, face="mul", x=lambda g, y: g * y, y=lambda g, x: g * x)
+divide       = elementwise("divide", "x / y", face="div", x=lambda g, y: g / y, y=lambda g, y, out: -g * out / y)
+floor_divide = elementwise("floor_divide", "floor(x / y)", inputs="x y", domain=SAME)
+remainder    = elementwise("remainder", "fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0) ? fmod(x, y) + y : fmod(x, y)",
+    domain=SAME, x=lambda g: g, y=lambda g, x, y: -g * floor(x / y))
+fmod         = elementwise("fmod", "fmod(x, y)", domain=SAME, x=lambda g: g, y=lambda g, x, y: -g * trunc(x / y))
+power        = elementwise("power", "pow(x, y)", domain=SAME, face="pow", label="PowBackward1",
+    x=power_base_rule, y=power_exponent_rule)
+power_number = elementwise("power_number", "pow(x, exponent)", params="exponent", face="pow", x=power_number_rule)
+negative     = elementwise("negative", "-x", domain=SAME, face="neg", x=lambda g: -g)
+absolute     = elementwise("absolute", "x < 0 ? -x : x", domain=SAME, face="abs", x=lambda g, x: g * sign(x))
+sign         = elementwise("sign", "x != x ? x : (x > 0) - (x < 0)", domain=SAME, x=lambda g: g * 0.0)
+reciprocal   = elementwise("reciprocal", "1 / x", x=lambda g, out: -g * out * out)
+square       = elementwise("square", "x * x", domain=SAME, label="PowBackward0", x=lambda g, x: g * (2 * x))
+sqrt         = elementwise("sqrt", "sqrt(x)", x=lambda g, out: g / (2 * out))
+rsqrt        = elementwise("rsqrt", "1 / sqrt(x)", x=lambda g, out: -0.5 * g * out * out * out)
+maximum      = elementwise("maximum", "x > y || x != x ? x : y", domain=SAME,
+    x=lambda g, x, y: split_tie(g, x, y, x > y), y=lambda g, x, y: split_tie(g, y, x, y > x))
+minimum      = elementwise("minimum", "x < y || x != x ? x : y", domain=SAME,
+    x=lambda g, x, y: split_tie(g, x, y, x < y), y=lambda g, x, y: split_tie(g, y, x, y < x))
+clip         = elementwise("clip", "x < low ? low < high ? low : high : x > high ? high : x", inputs="x low high", domain=SAME,
+    face="clamp", label="ClampBackward1", x=lambda g, x, low, high: g * ((x >= low) & (x <= high)),
+    low=lambda g, x, low, high: g * ((x < low) & (low < high)), high=lambda g, x, low, high: g * ((x > high) | (low > high)))
+
+# ---- exponentials and logarithms
+exp          = elementwise("exp", "exp(x)", x=lambda g, out: g * out)
+exp2         = elementwise("exp2", "exp2(x)", x=lambda g, out: g * out * 0.6931471805599453)
+expm1        = elementwise("expm1", "expm1(x)", x=lambda g, out: g * (out + 1))
+log          = elementwise("log", "log(x)", x=lambda g, x: g / x)
+log2         = elementwise("log2", "log2(x)", x=lambda g, x: g / (x * 0.6931471805599453))
+log10        = elementwise("log10", "log10(x)", x=lambda g, x: g / (x * 2.302585092994046))
+log1p        = elementwise("log1p", "log1p(x)", label="Log1PBackward0", x=lambda g, x: g / (x + 1))
+logaddexp    = elementwise("logaddexp", "x == y ? x + log((x - x) + 2) : fmax(x, y) + log1p(exp(-fabs(x - y)))",
+    x=lambda g, x, out: g * exp(x - out), y=lambda g, y, out: g * exp(y - out))
+sigmoid      = elementwise("sigmoid", "1 / (1 + exp(-x))", x=lambda g, out: g * (out * (1 - out)))
+erf          = elementwise("erf", "erf(x)", x=lambda g, x: g * exp(-x * x) * TWO_OVER_SQRT_PI)
+erfc         = elementwise("erfc", "erfc(x)", x=lambda g, x: -g * exp(-x * x) * TWO_OVER_SQRT_PI)
+
+# ---- trigonometry
+sin          = elementwise("sin", "sin(x)", x=lambda g, x: g * cos(x))
+cos          = elementwise("cos", "cos(x)", x=lambda g, x: -g * sin(x))
+tan          = elementwise("tan", "tan(x)", x=lambda g, out: g * (1 + out * out))
+arcsin       = elementwise("arcsin", "asin(x)", face="asin", x=lambda g, x: g / sqrt(1 - x * x))
+arccos       = elementwise("arccos", "acos(x)", face="acos", x=lambda g, x: -g / sqrt(1 - x * x))
+arctan       = elementwise("arctan", "atan(x)", face="atan", x=lambda g, x: g / (1 + x * x))
+arctan2      = elementwise("arctan2", "atan2(x, y)", face="atan2",
+    x=lambda g, x, y: g * (y / (x * x + y * y)), y=lambda g, x, y: -g * (x / (x * x + y * y)))
+sinh         = elementwise("sinh", "sinh(x)", x=lambda g, x: g * cosh(x))
+cosh         = elementwise("cosh", "cosh(x)", x=lambda g, x: g * sinh(x))
+tanh         = elementwise("tanh", "tanh(x)", x=lambda g, out: g * (1 - out * out))
+arcsinh      = elementwise("arcsinh", "asinh(x)", face="asinh", x=lambda g, x: g / sqrt(x * x + 1))
+arccosh      = elementwise("arccosh", "acosh(x)", face="acosh", x=lambda g, x: g / sqrt(x * x - 1))
+arctanh      = elementwise("arctanh", "atanh(x)", face="atanh", x=lambda g, x: g / (1 - x * x))
+hypot        = elementwise("hypot", "hypot(x, y)", x=lambda g, x, out: g * (x / out), y=lambda g, y, out: g * (y / out))
+
+# ---- rounding: flat almost everywhere
+floor        = elementwise("floor", "floor(x)", domain=SAME, x=lambda g: g * 0.0)
+ceil         = elementwise("ceil", "ceil(x)", domain=SAME, x=lambda g: g * 0.0)
+trunc        = elementwise("trunc", "trunc(x)", domain=SAME, x=lambda g: g * 0.0)
+rint         = elementwise("rint", "rint(x)", domain=SAME, face="round", x=lambda g: g * 0.0)
+
+# ---- comparison and logic: bool results, never recorded
+equal         = elementwise("equal", "x == y", inputs="x y", domain=SAME, boolean=True, face="eq")
+not_equal     = elementwise("not_equal", "x != y", inputs="x y", domain=SAME, boolean=True, face="ne")
+less          = elementwise("less", "x < y", inputs="x y", domain=SAME, boolean=True, face="lt")
+less_equal    = elementwise("less_equal", "x <= y", inputs="x y", domain=SAME, boolean=True, face="le")
+greater       = elementwise("greater", "x > y", inputs="x y", domain=SAME, boolean=True, face="gt")
+greater_equal = elementwise("greater_equal", "x >= y", inputs="x y", domain=SAME, boolean=True, face="ge")
+logical_and   = elementwise("logical_and", "x && y", inputs="x y", domain=ANY, boolean=True)
+logical_or    = elementwise("logical_or", "x || y", inputs="x y", domain=ANY, boolean=True)
+logical_xor   = elementwise("logical_xor", "!x != !y", inputs="x y", domain=ANY, boolean=True)
+logical_not   = elementwise("logical_not", "!x", inputs="x", domain=ANY, boolean=True)
+isnan         = elementwise("isnan", "x != x", inputs="x", domain=ANY, boolean=True)
+isinf         = elementwise("isinf", "x == x && x - x != x - x", inputs="x", domain=ANY, boolean=True)
+isfinite      = elementwise("isfinite", "x - x == x - x", inputs="x", domain=ANY, boolean=True)
+bitwise_and   = elementwise("bitwise_and", "x & y", inputs="x y", domain=SAME)
+bitwise_or    = elementwise("bitwise_or", "x | y", inputs="x y", domain=SAME)
+bitwise_xor   = elementwise("bitwise_xor", "x ^ y", inputs="x y", domain=SAME)
+invert        = elementwise("invert", "~x", inputs="x", domain=SAME, face="bitwise_not")
+left_shift    = elementwise("left_shift", "x << y", inputs="x y", domain=SAME, face="bitwise_left_shift")
+right_shift   = elementwise("right_shift", "x >> y", inputs="x y", domain=SAME, face="bitwise_right_shift")
+real          = elementwise("real", None, inputs="x", domain=ANY, x=lambda g: g)
+# fmt: on
+
+
+# ---- PyTorch's faces where they say more than the record
+@face("add")
+def add_face(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
+    """Return input + alpha * other."""
+    return add(input, other if alpha == 1 else multiply(other, alpha), out=out)
+
+
+_add_into, _sub_into = inplace_op("add_", add), inplace_op("sub_", subtract)
+
+
+@face("add_", function=False)
+def add_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
+    """Add alpha * other to this tensor and return it."""
+    return _add_into(self, other if alpha == 1 else multiply(other, alpha))
+
+
+@face("sub_", "subtract_", function=False)
+def sub_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
+    """Subtract alpha * other from this tensor and return it."""
+    return _sub_into(self, other if alpha == 1 else multiply(other, alpha))
+
+
+@face("sub", "subtract")
+def sub_face(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
+    """Return input - alpha * other. Raises RuntimeError for two bool tensors."""
+    return subtract(input, other if alpha == 1 else multiply(other, alpha), out=out)
+
+
+@face("rsub")
+def rsub_face(input: Any, other: Any, *, alpha: Any = 1) -> Any:
+    """Return other - alpha * input."""
+    return rsub(input if alpha == 1 else multiply(input, alpha), other)
+
+
+@face("div", "divide", "true_divide")
+def div_face(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = None) -> Any:
+    """Return input / other; rounding_mode "floor" or "trunc" rounds and keeps integer types."""
+    if rounding_mode is None:
+        return divide(input, other, out=out)
+    if rounding_mode == "floor":
+        integral = not any(_category(x) >= dtypes.FLOATING for x in (input, other))
+        return floor_divide(input, other, out=out) if integral else floor(divide(input, other), out=out)
+    if rounding_mode == "trunc":
+        if any(_category(x) >= dtypes.FLOATING for x in (input, other)):
+            return trunc(divide(input, other), out=out)
+        return divide_towards_zero(input, other)
+    raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}")
+
+
+def divide_towards_zero(input: Any, other: Any) -> Any:
+    quotient = floor_divide(input, other)
+    inexact = not_equal(multiply(quotient, other), input)
+    return add(quotient, logical_and(inexact, less(quotient, 0)))
+
+
+def _category(x: Any) -> int:
+    return dtypes.category(x._array.dtype if isinstance(x, Tensor) else dtypes.of_number(x))
+
+
+def reflected_division(self: Any, other: Any) -> Any:
+    """Return other / self as PyTorch records it: reciprocal, then multiply."""
+    return multiply(reciprocal(self), other)
+
+
+REFLECTED["truediv"] = reflected_division
+
+
+@face("pow", "__pow__")
+def pow_face(input: Any, exponent: Any, *, out: Any = None) -> Any:
+    """Return input ** exponent, either of which may be a number."""
+    if type(exponent) in (int, float) and out is None and isinstance(input, Tensor) and input._array.dtype.kind == "f":
+        return power_number(input, exponent)
+    if not isinstance(exponent, Tensor) and isinstance(input, Tensor):
+        if isinstance(exponent, complex):
+            return power(input, exponent, out=out)
+        category = dtypes.category(input._array.dtype)
+        if category >= dtypes.FLOATING:
+            return power_number(input, exponent, out=out)
+        if isinstance(exponent, int) and exponent < 0:
+            raise RuntimeError("Integers to negative integer powers are not allowed.")
+        if isinstance(exponent, float):
+            return power_number(call(cast, (input,), (dtypes.default_float(),)), exponent, out=out)
+    if not isinstance(input, Tensor) and isinstance(exponent, Tensor) and out is None:
+        return relabel(power(input, exponent), "PowBackward2")
+    return power(input, exponent, out=out)
+
+
+@face("clamp", "clip")
+def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> Any:
+    """Return input limited to [min, max]; either may be a tensor or None. Raises RuntimeError when both are None."""
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    kinds = [_category(x) for x in (input, min, max) if x is not None]
+    if builtins.max(kinds) >= dtypes.FLOATING:
+        low, high = float("-inf"), float("inf")
+        # a bound that is absent must not promote an integer input
+        return clip(input, low if min is None else min, high if max is None else max, out=out)
+    if max is None:
+        return maximum(input, min, out=out)
+    return minimum(input, max, out=out) if min is None else clip(input, min, max, out=out)
+
+
+@face("clamp_min")
+def clamp_min(input: Any, min: Any) -> Any:
+    """Return input, but at least min."""
+    return clamp(input, min=min)
+
+
+@face("clamp_max")
+def clamp_max(input: Any, max: Any) -> Any:
+    """Return input, but at most max."""
+    return clamp(input, max=max)
+
+
+@face("round")
+def round_face(input: Any, *, decimals: int = 0, out: Any = None) -> Any:
+    """Return input rounded to `decimals` places, halves to even."""
+    if decimals == 0:
+        return rint(input, out=out)
+    scale = 10.0 ** abs(decimals)
+    return rint(input * scale) / scale if decimals > 0 else rint(input / scale) * scale
+
+
+@face("__rpow__", function=False)
+def rpow(input: Any, other: Any) -> Any:
+    return pow_face(other, input)
+
+
+@face("where")
+def where_face(condition: Any, input: Any = None, other: Any = None, *, out: Any = None) -> Any:
+    """Return input where condition holds, else other; with the condition alone, the indices where it holds."""
+    if input is None and other is None:
+        return condition.nonzero(as_tuple=True)
+    if isinstance(condition, Tensor) and condition._array.dtype != dtypes.B8:
+        raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}")
+    return where(condition, input, other, out=out)
+
+
+@face("masked_fill")
+def masked_fill(input: Any, mask: Any, value: Any) -> Any:
+    """Return input with `value` where mask (bool, broadcast) holds. Raises RuntimeError for another mask type."""
+    if mask._array.dtype != dtypes.B8:
+        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype}")
+    if not isinstance(value, Tensor) and _category(value) > _category(input):
+        raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
+    value = value.to(input.dtype) if isinstance(value, Tensor) else value
+    return relabel(where(mask, value, input), "MaskedFillBackward0")
+
+
+@face("isclose")
+def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
+    """Return |input - other| <= atol + rtol * |other|, elementwise; equal infinities are close."""
+    near = logical_and(isfinite(other), less_equal(absolute(subtract(input, other)), atol + rtol * absolute(other)))
+    close = logical_or(equal(input, other), near)
+    return logical_or(close, logical_and(isnan(input), isnan(other))) if equal_nan else close
+
+
+@face("allclose")
+def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """Say whether all elements are close: |input - other| <= atol + rtol * |other|."""
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
+
+
+@face("equal")
+def equal_face(input: Any, other: Any) -> bool:
+    """Say whether both have the same shape and elements."""
+    return input.shape == other.shape and bool(equal(input, other).all())
+
+
+@face("lerp")
+def lerp(input: Any, end: Any, weight: Any) -> Any:
+    """Return input + weight * (end - input)."""
+    return relabel(input + weight * (end - input), "LerpBackward0")
+
+
+@face("addcmul")
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+    """Return input + value * tensor1 * tensor2."""
+    product = tensor1 * tensor2
+    return relabel(input + (product if value == 1 else value * product), "AddcmulBackward0")
+
+
+@face("addcdiv")
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+    """Return input + value * tensor1 / tensor2."""
+    quotient = tensor1 / tensor2
+    return relabel(input + (quotient if value == 1 else value * quotient), "AddcdivBackward0")
+
+
+@composite("relu")
+def relu(input: Any) -> Any:
+    """Return max(x, 0); the gradient at 0 is 0."""
+    return where(input > 0, input, 0)
+
+

@@ -1,0 +1,604 @@
+"""Shape ops: views, joins and splits. Elements move; none is computed.
+
+Owns: reshape, transpose, broadcast, basic indexing as a view, assignment into a view, concatenation, flips, and what is
+made of them. May import: record and elementwise ops. Must not know: devices. A `view` shares its input's memory.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import numpy as np
+
+from wengert import backend, dtypes, errors
+from wengert.faces import PROPERTIES, composite, face
+from wengert.op import OPS, SAME
+from wengert.ops import elementwise as e
+from wengert.ops.dims import Shape, axes_of, fill_in, one_dim, shape_of, size_of, tensor_like
+from wengert.record import call, cast, relabel, structural
+from wengert.tensor import Size, Tensor
+
+
+def viewable(array: Any, shape: Shape) -> bool:
+    """Say whether an array can take a shape without its elements moving."""
+    if array.flags.c_contiguous or array.size == 0:
+        return True
+    old = [(n, stride) for n, stride in zip(array.shape, array.strides, strict=True) if n != 1]
+    i = 0
+    while i < len(old):  # merge runs of old dims whose elements follow each other, and see if new dims fill each run
+        run, j = old[i][0], i
+        while j + 1 < len(old) and old[j][1] == old[j + 1][0] * old[j + 1][1]:
+            j += 1
+            run *= old[j][0]
+        taken = 1
+        new = [n for n in shape if n != 1]
+        while taken < run and new:
+            taken *= new[0]
+            shape = tuple(new[1:])
+            new = new[1:]
+        if taken != run:
+            return False
+        i = j + 1
+    return True
+
+
+def inverse(axes: Shape) -> Shape:
+    return tuple(axes.index(i) for i in range(len(axes)))
+
+
+def infer_broadcast(x: Any, shape: Shape) -> Any:
+    old = tuple(x.shape)
+    ok = len(shape) >= len(old) and builtins.all(a in (1, b) for a, b in zip(reversed(old), reversed(shape), strict=False))
+    if not ok:
+        raise RuntimeError(
+            f"The expanded size of the tensor {list(shape)} must match the existing size {list(old)}: only dims of size 1 can "
+            f"be expanded (expand)"
+        )
+    return shape, x.dtype
+
+
+def infer_getitem(x: Any, index: Any) -> Any:
+    shape, dim = [], 0
+    for part in index:
+        if part is None:
+            shape.append(1)
+            continue
+        n = x.shape[dim]
+        if isinstance(part, slice):
+            shape.append(len(range(*part.indices(n))))
+        elif not -n <= part < n:
+            raise IndexError(f"index {part} is out of bounds for dimension {dim} with size {n}")
+        dim += 1
+    return (*shape, *x.shape[dim:]), x.dtype
+
+
+def infer_assign(x: Any, y: Any, path: Any) -> Any:
+    return x.shape, x.dtype
+
+
+def infer_concatenate(xs: Any, axis: int) -> Any:
+    first = xs[0]
+    for x in xs[1:]:
+        if len(x.shape) != len(first.shape):
+            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first.shape)} and {len(x.shape)} (cat)")
+        for d, (m, n) in enumerate(zip(first.shape, x.shape, strict=True)):
+            if d != axis and m != n:
+                raise RuntimeError(
+                    f"Sizes of tensors must match except in dimension {axis}. Expected size {m} but got size {n} in dimension "
+                    f"{d} (cat of {errors.describe(xs)})"
+                )
+    length = builtins.sum(x.shape[axis] for x in xs)
+    return (*first.shape[:axis], length, *first.shape[axis + 1 :]), first.dtype
+
+
+def infer_diagonal(x: Any, offset: int, axis1: int, axis2: int) -> Any:
+    rest = tuple(n for i, n in enumerate(x.shape) if i not in (axis1, axis2))
+    rows, columns = x.shape[axis1], x.shape[axis2]
+    length = builtins.min(rows + builtins.min(offset, 0), columns - builtins.max(offset, 0))
+    return (*rest, builtins.max(length, 0)), x.dtype
+
+
+def infer_strided(x: Any, shape: Shape, strides: Shape, offset: int) -> Any:
+    return shape, x.dtype
+
+
+def replay(x: Any, path: Any) -> Any:
+    """Take the view that a path of (view op, params) leads to."""
+    for op, params in path:
+        x = op(x, *params)
+    return x
+
+
+def place(g: Any, shape: Shape, op_name: str, *params: Any) -> Any:
+    """Return zeros of a shape with g where the view op looks: the transpose of that view."""
+    return assign(filled(g, shape, 0, None), g, ((OPS[op_name], params),))
+
+
+def part_rule(g: Any, index: int, xs_shape: Any, axis: int) -> Any:
+    start = builtins.sum(shape[axis] for shape in xs_shape[:index])
+    return getitem(g, (*(slice(None),) * axis, slice(start, start + xs_shape[index][axis])))
+
+
+def getitem_label(index: Any) -> str:
+    """Return the name PyTorch prints: of the last step that does something."""
+    names = {slice: "Slice", int: "Select", type(None): "Unsqueeze"}
+    parts = [p for p in index if p != slice(None)]
+    return f"{names.get(type(parts[-1]), 'Select') if parts else 'Alias'}Backward0"
+
+
+# fmt: off
+reshape      = structural("reshape", "x", lambda x, shape: (fill_in("reshape", shape, size_of(x.shape)), x.dtype), params="shape",
+    view=True, label="ViewBackward0", x=lambda g, x_shape, shape: reshape(g, tuple(x_shape)))
+transpose_   = structural("transpose", "x", lambda x, axes: (tuple(x.shape[a] for a in axes), x.dtype), params="axes", view=True,
+    label="PermuteBackward0", x=lambda g, axes: transpose_(g, inverse(axes)))
+broadcast_to = structural("broadcast_to", "x", infer_broadcast, params="shape", view=True, label="ExpandBackward0",
+    broadcasts=True, x=lambda g: g)
+getitem      = structural("getitem", "x", infer_getitem, params="index", view=True, label=getitem_label,
+    x=lambda g, x_shape, index: place(g, x_shape, "getitem", index))
+diagonal_    = structural("diagonal", "x", infer_diagonal, params="offset axis1 axis2", view=True, label="DiagonalBackward0",
+    x=lambda g, x_shape, offset, axis1, axis2: place(g, x_shape, "diagonal", offset, axis1, axis2))
+# x with y where a path of views looks: the out-of-place form of every in-place write
+assign       = structural("assign", "x y", infer_assign, params="path", label="CopySlices",
+    x=lambda g, y_shape, path: assign(g, filled(g, y_shape, 0, None), path), y=lambda g, path: replay(g, path))
+concatenate  = structural("concatenate", "*xs", infer_concatenate, params="axis", domain=SAME, face="cat", xs=part_rule)
+flip         = structural("flip", "x", lambda x, axes: (x.shape, x.dtype), params="axes", x=lambda g, axes: flip(g, axes))
+to_device    = structural("to_device", "x", lambda x, place, origin: (x.shape, x.dtype), params="place origin",
+    label="ToCopyBackward0", x=lambda g, place, origin: to_device(g, origin, place))
+# an array of one value, on x's device and (dtype None) of x's type; no gradient flows
+filled       = structural("filled", "x", lambda x, shape, value, dtype: (shape, dtype or x.dtype), params="shape value dtype",
+    constant=True)
+# fmt: on
+
+_reshape_record = reshape.call
+
+
+def _reshape(x: Any, shape: Shape) -> Any:
+    """Reshape anything: a view where elements need not move, else of a contiguous copy."""
+    if isinstance(x, Tensor) and not viewable(x._array, shape):
+        return relabel(_reshape_record(e.clone(x), shape), "UnsafeViewBackward0")
+    return _reshape_record(x, shape)
+
+
+reshape.call = _reshape
+
+
+# ---- faces
+@face("reshape")
+def reshape_face(input: Any, *shape: Any) -> Any:
+    """Return input in another shape; -1 once stands for what is left. A view where possible, else a copy."""
+    wanted = fill_in("reshape", shape_of(shape, "reshape"), input._array.size)
+    return reshape(input, wanted)
+
+
+@face("view", function=False)
+def view(input: Any, *shape: Any) -> Any:
+    """Return a view in another shape (or, for a dtype, of other elements of the same size).
+
+    Raises RuntimeError where elements would have to move; reshape() copies then.
+    """
+    if len(shape) == 1 and isinstance(shape[0], dtypes.dtype):
+        raise NotImplementedError("view(dtype): reinterpreting bytes is not supported; .to(dtype) converts values")
+    wanted = fill_in("view", shape_of(shape, "view"), input._array.size)
+    if not viewable(input._array, wanted):
+        raise RuntimeError(
+            f"view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+            f"contiguous subspaces). Use .reshape(...) instead. (shape {list(input.shape)}, stride {list(input.stride())}, "
+            f"wanted {list(wanted)})"
+        )
+    return _reshape_record(input, wanted)
+
+
+@face("view_as", function=False)
+def view_as(input: Any, other: Any) -> Any:
+    """Return a view in the shape of other."""
+    return view(input, tuple(other.shape))
+
+
+@face("reshape_as", function=False)
+def reshape_as(input: Any, other: Any) -> Any:
+    """Return input in the shape of other."""
+    return reshape_face(input, tuple(other.shape))
+
+
+@face("flatten")
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """Return input with dims start_dim..end_dim merged into one."""
+    shape = tuple(input.shape)
+    start, end = one_dim("flatten", input, start_dim), one_dim("flatten", input, end_dim)
+    if start > end:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    merged = (*shape[:start], size_of(shape[start : end + 1]), *shape[end + 1 :])
+    return input if merged == shape else reshape(input, merged)
+
+
+@face("ravel")
+def ravel(input: Any) -> Any:
+    """Return input in one dimension."""
+    return reshape_face(input, -1)
+
+
+@face("unflatten")
+def unflatten(input: Any, dim: int, sizes: Any) -> Any:
+    """Return input with one dim split into sizes."""
+    d = one_dim("unflatten", input, dim)
+    inner = fill_in("unflatten", shape_of((sizes,), "unflatten"), input.shape[d])
+    return reshape(input, (*input.shape[:d], *inner, *input.shape[d + 1 :]))
+
+
+@face("permute")
+def permute(input: Any, *dims: Any) -> Any:
+    """Return a view with dims in another order."""
+    axes = tuple(one_dim("permute", input, d) for d in shape_of(dims, "permute"))
+    if sorted(axes) != list(range(len(input.shape))):
+        raise RuntimeError(
+            f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering "
+            f"of dimensions, or one repeats: input.dim() = {len(input.shape)}, dims = {list(dims)}"
+        )
+    return transpose_(input, axes)
+
+
+@face("transpose")
+def transpose(input: Any, dim0: int, dim1: int) -> Any:
+    """Return a view with two dims swapped."""
+    axes = list(range(len(input.shape)))
+    if axes:
+        a, b = one_dim("transpose", input, dim0), one_dim("transpose", input, dim1)
+        axes[a], axes[b] = axes[b], axes[a]
+    return relabel(transpose_(input, tuple(axes)), "TransposeBackward0")
+
+
+@face("t")
+def t(input: Any) -> Any:
+    """Return the transpose of a matrix; vectors and scalars as they are. Raises RuntimeError for more dims."""
+    ndim = len(input.shape)
+    if ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {ndim}D; .mT transposes the last two")
+    return relabel(transpose_(input, tuple(reversed(range(ndim)))), "TBackward0")
+
+
+def mT(x: Any) -> Any:
+    """Return the matrices of x (its last two dims) transposed."""
+    ndim = len(x.shape)
+    return transpose_(x, (*range(ndim - 2), ndim - 1, ndim - 2))
+
+
+@face("movedim")
+def movedim(input: Any, source: Any, destination: Any) -> Any:
+    """Return a view with dims moved to other places, the rest in order."""
+    sources = [one_dim("movedim", input, d) for d in ((source,) if isinstance(source, int) else source)]
+    targets = [one_dim("movedim", input, d) for d in ((destination,) if isinstance(destination, int) else destination)]
+    order = [d for d in range(len(input.shape)) if d not in sources]
+    for target, origin in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, origin)
+    return transpose_(input, tuple(order))
+
+
+@face("expand", function=False)
+def expand(input: Any, *shape: Any) -> Any:
+    """Return a view with dims of size 1 repeated; -1 keeps a size. Raises RuntimeError where sizes do not fit."""
+    wanted = shape_of(shape, "expand")
+    old = tuple(input.shape)
+    kept = (None,) * (len(wanted) - len(old)) + old
+    if len(wanted) < len(old) or builtins.any(n == -1 and k is None for n, k in zip(wanted, kept, strict=True)):
+        raise RuntimeError(f"expand: the number of sizes provided ({len(wanted)}) must be at least the tensor's dims ({len(old)})")
+    return broadcast_to(input, tuple(k if n == -1 else n for n, k in zip(wanted, kept, strict=True)))
+
+
+@face("broadcast_to")
+def broadcast_to_face(input: Any, *shape: Any) -> Any:
+    """Return input broadcast to a shape."""
+    return expand(input, *shape)
+
+
+@face("expand_as", function=False)
+def expand_as(input: Any, other: Any) -> Any:
+    """Return input expanded to the shape of other."""
+    return expand(input, tuple(other.shape))
+
+
+@face("broadcast_tensors", method=False)
+def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
+    """Return all tensors expanded to their common shape."""
+    if len(tensors) == 1 and isinstance(tensors[0], tuple | list):
+        tensors = tuple(tensors[0])
+    shape = broadcast_shapes(*[x.shape for x in tensors])
+    return tuple(expand(x, tuple(shape)) for x in tensors)
+
+
+@face("broadcast_shapes", method=False)
+def broadcast_shapes(*shapes: Any) -> Size:
+    """Return the shape that shapes broadcast to. Raises RuntimeError where they do not."""
+    tuples = [(n,) if isinstance(n, int) else tuple(n) for n in shapes]
+    mismatch = errors.broadcast("broadcast_shapes", tuples)
+    if mismatch is not None:
+        raise mismatch
+    return Size(np.broadcast_shapes(*tuples))
+
+
+@face("unsqueeze")
+def unsqueeze(input: Any, dim: int) -> Any:
+    """Return a view with a dim of size 1 put in at `dim`."""
+    ndim = len(input.shape)
+    if not -ndim - 1 <= dim <= ndim:
+        raise errors.dim_range("unsqueeze", dim, ndim + 1)
+    d = dim % (ndim + 1)
+    return getitem(input, (*(slice(None),) * d, None))
+
+
+@face("squeeze")
+def squeeze(input: Any, dim: Any = None) -> Any:
+    """Return a view without dims of size 1 (all of them, or those in `dim`)."""
+    axes = range(len(input.shape)) if dim is None else axes_of("squeeze", input, dim) or ()
+    shape = tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in axes)
+    return relabel(reshape(input, shape), f"SqueezeBackward{0 if dim is None else 1}")
+
+
+@face("select")
+def select(input: Any, dim: int, index: int) -> Any:
+    """Return the view at one index of a dim."""
+    d = one_dim("select", input, dim)
+    return getitem(input, (*(slice(None),) * d, int(index)))
+
+
+@face("narrow")
+def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
+    """Return the view of `length` indices of a dim from `start` on. Raises RuntimeError where they are not there."""
+    d, start = one_dim("narrow", input, dim), int(start)
+    n = input.shape[d]
+    start += n if start < 0 else 0
+    if length < 0 or start + length > n:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({n}). (narrow of dim {d})")
+    return getitem(input, (*(slice(None),) * d, slice(start, start + length)))
+
+
+@face("unbind")
+def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
+    """Return the views at each index of a dim."""
+    d = one_dim("unbind", input, dim)
+    index = (slice(None),) * d
+    return tuple(relabel(getitem(input, (*index, i)), "UnbindBackward0") for i in range(input.shape[d]))
+
+
+@face("split", "split_with_sizes")
+def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
+    """Return views of equal length along dim (the last may be shorter), or of the lengths given."""
+    d = one_dim("split", input, dim)
+    n = input.shape[d]
+    sizes = split_size_or_sections
+    if isinstance(sizes, int):
+        if sizes <= 0 and n:
+            raise RuntimeError(f"split expects split_size be positive, but got split_size={sizes}")
+        sizes = [builtins.min(sizes, n - i) for i in range(0, n, sizes)] if n else [0]
+    elif builtins.sum(sizes) != n:
+        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (dimension {d}), but got {list(sizes)}")
+    parts, start = [], 0
+    for length in sizes:
+        parts.append(relabel(narrow(input, d, start, length), "SplitBackward0"))
+        start += length
+    return tuple(parts)
+
+
+@face("chunk")
+def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+    """Return at most `chunks` views along dim, of equal length but for the last."""
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    n = input.shape[one_dim("chunk", input, dim)]
+    return split(input, builtins.max(-(-n // chunks), 1), dim)
+
+
+@face("cat", method=False)
+def cat(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None) -> Any:
+    """Return tensors joined along dim; types are promoted. Raises RuntimeError where other sizes differ."""
+    tensors = tuple(tensors)
+    if not tensors:
+        raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
+    for i, x in enumerate(tensors):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}")
+        if not x._array.ndim:
+            raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated; stack() joins those")
+    joined = [x for x in tensors if x._array.shape != (0,)] or [tensors[0]]  # PyTorch skips empty vectors
+    d = one_dim("cat", joined[0], dim if axis is None else axis)
+    return concatenate(tuple(joined), d, out=out)
+
+
+@composite("stack")
+def stack(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
+    """Return tensors of one shape joined along a new dim."""
+    tensors = tuple(tensors)
+    if not tensors:
+        raise RuntimeError("stack expects a non-empty TensorList")
+    for i, x in enumerate(tensors):
+        if tuple(x.shape) != tuple(tensors[0].shape):
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(tensors[0].shape)} at entry 0 and {list(x.shape)} at "
+                f"entry {i}"
+            )
+    return cat([unsqueeze(x, dim) for x in tensors], dim, out=out)
+
+
+@face("vstack", method=False)
+def vstack(tensors: Any) -> Any:
+    """Return tensors joined along the first dim, vectors as rows."""
+    return cat([x if len(x.shape) > 1 else reshape(x, (1, size_of(x.shape))) for x in tensors], 0)
+
+
+@face("hstack", method=False)
+def hstack(tensors: Any) -> Any:
+    """Return tensors joined along the second dim, vectors along their only one."""
+    parts = [reshape(x, (1,)) if not len(x.shape) else x for x in tensors]
+    return cat(parts, 0 if len(parts[0].shape) == 1 else 1)
+
+
+@face("flip")
+def flip_face(input: Any, *dims: Any) -> Any:
+    """Return input with the order along dims reversed."""
+    return flip(input, tuple(one_dim("flip", input, d) for d in shape_of(dims, "flip")))
+
+
+@composite("roll")
+def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
+    """Return input with elements moved along dims, what falls off coming in at the other end."""
+    if dims is None:
+        return reshape(roll(ravel(input), shifts, 0), tuple(input.shape))
+    pairs = zip(*[(v,) if isinstance(v, int) else tuple(v) for v in (shifts, dims)], strict=True)
+    for shift, dim in pairs:
+        n = input.shape[one_dim("roll", input, dim)]
+        k = shift % n if n else 0
+        input = cat((narrow(input, dim, n - k, k), narrow(input, dim, 0, n - k)), dim) if k else e.clone(input)
+    return input
+
+
+@composite("repeat")
+def repeat(input: Any, *sizes: Any) -> Any:
+    """Return input repeated `sizes` times along each dim (more sizes than dims: dims are put in front)."""
+    times = shape_of(sizes, "repeat")
+    if len(times) < len(input.shape):
+        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
+    shape = (1,) * (len(times) - len(input.shape)) + tuple(input.shape)
+    single = reshape(input, tuple(m for n in shape for m in (1, n)))
+    full = broadcast_to(single, tuple(m for k, n in zip(times, shape, strict=True) for m in (k, n)))
+    return reshape(e.clone(full), tuple(k * n for k, n in zip(times, shape, strict=True)))
+
+
+@face("tile")
+def tile(input: Any, *dims: Any) -> Any:
+    """Return input repeated as NumPy's tile: missing times are 1."""
+    times = shape_of(dims, "tile")
+    return repeat(input, (1,) * (len(input.shape) - len(times)) + times)
+
+
+def _triangle(input: Any, diagonal: int, lower: bool) -> Any:
+    if len(input.shape) < 2:
+        raise RuntimeError(f"{'tril' if lower else 'triu'}: input tensor must have at least 2 dimensions")
+    rows, columns = input.shape[-2:]
+    mask = np.tri(rows, columns, diagonal if lower else diagonal - 1, bool)
+    return e.where(tensor_like(input, mask if lower else ~mask), input, 0)
+
+
+@composite("tril")
+def tril(input: Any, diagonal: int = 0) -> Any:
+    """Return the lower triangle of matrices, zeros above the diagonal given."""
+    return _triangle(input, diagonal, True)
+
+
+@composite("triu")
+def triu(input: Any, diagonal: int = 0) -> Any:
+    """Return the upper triangle of matrices, zeros below the diagonal given."""
+    return _triangle(input, diagonal, False)
+
+
+@face("diagonal")
+def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    """Return a view of the diagonals of two dims, as the last dim."""
+    a, b = one_dim("diagonal", input, dim1), one_dim("diagonal", input, dim2)
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    return diagonal_(input, offset, a, b)
+
+
+@face("diag_embed")
+def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """Return matrices with the last dim of input as diagonal."""
+    n = input.shape[-1] + abs(offset)
+    ndim = len(input.shape) + 1
+    a, b = dim1 % ndim, dim2 % ndim
+    rest = list(input.shape[:-1])
+    shape = [rest.pop(0) if i not in (a, b) else n for i in range(ndim)]
+    zeros = filled(input, tuple(shape), 0, None)
+    return relabel(assign(zeros, input, ((diagonal_, (offset, a, b)),)), "DiagEmbedBackward0")
+
+
+@face("diag")
+def diag(input: Any, diagonal: int = 0) -> Any:
+    """Return the diagonal of a matrix, or a matrix with a vector as its diagonal."""
+    if len(input.shape) == 1:
+        return diag_embed(input, diagonal)
+    if len(input.shape) != 2:
+        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {len(input.shape)}D")
+    return relabel(e.clone(diagonal_(input, diagonal, 0, 1)), "DiagonalBackward0_copy")
+
+
+@face("meshgrid", method=False)
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
+    """Return coordinate grids of vectors; indexing "ij" (rows first) or "xy"."""
+    if len(tensors) == 1 and isinstance(tensors[0], tuple | list):
+        tensors = tuple(tensors[0])
+    if indexing not in ("ij", "xy"):
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+    swap = indexing == "xy" and len(tensors) > 1
+    vectors = list(tensors)
+    if swap:
+        vectors[:2] = vectors[1::-1]
+    shape = tuple(size_of(v.shape) for v in vectors)
+    grids = [
+        broadcast_to(reshape(v, tuple(n if i == d else 1 for i, n in enumerate(shape))), shape) for d, v in enumerate(vectors)
+    ]
+    if swap:
+        grids = [transpose(grid, 0, 1) for grid in grids]
+        grids[:2] = grids[1::-1]
+    return tuple(grids)
+
+
+@face("clone")
+def clone(input: Any, *, memory_format: Any = None) -> Any:
+    """Return a copy that gradient flows through."""
+    return e.clone(input)
+
+
+@face("contiguous", function=False)
+def contiguous(input: Any, memory_format: Any = None) -> Any:
+    """Return input itself if it is contiguous, else a copy that is."""
+    return input if input._array.flags.c_contiguous else e.clone(input)
+
+
+@face("numel", method=False)
+def numel(input: Any) -> int:
+    """Return the number of elements."""
+    return int(input.numel())
+
+
+@face("to", function=False)
+def to(input: Any, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, non_blocking: bool = False,
+       memory_format: Any = None) -> Any:  # fmt: skip
+    """Return input with another dtype, on another device, or like another tensor; itself where nothing changes."""
+    for value in args:
+        if isinstance(value, bool):
+            continue  # non_blocking
+        if isinstance(value, Tensor):
+            dtype, device = value.dtype, value.device
+        elif isinstance(value, str | backend.device | int):
+            device = value
+        elif value is not None:
+            dtype = value
+    result = input
+    if device is not None:
+        result = transfer(result, backend.resolve(device))
+    if dtype is not None:
+        target = dtypes.to_numpy(dtype)
+        if target != result._array.dtype:
+            result = call(cast, (result,), (target,))
+    return e.clone(result) if copy and result is input else result
+
+
+def transfer(x: Any, place: Any) -> Any:
+    """Return x on a device; gradients travel back the same way."""
+    here = x.device
+    if here.type == place.type and (place.index is None or (here.index or 0) == place.index):
+        return x
+    return to_device(x, place, here)
+
+
+def _reversed_dims(input: Any) -> Any:
+    return transpose_(input, tuple(reversed(range(len(input.shape)))))
+
+
+def _matrices(input: Any) -> Any:
+    if len(input.shape) < 2:
+        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {len(input.shape)}-D tensor.")
+    return relabel(mT(input), "TransposeBackward0")
+
+
+PROPERTIES.update(T=_reversed_dims, mT=_matrices)

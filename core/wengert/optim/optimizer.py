@@ -1,0 +1,500 @@
+"""The frame every optimizer shares: parameter groups, state, hooks, and a `step` that calls one small `update`.
+
+Owns: `Optimizer`, its state dict (PyTorch's layout), the checks of hyperparameters by name, and the three formulas
+that most updates need (`descend`, `count`, `debias`).
+May import: the grad switch, the hook handle; `wengert`'s public names, when they are used.
+Must not know: any optimizer, any device.
+Nothing here reads a tensor's value while stepping, so a recording backend can capture `step` as it stands.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import itertools
+import math
+import warnings
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import wengert
+from wengert import modes
+from wengert.tape import Handle
+
+if TYPE_CHECKING:
+    from wengert import Tensor
+
+Group = dict[str, Any]
+State = dict[str, Any]
+Closure = Callable[[], Any]
+Check = Callable[[Any], str | None]  # a value's complaint, or None
+S = TypeVar("S", bound=Callable[..., Any])
+
+
+class _Required:
+    """The type of `required`, which stands in `defaults` where a group must say for itself."""
+
+    def __repr__(self) -> str:
+        return "<required parameter>"
+
+
+required = _Required()
+
+
+# The formulas that most updates need.
+
+
+def descend(p: Tensor, direction: Tensor, lr: float | Tensor) -> None:
+    """Take one step: p <- p - lr * direction. A Tensor `lr` stays one, so it can be captured or differentiated."""
+    if isinstance(lr, wengert.Tensor):
+        p.sub_(direction * lr.reshape(()))
+    else:
+        p.add_(direction, alpha=-lr)
+
+
+def count(state: State, p: Tensor) -> Tensor:
+    """Add one to state["step"] and return it in the precision of the update: float64 for float64, else float32."""
+    t = state["step"].add_(1)
+    return t.double() if p.dtype == wengert.float64 else t
+
+
+def debias(beta: float | Tensor, t: Tensor) -> Tensor:
+    """Return 1 - beta**t, the weight an average of rate `beta` has collected after t steps.
+
+    Computed as -expm1(t log beta): in float32, 1 - 0.999**1 would keep three digits.
+    """
+    if isinstance(beta, wengert.Tensor):
+        return -wengert.expm1(t * beta.log())
+    return -wengert.expm1(t * (math.log(beta) if beta else -math.inf))
+
+
+def new_step(p: Tensor) -> Tensor:
+    """Return a step count of zero on p's device; float32 as in PyTorch's state dicts, exact to 2**24."""
+    return wengert.zeros((), dtype=wengert.float32, device=p.device)
+
+
+# Hyperparameters are checked by name, for the defaults and for every group.
+
+
+def at_least_zero(what: str) -> Check:
+    return lambda value: None if 0 <= value else f"Invalid {what}: {value}"
+
+
+def _learning_rate(lr: Any) -> str | None:
+    if isinstance(lr, wengert.Tensor) and lr.numel() != 1:
+        return "Tensor lr must be 1-element"
+    return None if 0 <= lr < math.inf else f"Invalid learning rate: {lr}"
+
+
+def _betas(betas: Any) -> str | None:
+    if len(betas) != 2:
+        return f"Invalid betas: {betas}, two numbers are needed"
+    for i, beta in enumerate(betas):
+        if not 0 <= beta < 1:
+            return f"Invalid beta parameter at index {i}: {beta}"
+    if isinstance(betas[0], wengert.Tensor) != isinstance(betas[1], wengert.Tensor):
+        return "betas must be either both floats or both Tensors"
+    return None
+
+
+CHECKS: Mapping[str, Check] = {
+    "lr": _learning_rate,
+    "betas": _betas,
+    "eps": at_least_zero("epsilon value"),
+    "weight_decay": at_least_zero("weight_decay value"),
+    "momentum": at_least_zero("momentum value"),
+}
+
+
+# Hooks.
+
+
+def _keep(hooks: OrderedDict[int, Any], hook: Any, prepend: bool = False) -> Handle:
+    handle = Handle(hooks)
+    hooks[handle.id] = hook
+    if prepend:
+        hooks.move_to_end(handle.id, last=False)
+    return handle
+
+
+# The step hooks of all optimizers: id -> ("before" or "after", hook).
+_everyones: OrderedDict[int, tuple[str, Any]] = OrderedDict()
+
+
+def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> Handle:
+    """Call hook(optimizer, args, kwargs) before every step of every optimizer."""
+    return _keep(_everyones, ("before", hook))
+
+
+def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> Handle:
+    """Call hook(optimizer, args, kwargs) after every step of every optimizer."""
+    return _keep(_everyones, ("after", hook))
+
+
+def _hooked(step: S) -> S:
+    """Run the step hooks around `step`; without hooks it costs one truth test."""
+
+    @functools.wraps(step)
+    def call(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        self._opt_called = True  # a scheduler asks
+        if self._step_hooks or _everyones:
+            return self._step_with_hooks(step, args, kwargs)
+        return step(self, *args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+class Optimizer:
+    """Hold parameters in groups and move them along their gradients, one `update` a parameter.
+
+    A subclass gives its hyperparameters, as a class attribute `defaults` (then it needs no `__init__`) or by
+    calling `super().__init__(params, defaults)`, and two methods:
+
+        init_state(p, group) -> dict       the state of one parameter, before its first step
+        update(p, g, state, group)         change p and state in place; g is the gradient
+
+    A group that has `maximize`, `weight_decay`, `decoupled_weight_decay` or `differentiable` gets it: the sign of
+    g, g + weight_decay * p or p * (1 - lr * weight_decay), and recording the step are done here, around `update`.
+    With `differentiable=True` a step works on copies of the state, so what backward saved is never overwritten.
+
+    Raises: TypeError (params is a Tensor, or not made of Tensors), ValueError (no parameters, a non-leaf, a
+    parameter in two groups, a hyperparameter out of range).
+    """
+
+    defaults: dict[str, Any] = {}
+    checks: ClassVar[Mapping[str, Check]] = {}  # checks of a class's own hyperparameters, besides CHECKS
+    complex_as_pairs: ClassVar[bool] = True  # update sees complex parameters as real pairs; False if it is linear
+
+    state: defaultdict[Any, State]
+    param_groups: list[Group]
+    _opt_called: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = _hooked(cls.__dict__["step"])  # type: ignore[method-assign]
+
+    def __init__(self, params: Any, defaults: dict[str, Any] | None = None, **options: Any) -> None:
+        if isinstance(params, wengert.Tensor):
+            raise TypeError(
+                "params should be an iterable of Tensors or of dicts, "
+                f"but got one {type(params).__name__}; write [p] for a single parameter"
+            )
+        for name in options.keys() - type(self).defaults.keys():
+            raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument {name!r}")
+        self.defaults = {**type(self).defaults, **(defaults or {}), **options}
+        self.check(self.defaults)
+        self.state, self.param_groups = defaultdict(dict), []
+        self._no_hooks()
+        given = list(params)
+        if not given:
+            raise ValueError("optimizer got an empty parameter list")
+        groups: list[Group] = given if isinstance(given[0], dict) else [{"params": given}]
+        complete: list[Group] = []
+        for group in groups:
+            complete.append(self._complete(group, complete))
+        for group, full in zip(groups, complete, strict=True):  # only now, when nothing can be wrong any more
+            group.update(full)
+            self.param_groups.append(group)
+
+    # What a subclass says.
+
+    def init_state(self, p: Tensor, group: Group) -> State:
+        """Return the state of `p` before its first step; tensors like `p`, and `new_step(p)` for a step count."""
+        return {}
+
+    def update(self, p: Tensor, g: Tensor, state: State, group: Group) -> None:
+        """Change `p` and `state` in place, given the gradient `g`, which must stay as it is."""
+        raise NotImplementedError(f"{type(self).__name__} has no update(p, g, state, group)")
+
+    def decay(self, p: Tensor, g: Tensor, group: Group) -> Tensor:
+        """Apply weight decay and return the gradient to use: g + wd * p; decoupled: p <- p - lr * wd * p, and g.
+
+        Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (2019).
+        """
+        decay = group["weight_decay"]
+        if not group.get("decoupled_weight_decay", False):
+            return g + p * decay
+        shrink = group["lr"] * decay
+        if isinstance(shrink, wengert.Tensor):
+            p.addcmul_(p.clone(), -shrink.reshape(()))  # the copy: a gradient of lr needs p as it was
+        else:
+            p.mul_(1 - shrink)
+        return g
+
+    def check(self, group: Group) -> None:
+        """Raise ValueError where a hyperparameter is out of range."""
+        for name, check in itertools.chain(CHECKS.items(), type(self).checks.items()):
+            if name in group and group[name] is not required:
+                complaint = check(group[name])
+                if complaint is not None:
+                    raise ValueError(complaint)
+        if group.get("fused") and group.get("foreach"):
+            raise RuntimeError("`fused` and `foreach` exclude each other: set at most one of them")
+        if group.get("fused") and group.get("differentiable"):
+            raise RuntimeError("`fused` and `differentiable` exclude each other: a fused step is not recorded")
+
+    # The step.
+
+    @_hooked
+    def step(self, closure: Closure | None = None) -> Any:
+        """Update every parameter that has a gradient; return what `closure`, called first, returned."""
+        mode = modes.state  # this thread's switches
+        before, recorded = mode.grad, self.defaults.get("differentiable", False)
+        loss = None
+        try:
+            if closure is not None:
+                mode.grad = True
+                loss = closure()
+            mode.grad = recorded
+            for group in self.param_groups:
+                maximize, decay = group.get("maximize", False), group.get("weight_decay", 0)
+                decays = decay != 0 if isinstance(decay, (int, float)) else True
+                for p in group["params"]:
+                    g = p.grad
+                    if g is None:
+                        continue
+                    state = self.state.get(p)
+                    if state is None:
+                        state = self._begin(p, g, group)
+                    if recorded:
+                        state = self.state[p] = {k: _mapped(v, _clone) for k, v in state.items()}
+                    if maximize:
+                        g = -g
+                    if decays:
+                        g = self.decay(p, g, group)
+                    if self.complex_as_pairs and p.is_complex():
+                        pairs = {k: _mapped(v, _as_pairs) for k, v in state.items()}
+                        self.update(_as_pairs(p), _as_pairs(g), pairs, group)
+                    else:
+                        self.update(p, g, state, group)
+        finally:
+            mode.grad = before
+        return loss
+
+    def _begin(self, p: Tensor, g: Tensor, group: Group) -> State:
+        """Make and keep the state of a parameter at its first step."""
+        if getattr(g, "is_sparse", False):
+            raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+        if self.complex_as_pairs and p.is_complex():
+            pairs = self.init_state(_as_pairs(p), group)
+            state = {k: wengert.view_as_complex(v) if v.dim() else v for k, v in pairs.items()}
+        else:
+            state = self.init_state(p, group)
+        self.state[p] = state
+        return state
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or fill them with zeros."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if set_to_none:
+                    p.grad = None
+                elif p.grad is not None:
+                    if p.grad.requires_grad:
+                        p.grad = p.grad.detach()
+                    with wengert.no_grad():
+                        p.grad.zero_()
+
+    # Parameter groups.
+
+    def add_param_group(self, param_group: Group) -> None:
+        """Add a group: a dict with "params" and any hyperparameters of its own; the others are the defaults.
+
+        Raises: TypeError, ValueError as the constructor; nothing is added then.
+        """
+        if not isinstance(param_group, dict):
+            raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
+        param_group.update(self._complete(param_group, self.param_groups))
+        self.param_groups.append(param_group)
+
+    def _complete(self, group: Group, others: list[Group]) -> Group:
+        """Return what `group` becomes: its parameters checked and listed, missing hyperparameters filled in."""
+        params = group["params"]
+        if isinstance(params, set):
+            raise TypeError(
+                "parameters must come in an ordered collection, as their place is their name in a state dict; "
+                "a set has no order, please use a list"
+            )
+        params = [params] if isinstance(params, wengert.Tensor) else list(params)
+        names: dict[str, Any] = {}
+        if any(isinstance(p, tuple) for p in params):
+            if not all(isinstance(p, tuple) for p in params):
+                raise ValueError("give all parameters with names or none: some param names are missing")
+            names["param_names"] = [name for name, _ in params]
+            params = [p for _, p in params]
+        for p in params:
+            if not isinstance(p, wengert.Tensor):
+                kind = type(p).__name__
+                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {kind}")
+            if not (self.defaults.get("differentiable") or p.is_leaf or p.retains_grad):
+                raise ValueError("can't optimize a non-leaf Tensor: take what it is computed from, or detach it")
+        full = {"params": params, **names, **{k: v for k, v in group.items() if k != "params"}}
+        full.update({k: v for k, v in self.defaults.items() if k not in full})
+        for name, value in full.items():
+            if value is required:
+                raise ValueError(f"parameter group didn't specify a value of required parameter {name}")
+        self.check(full)
+        if others and ("param_names" in full) != ("param_names" in others[0]):
+            which = "without" if "param_names" in others[0] else "with"
+            raise ValueError(f"cannot add a param group {which} names: all groups have names or none has")
+        taken = {p for other in others for p in other["params"]}
+        if not taken.isdisjoint(params):
+            raise ValueError("some parameters appear in more than one parameter group")
+        if len(set(params)) != len(params):
+            warnings.warn(
+                "optimizer contains a parameter group with duplicate parameters; each copy is updated once a step",
+                stacklevel=3,
+            )
+        return full
+
+    # Saving and loading.
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return {"state": {index: state}, "param_groups": [...]} with parameters as integers, as PyTorch does."""
+        for hook in list(self._dict_hooks["save_before"].values()):
+            hook(self)
+        index: dict[Any, int] = {}
+        groups: list[Group] = []
+        for group in self.param_groups:
+            for p in group["params"]:
+                index.setdefault(p, len(index))
+            packed = {k: v for k, v in group.items() if k != "params"}
+            groups.append({**packed, "params": [index[p] for p in group["params"]]})
+        result = {"state": {index.get(p, p): s for p, s in self.state.items() if s}, "param_groups": groups}
+        for hook in list(self._dict_hooks["save_after"].values()):
+            replaced = hook(self, result)
+            result = result if replaced is None else replaced
+        return result
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over a `state_dict()`: tensors are copied to each parameter's dtype and device.
+
+        Raises: ValueError where the groups do not match in number or size; the optimizer is then as it was.
+        """
+        state_dict = dict(state_dict)
+        for hook in list(self._dict_hooks["load_before"].values()):
+            replaced = hook(self, state_dict)
+            state_dict = state_dict if replaced is None else replaced
+        saved_groups, saved_state = state_dict["param_groups"], state_dict["state"]
+        if len(saved_groups) != len(self.param_groups):
+            raise ValueError(
+                f"loaded state dict has a different number of parameter groups: {len(saved_groups)}, "
+                f"the optimizer has {len(self.param_groups)}"
+            )
+        groups: list[Group] = []
+        owner: dict[Any, Tensor] = {}
+        for group, saved in zip(self.param_groups, saved_groups, strict=True):
+            if len(saved["params"]) != len(group["params"]):
+                raise ValueError(
+                    f"loaded state dict has a parameter group of another size: {len(saved['params'])} parameters "
+                    f"instead of {len(group['params'])}"
+                )
+            owner.update(zip(saved["params"], group["params"], strict=True))
+            kept = {"param_names": group["param_names"]} if "param_names" in group else {}
+            loaded = {k: copy.deepcopy(v) for k, v in saved.items() if k != "params"}
+            groups.append({**self.defaults, **kept, **loaded, "params": group["params"]})
+        state: defaultdict[Any, State] = defaultdict(dict)
+        for key, value in saved_state.items():
+            p = owner.get(key)
+            if p is None:
+                state[key] = value
+            else:
+                state[p] = {k: _adopted(v, p, k) for k, v in value.items()}
+        self.state, self.param_groups = state, groups
+        for hook in list(self._dict_hooks["load_after"].values()):
+            hook(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"defaults": self.defaults, "state": self.state, "param_groups": self.param_groups}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._no_hooks()
+
+    def __repr__(self) -> str:
+        text = f"{type(self).__name__} ("
+        for i, group in enumerate(self.param_groups):
+            text += f"\nParameter Group {i}\n"
+            text += "".join(f"    {key}: {group[key]}\n" for key in sorted(group) if key != "params")
+        return text + ")"
+
+    # Hooks.
+
+    def _no_hooks(self) -> None:
+        self._step_hooks: OrderedDict[int, tuple[str, Any]] = OrderedDict()
+        self._in_step = False
+        self._dict_hooks: dict[str, OrderedDict[int, Any]] = {
+            when: OrderedDict() for when in ("save_before", "save_after", "load_before", "load_after")
+        }
+
+    def _step_with_hooks(self, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._in_step:  # a subclass's step that calls super().step()
+            return step(self, *args, **kwargs)
+        self._in_step, args = True, (self, *args)
+        try:
+            for when, hook in [*_everyones.values(), *self._step_hooks.values()]:
+                changed = hook(self, args, kwargs) if when == "before" else None
+                if changed is not None:
+                    if not (isinstance(changed, tuple) and len(changed) == 2):
+                        raise RuntimeError(f"a step pre-hook returns None or (args, kwargs), but got {changed!r}")
+                    args, kwargs = changed
+            result = step(*args, **kwargs)
+            for when, hook in [*self._step_hooks.values(), *_everyones.values()]:
+                if when == "after":
+                    hook(self, args, kwargs)
+            return result
+        finally:
+            self._in_step = False
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call hook(optimizer, args, kwargs) before each step; it may return changed (args, kwargs)."""
+        return _keep(self._step_hooks, ("before", hook))
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call hook(optimizer, args, kwargs) after each step."""
+        return _keep(self._step_hooks, ("after", hook))
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call hook(optimizer) before `state_dict` collects."""
+        return _keep(self._dict_hooks["save_before"], hook, prepend)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call hook(optimizer, state_dict) on the result of `state_dict`; it may return another."""
+        return _keep(self._dict_hooks["save_after"], hook, prepend)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call hook(optimizer, state_dict) before `load_state_dict` reads it; it may return another."""
+        return _keep(self._dict_hooks["load_before"], hook, prepend)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call hook(optimizer) after a state dict was loaded."""
+        return _keep(self._dict_hooks["load_after"], hook, prepend)
+
+
+def _mapped(value: Any, function: Callable[[Any], Any]) -> Any:
+    return function(value) if isinstance(value, wengert.Tensor) else value
+
+
+def _clone(value: Any) -> Any:
+    return value.clone()
+
+
+def _as_pairs(value: Any) -> Any:
+    return wengert.view_as_real(value) if value.is_complex() else value
+
+
+def _adopted(value: Any, p: Tensor, key: str | None = None) -> Any:
+    """Return a copy of a loaded value, its tensors on p's device and in p's dtype; step counts stay float32."""
+    if key == "step":
+        step = value if isinstance(value, wengert.Tensor) else wengert.tensor(float(value))
+        return step.detach().to(device=p.device, dtype=wengert.float32).clone()
+    if isinstance(value, wengert.Tensor):
+        floating = p.is_floating_point() and value.is_floating_point()
+        return value.detach().to(device=p.device, dtype=p.dtype if floating else value.dtype).clone()
+    if isinstance(value, dict):
+        return {k: _adopted(v, p) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_adopted(v, p) for v in value)
+    return value

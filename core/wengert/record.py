@@ -1,0 +1,478 @@
+"""Calling an op: run the kernel, and write down what backward will need.
+
+Owns: the recorded call (one readable form for every op, `call`; and the same thing specialised for one and two
+inputs, `unary` and `binary`, which a test holds equal to it), promotion of inputs, the constructors `elementwise`
+and `structural` that op tables use. May import: op, tape, tensor, backend, dtypes, modes. Must not know: any op's
+formula beyond `cast` and the summing back of broadcast gradients, and no device library.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from wengert import backend, dtypes, errors, tape
+from wengert.dtypes import F32, F64
+from wengert.modes import state
+from wengert.op import ANY, FLOAT, OPS, SAME, Op, register, split_rules
+from wengert.tape import Node, Slot
+from wengert.tensor import INFERENCE, Tensor, new, wrap
+
+Number = bool | int | float | complex
+
+
+# ---- constants: a Python number next to arrays is a 0-d host array, which every kernel accepts
+_FLOATS: dict[np.dtype[Any], dict[float, Any]] = {F32: {}, F64: {}}
+_NUMBERS32, _NUMBERS64 = _FLOATS[F32], _FLOATS[F64]
+
+
+def constant(value: Any, dtype: np.dtype[Any]) -> Any:
+    """Return a number as a 0-d host array; small tables keep the floats that programs repeat."""
+    with np.errstate(all="ignore"):
+        array = np.asarray(value).astype(dtype)
+    table = _FLOATS.get(dtype)
+    if table is not None and value and value == value and type(value) in (int, float):  # 0.0 and -0.0 share a key
+        if len(table) > 512:
+            table.clear()
+        table[value] = array
+    return array
+
+
+def is_constant(array: Any) -> bool:
+    """Say whether a raw array came from `constant`."""
+    if type(array) is not np.ndarray or array.ndim:
+        return False
+    table = _FLOATS.get(array.dtype)
+    return table is not None and table.get(array.item()) is array
+
+
+# ---- the readable form
+def call(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
+    """Call any op on Tensors (recorded), or on raw arrays (not recorded), numbers mixed in freely.
+
+    Raises what `op.infer` or `errors` say for bad shapes, types and devices; nothing is changed then.
+    """
+    flat = [*inputs[:-1], *inputs[-1]] if op.variadic else list(inputs)
+    if not any(isinstance(x, Tensor) for x in flat):
+        return call_raw(op, inputs, params)
+    if op.domain != ANY or any(not isinstance(x, Tensor) for x in flat):
+        flat = prepare(op, flat)
+    arrays: list[Any] = [x._array if isinstance(x, Tensor) else x for x in flat]
+    if op.variadic:
+        fixed = len(op.inputs) - 1
+        arrays[fixed:] = [tuple(arrays[fixed:])]
+    kernel = op.kernels[_key(arrays)]
+    try:
+        made = kernel(*arrays, *params, out=...) if op.elementwise else kernel(*arrays, *params)
+    except Exception as error:
+        made = recover(op, arrays, flat, params, error)
+    edges = tuple([x._edge if isinstance(x, Tensor) else None for x in flat])
+    if op.outputs > 1:
+        results = tuple(wrap(a) for a in made)
+        if state.grad and any(e is not None for e in edges):
+            node = record(op, flat, arrays, params, edges, made, None)
+            for number, result in enumerate(results):
+                if dtypes.category(result._array.dtype) >= dtypes.FLOATING:
+                    result._edge = Slot(node, number)
+        return results
+    result = wrap(made)
+    if state.inference:
+        result._box = INFERENCE
+    if op.view:
+        attach(result, flat[0], op, params)
+    if state.grad and any(e is not None for e in edges) and not op.constant:
+        if dtypes.category(made.dtype) >= dtypes.FLOATING:
+            result._edge = record(op, flat, arrays, params, edges, made, result)
+    return result
+
+
+def record(
+    op: Op, inputs: Sequence[Any], arrays: Sequence[Any], params: Sequence[Any], edges: tuple[Any, ...], made: Any, result: Any
+) -> Node:
+    """Return the node of a call: what its plan says is kept, and nothing else."""
+    plan = op.plan(tuple([e is not None for e in edges]))
+    width = len(op.inputs)
+    saved: list[Any] = [None] * (width + 1 + len(params))
+    saved[width + 1 :] = params
+    guards: list[list[int]] = []
+    for i in plan.inputs:
+        saved[i] = arrays[i]
+        kept = inputs[i:] if op.variadic and i == width - 1 else inputs[i : i + 1]
+        guards += [x.version_box() for x in kept if isinstance(x, Tensor)]
+    if plan.out:
+        saved[width] = made
+        if result is not None:
+            guards.append(result.version_box())
+    if plan.specs:
+        saved += [None] * (len(op.places) - len(saved))
+        for place, i, what in plan.specs:
+            source = made if i < 0 else arrays[i]
+            saved[place] = tuple(getattr(a, what) for a in source) if isinstance(source, tuple) else getattr(source, what)
+    shapes: tuple[Any, ...] | None = None
+    if op.broadcasts:
+        shapes = tuple([tuple(a.shape) for a in arrays])
+        if all(s == made.shape for s in shapes) and op.elementwise:
+            shapes = None
+    return Node(plan, edges, tuple(saved), shapes, guards, sum([box[0] for box in guards]))
+
+
+def call_raw(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
+    """Run the kernel on raw arrays: what rules do in backward. Numbers take the type of the first array."""
+    arrays = list(inputs)
+    kernel = op.kernels.get(type(arrays[0]))
+    if kernel is None or not all([type(a) is type(arrays[0]) for a in arrays]):
+        source = next((a for a in _flat(arrays) if hasattr(a, "dtype")), None)
+        if source is None:
+            raise errors.not_a_tensor(op.face, arrays[0], op.inputs[0])
+        arrays = [_as_array(a, source) for a in arrays]
+        kernel = op.kernels[_key(arrays)]
+    return kernel(*arrays, *params, out=...) if op.elementwise else kernel(*arrays, *params)
+
+
+def _as_array(a: Any, source: Any) -> Any:
+    if isinstance(a, Number):
+        return constant(a, source.dtype)
+    return np.asarray(a) if isinstance(a, np.generic) else a
+
+
+def _flat(arrays: Sequence[Any]) -> list[Any]:
+    return [b for a in arrays for b in (a if isinstance(a, tuple | list) else (a,))]
+
+
+def _key(arrays: Sequence[Any]) -> type:
+    """Return the array type that a call dispatches on: the first that is no constant of the host."""
+    types = [type(a) for a in _flat(arrays)]
+    for t in types:
+        if t is not np.ndarray:
+            return t
+    return types[0]
+
+
+def prepare(op: Op, inputs: list[Any]) -> list[Any]:
+    """Bring inputs to one device and to the type the op computes in: tensors by a recorded cast, numbers as constants.
+
+    Raises TypeError for what is neither, RuntimeError for mixed devices.
+    """
+    tensors = [x for x in inputs if isinstance(x, Tensor)]
+    places = {type(x._array) for x in tensors}
+    if len(places) > 1:
+        inputs = same_device(op, inputs)
+        tensors = [x for x in inputs if isinstance(x, Tensor)]
+    for i, x in enumerate(inputs):
+        if not isinstance(x, Tensor | Number | np.generic):
+            name = op.inputs[min(i, len(op.inputs) - 1)]
+            raise errors.not_a_tensor(op.face, x, {"x": "input", "y": "other"}.get(name, name))
+    taking_part = [x for i, x in enumerate(inputs) if op.variadic or op.inputs[i] not in op.free]
+    numbers = [x for x in taking_part if not isinstance(x, Tensor)]
+    common = dtypes.result_of([x._array for x in taking_part if isinstance(x, Tensor)], numbers)
+    if op.domain == FLOAT and dtypes.category(common) < dtypes.FLOATING:
+        common = dtypes.default_float()
+    result = []
+    for i, x in enumerate(inputs):
+        free = not op.variadic and op.inputs[i] in op.free
+        if not isinstance(x, Tensor):
+            result.append(constant(x, dtypes.of_number(x) if free else common))
+        elif op.domain == ANY or free or x._array.dtype == common:
+            result.append(x)
+        else:
+            result.append(call(cast, (x,), (common,)))
+    return result
+
+
+def same_device(op: Op, inputs: list[Any]) -> list[Any]:
+    """Let 0-d host tensors join tensors on another device, as PyTorch does; other mixtures are an error."""
+    if state.recorder is not None:
+        return inputs
+    target = next(x for x in inputs if isinstance(x, Tensor) and not (x._array.ndim == 0 and x.is_cpu))
+    place = target.device
+    for x in inputs:
+        if isinstance(x, Tensor) and x.device != place and not (x._array.ndim == 0 and x.is_cpu):
+            raise errors.devices_differ(op.face, [t.device for t in inputs if isinstance(t, Tensor)])
+    return [x.to(place) if isinstance(x, Tensor) and x.device != place else x for x in inputs]  # type: ignore[attr-defined]
+
+
+def recover(op: Op, arrays: Sequence[Any], inputs: Sequence[Any], params: Sequence[Any], error: Exception) -> Any:
+    """Return the result of a call that a *warning* stopped (1 / 0 where warnings are errors); raise any other failure.
+
+    Elementwise kernels run bare, because switching a library's warnings off costs as much as a small op; where its
+    warnings are errors, the op runs once more with them off.
+    """
+    if not isinstance(error, Warning):
+        raise failed(op, arrays, inputs, params, error) from error
+    with backend.of_array(arrays[0]).quiet():
+        return op.kernels[_key(arrays)](*arrays, *params, out=...)
+
+
+def failed(op: Op, arrays: Sequence[Any], inputs: Sequence[Any], params: Sequence[Any], error: BaseException) -> BaseException:
+    """Return the error to raise for a kernel that failed: mixed devices first, then what the op itself says."""
+    tensors = [x for x in inputs if isinstance(x, Tensor)]
+    if len({type(t._array) for t in tensors}) > 1 and state.recorder is None:
+        return errors.devices_differ(op.face, [t.device for t in tensors])
+    return errors.failed(op, arrays, params, error)
+
+
+# ---- views
+def attach(result: Tensor, source: Tensor, op: Op, params: tuple[Any, ...]) -> None:
+    """Make `result` known as a view of `source`: one storage, one write counter, one history."""
+    base = source._base if source._base is not None else source
+    result._base = base
+    result._path = (*source._path, (op, params))
+    result._box = source.version_box()
+    if source._blind or (not state.grad and source._edge is not None):
+        result._blind = True
+    else:
+        views = base._views
+        if views is None:
+            views = base._views = []
+        elif len(views) > 32 and len(views) & (len(views) - 1) == 0:  # a power of two: drop the dead ones
+            views[:] = [r for r in views if r() is not None]
+        views.append(_ref(result))
+
+
+_ref = __import__("weakref").ref
+
+
+# ---- the specialised forms
+def unary(op: Op) -> Callable[..., Any]:
+    """Return the call of a one-input elementwise op: as `call`, in fewer steps for float32 and float64."""
+    kernels = op.kernels
+    plan = op.plan((True,))
+    keep_x, keep_out, constant_, width = bool(plan.inputs), plan.out, op.constant, len(op.params)
+    if plan.specs or (keep_x and keep_out):
+        return functools.partial(_general, op)
+
+    def run(input: Any, *params: Any, out: Tensor | None = None) -> Any:
+        if out is not None:
+            return into(op, (input,), params, out)
+        if not isinstance(input, Tensor):
+            return call_raw(op, (input,), params)
+        a = input._array
+        dtype = a.dtype
+        if dtype is not F32 and dtype is not F64:
+            return call(op, (input,), params)
+        if len(params) != width:
+            raise TypeError(f"{op.face}() takes {1 + width} positional arguments but {1 + len(params)} were given")
+        try:
+            made = kernels[type(a)](a, *params, out=...)
+        except Exception as error:
+            made = recover(op, (a,), (input,), params, error)
+        result = new(Tensor)
+        result._array = made
+        if not state.grad:
+            if state.inference:
+                result._box = INFERENCE
+            return result
+        edge = input._edge
+        if edge is None or constant_:
+            return result
+        if keep_x:
+            box = input._box
+            if box is None:
+                box = input._box = [0]
+            result._edge = Node(plan, (edge,), (a, None, *params), None, (box,), box[0])
+        elif keep_out:
+            box = result._box = [0]
+            result._edge = Node(plan, (edge,), (None, made, *params), None, (box,), 0)
+        else:
+            result._edge = Node(plan, (edge,), (None, None, *params), None)
+        return result
+
+    return run
+
+
+def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None) -> Callable[..., Any]:
+    """Return the call of a two-input elementwise op: as `call`, in fewer steps for equal float types and numbers.
+
+    unusual: what to do where the second operand is neither tensor nor number (operators leave it to Python).
+    """
+    otherwise = unusual or (lambda op, x, y: call(op, (x, y)))
+    if op.params or op.free or op.domain == ANY:
+        return functools.partial(_general, op)
+    kernels = op.kernels
+    plan_x, plan_y, plan_xy = op.plan((True, False)), op.plan((False, True)), op.plan((True, True))
+    if plan_xy.specs:
+        return functools.partial(_general, op)
+    steps = {p: (p, 0 in p.inputs, 1 in p.inputs, p.out) for p in (plan_x, plan_y, plan_xy)}
+    step_x, step_y, step_xy = steps[plan_x], steps[plan_y], steps[plan_xy]
+    boolean = op.constant
+
+    def run(input: Any, other: Any, *, out: Tensor | None = None) -> Any:
+        if out is not None:
+            return into(op, (input, other), (), out)
+        if not isinstance(input, Tensor):
+            if isinstance(other, Tensor):
+                return call(op, (input, other))
+            return call_raw(op, (input, other))
+        a = input._array
+        dtype = a.dtype
+        if dtype is not F32 and dtype is not F64:
+            return otherwise(op, input, other)
+        shapes = None
+        if isinstance(other, Tensor):
+            b = other._array
+            if b.dtype is not dtype or type(b) is not type(a):
+                return call(op, (input, other))
+            edge_y = other._edge
+            if a.shape != b.shape:
+                shapes = (a.shape, b.shape)
+        else:
+            kind = type(other)
+            if kind is not float and kind is not int:
+                return otherwise(op, input, other)
+            b = (_NUMBERS32 if dtype is F32 else _NUMBERS64).get(other)
+            if b is None:
+                b = constant(other, dtype)
+            edge_y = None
+        try:
+            made = kernels[type(a)](a, b, out=...)
+        except Exception as error:
+            made = recover(op, (a, b), (input, other), (), error)
+        result = new(Tensor)
+        result._array = made
+        if not state.grad:
+            if state.inference:
+                result._box = INFERENCE
+            return result
+        edge_x = input._edge
+        if boolean:
+            return result
+        if edge_x is not None:
+            plan, keep_x, keep_y, keep_out = step_x if edge_y is None else step_xy
+        elif edge_y is not None:
+            plan, keep_x, keep_y, keep_out = step_y
+        else:
+            return result
+        guards: tuple[list[int], ...] = ()
+        stamp = 0
+        if keep_x:
+            box = input._box
+            if box is None:
+                box = input._box = [0]
+            guards, stamp = (box,), box[0]
+        if keep_y and isinstance(other, Tensor):
+            box = other._box
+            if box is None:
+                box = other._box = [0]
+            guards = (box,) if not guards else (guards[0], box)
+            stamp += box[0]
+        if keep_out:
+            box = result._box = [0]
+            guards = (*guards, box)
+        saved = (a if keep_x else None, b if keep_y else None, made if keep_out else None)
+        result._edge = Node(plan, (edge_x, edge_y), saved, shapes, guards, stamp)
+        return result
+
+    return run
+
+
+def _general(op: Op, *args: Any, out: Tensor | None = None) -> Any:
+    """Call with inputs first and params after, as op tables and rules write it."""
+    n = len(op.inputs)
+    if out is not None:
+        return into(op, args[:n], args[n:], out)
+    return call(op, args[:n], args[n:])
+
+
+def into(op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], out: Tensor) -> Tensor:
+    """Call with `out=`: the result is written to a given tensor, which takes no part in autograd."""
+    from wengert.inplace import write_out
+
+    return write_out(op.face, call(op, inputs, params), out)
+
+
+# ---- what op tables are written with
+def elementwise(
+    name: str, expr: str | None = None, *, inputs: str = "", params: str = "", domain: str = FLOAT, boolean: bool = False,
+    free: str = "", face: str = "", label: Any = "", **rules: Callable[..., Any],
+) -> Op:  # fmt: skip
+    """Enter an elementwise op. Its inputs are those that have rules, or as many of x, y, z as the C text reads.
+
+    name: NumPy's, by which kernels are found. expr: one element in C. domain: what it computes in (SAME, FLOAT, ANY).
+    boolean: the result is bool, and nothing is recorded. face: PyTorch's name, if another.
+    """
+    names = tuple(inputs.split()) or tuple(n for n in "xyz" if n in rules or (expr and _mentions(expr, n)))
+    op = Op(
+        name, names, tuple(params.split()), split_rules(names, rules), None, expr, domain, boolean, elementwise=True,
+        broadcasts=len(names) > 1, free=tuple(free.split()), face=face, label=label,
+    )  # fmt: skip
+    op.infer = functools.partial(infer_elementwise, op)
+    return register(op, {1: unary, 2: binary}.get(len(names), lambda o: functools.partial(_general, o)))
+
+
+def structural(
+    name: str, inputs: str, infer: Callable[..., Any], *, params: str = "", view: bool = False, broadcasts: bool = False,
+    domain: str = ANY, face: str = "", label: Any = "", outputs: int = 1, free: str = "", constant: bool = False,
+    **rules: Callable[..., Any],
+) -> Op:  # fmt: skip
+    """Enter an op that moves or joins elements. `infer(*inputs, *params)` gives shape and dtype or raises.
+
+    inputs: "x y", or "*xs" last for a sequence. view: the result shares its input's memory.
+    """
+    variadic = inputs.split()[-1].startswith("*")
+    names = tuple(n.lstrip("*") for n in inputs.split())
+    op = Op(
+        name, names, tuple(params.split()), split_rules(names, rules), infer, None, domain, constant=constant, view=view,
+        broadcasts=broadcasts, variadic=variadic, face=face, label=label, outputs=outputs, free=tuple(free.split()),
+    )  # fmt: skip
+    return register(op, lambda o: functools.partial(_general, o))
+
+
+def _mentions(expr: str, name: str) -> bool:
+    import re
+
+    return re.search(rf"\b{name}\b", expr) is not None
+
+
+def infer_elementwise(op: Op, *args: Any) -> tuple[tuple[int, ...], Any]:
+    """Return shape and dtype of an elementwise result: inputs broadcast, the type stays or becomes bool."""
+    arrays = args[: len(op.inputs)]
+    shapes = [tuple(a.shape) for a in arrays]
+    mismatch = errors.broadcast(op.face, shapes)
+    if mismatch is not None:
+        raise mismatch
+    typed = [a for a, n in zip(arrays, op.inputs, strict=True) if n not in op.free]
+    return np.broadcast_shapes(*shapes), np.dtype(bool) if op.boolean else typed[0].dtype
+
+
+# ---- the one op that promotion itself needs
+cast = structural(
+    "cast", "x", lambda x, dtype: (x.shape, dtype), params="dtype", face="to", label="ToCopyBackward0",
+    x=lambda g, x_dtype: recast(g, x_dtype),
+)  # fmt: skip
+
+
+def recast(g: Any, dtype: np.dtype[Any]) -> Any:
+    """Return g in another type; from complex to real only the real part counts, which is meant, not an accident."""
+    if dtypes.category(g.dtype if not isinstance(g, Tensor) else g._array.dtype) > dtypes.category(dtype):
+        g = OPS["real"](g)
+    return cast(g, dtype)
+
+
+def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
+    """Sum a gradient over the dimensions its input was broadcast along."""
+    extra = len(g.shape) - len(shape)
+    axes = (*range(extra), *(i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1))
+    if axes:
+        g = OPS["sum"](g, axes, True)
+    return OPS["reshape"](g, tuple(shape)) if extra else g
+
+
+tape.sum_to = sum_to
+
+
+def relabel(result: Tensor, label: str) -> Tensor:
+    """Give the node of a fresh result the name PyTorch prints for the function that was called."""
+    if type(result._edge) is Node:
+        result._edge.label = label
+    return result
+
+
+def deprecated(message: str) -> None:
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+
+
+__all__ = ["ANY", "FLOAT", "SAME", "backend", "call", "constant", "elementwise", "structural", "cast", "relabel"]

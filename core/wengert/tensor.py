@@ -1,0 +1,509 @@
+"""`Tensor`: a raw device array, and where its gradient goes.
+
+Owns: the class, its attributes, the protocols of Python and NumPy it speaks. May import: dtypes, modes, errors, tape,
+backend (device of an array). Must not know: any op; methods that compute are attached by `wengert.faces`.
+`_edge` says everything about autograd: None (no gradient), the leaf's end of the tape, or the node that made this.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from wengert import backend, dtypes, errors, tape
+from wengert.backend import device
+from wengert.modes import state
+from wengert.tape import AccumulateGrad, Slot, hooks_of
+
+
+class Size(tuple[int, ...]):
+    """A shape: a tuple that prints as `torch.Size([2, 3])`."""
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        count = 1
+        for n in self:
+            count *= n
+        return count
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+    def __getitem__(self, index: Any) -> Any:
+        found = tuple.__getitem__(self, index)
+        return Size(found) if isinstance(index, slice) else found
+
+    def __add__(self, other: Any) -> Size:
+        return Size(tuple.__add__(self, tuple(other)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Size, (tuple(self),)
+
+
+new = object.__new__
+
+
+def wrap(array: Any, edge: Any = None) -> Tensor:
+    """Return a Tensor of a raw array as it is: no copy, no check."""
+    result: Tensor = new(Tensor)
+    result._array = np.asarray(array) if isinstance(array, np.generic) else array
+    if edge is not None:
+        result._edge = edge
+    return result
+
+
+class _InferenceBox(list[int]):
+    """The write counter of tensors made in `inference_mode`: they have none, and cannot be kept for backward."""
+
+    def __getitem__(self, index: Any) -> Any:
+        raise RuntimeError(
+            "Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal tensor."
+        )
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Writes are not counted."""
+
+
+INFERENCE = _InferenceBox()
+
+
+class Tensor:
+    """An array on a device, with a gradient if asked.
+
+    Made by `tensor`, `zeros`, `randn` and their kin, and by operations. `Tensor(data)` and `Tensor(*sizes)` are the
+    legacy constructor: the default float type.
+    """
+
+    _array: Any
+    _edge: Any = None
+    _grad: Tensor | None = None
+    _box: list[int] | None = None  # counts writes; shared by all tensors on one storage; made when first needed
+    _base: Tensor | None = None  # the tensor this is a view of (never itself a view)
+    _path: tuple[tuple[Any, tuple[Any, ...]], ...] = ()  # the (view op, params) that lead from _base here
+    _views: list[weakref.ref[Tensor]] | None = None  # of a base: its living views, whose history follows its own
+    _blind: bool = False  # a view made under no_grad: its history is unknown
+
+    __array_ufunc__ = None  # NumPy must not take operators over: it would drop the gradient silently
+    __array_priority__ = 1000
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is not Tensor:
+            return super().__new__(cls)
+        from wengert.ops import creation
+
+        return creation.legacy(dtypes.default_float(), args, kwargs.get("device"))
+
+    # ---- what it is
+    @property
+    def shape(self) -> Size:
+        return Size(self._array.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """Return the shape, or the length of dimension `dim`."""
+        if dim is None:
+            return self.shape
+        ndim = self._array.ndim
+        if not -ndim <= dim < ndim:
+            raise errors.dim_range("size", dim, ndim)
+        return self._array.shape[dim]
+
+    @property
+    def ndim(self) -> int:
+        return int(self._array.ndim)
+
+    def dim(self) -> int:
+        """Return the number of dimensions."""
+        return int(self._array.ndim)
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return int(self._array.size)
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """Return the size of one element in bytes."""
+        return int(self._array.dtype.itemsize)
+
+    @property
+    def itemsize(self) -> int:
+        return int(self._array.dtype.itemsize)
+
+    @property
+    def nbytes(self) -> int:
+        return self.numel() * self.itemsize
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        return dtypes.of(self._array.dtype)
+
+    @property
+    def device(self) -> device:
+        return backend.device_of(self._array)
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.device.type == "cuda"
+
+    @property
+    def is_cpu(self) -> bool:
+        return self.device.type == "cpu"
+
+    is_sparse = is_quantized = is_meta = is_mkldnn = False
+    layout = "torch.strided"
+
+    def get_device(self) -> int:
+        """Return the device's index, -1 for the host."""
+        return -1 if self.is_cpu else self.device.index or 0
+
+    def is_floating_point(self) -> bool:
+        """Say whether the elements are floats (complex ones are not)."""
+        return self.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """Say whether the elements are complex."""
+        return self.dtype.is_complex
+
+    def is_signed(self) -> bool:
+        """Say whether the type holds negative numbers."""
+        return self.dtype.is_signed
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Return how many elements apart neighbours are, along each dimension or along `dim`."""
+        strides = tuple(s // self.itemsize for s in self._array.strides)
+        return strides if dim is None else strides[dim]
+
+    def storage_offset(self) -> int:
+        """Return where in its storage this tensor begins, in elements."""
+        if self._base is None:
+            return 0
+        offset: int = backend.of_array(self._array).address(self._array) - backend.of_array(self._array).address(
+            self._base._array
+        )
+        return offset // self.itemsize
+
+    def data_ptr(self) -> int:
+        """Return the address of the first element."""
+        return int(backend.of_array(self._array).address(self._array))
+
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Say whether elements lie in memory in row-major order without gaps."""
+        return bool(self._array.flags.c_contiguous)
+
+    def is_set_to(self, other: Tensor) -> bool:
+        """Say whether both are the same view of the same memory."""
+        same = self.data_ptr() == other.data_ptr() and self.shape == other.shape
+        return bool(same and self.stride() == other.stride())
+
+    # ---- autograd
+    @property
+    def requires_grad(self) -> bool:
+        return self._edge is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        """Ask for (or give up) a gradient of this leaf.
+
+        Raises RuntimeError for integer tensors, and where a result is asked to stop requiring grad.
+        """
+        if requires_grad:
+            if self._edge is None:
+                if dtypes.category(self._array.dtype) < dtypes.FLOATING:
+                    raise errors.integer_grad(self._array.dtype)
+                if self._box is INFERENCE and not state.inference:
+                    raise RuntimeError(
+                        "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed; clone() it"
+                    )
+                self._edge = AccumulateGrad(self)
+        elif self._edge is not None:
+            if not self.is_leaf:
+                raise RuntimeError(
+                    "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in "
+                    "a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
+                )
+            self._edge = None
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        return self._edge is None or type(self._edge) is AccumulateGrad
+
+    @property
+    def grad_fn(self) -> Any:
+        """The node that made this tensor; None for leaves."""
+        edge = self._edge
+        if edge is None or type(edge) is AccumulateGrad:
+            return None
+        return edge.origin[0] if type(edge) is Slot else edge
+
+    @property
+    def output_nr(self) -> int:
+        return self._edge.origin[1] if type(self._edge) is Slot else 0
+
+    @property
+    def grad(self) -> Tensor | None:
+        """What backward added up here; None before."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+            if value is self:
+                raise RuntimeError("can't assign Variable as its own grad")
+            if value._array.shape != self._array.shape:
+                raise RuntimeError(
+                    f"assigned grad has data of a different size: {list(value.shape)}, the tensor has {list(self.shape)}"
+                )
+            if value._array.dtype != self._array.dtype:
+                raise RuntimeError(f"assigned grad has data of a different type: {value.dtype}, the tensor has {self.dtype}")
+            if value.device != self.device:
+                raise RuntimeError(f"assigned grad has data located on a different device: {value.device}, {self.device}")
+        self._grad = value
+        if state.recorder is not None:
+            state.recorder.touch(self)
+
+    @grad.deleter
+    def grad(self) -> None:
+        self.grad = None
+
+    @property
+    def _version(self) -> int:
+        if self._box is INFERENCE:
+            raise RuntimeError("Inference tensors do not track version counter.")
+        return self._box[0] if self._box is not None else 0
+
+    def version_box(self) -> list[int]:
+        """Return the write counter of this tensor's storage."""
+        if self._box is None:
+            self._box = [0]
+        return self._box
+
+    def is_inference(self) -> bool:
+        """Say whether this was made inside `inference_mode`."""
+        return self._box is INFERENCE
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without history, whose writes autograd does not notice."""
+        return wrap(self._array)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self._array = value._array
+        self._box = None
+
+    def detach(self) -> Tensor:
+        """Return the same memory without history; a write to it is still noticed by autograd."""
+        result = wrap(self._array)
+        result._box = self.version_box()
+        return result
+
+    def detach_(self) -> Tensor:
+        """Cut this tensor off its history: it becomes a leaf that requires no grad."""
+        if self._base is not None:
+            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        self._edge = None
+        return self
+
+    def retain_grad(self) -> None:
+        """Keep `.grad` of this result too, as for a leaf. Raises RuntimeError when it requires no grad."""
+        if self._edge is None:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if self.is_leaf or self.retains_grad:
+            return
+        owner = weakref.ref(self)
+
+        def keep(g: Tensor) -> None:
+            tensor = owner()
+            if tensor is not None:
+                tensor._grad = g.clone() if tensor._grad is None else tensor._grad + g
+
+        self._retained = hooks_of(self._edge).add("tensor", keep)
+
+    @property
+    def retains_grad(self) -> bool:
+        return not self.is_leaf and "_retained" in self.__dict__
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> tape.Handle:
+        """Call `hook(grad)` when the gradient of this tensor is known; what it returns replaces the gradient."""
+        if self._edge is None:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        return hooks_of(self._edge).add("tensor", hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> tape.Handle:
+        """Call `hook(self)` each time a backward has added to this leaf's `.grad`."""
+        if type(self._edge) is not AccumulateGrad:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        return hooks_of(self._edge).add("leaf", hook)
+
+    def backward(
+        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+    ) -> None:
+        """Add the gradient of this tensor to `.grad` of every leaf it came from.
+
+        gradient: of the final scalar with respect to this tensor, same shape; 1 for a one-element tensor.
+        Raises RuntimeError for a non-scalar without `gradient`, and for a graph that was already freed.
+        """
+        from wengert.autograd import backward
+
+        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+    def _accumulate_(self, g: Any) -> None:
+        """Add a raw gradient in place (a write that the version counter sees)."""
+        backend.of_array(self._array).add_into(self._array, g)
+        if self._box is not None:
+            self._box[0] += 1
+
+    # ---- values on the host
+    def numpy(self, *, force: bool = False) -> Any:
+        """Return a NumPy array on the same memory (host device only; `force=True` copies from anywhere).
+
+        Raises RuntimeError when the tensor requires grad, TypeError when it is on another device.
+        """
+        if force:
+            return backend.of_array(self._array).to_host(self._array)
+        if self._edge is not None:
+            raise errors.numpy_of_grad()
+        if not isinstance(self._array, np.ndarray):
+            if state.recorder is not None:
+                raise errors.captured_value("numpy()")
+            raise TypeError(
+                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host "
+                f"memory first."
+            )
+        return self._array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def host(self) -> Any:
+        """Return the values as a NumPy array, from any device."""
+        return backend.of_array(self._array).to_host(self._array)
+
+    def item(self) -> Any:
+        """Return the one element as a Python number. Raises RuntimeError when there are more or none."""
+        if self._array.size != 1:
+            raise errors.not_one_element(self._array.size)
+        return self.host().item()
+
+    def tolist(self) -> Any:
+        """Return the values as nested lists of Python numbers."""
+        return self.host().tolist()
+
+    def __bool__(self) -> bool:
+        if self._array.size != 1:
+            raise errors.ambiguous_bool(self._array.shape)
+        return bool(self.host())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self._array.size != 1 or dtypes.category(self._array.dtype) > dtypes.INTEGRAL:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self._array.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return int(self._array.shape[0])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self._array.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))  # type: ignore[attr-defined]
+
+    def __contains__(self, value: Any) -> bool:
+        if not isinstance(value, Tensor | int | float | complex):
+            raise RuntimeError(
+                f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(value)}."
+            )
+        return bool((self == value).any())  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __format__(self, spec: str) -> str:
+        return object.__format__(self, spec) if self._array.ndim else format(self.item(), spec)
+
+    def __repr__(self, *, tensor_contents: str | None = None) -> str:
+        return self._text()
+
+    def _text(self) -> str:
+        from wengert import printing
+
+        place = self.device
+        edge = self._edge
+        default = np.dtype(dtypes.default_float())
+        host = self.host()
+        return printing.render(
+            host,
+            dtype=repr(self.dtype) if printing.needs_dtype(host, default) else None,
+            device=None if place.type == "cpu" else str(place),
+            grad_fn=None if self.grad_fn is None else self.grad_fn.name(),
+            requires_grad=edge is not None,
+        )
+
+    def __dir__(self) -> list[str]:
+        return sorted(set(super().__dir__()) - {"_array", "_edge"})
+
+    # ---- copies and pickles
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise errors.deepcopy_nonleaf()
+        if id(self) in memo:
+            return memo[id(self)]  # type: ignore[no-any-return]
+        result = new(type(self))
+        memo[id(self)] = result
+        for name, value in self.__dict__.items():
+            if name not in ("_array", "_edge", "_box", "_base", "_path", "_views", "_grad"):
+                result.__dict__[name] = value
+        result._array = backend.of_array(self._array).copy(self._array)
+        if self._edge is not None:
+            result._edge = AccumulateGrad(result)
+        if self._grad is not None:
+            result._grad = self._grad.detach().clone()  # type: ignore[attr-defined]
+        return result  # type: ignore[no-any-return]
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        if not self.is_leaf:
+            raise errors.deepcopy_nonleaf()
+        host = np.ascontiguousarray(self.host()).reshape(self._array.shape)
+        hidden = ("_array", "_edge", "_box", "_base", "_path", "_views", "_grad", "_blind", "_retained")
+        extra = {k: v for k, v in self.__dict__.items() if k not in hidden}
+        return _unpickle, (type(self), host, str(self.device), self.requires_grad, extra)
+
+
+def _unpickle(cls: type[Tensor], host: Any, place: str, requires_grad: bool, extra: dict[str, Any]) -> Tensor:
+    """Rebuild a pickled tensor on its device, or on the default device where that one is absent."""
+    try:
+        target = backend.resolve(place)
+    except RuntimeError:
+        target = backend.resolve(None)
+    result: Tensor = new(cls)
+    result._array = target.backend.from_host(host, target.index or 0)
+    result.__dict__.update(extra)
+    return result.requires_grad_(requires_grad)  # type: ignore[no-any-return]
+
+
+tape.wrap = wrap
+tape.duplicate = lambda array: backend.of_array(array).copy(array)

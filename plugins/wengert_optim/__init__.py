@@ -1,0 +1,50 @@
+"""The optimizers and learning-rate schedulers of PyTorch, as a plugin.
+
+Owns: the names; each class is loaded from its module when it is first asked for.
+May import: `wengert.plugins` only, so that finding the plugin costs nothing. Must not know: tensors, devices.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wengert.plugins import hookimpl
+
+if TYPE_CHECKING:
+    from wengert.registry import Registry
+
+OPTIMIZERS = {
+    "sgd": ("SGD", "ASGD"),
+    "adam": ("Adam", "AdamW", "Adamax", "NAdam", "RAdam"),
+    "adagrad": ("Adagrad", "Adadelta", "RMSprop"),
+    "rprop": ("Rprop",),
+    "lbfgs": ("LBFGS",),
+}
+SCHEDULERS = (
+    "LRScheduler",
+    "LambdaLR",
+    "MultiplicativeLR",
+    "StepLR",
+    "MultiStepLR",
+    "ConstantLR",
+    "LinearLR",
+    "ExponentialLR",
+    "PolynomialLR",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "CyclicLR",
+    "OneCycleLR",
+    "ReduceLROnPlateau",
+    "SequentialLR",
+    "ChainedScheduler",
+)
+
+
+@hookimpl
+def wengert_register_optimizers(registry: Registry) -> None:
+    """Register every optimizer by name, and the schedulers as `lr_scheduler.<name>`."""
+    for module, names in OPTIMIZERS.items():
+        for name in names:
+            registry.optimizer(name, f"wengert_optim.{module}:{name}")
+    for name in SCHEDULERS:
+        registry.optimizer(f"lr_scheduler.{name}", f"wengert_optim.lr_scheduler:{name}")
