@@ -1,7 +1,7 @@
 """Optimizers and learning-rate schedules: against PyTorch step by step, and against values worked out by hand.
 
-Owns the proof of wengert/optim/optimizer.py and of the plugin wengert_optim. May import wengert's public names and,
-in tests marked `parity`, torch. A problem is written once and run by both: `T` is wengert or torch.
+Owns the proof of wengert/optim/optimizer.py and of the plugin wengert_optim. May import wengert's public names
+and, in tests marked `parity`, torch. A problem is written once and run by both: `T` is wengert or torch.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def relative(a: Any, b: Any) -> float:
     return float(np.max(np.abs(a - b)) / np.max(np.abs(b)))
 
 
-# A regression on fresh batches: parameters of several shapes, one 0-d, the last without a gradient every third step.
+# A regression on fresh batches: parameters of several shapes, one 0-d; the last has no gradient every third step.
 
 SHAPES: list[tuple[int, ...]] = [(3, 4), (4,), (), (2, 1, 3), (5,)]
 
@@ -239,7 +239,11 @@ BY_HAND: list[tuple[str, dict[str, Any], list[float]]] = [  # g = -0.5, p = 1
     ("AdamW", dict(lr=0.1, eps=0.0, weight_decay=2.0), [0.9, 0.82, 0.756]),
     ("Adamax", dict(lr=0.1, eps=0.0), [1.1, 1.2, 1.3]),
     ("RAdam", dict(lr=0.1), [1.05, 1.10, 1.15]),  # no rectification yet: the mean itself
-    ("Adagrad", dict(lr=0.1, eps=0.0), [1.1, 1.1 + 0.1 / math.sqrt(2), 1.1 + 0.1 / math.sqrt(2) + 0.1 / math.sqrt(3)]),
+    (
+        "Adagrad",
+        dict(lr=0.1, eps=0.0),
+        [1.1, 1.1 + 0.1 / math.sqrt(2), 1.1 + 0.1 / math.sqrt(2) + 0.1 / math.sqrt(3)],
+    ),
     ("Adagrad", dict(lr=0.1, eps=0.0, lr_decay=1.0), [1.1, 1.1 + 0.05 / math.sqrt(2)]),
     ("RMSprop", dict(lr=0.1, eps=0.0, alpha=0.75), [1.2, 1.2 + 0.1 / math.sqrt(1 - 0.75**2)]),
     ("RMSprop", dict(lr=0.1, eps=0.0, alpha=0.5, centered=True), [1.2, 1.2 + 0.1 / math.sqrt(0.75 - 0.75**2)]),
@@ -350,6 +354,12 @@ def test_lbfgs_returns_the_first_loss_and_stops_where_it_is_flat() -> None:
     assert optimizer.state[x]["n_iter"] == 0
 
 
+def test_lbfgs_goes_far_along_a_straight_line_and_no_further_than_it_may() -> None:
+    x = leaf(wengert, [0.0])
+    minimize(wengert, lambda x: -x.sum(), x, 1, line_search_fn="strong_wolfe", max_iter=1, max_eval=4)
+    assert x.item() == 1000.0  # t = 1, 10, 100, 1000: tenfold each time
+
+
 def test_lbfgs_line_search_meets_the_strong_wolfe_conditions() -> None:
     from wengert_optim.lbfgs import Point, strong_wolfe
 
@@ -398,7 +408,7 @@ def test_lbfgs_agrees_with_torch(torch: Any, options: Any, dtype: str, calls: in
         optimizer, closure = minimize(T, rosenbrock, x, calls, **options)
         state = optimizer.state[x]
         found.append((array(x), state["func_evals"], state["n_iter"]))
-        assert repr(optimizer) == repr(getattr(torch.optim, "LBFGS")([leaf(torch, 1.0)], **options))
+        assert repr(optimizer) == repr(torch.optim.LBFGS([leaf(torch, 1.0)], **options))
     assert relative(found[0][0], found[1][0]) <= tolerance
     assert found[0][1:] == found[1][1:]
 
@@ -544,7 +554,9 @@ def test_sgd_without_momentum_saves_no_state_and_can_gain_momentum() -> None:
     assert p.item() == pytest.approx(1 - 0.1 - 0.1 - 0.15)
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["copy", "pickle"])
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["copy", "pickle"]
+)
 @pytest.mark.parametrize("name", ALL)
 def test_copies_go_on_alone(name: str, copied: Callable[[Any], Any]) -> None:
     ps, optimizer = train(wengert, "float64", name, {}, steps=3)
@@ -603,7 +615,9 @@ def test_tensor_learning_rate_is_read_at_every_step() -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_a_step_reads_no_value(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What reads a value cannot be captured."""
-    options = {"SGD": dict(momentum=0.9, nesterov=True), "RMSprop": dict(momentum=0.9, centered=True)}.get(name, {})
+    options = {"SGD": dict(momentum=0.9, nesterov=True), "RMSprop": dict(momentum=0.9, centered=True)}.get(
+        name, {}
+    )
     ps, optimizer = train(wengert, "float64", name, options, steps=2)
     optimizer.zero_grad()
     loss_of(wengert, "float64", ps, 3).backward()
@@ -673,19 +687,14 @@ def test_differentiable_by_hand() -> None:
     assert by_rate.item() == pytest.approx(-6 * 0.8**2 * -2)
 
 
-@pytest.mark.parity
-@pytest.mark.parametrize("name", ["Adam", "AdamW", "SGD"])
-def test_gradient_of_a_tensor_rate_agrees_with_torch(torch: Any, name: str) -> None:
-    found = []
-    for T in (wengert, torch):
-        lr, start = leaf(T, 0.1), leaf(T, [1.0, 2.0])
-        p = start.clone()
-        optimizer = getattr(T.optim, name)([p], lr=lr, differentiable=True)
-        p.grad = T.cos(start)
-        optimizer.step()
-        found.append([array(g) for g in T.autograd.grad((p * p).sum(), [lr, start])])
-    for a, b in zip(*found, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9)
+@pytest.mark.parametrize("name", [n for n in ALL if n not in ("ASGD", "Rprop")])  # eta is float32; lr only starts
+def test_gradient_of_a_tensor_rate(name: str) -> None:
+    options = dict(weight_decay=0.1, **({"momentum": 0.9} if name in ("SGD", "RMSprop") else {}))
+    start = leaf(wengert, [1.0, 2.0])
+    lr = leaf(wengert, 0.1)
+    (slope,) = wengert.autograd.grad(unrolled(name, {"lr": lr, **options}, start), lr)
+    ends = [unrolled(name, {"lr": leaf(wengert, 0.1 + h), **options}, start).item() for h in (1e-5, -1e-5)]
+    assert slope.item() == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-6, abs=1e-9)
 
 
 # Hooks.
@@ -831,7 +840,12 @@ def a_leaf() -> Any:
     return leaf(wengert, [1.0, 2.0])
 
 
+def refuse(name: str, **options: Any) -> Callable[[], Any]:
+    return lambda: getattr(optim, name)([same], **options)
+
+
 same = leaf(wengert, [1.0])
+ADAMS = ("Adam", "AdamW", "Adamax", "NAdam", "RAdam")
 REFUSED: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("a tensor", lambda: optim.SGD(same), TypeError, "iterable of Tensors"),
     ("nothing", lambda: optim.SGD([]), ValueError, "empty parameter list"),
@@ -861,21 +875,21 @@ REFUSED: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("fused recorded", lambda: optim.SGD([same], fused=True, differentiable=True), RuntimeError, "differentiable"),
     ("mixed betas", lambda: optim.Adam([same], betas=(wengert.tensor(0.9), 0.9)), ValueError, "both Tensors"),
     ("one beta", lambda: optim.Adam([same], betas=(0.9,)), ValueError, "betas"),
-    ("two groups", lambda: optim.LBFGS([{"params": [same]}, {"params": a_leaf()}]), ValueError, "parameter groups"),
-    ("later group", lambda: optim.LBFGS([same]).add_param_group({"params": a_leaf()}), ValueError, "parameter groups"),
+    ("two groups", lambda: optim.LBFGS([{"params": same}, {"params": a_leaf()}]), ValueError, "parameter groups"),
+    ("later group", lambda: optim.LBFGS([same]).add_param_group({"params": a_leaf()}), ValueError, "groups"),
     ("line search", lambda: optim.LBFGS([same], line_search_fn="armijo"), RuntimeError, "strong_wolfe"),
     ("no closure", lambda: optim.LBFGS([same]).step(), TypeError, "closure"),
     *[
-        (f"{name} lr={lr}", lambda n=name, lr=lr: getattr(optim, n)([same], lr=lr), ValueError, "Invalid learning rate")
+        (f"{name} lr={lr}", refuse(name, lr=lr), ValueError, "Invalid learning rate")
         for name in [*ALL, "LBFGS"]
         for lr in (-1, -1e-9, NAN, INF, wengert.tensor(-0.5))
     ],
     *[
-        (f"{name} {key}={value}", lambda n=name, k=key, v=value: getattr(optim, n)([same], **{k: v}), ValueError, words)
+        (f"{name} {key}={value}", refuse(name, **{key: value}), ValueError, words)
         for names, key, values, words in [
-            (("Adam", "AdamW", "Adamax", "NAdam", "RAdam"), "betas", [(-1, 0.9), (1.0, 0.9), (NAN, 0.9)], "at index 0"),
-            (("Adam", "AdamW", "Adamax", "NAdam", "RAdam"), "betas", [(0.9, -1), (0.9, 1.0), (0.9, NAN)], "at index 1"),
-            (("Adam", "AdamW", "Adamax", "NAdam", "RAdam", "Adagrad", "Adadelta", "RMSprop"), "eps", [-1, NAN], "epsilon"),
+            (ADAMS, "betas", [(-1, 0.9), (1.0, 0.9), (NAN, 0.9)], "at index 0"),
+            (ADAMS, "betas", [(0.9, -1), (0.9, 1.0), (0.9, NAN)], "at index 1"),
+            ((*ADAMS, "Adagrad", "Adadelta", "RMSprop"), "eps", [-1, NAN], "epsilon"),
             ([n for n in ALL if n != "Rprop"], "weight_decay", [-1, NAN], "Invalid weight_decay"),
             (("SGD", "RMSprop"), "momentum", [-1, NAN], "Invalid momentum"),
             (("NAdam",), "momentum_decay", [-1], "Invalid momentum_decay"),
@@ -1078,7 +1092,8 @@ def test_resuming_agrees_with_torch(torch: Any, name: str, last_epoch: int) -> N
             seen.append(snapshot(optimizer, scheduler))
             optimizer.step()
             scheduler.step()
-        found.append(np.array(seen))
+        # PyTorch's CyclicLR takes its first rate after resuming from the groups' initial_lr, then from base_lr
+        found.append(np.array(seen[1 if name.startswith("CyclicLR") else 0 :]))
     np.testing.assert_allclose(found[0], found[1], rtol=1e-12, atol=1e-12)
 
 
@@ -1113,7 +1128,11 @@ CLOSED: list[tuple[str, Schedule, Callable[[int], float]]] = [  # lr_0 = 0.1
     ("PolynomialLR", lambda S, o: S.PolynomialLR(o, 8, 2.0), lambda t: 0.1 * (1 - min(t, 8) / 8) ** 2),
     ("LambdaLR", lambda S, o: S.LambdaLR(o, lambda t: 1 / (1 + t)), lambda t: 0.1 / (1 + t)),
     ("MultiplicativeLR", lambda S, o: S.MultiplicativeLR(o, lambda t: 0.5), lambda t: 0.1 * 0.5**t),
-    ("CosineAnnealingLR", lambda S, o: S.CosineAnnealingLR(o, 6), lambda t: 0.05 * (1 + math.cos(math.pi * t / 6))),
+    (
+        "CosineAnnealingLR",
+        lambda S, o: S.CosineAnnealingLR(o, 6),
+        lambda t: 0.05 * (1 + math.cos(math.pi * t / 6)),
+    ),
     (
         "CosineAnnealingWarmRestarts",
         lambda S, o: S.CosineAnnealingWarmRestarts(o, 4),
@@ -1123,7 +1142,13 @@ CLOSED: list[tuple[str, Schedule, Callable[[int], float]]] = [  # lr_0 = 0.1
     (
         "OneCycleLR",
         lambda S, o: S.OneCycleLR(
-            o, 1.0, total_steps=21, pct_start=11 / 21, anneal_strategy="linear", div_factor=10, final_div_factor=INF
+            o,
+            1.0,
+            total_steps=21,
+            pct_start=11 / 21,
+            anneal_strategy="linear",
+            div_factor=10,
+            final_div_factor=INF,
         ),
         lambda t: 0.1 + 0.09 * t if t <= 10 else 1 - (t - 10) / 10,
     ),
@@ -1186,7 +1211,9 @@ def test_plateau_agrees_with_torch(torch: Any, options: Any) -> None:
         scheduler, seen = T.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **options), []
         for i, metric in enumerate(metrics):
             scheduler.step(T.tensor(metric) if i % 2 else metric)
-            seen.append([*snapshot(optimizer, scheduler), scheduler.num_bad_epochs, scheduler.best, scheduler.in_cooldown])
+            seen.append(
+                [*snapshot(optimizer, scheduler), scheduler.num_bad_epochs, scheduler.best, scheduler.in_cooldown]
+            )
         found.append(np.array(seen, dtype=float))
         state = scheduler.state_dict()
         found.append(keys(state))
@@ -1203,8 +1230,8 @@ def test_plateau_by_hand() -> None:
         rates.append(optimizer.param_groups[0]["lr"])
     assert rates == [1, 1, 1, 0.5, 0.5, 0.5, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3]
     optimizer.add_param_group({"params": [leaf(wengert, [1.0])], "lr": 8.0})
-    scheduler.step(3)
-    scheduler.step(3)
+    for _ in range(3):  # the first ends the cooldown
+        scheduler.step(3)
     assert [group["lr"] for group in optimizer.param_groups] == [0.3, 4.0]
     other = lr_scheduler.ReduceLROnPlateau(optim.SGD([leaf(wengert, [1.0])]), min_lr=[0.1], patience=0)
     other.optimizer.add_param_group({"params": [leaf(wengert, [1.0])]})
@@ -1318,7 +1345,12 @@ BAD_SCHEDULES: list[tuple[str, Callable[[Any, Any], Any], type[Exception], str]]
     ("zero steps", lambda S, o: S.OneCycleLR(o, 0.1, total_steps=0), ValueError, "positive integer total_steps"),
     ("zero epochs", lambda S, o: S.OneCycleLR(o, 0.1, epochs=0, steps_per_epoch=1), ValueError, "integer epochs"),
     ("pct_start", lambda S, o: S.OneCycleLR(o, 0.1, total_steps=5, pct_start=2), ValueError, "pct_start"),
-    ("anneal", lambda S, o: S.OneCycleLR(o, 0.1, total_steps=5, anneal_strategy="x"), ValueError, "anneal_strategy"),
+    (
+        "anneal",
+        lambda S, o: S.OneCycleLR(o, 0.1, total_steps=5, anneal_strategy="x"),
+        ValueError,
+        "anneal_strategy",
+    ),
     ("too many steps", lambda S, o: overrun(), ValueError, "Tried to step 4 times"),
     ("plateau factor", lambda S, o: S.ReduceLROnPlateau(o, factor=1.0), ValueError, "Factor should be < 1"),
     ("plateau mode", lambda S, o: S.ReduceLROnPlateau(o, mode="x"), ValueError, "mode x is unknown"),
@@ -1341,7 +1373,12 @@ BAD_SCHEDULES: list[tuple[str, Callable[[Any, Any], Any], type[Exception], str]]
     ("not a scheduler", lambda S, o: S.SequentialLR(o, [3], []), TypeError, "index 0 is a int"),
     ("empty chain", lambda S, o: S.ChainedScheduler([]), ValueError, "at least one scheduler"),
     ("chain of two", lambda S, o: S.ChainedScheduler(chained(o, with_momentum())), ValueError, "same optimizer"),
-    ("chain of another", lambda S, o: S.ChainedScheduler(chained(o), with_momentum()), ValueError, "same optimizer"),
+    (
+        "chain of another",
+        lambda S, o: S.ChainedScheduler(chained(o), with_momentum()),
+        ValueError,
+        "same optimizer",
+    ),
 ]
 
 

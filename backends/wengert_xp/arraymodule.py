@@ -169,6 +169,10 @@ class ArrayModule:
                 made.flags.writeable = True  # NumPy gives a read-only view of memory that may be written
             return made
 
+        def as_strided(x: Any, shape: Any, strides: Any, offset: int) -> Any:
+            flat = x.reshape(-1, order="F" if x.flags.f_contiguous and not x.flags.c_contiguous else "C")[offset:]
+            return xp.lib.stride_tricks.as_strided(flat, shape, tuple(n * x.dtype.itemsize for n in strides))
+
         def filled(x: Any, shape: Any, value: Any, dtype: Any) -> Any:
             if value == 0:
                 return xp.zeros(shape, dtype or x.dtype)
@@ -210,7 +214,7 @@ class ArrayModule:
             "argmin": lambda x, axis, keepdims: self.argextreme(xp.argmin, x, axis, keepdims),
             "argsort": argsort, "cumsum": cumsum, "reshape": lambda x, shape: x.reshape(shape),
             "transpose": lambda x, axes: x.transpose(axes), "broadcast_to": broadcast_to, "getitem": getitem,
-            "diagonal": diagonal, "concatenate": lambda xs, axis: xp.concatenate(xs, axis),
+            "diagonal": diagonal, "as_strided": as_strided, "concatenate": lambda xs, axis: xp.concatenate(xs, axis),
             "flip": lambda x, axes: xp.flip(x, axes).copy(), "filled": filled, "index_get": index_get,
             "index_put": index_put, "nonzero": nonzero, "matmul": xp.matmul, "dot": dot,
         }  # fmt: skip

@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from wengert import errors
-from wengert.op import Kernels, Op
+from wengert.modes import state
+from wengert.op import OPS, Kernels, Op
 from wengert.registry import registry
 
 
@@ -144,7 +145,8 @@ def backend_named(name: str) -> Any:
     if found is None:
         made = registry.resolve("devices", name)
         found = _by_name[name] = made() if isinstance(made, type) else made
-        _by_type[found.array_type] = found
+        if not _recorders:
+            _by_type[found.array_type] = found
     return found
 
 
@@ -157,17 +159,53 @@ def of_array(array: Any) -> Any:
 
 
 def of_type(array_type: type) -> Any:
-    for known, found in list(_by_type.items()):
-        if issubclass(array_type, known):
+    if state.recorder is not None:
+        return state.recorder
+    return real_owner(array_type)
+
+
+def real_owner(array_type: type) -> Any:
+    """Return the backend of an array type, also while a capture stands in for it."""
+    for found in list(_by_name.values()):
+        if issubclass(array_type, found.array_type):
+            if not _recorders:
+                _by_type[array_type] = found
             return found
     if issubclass(array_type, np.ndarray | np.generic):
         return backend_named(HOST)
     raise TypeError(f"no loaded device has arrays of type {array_type.__module__}.{array_type.__qualname__}")
 
 
-def adopt(backend: Any) -> None:
-    """Make a backend's array type known without giving it a device name (the recording backend does this)."""
-    _by_type[backend.array_type] = backend
+@contextmanager
+def recording(recorder: Any) -> Iterator[None]:
+    """Let a capture stand in for every backend on this thread: the tables that calls look in are emptied, so that each
+    call asks again, and emptied once more at the end. Other threads go on as before."""
+    _recorders.append(recorder)
+    _forget()
+    try:
+        yield
+    finally:
+        _recorders.remove(recorder)
+        _forget()
+
+
+def _forget() -> None:
+    _by_type.clear()
+    for op in OPS.values():
+        op.kernels.clear()
+
+
+def _intercepted(op: Op, kernel: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Return a kernel that is written down on a thread that captures, and run on every other."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if state.recorder is not None:
+            return state.recorder.kernel(op)(*args, **kwargs)
+        if kernel is None:
+            raise RuntimeError("a symbolic tensor was used outside of the capture that made it")
+        return kernel(*args, **kwargs)
+
+    return run
 
 
 def device_of(array: Any) -> device:
@@ -210,17 +248,19 @@ def set_default_device(value: Any) -> None:
 
 
 def find_kernel(op: Op, array_type: type) -> Callable[..., Any]:
-    """Return the kernel of `op` for arrays of a type: a plugin's, the device's own, or a
-    decomposition into other ops; else a clear error that says who lacks it."""
-    owner = of_type(array_type)
+    """Return the kernel of `op` for arrays of a type: a plugin's, the device's own, or a decomposition into other ops;
+    else raise an error that says who lacks it. While a capture runs, one that asks first whether to write it down."""
     from wengert.decompositions import TABLE
 
+    if _recorders and issubclass(array_type, _recorders[-1].array_type):
+        return _intercepted(op, None)
+    owner = real_owner(array_type)
     kernel = registry.kernel_for(op.name, owner.name) or owner.kernel(op) or TABLE.get(op.name)
+    if _recorders:
+        return _intercepted(op, kernel)
     if kernel is None:
         remedy = f"a plugin can register one: registry.kernel({op.name!r}, {owner.name!r}, function)"
         raise errors.no_kernel(op, owner.name, remedy)
-    if _recorders:
-        return _recorders[-1].intercept(op, kernel, array_type)  # type: ignore[no-any-return]
     return kernel  # type: ignore[no-any-return]
 
 

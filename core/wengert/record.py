@@ -30,24 +30,33 @@ _FLOATS: dict[np.dtype[Any], dict[float, Any]] = {F32: {}, F64: {}}
 _NUMBERS32, _NUMBERS64 = _FLOATS[F32], _FLOATS[F64]
 
 
+_CONSTANTS: dict[Any, Any] = {}
+_constant_ids: set[int] = set()
+
+
 def constant(value: Any, dtype: np.dtype[Any]) -> Any:
-    """Return a number as a 0-d host array; small tables keep the floats that programs repeat."""
+    """Return a number as a 0-d host array. Tables keep the ones that programs repeat."""
+    key = (value, type(value), dtype)
+    array = _CONSTANTS.get(key)
+    if array is not None and value != 0:
+        return array
     with np.errstate(all="ignore"):
         array = np.asarray(value).astype(dtype)
-    table = _FLOATS.get(dtype)
-    if table is not None and value and value == value and type(value) in (int, float):  # 0.0 and -0.0 share a key
-        if len(table) > 512:
+    if value != value or (value == 0 and str(value)[0] == "-"):
+        return array  # nan finds no key again, and -0.0 would be found for 0.0
+    if len(_CONSTANTS) > 1024:
+        for table in (_CONSTANTS, _NUMBERS32, _NUMBERS64, _constant_ids):
             table.clear()
-        table[value] = array
+    array = _CONSTANTS.setdefault(key, array)
+    _constant_ids.add(id(array))
+    if value and dtype in _FLOATS and type(value) in (int, float):
+        _FLOATS[dtype][value] = array
     return array
 
 
 def is_constant(array: Any) -> bool:
     """Say whether a raw array came from `constant`."""
-    if type(array) is not np.ndarray or array.ndim:
-        return False
-    table = _FLOATS.get(array.dtype)
-    return table is not None and table.get(array.item()) is array
+    return id(array) in _constant_ids
 
 
 # ---- the readable form

@@ -91,6 +91,8 @@ class Node:
     ) -> Iterable[tuple[int, Any]]:
         """Return (input, gradient) for every input that needs one."""
         saved = self.check_saved()
+        if type(g) is Part:
+            g = tuple([g.parts.get(i) for i in range(self.plan.op.outputs)])
         if create:
             saved = self.tensors(saved)
         elif lift is not None:
@@ -263,16 +265,14 @@ def accumulate(node: AccumulateGrad, g: Any, create: bool, own: bool) -> None:
         return
     with _leaves:
         grad = leaf._grad
+        if state.recorder is not None:
+            state.recorder.touch(leaf)
         if create:
             leaf._grad = g.clone() if grad is None else grad + g
         elif grad is None:
             leaf._grad = wrap(g, None) if own else wrap(duplicate(g), None)
-        elif grad._array.shape == g.shape and state.recorder is None:
-            grad._accumulate_(g)
         else:
-            leaf._grad = wrap(grad._array + g, None)
-    if state.recorder is not None:
-        state.recorder.touch(leaf)
+            grad._accumulate_(g)
     if node.hooks is not None:
         for hook in node.hooks.of("leaf"):
             hook(leaf)
@@ -307,11 +307,11 @@ def run(
                 g = _before(hooks, g, create)
             if node in wanted:
                 found[node] = g
-            if type(node) is AccumulateGrad:
-                if targets is None or (leaves and node in wanted):
-                    accumulate(node, g, create, node in owned)
-                continue
+            if type(node) is AccumulateGrad and (targets is None or (leaves and node in wanted)):
+                accumulate(node, g, create, node in owned)
         edges = node.edges
+        if not edges:
+            continue
         shapes = node.shapes
         sent: Iterable[tuple[int, Any]] = ()
         if g is not None and (needed is None or node in needed):

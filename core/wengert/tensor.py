@@ -268,9 +268,9 @@ class Tensor:
                 raise RuntimeError(f"assigned grad has data of a different type: {value.dtype}, the tensor has {self.dtype}")
             if value.device != self.device:
                 raise RuntimeError(f"assigned grad has data located on a different device: {value.device}, {self.device}")
-        self._grad = value
         if state.recorder is not None:
             state.recorder.touch(self)
+        self._grad = value
 
     @grad.deleter
     def grad(self) -> None:

@@ -110,7 +110,8 @@ class LBFGS(Optimizer):
                 return Point(t, float(value), float(g.dot(d)), g)
 
             if group["line_search_fn"] is not None:
-                t, loss, _, g = strong_wolfe(at, before, t, largest(d))
+                left = until - state["func_evals"]
+                t, loss, _, g = strong_wolfe(at, before, t, largest(d), evaluations=left)
                 move(params, start, d, t)
             elif iteration < max_iter:
                 t, loss, _, g = at(t)
@@ -184,11 +185,10 @@ def cubic_minimum(a: Point, b: Point, low: float, high: float) -> float:
     if not 0 <= square < math.inf:
         return middle
     root = math.sqrt(square)
-    below = b.slope - a.slope + 2 * root
-    if below == 0:
-        return middle
-    t = b.t - (b.t - a.t) * (b.slope + root - c) / below
-    return min(max(t, low), high)
+    above, below = b.slope + root - c, b.slope - a.slope + 2 * root
+    if below == 0:  # a straight line: as far down as may be
+        return middle if above == 0 else low if above > 0 else high
+    return min(max(b.t - (b.t - a.t) * above / below, low), high)
 
 
 def strong_wolfe(
@@ -197,7 +197,8 @@ def strong_wolfe(
 ) -> Point:  # fmt: skip
     """Return a point with loss <= loss_0 + c1 * t * slope_0 and |slope| <= c2 * |slope_0|, or the best one found.
 
-    First t grows until an interval must hold such a point, then the interval shrinks. `longest` is max |d|.
+    First t grows until an interval must hold such a point, then the interval shrinks, for as many `evaluations` after
+    the first. `longest` is max |d|.
     Source: Nocedal and Wright, algorithms 3.5 and 3.6; the limits of each guess are minFunc's.
     """
 

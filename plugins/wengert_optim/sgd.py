@@ -64,8 +64,6 @@ class ASGD(Optimizer):
     Source: Polyak and Juditsky, Acceleration of stochastic approximation by averaging (1992).
     """
 
-    complex_as_pairs = False
-
     def __init__(
         self, params: Any, lr: float | Tensor = 1e-2, lambd: float = 1e-4, alpha: float = 0.75, t0: float = 1e6,
         weight_decay: float = 0, foreach: bool | None = None, maximize: bool = False, differentiable: bool = False,
@@ -85,5 +83,5 @@ class ASGD(Optimizer):
         eta, mu = state["eta"].to(t.dtype), state["mu"].to(t.dtype)
         p.mul_(1 - lambd * eta).addcmul_(g, -eta)
         ax.add_((p - ax) * mu)
-        state["eta"].copy_(lr / (1 + lambd * lr * t) ** group["alpha"])
-        state["mu"].copy_(1 / (t - group["t0"]).clamp(min=1))
+        state["eta"].copy_((lr / (1 + lambd * lr * t) ** group["alpha"]).float())  # float32, as new_step made it
+        state["mu"].copy_((1 / (t - group["t0"]).clamp(min=1)).float())

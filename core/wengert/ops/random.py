@@ -17,6 +17,7 @@ import numpy as np
 from wengert import dtypes, errors
 from wengert.faces import face
 from wengert.inplace import check, commit
+from wengert.modes import state
 from wengert.ops.creation import made, tensor
 from wengert.ops.dims import shape_of, size_of
 from wengert.tensor import Tensor, wrap
@@ -86,6 +87,9 @@ class Generator:
 
     def bits(self, count: int) -> np.ndarray[Any, Any]:
         """Return the next `count` random uint32 values; whole blocks of four are consumed."""
+        if state.recorder is not None:
+            raise NotImplementedError("random numbers inside a captured function would be the same in every run; draw them "
+                                      "outside and pass them in")  # fmt: skip
         blocks = -(-count // 4)
         with self._lock:
             first = self._offset

@@ -1,0 +1,473 @@
+"""Capture: one more backend, whose arrays are symbols and whose kernels write equations.
+
+Owns: `capture`, `Graph` (equations of op records; printable, drawable, callable), `Symbol` and the recording backend.
+May import: op, backend, record, tensor, modes. Must not know: any op's formula or gradient, any device, any optimizer:
+forward, backward and update run unchanged on symbols. Writes become equations that give the storage a new value; what a
+captured function changed (storages, `.grad`) is written back by each call of the graph.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from wengert import backend, errors, record
+from wengert.modes import state
+from wengert.op import OPS, Op
+from wengert.tensor import Tensor, wrap
+
+
+class Value:
+    """One value of a graph: a number to print it by, shape and dtype."""
+
+    __slots__ = ("number", "shape", "dtype")
+
+    def __init__(self, number: int, shape: Sequence[int], dtype: Any) -> None:
+        self.number, self.shape, self.dtype = number, tuple(shape), np.dtype(dtype)
+
+    def __repr__(self) -> str:
+        return f"%{self.number}"
+
+    @property
+    def spec(self) -> str:
+        return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
+
+
+@dataclass
+class Equation:
+    """`outs = op(*inputs, *params)`; inputs are values, 0-d host constants, or tuples of them."""
+
+    op: Op
+    inputs: tuple[Any, ...]
+    params: tuple[Any, ...]
+    outs: tuple[Value, ...]
+
+    def __str__(self) -> str:
+        left = ", ".join(f"{v}: {v.spec}" for v in self.outs)
+        args = [_show(x) for x in self.inputs] + [f"{n}={_show(p)}" for n, p in zip(self.op.params, self.params, strict=True)]
+        return f"{left} = {self.op.name} {', '.join(args)}"
+
+
+def _show(x: Any) -> str:
+    if isinstance(x, np.ndarray):
+        return repr(x.item()) if not x.ndim else f"literal{list(x.shape)}"
+    if isinstance(x, tuple):
+        return "(" + ", ".join(_show(v) for v in x) + ")"
+    return x.name if isinstance(x, Op) else repr(x)
+
+
+class Cell:
+    """One storage during a capture: the value it has now, and the real array it stands for, if any."""
+
+    __slots__ = ("value", "array", "writes")
+
+    def __init__(self, value: Value, array: Any = None) -> None:
+        self.value, self.array, self.writes = value, array, 0
+
+
+class Symbol:
+    """A symbolic array: a storage and the views that lead from it here; `ghost` has its shape, dtype and strides."""
+
+    __slots__ = ("recorder", "cell", "path", "ghost")
+    __array_ufunc__ = None
+
+    def __init__(self, recorder: Recorder, cell: Cell, path: tuple[Any, ...] = (), ghost: Any = None) -> None:
+        self.recorder, self.cell, self.path = recorder, cell, path
+        self.ghost = _ghost(cell.value.shape, cell.value.dtype) if ghost is None else ghost
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.ghost.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.ghost.dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        return self.ghost.ndim  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.ghost.shape)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        return self.ghost.strides  # type: ignore[no-any-return]
+
+    @property
+    def flags(self) -> Any:
+        return self.ghost.flags
+
+    @property
+    def base(self) -> Any:
+        return self.cell if self.path else None
+
+    def __bool__(self) -> bool:
+        raise errors.captured_value("a condition")
+
+    def __getitem__(self, index: Any) -> Any:
+        return OPS["getitem"](self, index if isinstance(index, tuple) else (index,))
+
+    def __repr__(self) -> str:
+        return f"<symbol {self.cell.value}: {self.dtype}{list(self.shape)}>"
+
+
+def _operators() -> None:
+    """Give symbols Python's operators: rules are written with them."""
+    names = {
+        "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
+        "mod": "remainder", "pow": "power", "and": "bitwise_and", "or": "bitwise_or", "eq": "equal", "ne": "not_equal",
+        "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+    }  # fmt: skip
+    for name, op in names.items():
+        setattr(Symbol, f"__{name}__", lambda x, y, op=op: record.call_raw(OPS[op], (x, y)))
+        setattr(Symbol, f"__r{name}__", lambda x, y, op=op: record.call_raw(OPS[op], (y, x)))
+    setattr(Symbol, "__neg__", lambda x: record.call_raw(OPS["negative"], (x,)))
+    setattr(Symbol, "__hash__", lambda x: id(x))
+
+
+_operators()
+
+
+def _ghost(shape: Sequence[int], dtype: Any) -> Any:
+    """Return an array with a shape, dtype and row-major strides, and no memory: never read."""
+    strides, step = [], np.dtype(dtype).itemsize
+    for n in reversed(shape):
+        strides.append(step)
+        step *= max(n, 1)
+    return np.lib.stride_tricks.as_strided(np.empty((), dtype), tuple(shape), tuple(reversed(strides)))
+
+
+@dataclass
+class Graph:
+    """What a captured function does, as equations. Call it with new arguments of the same shapes and types."""
+
+    arguments: list[Value] = field(default_factory=list)
+    states: list[tuple[Value, Any]] = field(default_factory=list)  # storages that were met on the way
+    literals: list[tuple[Value, Any]] = field(default_factory=list)
+    equations: list[Equation] = field(default_factory=list)
+    writes: list[tuple[Any, Value]] = field(default_factory=list)  # (storage or argument number, its new value)
+    grads: list[tuple[Tensor, Value | None]] = field(default_factory=list)  # leaves whose .grad is replaced
+    outputs: Any = None  # the function's result, with a Value for every tensor
+
+    def __call__(self, *args: Any) -> Any:
+        """Run the equations on real arrays, write back what changed, and return what the function returned.
+
+        Raises TypeError for arguments of another shape or dtype than those of the capture.
+        """
+        arrays = [x._array for x in _tensors(args)]
+        if [(tuple(a.shape), a.dtype) for a in arrays] != [(v.shape, v.dtype) for v in self.arguments]:
+            wanted = ", ".join(v.spec for v in self.arguments)
+            raise TypeError(f"this graph was captured for ({wanted}), got ({errors.describe(arrays)}); capture again")
+        values: dict[Value, Any] = dict(zip(self.arguments, arrays, strict=True))
+        values.update(self.states)
+        values.update(self.literals)
+        given = set(values)
+        owner = backend.of_array(next(iter(values.values()))) if values else backend.default_device().backend
+        with owner.quiet():
+            for equation in self.equations:
+                inputs = [_lookup(values, x) for x in equation.inputs]
+                made = record.call_raw(equation.op, inputs, equation.params)
+                values.update(zip(equation.outs, made if len(equation.outs) > 1 else (made,), strict=True))
+
+        def taken(v: Value) -> Any:
+            """Return a value that nobody else holds."""
+            array = values[v]
+            return owner.copy(array) if v in given or v in held or getattr(array, "base", None) is not None else array
+
+        held: set[Value] = set()
+        changed = []
+        for target, v in self.writes:
+            changed.append((arrays[target] if isinstance(target, int) else target, taken(v)))
+        gradients = []
+        for leaf, value in self.grads:
+            gradients.append((leaf, None if value is None else wrap(taken(value))))
+            held |= {value} if value is not None else set()
+
+        def give(v: Value) -> Tensor:
+            result = wrap(taken(v))
+            held.add(v)
+            return result
+
+        result = _rebuild(self.outputs, give)
+        for target, array in changed:
+            owner.write(target, array)
+        for leaf, grad in gradients:
+            leaf._grad = grad
+        return result
+
+    def __str__(self) -> str:
+        lines = ["graph(" + ", ".join(f"{v}: {v.spec}" for v in self.arguments) + ")"]
+        lines += [f"  {v}: {v.spec} = state" for v, _ in self.states]
+        lines += [f"  {v}: {v.spec} = literal {_shorten(a)}" for v, a in self.literals]
+        lines += [f"  {equation}" for equation in self.equations]
+        names = {id(a): v for v, a in self.states}
+        for target, v in self.writes:
+            lines.append(f"  write {self.arguments[target] if isinstance(target, int) else names[id(target)]} <- {v}")
+        lines += [f"  grad of {names.get(id(_root(leaf._array)), 'a leaf')} <- {v}" for leaf, v in self.grads]
+        return "\n".join([*lines, f"  return {_rebuild(self.outputs, lambda v: v)}"])
+
+    def __repr__(self) -> str:
+        return f"<graph of {len(self.equations)} equations>"
+
+    def dot(self) -> str:
+        """Return the graph in Graphviz's language: equations as boxes, values as arrows."""
+        lines = ["digraph {", "  node [shape=box, fontname=monospace];"]
+        for v, kind in [(v, "argument") for v in self.arguments] + [(v, "state") for v, _ in self.states]:
+            lines.append(f'  v{v.number} [label="{kind} {v.spec}", shape=ellipse];')
+        for i, equation in enumerate(self.equations):
+            lines.append(f'  e{i} [label="{equation.op.name}"];')
+        source = {v: f"e{i}" for i, equation in enumerate(self.equations) for v in equation.outs}
+        for i, equation in enumerate(self.equations):
+            for x in _flatten(equation.inputs):
+                if isinstance(x, Value):
+                    lines.append(f'  {source.get(x, f"v{x.number}")} -> e{i} [label="{x.spec}"];')
+        return "\n".join([*lines, "}"])
+
+
+def _shorten(array: Any) -> str:
+    text = np.array2string(np.asarray(array), threshold=6).replace("\n", " ")
+    return text if len(text) < 60 else text[:57] + "..."
+
+
+class Recorder:
+    """The recording backend of one capture. It stands in for every backend on its thread."""
+
+    array_type = Symbol
+
+    def __init__(self, place: backend.device) -> None:
+        self.name = place.type
+        self.graph = Graph()
+        self.cells: dict[int, Cell] = {}  # by the id of the real storage, which the cell keeps alive
+        self.count = 0
+        self.views: dict[tuple[Cell, int, tuple[Any, ...]], Value] = {}
+        self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # whose .grad changed, and what it was
+        self.closed = False
+
+    # ---- values
+    def value(self, shape: Sequence[int], dtype: Any) -> Value:
+        self.count += 1
+        return Value(self.count - 1, shape, dtype)
+
+    def lift(self, x: Any) -> Any:
+        """Return a real array as the symbol of its storage; symbols, constants and other values as they are."""
+        if isinstance(x, tuple):
+            return tuple(self.lift(v) for v in x)
+        if isinstance(x, Symbol):
+            if x.recorder is not self or self.closed:
+                raise RuntimeError("a symbolic tensor was used outside of the capture that made it; run the function once "
+                                   "before capturing it, so that its state exists")  # fmt: skip
+            return x
+        if isinstance(x, np.generic):
+            x = np.asarray(x)
+        if not hasattr(x, "dtype") or not hasattr(x, "strides") or record.is_constant(x):
+            return x
+        root = x if id(x) in self.cells else _root(x)
+        cell = self.cells.get(id(root))
+        if cell is None:
+            cell = self.cells[id(root)] = Cell(self.value(root.shape, root.dtype), root)
+            self.graph.states.append((cell.value, root))
+        if x is root or (x.shape == root.shape and x.strides == root.strides):
+            return Symbol(self, cell)
+        item = root.dtype.itemsize
+        owner = _owner(root)
+        offset = (owner.address(x) - owner.address(root)) // item
+        params = (tuple(x.shape), tuple(n // item for n in x.strides), offset)
+        return Symbol(self, cell, ((OPS["as_strided"], params),), x)
+
+    def argument(self, array: Any) -> None:
+        """Make an array an argument of the graph: a storage of its own, whatever it is a view of."""
+        cell = self.cells[id(array)] = Cell(self.value(array.shape, array.dtype), array)
+        self.graph.arguments.append(cell.value)
+
+    def literal(self, array: Any) -> Symbol:
+        """Return data made during the capture as a symbol that is the same in every run."""
+        v = self.value(array.shape, array.dtype)
+        self.graph.literals.append((v, array))
+        return Symbol(self, Cell(v))
+
+    def read(self, x: Any) -> Any:
+        """Return the value an input has now; views are taken by equations, once for each state of their storage."""
+        if isinstance(x, tuple):
+            return tuple(self.read(v) for v in x)
+        x = self.lift(x)
+        if not isinstance(x, Symbol):
+            return x
+        v = x.cell.value
+        for n in range(1, len(x.path) + 1):
+            key = (x.cell, x.cell.writes, x.path[:n])
+            if key not in self.views:
+                op, params = x.path[n - 1]
+                self.views[key] = self.emit(op, (v,), params)[0]
+            v = self.views[key]
+        return v
+
+    def emit(self, op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> tuple[Value, ...]:
+        """Append an equation and return its values."""
+        assert op.infer is not None
+        specs = op.infer(*inputs, *params)
+        outs = tuple(self.value(*s) for s in (specs if op.outputs > 1 else (specs,)))
+        self.graph.equations.append(Equation(op, inputs, params, outs))
+        return outs
+
+    # ---- as a backend
+    def kernel(self, op: Op) -> Callable[..., Any]:
+        def append(*args: Any, out: Any = ...) -> Any:
+            width = len(op.inputs)
+            inputs, params = args[:width], args[width:]
+            if op.view:
+                x = self.lift(inputs[0])
+                ghost = _owner(x.ghost).kernel(op)(x.ghost, *params)
+                return Symbol(self, x.cell, (*x.path, (op, params)), ghost)
+            outs = self.emit(op, tuple(self.read(x) for x in inputs), params)
+            made = tuple(Symbol(self, Cell(v)) for v in outs)
+            if out is not ...:
+                return self.write(out, made[0])
+            return made if op.outputs > 1 else made[0]
+
+        return append
+
+    def write(self, target: Any, values: Any) -> Any:
+        symbol = self.lift(target)
+        v = self.read(values)
+        if isinstance(v, np.ndarray):
+            v = self.literal(v).cell.value
+        if v.dtype != symbol.dtype:
+            (v,) = self.emit(OPS["cast"], (v,), (symbol.dtype,))
+        if v.shape != symbol.shape:
+            (v,) = self.emit(OPS["broadcast_to"], (v,), (symbol.shape,))
+        if symbol.path:
+            (v,) = self.emit(OPS["assign"], (symbol.cell.value, v), (symbol.path,))
+        symbol.cell.value = v
+        symbol.cell.writes += 1
+        return target
+
+    def copy(self, array: Any) -> Any:
+        return self.kernel(OPS["copy"])(array)
+
+    def add_into(self, target: Any, values: Any) -> None:
+        self.kernel(OPS["add"])(target, values, out=target)
+
+    def update(self, kernel: Callable[..., Any], target: Any, *others: Any) -> None:
+        kernel(target, *others, out=target)
+
+    def from_host(self, array: Any, index: int) -> Any:
+        return self.literal(array)
+
+    def to_host(self, array: Any) -> Any:
+        raise errors.captured_value("reading elements (item, numpy, tolist, print, a condition)")
+
+    def address(self, array: Any) -> int:
+        return id(self.lift(array).cell)
+
+    def index_of(self, array: Any) -> int:
+        return 0
+
+    def devices(self) -> list[backend.DeviceInfo]:
+        return []
+
+    def quiet(self) -> Any:
+        return contextlib.nullcontext()
+
+    def synchronize(self, index: int) -> None:
+        """Nothing runs."""
+
+    # ---- what the tape tells
+    def touch(self, leaf: Tensor) -> None:
+        """Remember a leaf whose `.grad` is about to change, and what it was."""
+        self.leaves.setdefault(id(leaf), (leaf, leaf._grad))
+
+    def finish(self, outputs: Any) -> Graph:
+        """Complete the graph: what is returned, what is written back; `.grad` of leaves is put back as it was."""
+        graph = self.graph
+        for leaf, before in self.leaves.values():
+            now = leaf._grad
+            if now is not before:
+                graph.grads.append((leaf, None if now is None else self.read(now._array)))
+                leaf._grad = before
+        graph.outputs = _rebuild_tensors(outputs, lambda x: self.read(x._array))
+        for number, cell in enumerate(self.cells.values()):  # arguments were met first, in their order
+            if cell.writes:
+                graph.writes.append((number if number < len(graph.arguments) else cell.array, cell.value))
+        self.closed = True
+        return graph
+
+
+def _root(array: Any) -> Any:
+    while getattr(array, "base", None) is not None and isinstance(array.base, type(array)):
+        array = array.base
+    return array
+
+
+def _owner(array: Any) -> Any:
+    return backend.real_owner(type(array))
+
+
+def _flatten(x: Any) -> Iterator[Any]:
+    if isinstance(x, tuple):
+        for v in x:
+            yield from _flatten(v)
+    else:
+        yield x
+
+
+def _lookup(values: dict[Value, Any], x: Any) -> Any:
+    return tuple(_lookup(values, v) for v in x) if isinstance(x, tuple) else values[x] if isinstance(x, Value) else x
+
+
+def _tensors(x: Any) -> list[Tensor]:
+    if isinstance(x, Tensor):
+        return [x]
+    if isinstance(x, tuple | list):
+        return [t for v in x for t in _tensors(v)]
+    return [t for v in x.values() for t in _tensors(v)] if isinstance(x, dict) else []
+
+
+def _map(x: Any, kind: type, f: Callable[[Any], Any]) -> Any:
+    if isinstance(x, kind):
+        return f(x)
+    if isinstance(x, tuple | list):
+        mapped = [_map(v, kind, f) for v in x]
+        return type(x)(*mapped) if hasattr(x, "_fields") else type(x)(mapped)
+    return {k: _map(v, kind, f) for k, v in x.items()} if isinstance(x, dict) else x
+
+
+def _rebuild(x: Any, f: Callable[[Value], Any]) -> Any:
+    return _map(x, Value, f)
+
+
+def _rebuild_tensors(x: Any, f: Callable[[Tensor], Any]) -> Any:
+    return _map(x, Tensor, f)
+
+
+_one_at_a_time = threading.RLock()
+
+
+def capture(function: Callable[..., Any], *args: Any) -> Graph:
+    """Run a function on symbols instead of numbers, and return what it does as a graph.
+
+    args: tensors (or tuples, lists and dicts of them) that become the graph's arguments; every other tensor the function
+    meets is state: read and written where it is at each call. The function's effects are recorded, not done.
+    Raises RuntimeError where it asks for a value (`item`, a condition), naming the remedy.
+    """
+    with _one_at_a_time:
+        tensors = _tensors(args)
+        place = tensors[0].device if tensors else backend.default_device()
+        recorder = Recorder(place)
+        with backend.recording(recorder):
+            state.recorder = recorder
+            try:
+                for x in tensors:
+                    recorder.argument(x._array)
+                return recorder.finish(function(*args))
+            finally:
+                state.recorder = None
+                for leaf, before in recorder.leaves.values():
+                    leaf._grad = before
