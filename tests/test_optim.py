@@ -631,6 +631,46 @@ def test_a_step_reads_no_value(name: str, monkeypatch: pytest.MonkeyPatch) -> No
         optimizer.step()
 
 
+@pytest.mark.parametrize("warm", [0, 2], ids=["from the first step", "mid-run"])
+@pytest.mark.parametrize("name", ALL)
+def test_a_captured_step_runs_as_the_step_itself(name: str, warm: int) -> None:
+    """The graph also sees what a scheduler writes into a Tensor rate."""
+    graph = pytest.importorskip("wengert.graph")
+    ends = []
+    for captured in (False, True):
+        p, lr = leaf(wengert, [1.0, -2.0, 0.5]), wengert.tensor(0.05, dtype=wengert.float64)
+        optimizer = getattr(optim, name)([p], lr=lr)
+        scheduler = lr_scheduler.ExponentialLR(optimizer, 0.9)
+
+        def train_on(x: Any, p: Any = p, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            ((p - x) ** 2).sum().backward()
+            optimizer.step()
+
+        batches = [wengert.full((3,), float(i), dtype=wengert.float64) for i in range(8)]
+        for x in batches[:warm]:
+            train_on(x)
+        run = graph.capture(train_on, batches[0]) if captured else train_on
+        optimizer._opt_called = True
+        for x in batches[warm:]:
+            run(x)
+            scheduler.step()
+        ends.append(array(p))
+    np.testing.assert_array_equal(ends[0], ends[1])
+
+
+def test_a_capture_that_would_make_state_is_refused() -> None:
+    graph = pytest.importorskip("wengert.graph")
+    p = leaf(wengert, [1.0])
+    optimizer = optim.SGD([p], momentum=0.9)
+    p.grad = wengert.ones_like(p)
+    with pytest.raises(RuntimeError, match="take one step before the capture"):
+        graph.capture(lambda x: optimizer.step(), p.grad)
+    assert optimizer.state_dict()["state"] == {}
+    optimizer.step()
+    graph.capture(lambda x: optimizer.step(), p.grad)
+
+
 # Differentiable steps: the gradient through three of them is the slope of what three steps do.
 
 SMOOTH: list[tuple[str, dict[str, Any]]] = [

@@ -44,14 +44,15 @@ class NumpyBackend(ArrayModule):
         return 0
 
     def update(self, kernel: Callable[..., Any], target: Any, *others: Any) -> None:
-        token = _enter(_QUIET)
-        try:
-            if target.size > SMALL:
+        if target.size > SMALL:
+            with Quiet():
                 kernel(target, *others, out=target)
-                return
+            return
+        try:
             made = kernel(target, *others, out=...)
-        finally:
-            _leave(token)
+        except Warning:
+            with Quiet():
+                made = kernel(target, *others, out=...)
         if made.shape != target.shape:
             raise ValueError("the result does not fit the target")
         target[...] = made
@@ -106,13 +107,13 @@ class Quiet:
 
 SMALL = 2048  # up to here a result made apart and copied beats NumPy's care for an output that is also an input
 
-# Elementwise ufuncs run bare (see wengert.record.recover), so their warnings are attributed to these modules.
+# Elementwise kernels run bare (see wengert.record.recover), so their warnings are attributed to these modules.
 warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"wengert(_|\.)")
 
 
 def finish(kernel: Callable[..., Any], op: Op) -> Callable[..., Any]:
     """Return a kernel that warns of nothing and gives arrays also for 0-d results."""
-    if op.view or (op.elementwise and isinstance(kernel, np.ufunc) and ELLIPSIS_OUT):
+    if op.view or (op.elementwise and ELLIPSIS_OUT):
         return kernel
 
     def run(*args: Any, **kwargs: Any) -> Any:

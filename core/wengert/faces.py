@@ -75,8 +75,8 @@ COMPARISONS = {"eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal
 def _document(op: Op) -> None:
     formula = op.expr or op.name
     try:
-        op.call.__doc__ = f"Return {formula} for each element (x is `input`, y is `other`)."
-        op.call.__name__ = op.face
+        op.__call__.__doc__ = f"Return {formula} for each element (x is `input`, y is `other`)."
+        op.__call__.__name__ = op.face
     except AttributeError:
         pass  # a functools.partial: its record prints the formula
 
@@ -88,7 +88,7 @@ def dress() -> None:
     for op in OPS.values():
         if op.elementwise and not op.params and op.face not in FUNCTIONS and op.name not in _PRIVATE:
             _document(op)
-            FUNCTIONS[op.face] = METHODS[op.face] = op.call
+            FUNCTIONS[op.face] = METHODS[op.face] = op.__call__
     for alias, name in ALIASES.items():
         FUNCTIONS.setdefault(alias, FUNCTIONS[name])
         METHODS.setdefault(alias, METHODS.get(name, FUNCTIONS[name]))
@@ -101,14 +101,14 @@ def dress() -> None:
         if name.startswith("_") or name.endswith("_") or hasattr(Tensor, name + "_") or name in _NO_INPLACE:
             continue
         op = by_face.get(name)
-        if op is not None and METHODS[name] is op.call and len(op.inputs) <= 2:
+        if op is not None and METHODS[name] is op.__call__ and len(op.inputs) <= 2:
             setattr(Tensor, name + "_", inplace_op(name + "_", op))
         else:
             setattr(Tensor, name + "_", inplace(name + "_", METHODS[name]))
     for name, op_name in {**OPERATORS, **COMPARISONS}.items():
         setattr(Tensor, f"__{name}__", operator(OPS[op_name]))
     for name, op_name in {"neg": "negative", "abs": "absolute", "invert": "invert"}.items():
-        setattr(Tensor, f"__{name}__", OPS[op_name].call)
+        setattr(Tensor, f"__{name}__", OPS[op_name].__call__)
     for name, op_name in OPERATORS.items():
         setattr(Tensor, f"__i{name}__", _guarded(inplace_op(f"{name}_", OPS[op_name])))
         setattr(Tensor, f"__r{name}__", REFLECTED.get(name) or _swapped(OPS[op_name]))

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from wengert import backend, dtypes, errors
+from wengert.dtypes import F32, F64
 from wengert.modes import state
 from wengert.op import OPS, Op
-from wengert.record import call, cast, constant, record
+from wengert.record import call, call_raw, cast, constant, record
 from wengert.tensor import INFERENCE, Tensor, wrap
 
 
@@ -96,25 +97,36 @@ def inplace(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
     return method
 
 
-def inplace_op(name: str, op: Op) -> Callable[..., Tensor]:
-    """Return `name_` for an elementwise op: where nothing is recorded, the kernel writes straight into the tensor."""
-    run, kernels, single = op.call, op.kernels, len(op.inputs) == 1
+def inplace_op(name: str, op: Op, scale: Op | None = None) -> Callable[..., Tensor]:
+    """Return `name_` for an elementwise op: where nothing is recorded, the kernel writes straight into the tensor.
 
-    def method(self: Tensor, *args: Any) -> Tensor:
+    scale: the op that multiplies the operand by `alpha` first (add_ and sub_ have one).
+    """
+    run, kernels, single = op.__call__, op.kernels, len(op.inputs) == 1
+
+    def method(self: Tensor, *args: Any, alpha: Any = 1) -> Tensor:
         a = self._array
-        other = args[0] if args else None
-        if single:
-            direct = dtypes.category(a.dtype) >= dtypes.FLOATING
-            b = None
-        elif isinstance(other, Tensor):
-            b = other._array
-            direct = b.dtype == a.dtype and b.ndim <= a.ndim and type(b) is type(a) and other._edge is None
-        else:
-            direct = type(other) in (int, float) and dtypes.category(a.dtype) >= dtypes.FLOATING
-            b = constant(other, a.dtype) if direct else None
-        if not direct or op.boolean or (state.grad and (self._edge is not None or self._blind)):
+        dtype = a.dtype
+        direct = (dtype is F32 or dtype is F64) and not op.boolean
+        b = edge = None
+        if direct and not single:
+            other = args[0]
+            if isinstance(other, Tensor):
+                b, edge = other._array, other._edge
+                direct = b.dtype is dtype and type(b) is type(a) and b.ndim <= a.ndim and type(alpha) in (int, float)
+            elif type(other) in (int, float):
+                b = constant(other, dtype)
+            else:
+                direct = False
+        if not direct or (state.grad and (edge is not None or self._edge is not None or self._blind)):
             check(self)
+            if alpha != 1:
+                assert scale is not None
+                args = (call(scale, (args[0], alpha)),)
             return commit(name, self, run(self, *args))
+        if alpha != 1:
+            assert scale is not None
+            b = call_raw(scale, (b, constant(alpha, dtype)))
         if self._base is not None:
             check(self)
         try:

@@ -66,9 +66,10 @@ def call(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
     Raises what `op.infer` or `errors` say for bad shapes, types and devices; nothing is changed then.
     """
     flat = [*inputs[:-1], *inputs[-1]] if op.variadic else list(inputs)
-    if not any(isinstance(x, Tensor) for x in flat):
+    which = [isinstance(x, Tensor) for x in flat]
+    if not any(which):
         return call_raw(op, inputs, params)
-    if op.domain != ANY or any(not isinstance(x, Tensor) for x in flat):
+    if op.domain != ANY or not all(which):
         flat = prepare(op, flat)
     arrays: list[Any] = [x._array if isinstance(x, Tensor) else x for x in flat]
     if op.variadic:
@@ -80,9 +81,10 @@ def call(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
     except Exception as error:
         made = recover(op, arrays, flat, params, error)
     edges = tuple([x._edge if isinstance(x, Tensor) else None for x in flat])
+    recorded = state.grad and not op.constant and edges.count(None) < len(edges)
     if op.outputs > 1:
-        results = tuple(wrap(a) for a in made)
-        if state.grad and any(e is not None for e in edges):
+        results = tuple([wrap(a) for a in made])
+        if recorded:
             node = record(op, flat, arrays, params, edges, made, None)
             for number, result in enumerate(results):
                 if dtypes.category(result._array.dtype) >= dtypes.FLOATING:
@@ -93,9 +95,8 @@ def call(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
         result._box = INFERENCE
     if op.view:
         attach(result, flat[0], op, params)
-    if state.grad and any(e is not None for e in edges) and not op.constant:
-        if dtypes.category(made.dtype) >= dtypes.FLOATING:
-            result._edge = record(op, flat, arrays, params, edges, made, result)
+    if recorded and dtypes.category(made.dtype) >= dtypes.FLOATING:
+        result._edge = record(op, flat, arrays, params, edges, made, result)
     return result
 
 
@@ -258,7 +259,8 @@ def unary(op: Op) -> Callable[..., Any]:
         if out is not None:
             return into(op, (input,), params, out)
         if not isinstance(input, Tensor):
-            return call_raw(op, (input,), params)
+            kernel = kernels.get(type(input))
+            return call_raw(op, (input,), params) if kernel is None else kernel(input, *params, out=...)
         a = input._array
         dtype = a.dtype
         if dtype is not F32 and dtype is not F64:
@@ -288,6 +290,55 @@ def unary(op: Op) -> Callable[..., Any]:
             result._edge = Node(plan, (edge,), (None, made, *params), None, (box,), 0)
         else:
             result._edge = Node(plan, (edge,), (None, None, *params), None)
+        return result
+
+    return run
+
+
+def single(op: Op) -> Callable[..., Any]:
+    """Return the call of a one-input structural op (a reduction, a view): as `call`, in fewer steps."""
+    kernels = op.kernels
+    plan = op.plan((True,))
+    keep_x, keep_out, constant_, view, broadcasts = bool(plan.inputs), plan.out, op.constant, op.view, op.broadcasts
+    gap = len(op.places) - 2 - len(op.params)  # what a rule may read of specs stands behind the params
+    specs = [(place - len(op.places) + gap, i, what) for place, i, what in plan.specs]
+
+    def run(input: Any, *params: Any, out: Tensor | None = None) -> Any:
+        if out is not None:
+            return into(op, (input,), params, out)
+        if not isinstance(input, Tensor):
+            return call_raw(op, (input,), params)
+        a = input._array
+        try:
+            made = kernels[type(a)](a, *params)
+        except Exception as error:
+            made = recover(op, (a,), (input,), params, error)
+        result = new(Tensor)
+        result._array = made
+        if view:
+            attach(result, input, op, params)
+        if not state.grad:
+            if state.inference:
+                result._box = INFERENCE
+            return result
+        edge = input._edge
+        if edge is None or constant_ or dtypes.category(made.dtype) < dtypes.FLOATING:
+            return result
+        guards: tuple[list[int], ...] = ()
+        stamp = 0
+        if keep_x:
+            box = input.version_box()
+            guards, stamp = (box,), box[0]
+        if keep_out:
+            box = result.version_box()
+            guards, stamp = (*guards, box), stamp + box[0]
+        saved = (a if keep_x else None, made if keep_out else None, *params)
+        if specs:
+            rest: list[Any] = [None] * gap
+            for place, i, what in specs:
+                rest[place] = getattr(made if i < 0 else a, what)
+            saved = (*saved, *rest)
+        result._edge = Node(plan, (edge,), saved, (a.shape,) if broadcasts else None, guards, stamp)
         return result
 
     return run
@@ -427,7 +478,8 @@ def structural(
         name, names, tuple(params.split()), split_rules(names, rules), infer, None, domain, constant=constant, view=view,
         broadcasts=broadcasts, variadic=variadic, face=face, label=label, outputs=outputs, free=tuple(free.split()),
     )  # fmt: skip
-    return register(op, lambda o: functools.partial(_general, o))
+    one = len(names) == 1 and not variadic and outputs == 1 and domain == ANY
+    return register(op, single if one else lambda o: functools.partial(_general, o))
 
 
 def _mentions(expr: str, name: str) -> bool:

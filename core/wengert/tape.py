@@ -90,17 +90,20 @@ class Node:
         self, g: Any, create: bool, lift: Callable[[Any], Any] | None, needed: set[Any] | None
     ) -> Iterable[tuple[int, Any]]:
         """Return (input, gradient) for every input that needs one."""
-        saved = self.check_saved()
-        if type(g) is Part:
-            g = tuple([g.parts.get(i) for i in range(self.plan.op.outputs)])
-        if create:
-            saved = self.tensors(saved)
-        elif lift is not None:
-            saved = tuple([lift(v) for v in saved])
+        saved = self.saved
+        if saved is None or self.guards:
+            saved = self.check_saved()
         pulls = self.plan.pulls
-        if needed is not None:
-            edges = self.edges
-            pulls = tuple([p for p in pulls if edges[p[0]] in needed])
+        if create or lift is not None or needed is not None or type(g) is Part:
+            if type(g) is Part:
+                g = tuple([g.parts.get(i) for i in range(self.plan.op.outputs)])
+            if create:
+                saved = self.tensors(saved)
+            elif lift is not None:
+                saved = tuple([lift(v) for v in saved])
+            if needed is not None:
+                edges = self.edges
+                pulls = tuple([p for p in pulls if edges[p[0]] in needed])
         if len(pulls) == 1:
             i, rule = pulls[0]
             return ((i, rule(g, saved)),)
@@ -139,7 +142,8 @@ class Node:
     def free(self) -> None:
         """Let go of what was kept; a node that kept nothing can run again, as in PyTorch."""
         if self.plan.keeps_arrays:
-            self.saved, self.guards, self.stamp = None, (), 0
+            self.saved = None
+            self.guards = ()
 
 
 class Slot:
@@ -188,6 +192,7 @@ class AccumulateGrad:
 
     __slots__ = ("leaf", "hooks", "__weakref__")
     edges: tuple[Any, ...] = ()
+    shapes = None
     next_functions: tuple[Any, ...] = ()
 
     def __init__(self, leaf: Any) -> None:
@@ -286,66 +291,90 @@ def run(
     Without targets every leaf accumulates; with targets only the nodes that lead to one run, and leaves accumulate
     only if they are targets and `leaves` is set. Each node runs once, when all its gradients have arrived.
     """
-    grads: dict[Any, Any] = {}
-    for edge, g in roots:
-        grads[edge] = grads[edge] + g if edge in grads else g
-    waiting, consumers = _count(grads, targets is not None)
+    shared, consumers = _count([edge for edge, _ in roots], targets is not None)
     needed = None if targets is None else _ancestors(targets, consumers)
-    for edge in grads:
-        waiting[edge] -= 1
-    ready = [edge for edge in reversed(list(grads)) if waiting[edge] == 0]
-    wanted = set(targets or ())
-    found: dict[Any, Any] = {}
-    owned: set[Any] = set()  # leaves whose waiting gradient is theirs alone
     lift = state.recorder.lift if state.recorder is not None else None
+    plain = targets is None and not create and lift is None
+    sums: dict[Any, Any] = {}  # what has arrived at nodes with several consumers
+    ready: list[tuple[Any, Any]] = []
+    found: dict[Any, Any] = {}
+
+    def deliver(edge: Any, g: Any) -> None:
+        """Take a gradient (None: nothing flows) to a node, which is ready when its last one has come."""
+        if edge in shared:
+            known = sums.get(edge)
+            sums[edge] = g if known is None else known if g is None else known + g
+            shared[edge] -= 1
+            if shared[edge]:
+                return
+            g = sums.pop(edge)
+        ready.append((edge, g))
+
+    for edge, g in roots:
+        deliver(edge, g)
     while ready:
-        node = ready.pop()
-        g = grads.pop(node, None)
+        node, g = ready.pop()
+        if plain and type(node) is Node and node.hooks is None and g is not None:
+            # the loop below for the usual case, without what only options and hooks need
+            saved = node.saved
+            if saved is None or node.guards:
+                saved = node.check_saved()
+            edges, shapes, plan = node.edges, node.shapes, node.plan
+            for i, rule in plan.pulls:
+                gi = rule(g, saved)
+                if shapes is not None and gi.shape != shapes[i]:
+                    gi = sum_to(gi, shapes[i])
+                edge = edges[i]
+                if edge in shared:
+                    sums[edge] = sums[edge] + gi if edge in sums else gi
+                    shared[edge] = count = shared[edge] - 1
+                    if not count:
+                        ready.append((edge, sums.pop(edge)))
+                elif type(edge) is AccumulateGrad and edge.hooks is None:
+                    accumulate(edge, gi, False, _fresh(gi, g, saved))
+                else:
+                    ready.append((edge, gi))
+            if plan.keeps_arrays and not retain:
+                node.free()
+            continue
         hooks = node.hooks
         if g is not None:
             if hooks is not None:
                 g = _before(hooks, g, create)
-            if node in wanted:
+            if needed is not None and node in targets:  # type: ignore[operator]
                 found[node] = g
-            if type(node) is AccumulateGrad and (targets is None or (leaves and node in wanted)):
-                accumulate(node, g, create, node in owned)
-        edges = node.edges
-        if not edges:
-            continue
-        shapes = node.shapes
-        sent: Iterable[tuple[int, Any]] = ()
-        if g is not None and (needed is None or node in needed):
-            sent = node.pull(g, create, lift, needed)
+            if type(node) is AccumulateGrad and (needed is None or (leaves and node in targets)):  # type: ignore[operator]
+                accumulate(node, g, create, False)
+        edges, shapes = node.edges, node.shapes
+        sent: dict[int, Any] = {}
+        if edges and g is not None and (needed is None or node in needed):
+            sent = dict(node.pull(g, create, lift, needed))
             if hooks is not None and "post" in hooks.kinds:
                 sent = _after(hooks, sent, g, len(edges), create)
-        for i, gi in sent:
-            if gi is None:
+        for i, edge in enumerate(edges):
+            if edge is None:
                 continue
-            if shapes is not None and gi.shape != shapes[i]:
+            gi = sent.get(i)
+            if gi is not None and shapes is not None and gi.shape != shapes[i]:
                 gi = sum_to(gi, shapes[i])  # broadcasting is undone here and nowhere else
-            edge = edges[i]
-            if edge in grads:
-                grads[edge] = grads[edge] + gi
-                owned.add(edge)
-            else:
-                grads[edge] = gi
-                if type(edge) is AccumulateGrad and _fresh(gi, g, node):
-                    owned.add(edge)
-        for edge in edges:
-            if edge is not None:
-                waiting[edge] = count = waiting[edge] - 1
-                if count == 0:
-                    ready.append(edge)
+            deliver(edge, gi if needed is None or edge in needed else None)
         if not retain:
             node.free()
     return found
 
 
-def _count(roots: Iterable[Any], reverse: bool) -> tuple[dict[Any, int], dict[Any, list[Any]]]:
-    """Return how many gradients each reachable node waits for (roots one more), and, if asked, who sends to whom."""
-    waiting = dict.fromkeys(roots, 1)
-    stack = list(waiting)
+def _count(roots: Sequence[Any], reverse: bool) -> tuple[dict[Any, int], dict[Any, list[Any]]]:
+    """Return how many gradients each node waits for, where more than one, and, if asked, who sends to whom."""
+    seen: set[Any] = set()
+    shared: dict[Any, int] = {}
     consumers: dict[Any, list[Any]] = {}
+    stack: list[Any] = []
+    for edge in roots:
+        if edge in seen:
+            shared[edge] = shared.get(edge, 1) + 1
+        else:
+            seen.add(edge)
+            stack.append(edge)
     while stack:
         node = stack.pop()
         for edge in node.edges:
@@ -353,12 +382,12 @@ def _count(roots: Iterable[Any], reverse: bool) -> tuple[dict[Any, int], dict[An
                 continue
             if reverse:
                 consumers.setdefault(edge, []).append(node)
-            if edge in waiting:
-                waiting[edge] += 1
+            if edge in seen:
+                shared[edge] = shared.get(edge, 1) + 1
             else:
-                waiting[edge] = 1
+                seen.add(edge)
                 stack.append(edge)
-    return waiting, consumers
+    return shared, consumers
 
 
 def _ancestors(targets: Iterable[Any], consumers: dict[Any, list[Any]]) -> set[Any]:
@@ -373,10 +402,14 @@ def _ancestors(targets: Iterable[Any], consumers: dict[Any, list[Any]]) -> set[A
     return seen
 
 
-def _fresh(gi: Any, g: Any, node: Any) -> bool:
+def _fresh(gi: Any, g: Any, saved: tuple[Any, ...]) -> bool:
     """Say whether a rule made gi anew: it is not the gradient it was given, nor a kept value, nor a view of one."""
-    saved = getattr(node, "saved", None) or ()
-    return gi is not g and getattr(gi, "base", None) is None and all(gi is not v for v in saved)
+    if gi is g or getattr(gi, "base", None) is not None:
+        return False
+    for v in saved:
+        if gi is v:
+            return False
+    return True
 
 
 def _before(hooks: Hooks, g: Any, create: bool) -> Any:
@@ -392,17 +425,14 @@ def _before(hooks: Hooks, g: Any, create: bool) -> Any:
     return g
 
 
-def _after(
-    hooks: Hooks, sent: Iterable[tuple[int, Any]], g: Any, count: int, create: bool
-) -> Iterable[tuple[int, Any]]:
+def _after(hooks: Hooks, sent: dict[int, Any], g: Any, count: int, create: bool) -> dict[int, Any]:
     """Run the hooks that see what a node sends on; each may replace it."""
 
     def up(value: Any) -> Any:
         return value if value is None or create else wrap(value, None)
 
-    values = dict(sent)
     for hook in hooks.of("post"):
-        result = hook(tuple(up(values.get(i)) for i in range(count)), (up(g),))
+        result = hook(tuple(up(sent.get(i)) for i in range(count)), (up(g),))
         if result is not None:
-            values = {i: r if create else r._array for i, r in enumerate(result) if r is not None}
-    return values.items()
+            sent = {i: r if create else r._array for i, r in enumerate(result) if r is not None}
+    return sent

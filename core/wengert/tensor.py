@@ -1,7 +1,7 @@
 """`Tensor`: a raw device array, and where its gradient goes.
 
 Owns: the class, its attributes, the protocols of Python and NumPy it speaks. May import: dtypes, modes, errors, tape,
-backend (device of an array). Must not know: any op; methods that compute are attached by `wengert.faces`.
+backend (device of an array). Must not know: any op; methods that compute are attached by `wengert.faces`, `backward` by `wengert.autograd`.
 `_edge` says everything about autograd: None (no gradient), the leaf's end of the tape, or the node that made this.
 """
 
@@ -346,18 +346,6 @@ class Tensor:
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         return hooks_of(self._edge).add("leaf", hook)
 
-    def backward(
-        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
-    ) -> None:
-        """Add the gradient of this tensor to `.grad` of every leaf it came from.
-
-        gradient: of the final scalar with respect to this tensor, same shape; 1 for a one-element tensor.
-        Raises RuntimeError for a non-scalar without `gradient`, and for a graph that was already freed.
-        """
-        from wengert.autograd import backward
-
-        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
-
     def _accumulate_(self, g: Any) -> None:
         """Add a raw gradient in place (a write that the version counter sees)."""
         backend.of_array(self._array).add_into(self._array, g)
@@ -439,8 +427,7 @@ class Tensor:
             )
         return bool((self == value).any())  # type: ignore[attr-defined]
 
-    def __hash__(self) -> int:
-        return id(self)
+    __hash__ = object.__hash__  # by identity: == compares elements
 
     def __format__(self, spec: str) -> str:
         return object.__format__(self, spec) if self._array.ndim else format(self.item(), spec)

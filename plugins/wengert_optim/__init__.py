@@ -10,8 +10,20 @@ from typing import TYPE_CHECKING
 
 from wengert.plugins import hookimpl
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what type checkers and editors see as wengert.optim.*
     from wengert.registry import Registry
+    from wengert_optim.adagrad import Adadelta as Adadelta
+    from wengert_optim.adagrad import Adagrad as Adagrad
+    from wengert_optim.adagrad import RMSprop as RMSprop
+    from wengert_optim.adam import Adam as Adam
+    from wengert_optim.adam import Adamax as Adamax
+    from wengert_optim.adam import AdamW as AdamW
+    from wengert_optim.adam import NAdam as NAdam
+    from wengert_optim.adam import RAdam as RAdam
+    from wengert_optim.lbfgs import LBFGS as LBFGS
+    from wengert_optim.rprop import Rprop as Rprop
+    from wengert_optim.sgd import ASGD as ASGD
+    from wengert_optim.sgd import SGD as SGD
 
 OPTIMIZERS = {
     "sgd": ("SGD", "ASGD"),

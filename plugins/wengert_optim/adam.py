@@ -8,6 +8,7 @@ The bias correction, m / (1 - beta1**t) and v / (1 - beta2**t), is folded into t
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING, Any
 
 import wengert
@@ -137,7 +138,7 @@ class NAdam(Optimizer):
 
     def update(self, p: Tensor, g: Tensor, state: State, group: Group) -> None:
         t, m, v, (beta1, beta2) = count(state, p), state["exp_avg"], state["exp_avg_sq"], group["betas"]
-        warm = 0.96 ** (t * group["momentum_decay"])
+        warm = wengert.exp(t * (group["momentum_decay"] * math.log(0.96)))
         mu, mu_next = beta1 * (1 - 0.5 * warm), beta1 * (1 - 0.5 * 0.96 ** group["momentum_decay"] * warm)
         so_far = state["mu_product"]
         product = so_far.mul_(mu.to(so_far.dtype)).to(t.dtype)
@@ -160,7 +161,7 @@ def tractable_from(beta2: float) -> float:
         if rho - 2 * t * beta2**t / (1 - beta2**t) > 5:
             return t
         t += 1
-    return float("inf")
+    return math.inf
 
 
 class RAdam(Optimizer):
@@ -195,13 +196,14 @@ class RAdam(Optimizer):
         rate, rho = -group["lr"] / debias(beta1, t), 2 / (1 - beta2) - 1
         if rho > 5:
             c2, tractable = debias(beta2, t), t >= tractable_from(float(beta2))
-            rho_t = (rho - 2 * t * (1 - c2) / c2).clamp(min=5)
-            r = ((rho_t - 4) * (rho_t - 2) * rho / ((rho - 4) * (rho - 2) * rho_t)).sqrt()
-            rate = rate * wengert.where(tractable, r * c2.sqrt(), wengert.ones_like(r))
-            m = m / wengert.where(tractable, v.sqrt() + group["eps"], wengert.ones_like(v))
+            rho_t = rho - t * 2 * (1 - c2) / c2
+            r = ((rho_t - 4) * (rho_t - 2) / rho_t * (rho / (rho - 4) / (rho - 2))).abs().sqrt()  # < 0: not used
+            rate = rate * wengert.where(tractable, r * c2.sqrt(), 1.0)
+            m = m / wengert.where(tractable, v.sqrt() + group["eps"], 1.0)
         p.addcmul_(m, rate)
 
 
 def largest_(peak: Tensor, v: Tensor) -> Tensor:
     """Raise `peak` to `v` where v is larger; compared on a copy, which a recorded step may keep."""
-    return peak.copy_(wengert.maximum(peak.clone(), v))
+    peak.copy_(wengert.maximum(peak.clone(), v))
+    return peak

@@ -65,7 +65,7 @@ class LBFGS(Optimizer):
         """Refuse: L-BFGS has one group."""
         raise ValueError("LBFGS doesn't support per-parameter options (parameter groups)")
 
-    def step(self, closure: Closure) -> Any:
+    def step(self, closure: Closure) -> Any:  # type: ignore[override]
         """Iterate until gradient or change is small, or a limit is reached; return the first loss."""
         with wengert.no_grad():
             return self._iterate(closure)
@@ -85,7 +85,7 @@ class LBFGS(Optimizer):
             return value, flat([wengert.zeros_like(p) if p.grad is None else p.grad for p in params])
 
         first, g = evaluate()
-        loss, d, t = float(first), state.get("d"), float(state.get("t", lr))
+        loss, d, t = float(first), state.get("d", g), float(state.get("t", lr))
         until = state["func_evals"] + group["max_eval"] - 1
         for iteration in range(1, max_iter + 1):
             if largest(g) <= group["tolerance_grad"]:
@@ -124,7 +124,8 @@ class LBFGS(Optimizer):
 
 
 def flat(tensors: list[Tensor]) -> Tensor:
-    return wengert.cat([x.detach().reshape(-1) for x in tensors])
+    whole: Tensor = wengert.cat([x.detach().reshape(-1) for x in tensors])
+    return whole
 
 
 def largest(x: Tensor) -> float:
@@ -155,7 +156,8 @@ def direction(g: Tensor, state: State) -> Tensor:
 
     Source: Nocedal and Wright, algorithm 7.4.
     """
-    d, history = -g, list(zip(state["old_stps"], state["old_dirs"], state["ro"], strict=True))
+    history = list(zip(state["old_stps"], state["old_dirs"], state["ro"], strict=True))
+    d: Tensor = -g
     weights = []
     for s, y, rho in reversed(history):
         weights.append(s.dot(d) * rho)
@@ -168,7 +170,7 @@ def direction(g: Tensor, state: State) -> Tensor:
 
 def rounded(value: float, like: Tensor) -> float:
     """Return the value in the precision of `like`: no decrease is asked for that a float32 loss could not show."""
-    return float(wengert.tensor(value, dtype=like.dtype))
+    return float(like.new_full((), value))
 
 
 def cubic_minimum(a: Point, b: Point, low: float, high: float) -> float:
@@ -197,8 +199,8 @@ def strong_wolfe(
 ) -> Point:  # fmt: skip
     """Return a point with loss <= loss_0 + c1 * t * slope_0 and |slope| <= c2 * |slope_0|, or the best one found.
 
-    First t grows until an interval must hold such a point, then the interval shrinks, for as many `evaluations` after
-    the first. `longest` is max |d|.
+    First t grows until an interval must hold such a point, then the interval shrinks; `evaluations` may follow the
+    first. `longest` is max |d|.
     Source: Nocedal and Wright, algorithms 3.5 and 3.6; the limits of each guess are minFunc's.
     """
 

@@ -534,7 +534,7 @@ class CyclicLR(_Cycling):
         """Return the scale of the amplitude at cycle or step `x`."""
         if self._scale_fn_custom is not None:
             return self._scale_fn_custom(x)
-        return {"triangular": 1.0, "triangular2": 0.5 ** (x - 1)}.get(self.mode, self.gamma**x)
+        return float({"triangular": 1.0, "triangular2": 0.5 ** (x - 1)}.get(self.mode, self.gamma**x))
 
     def get_lr(self) -> list[Any]:
         self._warn_outside()
@@ -682,7 +682,7 @@ class ReduceLROnPlateau(LRScheduler):
                 raise ValueError(f"expected {groups} min_lrs, got {len(min_lr)}")
             self.default_min_lr, self.min_lrs = None, list(min_lr)
         else:
-            self.default_min_lr, self.min_lrs = min_lr, [min_lr] * groups  # type: ignore[assignment]
+            self.default_min_lr, self.min_lrs = min_lr, [min_lr] * groups
         self.optimizer, self.factor, self.patience = optimizer, factor, patience
         self.cooldown, self.eps = cooldown, eps
         self.mode, self.threshold, self.threshold_mode = mode, threshold, threshold_mode

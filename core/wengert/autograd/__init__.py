@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from wengert import backend, dtypes, errors, tape
 from wengert.modes import enable_grad, inference_mode, no_grad, set_grad_enabled, state
 from wengert.op import OPS
@@ -18,6 +20,21 @@ __all__ = ["Variable", "backward", "enable_grad", "grad", "inference_mode", "no_
 
 
 _FILLED = OPS["filled"]
+
+
+_ONES: dict[Any, Any] = {}
+
+
+def _one(array: Any) -> Any:
+    """Return the gradient of a one-element root: 1, in its shape and type; on the host one read-only array for all."""
+    key = (array.shape, array.dtype)
+    if type(array) is not np.ndarray or state.recorder is not None:
+        return _FILLED.kernels[type(array)](array, array.shape, 1, None)
+    found = _ONES.get(key)
+    if found is None:
+        found = _ONES[key] = np.ones(*key)
+        found.flags.writeable = False
+    return found
 
 
 def _tensors(value: Any) -> tuple[Any, ...]:
@@ -41,8 +58,8 @@ def _roots(outputs: Sequence[Tensor], grads: Sequence[Any] | None, create: bool)
                 raise errors.not_scalar(y._array.shape)
             if dtypes.category(y._array.dtype) == dtypes.COMPLEX:
                 raise RuntimeError("grad can be implicitly created only for real scalar outputs but got torch.complex64")
-            ones = _FILLED.kernels[type(y._array)](y._array, y._array.shape, 1, None)
-            roots.append((y._edge, wrap(ones) if create else ones))
+            one = _one(y._array)
+            roots.append((y._edge, wrap(one) if create else one))
             continue
         if not isinstance(g, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
@@ -137,3 +154,17 @@ def Variable(data: Any, requires_grad: bool = False, volatile: bool | None = Non
     """Return a tensor on the memory of `data` (the name tensors with gradients had before PyTorch 0.4)."""
     result = wrap(data._array)
     return result.requires_grad_() if requires_grad else result  # type: ignore[no-any-return]
+
+
+def _backward(
+    self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+) -> None:
+    """Add the gradient of this tensor to `.grad` of every leaf it came from.
+
+    gradient: of the final scalar with respect to this tensor, same shape; 1 for a one-element tensor.
+    Raises RuntimeError for a non-scalar without `gradient`, and for a graph that was already freed.
+    """
+    backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
+
+
+Tensor.backward = _backward  # type: ignore[attr-defined]

@@ -145,19 +145,8 @@ def add_face(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
     return add(input, other if alpha == 1 else multiply(other, alpha), out=out)
 
 
-_add_into, _sub_into = inplace_op("add_", add), inplace_op("sub_", subtract)
-
-
-@face("add_", function=False)
-def add_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
-    """Add alpha * other to this tensor and return it."""
-    return _add_into(self, other if alpha == 1 else multiply(other, alpha))
-
-
-@face("sub_", "subtract_", function=False)
-def sub_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
-    """Subtract alpha * other from this tensor and return it."""
-    return _sub_into(self, other if alpha == 1 else multiply(other, alpha))
+face("add_", function=False)(inplace_op("add_", add, multiply))
+face("sub_", "subtract_", function=False)(inplace_op("sub_", subtract, multiply))
 
 
 @face("sub", "subtract")
@@ -205,11 +194,14 @@ def reflected_division(self: Any, other: Any) -> Any:
 REFLECTED["truediv"] = reflected_division
 
 
+_power_number = power_number.__call__
+
+
 @face("pow", "__pow__")
 def pow_face(input: Any, exponent: Any, *, out: Any = None) -> Any:
     """Return input ** exponent, either of which may be a number."""
     if type(exponent) in (int, float) and out is None and isinstance(input, Tensor) and input._array.dtype.kind == "f":
-        return power_number(input, exponent)
+        return _power_number(input, exponent)
     if not isinstance(exponent, Tensor) and isinstance(input, Tensor):
         if isinstance(exponent, complex):
             return power(input, exponent, out=out)

@@ -152,7 +152,7 @@ filled       = structural("filled", "x", lambda x, shape, value, dtype: (shape, 
     constant=True)
 # fmt: on
 
-_reshape_record = reshape.call
+_reshape_record = reshape.__call__
 
 
 def _reshape(x: Any, shape: Shape) -> Any:
@@ -162,7 +162,7 @@ def _reshape(x: Any, shape: Shape) -> Any:
     return _reshape_record(x, shape)
 
 
-reshape.call = _reshape
+reshape.__call__ = _reshape
 
 
 # ---- faces

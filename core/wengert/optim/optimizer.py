@@ -55,8 +55,10 @@ def descend(p: Tensor, direction: Tensor, lr: float | Tensor) -> None:
 
 def count(state: State, p: Tensor) -> Tensor:
     """Add one to state["step"] and return it in the precision of the update: float64 for float64, else float32."""
-    t = state["step"].add_(1)
-    return t.double() if p.dtype == wengert.float64 else t
+    t: Tensor = state["step"].add_(1)
+    if p.dtype == wengert.float64:
+        t = t.double()
+    return t
 
 
 def debias(beta: float | Tensor, t: Tensor) -> Tensor:
@@ -64,14 +66,15 @@ def debias(beta: float | Tensor, t: Tensor) -> Tensor:
 
     Computed as -expm1(t log beta): in float32, 1 - 0.999**1 would keep three digits.
     """
-    if isinstance(beta, wengert.Tensor):
-        return -wengert.expm1(t * beta.log())
-    return -wengert.expm1(t * (math.log(beta) if beta else -math.inf))
+    rate = beta.log() if isinstance(beta, wengert.Tensor) else math.log(beta) if beta else -math.inf
+    weight: Tensor = -wengert.expm1(t * rate)
+    return weight
 
 
 def new_step(p: Tensor) -> Tensor:
     """Return a step count of zero on p's device; float32 as in PyTorch's state dicts, exact to 2**24."""
-    return wengert.zeros((), dtype=wengert.float32, device=p.device)
+    step: Tensor = wengert.zeros((), dtype=wengert.float32, device=p.device)
+    return step
 
 
 # Hyperparameters are checked by name, for the defaults and for every group.
@@ -215,7 +218,8 @@ class Optimizer:
         """
         decay = group["weight_decay"]
         if not group.get("decoupled_weight_decay", False):
-            return g + p * decay
+            g = g + p * decay
+            return g
         shrink = group["lr"] * decay
         if isinstance(shrink, wengert.Tensor):
             p.addcmul_(p.clone(), -shrink.reshape(()))  # the copy: a gradient of lr needs p as it was
@@ -241,7 +245,8 @@ class Optimizer:
     def step(self, closure: Closure | None = None) -> Any:
         """Update every parameter that has a gradient; return what `closure`, called first, returned."""
         mode = modes.state  # this thread's switches
-        before, recorded = mode.grad, self.defaults.get("differentiable", False)
+        before, captured = mode.grad, mode.recorder is not None
+        recorded = self.defaults.get("differentiable", False)
         loss = None
         try:
             if closure is not None:
@@ -264,24 +269,46 @@ class Optimizer:
                         g = -g
                     if decays:
                         g = self.decay(p, g, group)
-                    if self.complex_as_pairs and p.is_complex():
-                        pairs = {k: _mapped(v, _as_pairs) for k, v in state.items()}
-                        self.update(_as_pairs(p), _as_pairs(g), pairs, group)
+                    if captured or (self.complex_as_pairs and p.is_complex()):
+                        self._update_with_care(p, g, state, group)
                     else:
                         self.update(p, g, state, group)
         finally:
             mode.grad = before
         return loss
 
+    def _update_with_care(self, p: Tensor, g: Tensor, state: State, group: Group) -> None:
+        """Call `update` for a complex parameter, or in a capture, which must find all state made."""
+        before = dict(state)
+        if self.complex_as_pairs and p.is_complex():
+            pairs = {k: _mapped(v, _as_pairs) for k, v in state.items()}
+            self.update(_as_pairs(p), _as_pairs(g), pairs, group)
+        else:
+            self.update(p, g, state, group)
+        if modes.state.recorder is None:
+            return
+        recorded = self.defaults.get("differentiable", False)
+        if recorded or list(map(id, before.values())) != list(map(id, state.values())):
+            self.state[p] = before
+            raise RuntimeError(
+                f"{type(self).__name__} makes new state in this step, and would again whenever the captured step runs: "
+                f"take one step before the capture, and none with differentiable=True"
+            )
+
     def _begin(self, p: Tensor, g: Tensor, group: Group) -> State:
-        """Make and keep the state of a parameter at its first step."""
+        """Make and keep the state of a parameter at its first step; really make it, also during a capture."""
         if getattr(g, "is_sparse", False):
             raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
-        if self.complex_as_pairs and p.is_complex():
-            pairs = self.init_state(_as_pairs(p), group)
-            state = {k: wengert.view_as_complex(v) if v.dim() else v for k, v in pairs.items()}
-        else:
-            state = self.init_state(p, group)
+        mode = modes.state
+        recorder, mode.recorder = mode.recorder, None
+        try:
+            if self.complex_as_pairs and p.is_complex():
+                pairs = self.init_state(_as_pairs(p), group)
+                state = {k: wengert.view_as_complex(v) if v.dim() else v for k, v in pairs.items()}
+            else:
+                state = self.init_state(p, group)
+        finally:
+            mode.recorder = recorder
         self.state[p] = state
         return state
 
@@ -488,7 +515,7 @@ def _as_pairs(value: Any) -> Any:
 def _adopted(value: Any, p: Tensor, key: str | None = None) -> Any:
     """Return a copy of a loaded value, its tensors on p's device and in p's dtype; step counts stay float32."""
     if key == "step":
-        step = value if isinstance(value, wengert.Tensor) else wengert.tensor(float(value))
+        step = value if isinstance(value, wengert.Tensor) else wengert.full((), float(value))
         return step.detach().to(device=p.device, dtype=wengert.float32).clone()
     if isinstance(value, wengert.Tensor):
         floating = p.is_floating_point() and value.is_floating_point()
