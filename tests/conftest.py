@@ -29,8 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests compared with PyTorch, or how many could not."""
+    stats = terminalreporter.stats
     counts = {
-        outcome: sum("parity" in report.keywords for report in terminalreporter.stats.get(outcome, []))
+        outcome: sum("parity" in getattr(report, "keywords", ()) for report in stats.get(outcome, []))
         for outcome in ("passed", "failed", "error", "skipped", "xfailed")
     }
     if any(counts.values()):

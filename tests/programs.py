@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,18 @@ class Programs(dict[str, Program]):
     def run(self, name: str, module: Any) -> Any:
         """Return the plain values that a program gives on a module."""
         return plain(self[name](module))
+
+    def compare(self, name: str, module: Any) -> list[str]:
+        """Return where a program's values differ from the recorded ones."""
+        return differ(self.run(name, module), self.recorded()[name])
+
+    def compare_live(self, name: str, module: Any, torch: Any) -> list[str]:
+        """Return where a program's values differ from PyTorch's, and the record from either."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch's own
+            theirs = self.run(name, torch)
+        stale = ["the record is stale: python tests/programs.py"] if differ(theirs, self.recorded().get(name)) else []
+        return differ(self.run(name, module), theirs) + stale
 
     def write(self, torch: Any) -> None:
         """Record what PyTorch returns, one line a program."""
@@ -100,6 +113,7 @@ def differ(a: Any, b: Any, path: str = "") -> list[str]:
 if __name__ == "__main__":
     import torch
 
+    warnings.simplefilter("ignore")
     sys.path.insert(0, str(Path(__file__).parent))
     for table in sys.argv[1:] or TABLES:
         importlib.import_module(table).PROGRAMS.write(torch)

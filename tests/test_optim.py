@@ -898,6 +898,7 @@ REFUSED: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("non-leaf", lambda: optim.SGD([same * 2]), ValueError, "can't optimize a non-leaf Tensor"),
     ("twice in groups", lambda: optim.SGD([{"params": [same]}, {"params": [same]}]), ValueError, "more than one"),
     ("some names", lambda: optim.SGD([("a", same), a_leaf()]), ValueError, "param names are missing"),
+    ("a dict and a tensor", lambda: optim.SGD([{"params": [same]}, a_leaf()]), TypeError, "must be a dict"),
     ("add a list", lambda: optim.SGD([same]).add_param_group([a_leaf()]), TypeError, "must be a dict"),
     ("add again", lambda: optim.SGD([same]).add_param_group({"params": same}), ValueError, "more than one"),
     ("group rate", lambda: optim.SGD([{"params": [same], "lr": -1}]), ValueError, "Invalid learning rate: -1"),

@@ -31,6 +31,11 @@ class NumpyBackend(ArrayModule):
     def devices(self) -> list[DeviceInfo]:
         return [DeviceInfo("cpu", True, f"NumPy {np.__version__} on {platform.processor() or platform.machine()}")]
 
+    def elementwise_table(self) -> dict[str, Callable[..., Any]]:
+        divisions = ("floor_divide", "trunc_divide", "remainder", "fmod")
+        table = super().elementwise_table()
+        return {**table, **{n: no_zero_divisor(table.get(n) or getattr(np, n)) for n in divisions}}
+
     def from_host(self, array: np.ndarray[Any, Any], index: int) -> Any:
         return np.array(array)
 
@@ -43,25 +48,8 @@ class NumpyBackend(ArrayModule):
     def index_of(self, array: Any) -> int:
         return 0
 
-    def update(self, kernel: Callable[..., Any], target: Any, *others: Any) -> None:
-        if target.size > SMALL:
-            with Quiet():
-                kernel(target, *others, out=target)
-            return
-        try:
-            made = kernel(target, *others, out=...)
-        except Warning:
-            with Quiet():
-                made = kernel(target, *others, out=...)
-        if made.shape != target.shape:
-            raise ValueError("the result does not fit the target")
-        target[...] = made
-
     def add_into(self, target: Any, values: Any) -> None:
-        if target.size > SMALL:
-            np.add(target, values, out=target)
-        else:
-            target[...] = target + values
+        np.add(target, values, out=target)
 
     def synchronize(self, index: int) -> None:
         """Nothing to wait for: NumPy returns when it is done."""
@@ -71,6 +59,20 @@ class NumpyBackend(ArrayModule):
 
     def finish(self, op: Op, kernel: Callable[..., Any]) -> Callable[..., Any]:
         return finish(kernel, op)
+
+
+def no_zero_divisor(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a division that refuses bools, and integers divided by 0, where NumPy gives 0 and PyTorch an error."""
+
+    def run(x: Any, y: Any, out: Any = ...) -> Any:
+        if x.dtype.kind not in "fc":
+            if x.dtype.kind == "b":
+                raise NotImplementedError("division of bools is not implemented; convert them to integers")
+            if not np.all(y):
+                raise ZeroDivisionError("integer division by zero")
+        return kernel(x, y, out=out)
+
+    return run
 
 
 # NumPy keeps its error settings in a context variable. Setting it by hand costs 0.16 us a call, np.errstate 1.0 us.
@@ -104,8 +106,6 @@ class Quiet:
     def __exit__(self, *exc: object) -> None:
         _leave(self.token)
 
-
-SMALL = 2048  # up to here a result made apart and copied beats NumPy's care for an output that is also an input
 
 # Elementwise kernels run bare (see wengert.record.recover), so their warnings are attributed to these modules.
 warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"wengert(_|\.)")

@@ -44,9 +44,17 @@ class ArrayModule:
         def rsub(x: Any, y: Any, out: Any = ...) -> Any:
             return xp.subtract(y, x, out=out)
 
+        multiply = xp.multiply
+
+        def trunc_divide(x: Any, y: Any, out: Any = ...) -> Any:
+            if x.dtype.kind in "fc":
+                return xp.trunc(xp.divide(x, y, out=...), out=out)
+            floor = xp.floor_divide(x, y, out=...)
+            return self.give(floor + ((floor < 0) & (floor * y != x)), out)
+
         def power_number(x: Any, exponent: Any, out: Any = ...) -> Any:
             if exponent == 2:
-                return xp.multiply(x, x, out=out)
+                return multiply(x, x, out=out)
             if exponent == 0.5:
                 return xp.sqrt(x, out=out)
             if exponent == 1:
@@ -99,7 +107,7 @@ class ArrayModule:
             return run
 
         return {
-            "where": where, "copy": copy, "overwrite": overwrite, "rsub": rsub, "power_number": power_number,
+            "where": where, "copy": copy, "overwrite": overwrite, "rsub": rsub, "trunc_divide": trunc_divide, "power_number": power_number,
             "absolute": absolute, "rsqrt": rsqrt, "sigmoid": sigmoid, "logaddexp": logaddexp, "clip": clip, "sign": sign,
             "real": real, "floor": rounder("floor"), "ceil": rounder("ceil"), "trunc": rounder("trunc"),
             "rint": rounder("rint"), "erf": special("erf"), "erfc": special("erfc"),
@@ -255,7 +263,3 @@ class ArrayModule:
 
     def add_into(self, target: Any, values: Any) -> None:
         self.xp.add(target, values, out=target)
-
-    def update(self, kernel: Kernel, target: Any, *others: Any) -> None:
-        with self.quiet():
-            kernel(target, *others, out=target)

@@ -23,31 +23,34 @@ def device_infos() -> list[DeviceInfo]:
     found: list[DeviceInfo] = []
     for name in registry.names("devices"):
         try:
-            infos = list(backend.backend_named(name).devices())
+            infos = [
+                DeviceInfo(str(info.name), bool(info.available), one_line(info.description))
+                for info in backend.backend_named(name).devices()
+            ]
             found += infos or [DeviceInfo(name, False, "its backend lists no device")]
         except Exception as error:
-            found.append(DeviceInfo(name, False, f"{type(error).__name__}: {error}"))
+            found.append(DeviceInfo(name, False, one_line(f"{type(error).__name__}: {error}")))
     return found
 
 
-def default_device() -> str:
-    """Return the name of the device that new tensors are made on, or why there is none."""
-    try:
-        return str(backend.get_default_device())
-    except RuntimeError as error:
-        return f"none: {error}"
+def one_line(text: object) -> str:
+    return " ".join(str(text).split())
 
 
 def show_devices() -> None:
     """Print each device, whether it can be used, and what it is or why it cannot."""
-    default = default_device()
+    default = problem = ""
+    try:
+        default = str(backend.get_default_device())
+    except RuntimeError as error:
+        problem = str(error)
     rows = []
     for info in device_infos():
-        mark = " (default)" if info.name == default else ""
+        mark = " (default)" if info.name in (default, f"{default}:0") else ""
         rows.append((info.name, "ready" if info.available else "unavailable", info.description + mark))
     table("devices", ("name", "status", "description"), rows)
-    if default.startswith("none"):
-        print(f"\ndefault device: {default}")
+    if problem:
+        print(f"\nno default device: {problem}")
 
 
 def show_plugins() -> None:
@@ -55,7 +58,7 @@ def show_plugins() -> None:
     rows = []
     for plugin in sorted(plugins.loaded.values(), key=lambda p: p.name):
         version = plugin.version or (__version__ if plugin.distribution == "wengert" else "")
-        reason = " ".join(f"{plugin.stage}: {plugin.reason}".split()) if plugin.stage else plugin.reason
+        reason = one_line(f"{plugin.stage}: {plugin.reason}" if plugin.stage else plugin.reason)
         rows.append((plugin.name, plugin.distribution, version, plugin.status, reason))
     table("plugins", ("name", "distribution", "version", "status", "reason"), rows)
 

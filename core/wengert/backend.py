@@ -56,9 +56,6 @@ class Backend(Protocol):
     def add_into(self, target: Any, values: Any) -> None:
         """Add `values` of the same shape to the elements of `target`."""
 
-    def update(self, kernel: Callable[..., Any], target: Any, *others: Any) -> None:
-        """Write an elementwise kernel's result for (target, *others) into the target, without warnings."""
-
     def address(self, array: Any) -> int:
         """Return a number that tells where the array's first element lies."""
 

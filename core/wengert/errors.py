@@ -60,6 +60,8 @@ def failed(op: Any, arrays: Sequence[Any], params: Sequence[Any], error: BaseExc
         mismatch = broadcast(op.face, [tuple(a.shape) for a in arrays if hasattr(a, "shape")])
         if mismatch is not None:
             return mismatch
+        if isinstance(error, TypeError):  # the library has no such kernel for these types
+            return NotImplementedError(f"{op.face} is not implemented for {describe(arrays)}: {error}")
     elif op.infer is not None:
         try:
             op.infer(*arrays, *params)
@@ -190,6 +192,39 @@ def _typename(d: Any) -> str:
     return names.get(d.name, d.name)
 
 
+def hook_result(hook: Any, given: Any, result: Any) -> Exception | None:
+    """Return what is wrong with the gradient that a hook put in the place of another, or None."""
+    title = getattr(hook, "__qualname__", repr(hook))
+    if not hasattr(result, "requires_grad"):
+        return TypeError(f"expected Variable, but hook '{title}' returned '{type(result).__name__}'; return a Tensor or None")
+    if result.shape != given.shape:
+        return RuntimeError(f"hook '{title}' has changed the size of value: was {list(given.shape)} got {list(result.shape)}")
+    if result.dtype != given.dtype:
+        return RuntimeError(f"hook '{title}' has changed the type of value: was {given.dtype} got {result.dtype}")
+    return None
+
+
+def expanded_write() -> RuntimeError:
+    return RuntimeError(
+        "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+        "Please clone() the tensor before performing the operation."
+    )
+
+
+def read_only() -> RuntimeError:
+    return RuntimeError(
+        "this tensor's memory is read-only: it is part of an expanded tensor, or of a NumPy array that may not be written. "
+        "Please clone() the tensor before performing the operation."
+    )
+
+
+def inference_write() -> RuntimeError:
+    return RuntimeError(
+        "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal "
+        "tensor before doing inplace update."
+    )
+
+
 def deepcopy_nonleaf() -> RuntimeError:
     return RuntimeError(
         "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment; "
@@ -211,6 +246,12 @@ def ambiguous_bool(shape: Sequence[int]) -> RuntimeError:
 
 def not_one_element(size: int) -> RuntimeError:
     return RuntimeError(f"a Tensor with {size} elements cannot be converted to Scalar; .tolist() gives all of them")
+
+
+def only_one_element(shape: Sequence[int]) -> ValueError:
+    return ValueError(
+        f"only one element tensors can be converted to Python scalars: this one has shape {list(shape)}; .tolist() gives all"
+    )
 
 
 def captured_value(what: str) -> RuntimeError:

@@ -112,13 +112,14 @@ def dress() -> None:
     for name, op_name in OPERATORS.items():
         setattr(Tensor, f"__i{name}__", _guarded(inplace_op(f"{name}_", OPS[op_name])))
         setattr(Tensor, f"__r{name}__", REFLECTED.get(name) or _swapped(OPS[op_name]))
+    Tensor.__ipow__ = _guarded(Tensor.pow_)  # type: ignore[attr-defined]
     Tensor.__radd__ = Tensor.__add__  # type: ignore[attr-defined]
     Tensor.__rmul__ = Tensor.__mul__  # type: ignore[attr-defined]
     Tensor.__rsub__ = operator(OPS["rsub"])  # type: ignore[attr-defined]
 
 
 # Public under another function that says more, or internal.
-_PRIVATE = {"overwrite", "real", "rint", "clip", "power", "rsub", "where", "add", "subtract", "divide", "equal"}
+_PRIVATE = {"overwrite", "real", "rint", "clip", "power", "rsub", "where", "add", "subtract", "divide"}
 # Methods without an in-place form: they give no tensor of the same shape, or change nothing.
 _NO_INPLACE = {"equal", "allclose", "isclose", "item", "numel", "size", "where", "__pow__"}
 _OPERAND = (Tensor, bool, int, float, complex)

@@ -74,12 +74,13 @@ class Cell:
 class Symbol:
     """A symbolic array: a storage and the views that lead from it here; `ghost` has its shape, dtype and strides."""
 
-    __slots__ = ("recorder", "cell", "path", "ghost")
+    __slots__ = ("recorder", "cell", "path", "ghost", "taken")
     __array_ufunc__ = None
 
     def __init__(self, recorder: Recorder, cell: Cell, path: tuple[Any, ...] = (), ghost: Any = None) -> None:
         self.recorder, self.cell, self.path = recorder, cell, path
         self.ghost = _ghost(cell.value.shape, cell.value.dtype) if ghost is None else ghost
+        self.taken: tuple[int, Value] | None = None  # the view's value, and the storage's writes when it was taken
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -247,7 +248,6 @@ class Recorder:
         self.graph = Graph()
         self.cells: dict[int, Cell] = {}  # by the id of the real storage, which the cell keeps alive
         self.count = 0
-        self.views: dict[tuple[Cell, int, tuple[Any, ...]], Value] = {}
         self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # whose .grad changed, and what it was
         self.closed = False
 
@@ -294,20 +294,18 @@ class Recorder:
         return Symbol(self, Cell(v))
 
     def read(self, x: Any) -> Any:
-        """Return the value an input has now; views are taken by equations, once for each state of their storage."""
+        """Return the value an input has now; a view is taken by equations, once for each state of its storage."""
         if isinstance(x, tuple):
             return tuple(self.read(v) for v in x)
         x = self.lift(x)
         if not isinstance(x, Symbol):
             return x
-        v = x.cell.value
-        for n in range(1, len(x.path) + 1):
-            key = (x.cell, x.cell.writes, x.path[:n])
-            if key not in self.views:
-                op, params = x.path[n - 1]
-                self.views[key] = self.emit(op, (v,), params)[0]
-            v = self.views[key]
-        return v
+        if x.taken is None or x.taken[0] != x.cell.writes:
+            v = x.cell.value
+            for op, params in x.path:
+                (v,) = self.emit(op, (v,), params)
+            x.taken = (x.cell.writes, v)
+        return x.taken[1]
 
     def emit(self, op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> tuple[Value, ...]:
         """Append an equation and return its values."""
@@ -354,9 +352,6 @@ class Recorder:
 
     def add_into(self, target: Any, values: Any) -> None:
         self.kernel(OPS["add"])(target, values, out=target)
-
-    def update(self, kernel: Callable[..., Any], target: Any, *others: Any) -> None:
-        kernel(target, *others, out=target)
 
     def from_host(self, array: Any, index: int) -> Any:
         return self.literal(array)

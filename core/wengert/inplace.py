@@ -6,7 +6,9 @@ May import: record, tape, tensor, backend. Must not know: any op but `assign`, w
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -14,12 +16,27 @@ from wengert import backend, dtypes, errors
 from wengert.dtypes import F32, F64
 from wengert.modes import state
 from wengert.op import OPS, Op
-from wengert.record import call, call_raw, cast, constant, record
+from wengert.record import _NUMBERS32, _NUMBERS64, call, call_raw, cast, constant, record
+from wengert.tape import Node
 from wengert.tensor import INFERENCE, Tensor, wrap
 
 
 def check(target: Tensor) -> None:
-    """Raise RuntimeError where autograd forbids a write: a leaf that requires grad, or a view with unknown history."""
+    """Raise RuntimeError where a write is forbidden: by history, by NumPy, or as one element stands for several (`expand`)."""
+    array = target._array
+    if target._base is not None and 0 in array.strides:
+        if any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True)):
+            raise errors.expanded_write()
+    if not getattr(array.flags, "writeable", True):
+        raise errors.read_only()
+    check_history(target)
+
+
+def check_history(target: Tensor) -> None:
+    """Raise RuntimeError for a leaf that requires grad, a view of one, a view made under no_grad, and what
+    `inference_mode` made, outside of it."""
+    if target._box is INFERENCE and not state.inference:
+        raise errors.inference_write()
     if not state.grad:
         return
     if target._edge is not None and target.is_leaf:
@@ -62,13 +79,21 @@ def rebase(target: Tensor, result: Tensor) -> None:
     """Put the history of `result` in place of the target's, and of everything that shares its memory."""
     base = target._base
     if base is None:
-        target._edge = result._edge
+        move(target, result._edge)
         refresh(target)
         return
     pair, arrays = (wrap(base._array, base._edge), result), (base._array, result._array)
     edges = (base._edge, result._edge)
-    base._edge = record(OPS["assign"], pair, arrays, (target._path,), edges, base._array, None)
+    move(base, record(OPS["assign"], pair, arrays, (target._path,), edges, base._array, None))
     refresh(base)
+
+
+def move(tensor: Tensor, edge: Any) -> None:
+    """Give a tensor another history; a gradient it was to retain is the one that arrives there from now on."""
+    retains = tensor.retains_grad
+    tensor._edge = edge
+    if retains and edge is not None:
+        tensor.retain_last()
 
 
 def refresh(base: Tensor) -> None:
@@ -78,10 +103,46 @@ def refresh(base: Tensor) -> None:
     living = [(r, v) for r in base._views if (v := r()) is not None]
     base._views[:] = [r for r, _ in living]
     for _, view in living:
+        if view._blind:
+            view._edge = Node(_LOST, (base._edge,), (), None)
+            continue
         replayed = wrap(base._array, base._edge)
         for op, params in view._path:
             replayed = call(op, (replayed,), params)
-        view._edge = replayed._edge
+        move(view, replayed._edge)
+
+
+def _lost(g: Any, saved: Any) -> Any:
+    raise errors.no_grad_view()
+
+
+# the history of a view made under no_grad, once its base has a new one: whoever asks for a gradient is told
+_LOST = dataclasses.replace(OPS["cast"].plan((True,)), pulls=((0, _lost),))
+
+
+def keep_old(target: Tensor, *others: Any) -> Tensor:
+    """Return what to compute a write from: the target, or a copy of it where a gradient may read the old values."""
+    if state.grad and (target._edge is not None or any(isinstance(x, Tensor) and x._edge is not None for x in others)):
+        return wrap(backend.of_array(target._array).copy(target._array), target._edge)
+    return target
+
+
+# Methods that change how a tensor looks at its memory, not what is in it.
+LOOKS = frozenset({"t_", "transpose_", "swapaxes_", "swapdims_", "squeeze_", "unsqueeze_"})
+
+
+def look(target: Tensor, view: Tensor) -> Tensor:
+    """Let a tensor look at its memory as `view`, a view of it, does; other views of the memory stay as they are."""
+    path = view._path
+    bump(target)
+    if target._edge is None or not target.is_leaf:
+        base = target.leave_storage()
+        target._base, target._path = base, path
+        base._views = [*(base._views or ()), weakref.ref(target)]
+        if state.grad:
+            move(target, view._edge)
+    target._array = view._array
+    return target
 
 
 def inplace(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
@@ -89,8 +150,11 @@ def inplace(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
 
     @functools.wraps(function)
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if name in LOOKS:
+            check_history(self)
+            return look(self, function(self, *args, **kwargs))
         check(self)
-        return commit(name, self, function(self, *args, **kwargs))
+        return commit(name, self, function(keep_old(self, *args, *kwargs.values()), *args, **kwargs))
 
     method.__name__ = name
     method.__doc__ = f"Write the result of `{name.rstrip('_')}` to this tensor and return it.\n\n{function.__doc__ or ''}"
@@ -102,45 +166,87 @@ def inplace_op(name: str, op: Op, scale: Op | None = None) -> Callable[..., Tens
 
     scale: the op that multiplies the operand by `alpha` first (add_ and sub_ have one).
     """
-    run, kernels, single = op.__call__, op.kernels, len(op.inputs) == 1
+    run, kernels, boolean = op.__call__, op.kernels, op.boolean
+    scaling = (scale or op).kernels
+    reads_old = any(op.inputs[0] in read for read in op.reads)
 
-    def method(self: Tensor, *args: Any, alpha: Any = 1) -> Tensor:
-        a = self._array
-        dtype = a.dtype
-        direct = (dtype is F32 or dtype is F64) and not op.boolean
-        b = edge = None
-        if direct and not single:
-            other = args[0]
-            if isinstance(other, Tensor):
-                b, edge = other._array, other._edge
-                direct = b.dtype is dtype and type(b) is type(a) and b.ndim <= a.ndim and type(alpha) in (int, float)
-            elif type(other) in (int, float):
-                b = constant(other, dtype)
-            else:
-                direct = False
-        if not direct or (state.grad and (edge is not None or self._edge is not None or self._blind)):
-            check(self)
-            if alpha != 1:
-                assert scale is not None
-                args = (call(scale, (args[0], alpha)),)
-            return commit(name, self, run(self, *args))
+    def general(self: Tensor, args: tuple[Any, ...], alpha: Any = 1) -> Tensor:
+        check(self)
         if alpha != 1:
             assert scale is not None
-            b = call_raw(scale, (b, constant(alpha, dtype)))
-        if self._base is not None:
+            args = (call(scale, (args[0], alpha)),)
+        return commit(name, self, run(keep_old(self, *args) if reads_old else self, *args))
+
+    def written(self: Tensor, others: tuple[Any, ...], error: Exception) -> Tensor:
+        """Go on after a kernel's exception: a warning that is an error came when all was written; else say what is wrong."""
+        a = self._array
+        if isinstance(error, Warning):
+            bump(self)
+            return self
+        shapes = [tuple(x.shape) for x in (a, *others)]
+        if others and errors.broadcast(name, shapes) is None:
+            raise errors.inplace_shape(name, shapes[0], tuple(map(max, *shapes))) from error
+        raise errors.failed(op, (a, *others), (), error) from error
+
+    def one(self: Tensor) -> Tensor:
+        a = self._array
+        dtype = a.dtype
+        if boolean or (dtype is not F32 and dtype is not F64) or (state.grad and (self._edge is not None or self._blind)):
+            return general(self, ())
+        if self._base is not None or self._box is INFERENCE:
             check(self)
         try:
-            backend.of_array(a).update(kernels[type(a)], a, *(() if b is None else (b,)))
+            kernels[type(a)](a, out=a)
         except Exception as error:
-            if b is not None and a.shape != b.shape and errors.broadcast(name, [a.shape, b.shape]) is None:
-                raise errors.inplace_shape(name, a.shape, tuple(map(max, a.shape, b.shape))) from error
-            raise errors.failed(op, (a,) if b is None else (a, b), (), error) from error
+            return written(self, (), error)
         bump(self)
         return self
 
+    def two(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+        a = self._array
+        dtype = a.dtype
+        if boolean or (dtype is not F32 and dtype is not F64):
+            return general(self, (other,), alpha)
+        numbers = _NUMBERS32 if dtype is F32 else _NUMBERS64
+        edge = self._edge
+        if isinstance(other, Tensor):
+            b = other._array
+            if b.dtype is not dtype or type(b) is not type(a) or b.ndim > a.ndim:
+                return general(self, (other,), alpha)
+            edge = edge or other._edge
+        elif type(other) in (int, float):
+            b = numbers.get(other)
+            if b is None:
+                b = constant(other, dtype)
+        else:
+            return general(self, (other,), alpha)
+        if (edge is not None or self._blind) and state.grad:
+            return general(self, (other,), alpha)
+        if self._base is not None or self._box is INFERENCE:
+            check(self)
+        if alpha != 1:
+            factor = numbers.get(alpha)
+            if factor is None:
+                factor = constant(alpha, dtype)
+            try:
+                b = scaling[type(b)](b, factor, out=...)
+            except Warning:
+                return general(self, (other,), alpha)
+        try:
+            kernels[type(a)](a, b, out=a)
+        except Exception as error:
+            return written(self, (b,), error)
+        box = self._box
+        if box is None:
+            self._box = [1]
+        elif box is not INFERENCE:
+            box[0] += 1
+        return self
+
+    method = one if len(op.inputs) == 1 else two
     method.__name__ = name
     method.__doc__ = f"Write the result of `{name.rstrip('_')}` to this tensor and return it."
-    return method
+    return method  # type: ignore[return-value]
 
 
 def write_out(name: str, result: Any, out: Any) -> Any:

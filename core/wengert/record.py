@@ -59,6 +59,9 @@ def is_constant(array: Any) -> bool:
     return id(array) in _constant_ids
 
 
+UNWRITTEN = [0]  # the write counter of what nobody can write to
+
+
 # ---- the readable form
 def call(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
     """Call any op on Tensors (recorded), or on raw arrays (not recorded), numbers mixed in freely.
@@ -112,11 +115,10 @@ def record(
     for i in plan.inputs:
         saved[i] = arrays[i]
         kept = inputs[i:] if op.variadic and i == width - 1 else inputs[i : i + 1]
-        guards += [x.version_box() for x in kept if isinstance(x, Tensor)]
+        guards += [x.version_box() if isinstance(x, Tensor) else UNWRITTEN for x in kept]
     if plan.out:
         saved[width] = made
-        if result is not None:
-            guards.append(result.version_box())
+        guards.append(UNWRITTEN if result is None else result.version_box())
     if plan.specs:
         saved += [None] * (len(op.places) - len(saved))
         for place, i, what in plan.specs:
@@ -133,8 +135,11 @@ def record(
 def call_raw(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
     """Run the kernel on raw arrays: what rules do in backward. Numbers take the type of the first array."""
     arrays = list(inputs)
-    kernel = op.kernels.get(type(arrays[0]))
-    if kernel is None or not all([type(a) is type(arrays[0]) for a in arrays]):
+    kind = type(arrays[0])
+    kernel = op.kernels.get(kind)
+    if len(arrays) == 2 and kernel is not None and type(arrays[1]) is kind:
+        return kernel(*arrays, *params, out=...) if op.elementwise else kernel(*arrays, *params)
+    if kernel is None or not all([type(a) is kind for a in arrays]):
         source = next((a for a in _flat(arrays) if hasattr(a, "dtype")), None)
         if source is None:
             raise errors.not_a_tensor(op.face, arrays[0], op.inputs[0])
@@ -144,9 +149,9 @@ def call_raw(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any
 
 
 def _as_array(a: Any, source: Any) -> Any:
-    if isinstance(a, Number):
-        return constant(a, source.dtype)
-    return np.asarray(a) if isinstance(a, np.generic) else a
+    if isinstance(a, np.generic):  # first: np.float64 is also a Python float
+        return np.asarray(a)
+    return constant(a, source.dtype) if isinstance(a, Number) else a
 
 
 def _flat(arrays: Sequence[Any]) -> list[Any]:
@@ -168,25 +173,29 @@ def prepare(op: Op, inputs: list[Any]) -> list[Any]:
     Raises TypeError for what is neither, RuntimeError for mixed devices.
     """
     tensors = [x for x in inputs if isinstance(x, Tensor)]
-    places = {type(x._array) for x in tensors}
-    if len(places) > 1:
+    if len({type(x._array) for x in tensors}) > 1:
         inputs = same_device(op, inputs)
         tensors = [x for x in inputs if isinstance(x, Tensor)]
+    first = tensors[0]._array.dtype
+    if (first is F32 or first is F64) and not op.free and op.domain != ANY:
+        # the usual case of what follows: tensors of one float type, and numbers that do not change it
+        if all([x._array.dtype is first if isinstance(x, Tensor) else type(x) in (int, float, bool) for x in inputs]):
+            return [x if isinstance(x, Tensor) else constant(x, first) for x in inputs]
     for i, x in enumerate(inputs):
         if not isinstance(x, Tensor | Number | np.generic):
             name = op.inputs[min(i, len(op.inputs) - 1)]
             raise errors.not_a_tensor(op.face, x, {"x": "input", "y": "other"}.get(name, name))
-    taking_part = [x for i, x in enumerate(inputs) if op.variadic or op.inputs[i] not in op.free]
+    free = [not op.variadic and op.inputs[i] in op.free for i in range(len(inputs))]
+    taking_part = [x for x, apart in zip(inputs, free, strict=True) if not apart]
     numbers = [x for x in taking_part if not isinstance(x, Tensor)]
     common = dtypes.result_of([x._array for x in taking_part if isinstance(x, Tensor)], numbers)
     if op.domain == FLOAT and dtypes.category(common) < dtypes.FLOATING:
         common = dtypes.default_float()
     result = []
-    for i, x in enumerate(inputs):
-        free = not op.variadic and op.inputs[i] in op.free
+    for x, apart in zip(inputs, free, strict=True):
         if not isinstance(x, Tensor):
-            result.append(constant(x, dtypes.of_number(x) if free else common))
-        elif op.domain == ANY or free or x._array.dtype == common:
+            result.append(constant(x, dtypes.of_number(x) if apart else common))
+        elif op.domain == ANY or apart or x._array.dtype == common:
             result.append(x)
         else:
             result.append(call(cast, (x,), (common,)))
@@ -234,13 +243,12 @@ def attach(result: Tensor, source: Tensor, op: Op, params: tuple[Any, ...]) -> N
     result._box = source.version_box()
     if source._blind or (not state.grad and source._edge is not None):
         result._blind = True
-    else:
-        views = base._views
-        if views is None:
-            views = base._views = []
-        elif len(views) > 32 and len(views) & (len(views) - 1) == 0:  # a power of two: drop the dead ones
-            views[:] = [r for r in views if r() is not None]
-        views.append(_ref(result))
+    views = base._views
+    if views is None:
+        views = base._views = []
+    elif len(views) > 32 and len(views) & (len(views) - 1) == 0:  # a power of two: drop the dead ones
+        views[:] = [r for r in views if r() is not None]
+    views.append(_ref(result))
 
 
 _ref = __import__("weakref").ref
@@ -252,7 +260,7 @@ def unary(op: Op) -> Callable[..., Any]:
     kernels = op.kernels
     plan = op.plan((True,))
     keep_x, keep_out, constant_, width = bool(plan.inputs), plan.out, op.constant, len(op.params)
-    if plan.specs or (keep_x and keep_out):
+    if plan.specs or (keep_x and keep_out) or width > 1:
         return functools.partial(_general, op)
 
     def run(input: Any, *params: Any, out: Tensor | None = None) -> Any:
@@ -268,7 +276,7 @@ def unary(op: Op) -> Callable[..., Any]:
         if len(params) != width:
             raise TypeError(f"{op.face}() takes {1 + width} positional arguments but {1 + len(params)} were given")
         try:
-            made = kernels[type(a)](a, *params, out=...)
+            made = kernels[type(a)](a, params[0], out=...) if params else kernels[type(a)](a, out=...)
         except Exception as error:
             made = recover(op, (a,), (input,), params, error)
         result = new(Tensor)

@@ -83,7 +83,7 @@ class Node:
         return hooks_of(self).add("pre", hook)
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {id(self):#x}>"
+        return f"<{self.name().rpartition('::')[2]} object at {id(self):#x}>"
 
     # ---- what the engine asks of a node
     def pull(
@@ -113,9 +113,11 @@ class Node:
         """Return the kept values. Raises RuntimeError when they were freed, or written to since."""
         if self.saved is None:
             raise errors.freed(self.name())
-        now = 0
-        for box in self.guards:
-            now += box[0]
+        guards = self.guards
+        if len(guards) == 1:
+            now = guards[0][0]
+        else:
+            now = sum([box[0] for box in guards])
         if now != self.stamp:
             raise errors.overwritten(self.name(), self.out_shape(), now - self.stamp)
         return self.saved
@@ -127,16 +129,19 @@ class Node:
 
     def tensors(self, saved: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the kept values as Tensors that know their history, so that rules can be recorded again."""
-        op = self.plan.op
+        op, kept = self.plan.op, self.plan.inputs
         values = list(saved)
         last = len(op.inputs) - 1
-        for i in self.plan.inputs:
+        boxes = iter(self.guards)
+        # the specialised call of two inputs has no counter for a number, which is always the second
+        number = 1 if len(self.guards) < len(kept) + self.plan.out else None
+        for i in kept:
             if op.variadic and i == last:
-                values[i] = tuple(wrap(a, e) for a, e in zip(saved[i], self.edges[last:], strict=True))
-            elif saved[i] is not None:
-                values[i] = wrap(saved[i], self.edges[i])
+                values[i] = tuple([known(a, e, next(boxes)) for a, e in zip(saved[i], self.edges[last:], strict=True)])
+            else:
+                values[i] = known(saved[i], self.edges[i], None if i == number else next(boxes))
         if self.plan.out:
-            values[last + 1] = wrap(saved[last + 1], self)
+            values[last + 1] = known(saved[last + 1], self, next(boxes))
         return tuple(values)
 
     def free(self) -> None:
@@ -144,6 +149,14 @@ class Node:
         if self.plan.keeps_arrays:
             self.saved = None
             self.guards = ()
+
+
+def known(array: Any, edge: Any, box: list[int] | None) -> Any:
+    """Return a kept value as a Tensor with its history, and with the counter of writes to its memory."""
+    value = wrap(array, edge)
+    if box is not None:
+        value._box = box
+    return value
 
 
 class Slot:
@@ -268,14 +281,14 @@ def accumulate(node: AccumulateGrad, g: Any, create: bool, own: bool) -> None:
     leaf = node.leaf()
     if leaf is None:
         return
+    if state.recorder is not None:
+        state.recorder.touch(leaf)
     with _leaves:
         grad = leaf._grad
-        if state.recorder is not None:
-            state.recorder.touch(leaf)
-        if create:
-            leaf._grad = g.clone() if grad is None else grad + g
-        elif grad is None:
-            leaf._grad = wrap(g, None) if own else wrap(duplicate(g), None)
+        if grad is None:
+            leaf._grad = g.clone() if create else wrap(g) if own else wrap(duplicate(g))
+        elif create:
+            leaf._grad = grad + g
         else:
             grad._accumulate_(g)
     if node.hooks is not None:
@@ -291,27 +304,16 @@ def run(
     Without targets every leaf accumulates; with targets only the nodes that lead to one run, and leaves accumulate
     only if they are targets and `leaves` is set. Each node runs once, when all its gradients have arrived.
     """
-    shared, consumers = _count([edge for edge, _ in roots], targets is not None)
-    needed = None if targets is None else _ancestors(targets, consumers)
+    shared = _count([edge for edge, _ in roots])
+    needed = None if targets is None else _ancestors(targets, [edge for edge, _ in roots])
     lift = state.recorder.lift if state.recorder is not None else None
     plain = targets is None and not create and lift is None
     sums: dict[Any, Any] = {}  # what has arrived at nodes with several consumers
+    summed: set[Any] = set()  # those whose gradient is a sum made here, which nobody else holds
     ready: list[tuple[Any, Any]] = []
     found: dict[Any, Any] = {}
-
-    def deliver(edge: Any, g: Any) -> None:
-        """Take a gradient (None: nothing flows) to a node, which is ready when its last one has come."""
-        if edge in shared:
-            known = sums.get(edge)
-            sums[edge] = g if known is None else known if g is None else known + g
-            shared[edge] -= 1
-            if shared[edge]:
-                return
-            g = sums.pop(edge)
-        ready.append((edge, g))
-
     for edge, g in roots:
-        deliver(edge, g)
+        _deliver(edge, g, shared, sums, summed, ready)
     while ready:
         node, g = ready.pop()
         if plain and type(node) is Node and node.hooks is None and g is not None:
@@ -326,16 +328,14 @@ def run(
                     gi = sum_to(gi, shapes[i])
                 edge = edges[i]
                 if edge in shared:
-                    sums[edge] = sums[edge] + gi if edge in sums else gi
-                    shared[edge] = count = shared[edge] - 1
-                    if not count:
-                        ready.append((edge, sums.pop(edge)))
+                    _deliver(edge, gi, shared, sums, summed, ready)
                 elif type(edge) is AccumulateGrad and edge.hooks is None:
                     accumulate(edge, gi, False, _fresh(gi, g, saved))
                 else:
                     ready.append((edge, gi))
             if plan.keeps_arrays and not retain:
-                node.free()
+                node.saved = None
+                node.guards = ()
             continue
         hooks = node.hooks
         if g is not None:
@@ -344,10 +344,14 @@ def run(
             if needed is not None and node in targets:  # type: ignore[operator]
                 found[node] = g
             if type(node) is AccumulateGrad and (needed is None or (leaves and node in targets)):  # type: ignore[operator]
-                accumulate(node, g, create, False)
+                accumulate(node, g, create, hooks is None and node in summed)
+                if hooks is not None and "post" in hooks.kinds:
+                    _after(hooks, {}, g, 0, create)
+                continue
         edges, shapes = node.edges, node.shapes
+        runs = needed is None or any([e in needed for e in edges])
         sent: dict[int, Any] = {}
-        if edges and g is not None and (needed is None or node in needed):
+        if edges and runs and g is not None:
             sent = dict(node.pull(g, create, lift, needed))
             if hooks is not None and "post" in hooks.kinds:
                 sent = _after(hooks, sent, g, len(edges), create)
@@ -357,17 +361,35 @@ def run(
             gi = sent.get(i)
             if gi is not None and shapes is not None and gi.shape != shapes[i]:
                 gi = sum_to(gi, shapes[i])  # broadcasting is undone here and nowhere else
-            deliver(edge, gi if needed is None or edge in needed else None)
-        if not retain:
+            _deliver(edge, gi if needed is None or edge in needed else None, shared, sums, summed, ready)
+        if runs and not retain:
             node.free()
     return found
 
 
-def _count(roots: Sequence[Any], reverse: bool) -> tuple[dict[Any, int], dict[Any, list[Any]]]:
-    """Return how many gradients each node waits for, where more than one, and, if asked, who sends to whom."""
-    seen: set[Any] = set()
+def _deliver(
+    edge: Any, g: Any, shared: dict[Any, int], sums: dict[Any, Any], summed: set[Any], ready: list[tuple[Any, Any]]
+) -> None:
+    """Take a gradient (None: nothing flows) to a node, which is ready when its last one has come."""
+    if edge in shared:
+        known = sums.get(edge)
+        if known is not None and g is not None:
+            g = known + g
+            summed.add(edge)
+        elif g is None:
+            g = known
+        count = shared[edge] = shared[edge] - 1
+        if count:
+            sums[edge] = g
+            return
+        sums.pop(edge, None)
+    ready.append((edge, g))
+
+
+def _count(roots: Sequence[Any]) -> dict[Any, int]:
+    """Return how many gradients each reachable node waits for, where more than one."""
+    seen: set[Any] = {None}
     shared: dict[Any, int] = {}
-    consumers: dict[Any, list[Any]] = {}
     stack: list[Any] = []
     for edge in roots:
         if edge in seen:
@@ -376,30 +398,36 @@ def _count(roots: Sequence[Any], reverse: bool) -> tuple[dict[Any, int], dict[An
             seen.add(edge)
             stack.append(edge)
     while stack:
-        node = stack.pop()
-        for edge in node.edges:
-            if edge is None:
-                continue
-            if reverse:
-                consumers.setdefault(edge, []).append(node)
-            if edge in seen:
-                shared[edge] = shared.get(edge, 1) + 1
-            else:
+        for edge in stack.pop().edges:
+            if edge not in seen:
                 seen.add(edge)
                 stack.append(edge)
-    return shared, consumers
+            elif edge is not None:
+                shared[edge] = shared.get(edge, 1) + 1
+    return shared
 
 
-def _ancestors(targets: Iterable[Any], consumers: dict[Any, list[Any]]) -> set[Any]:
-    """Return the nodes from which a target can be reached, targets included."""
-    seen = set(targets)
+def _ancestors(targets: Iterable[Any], roots: Iterable[Any]) -> set[Any]:
+    """Return the nodes below the roots from which a target can be reached, targets included."""
+    consumers: dict[Any, list[Any]] = {}
+    seen = set(roots)
     stack = list(seen)
     while stack:
+        node = stack.pop()
+        for edge in node.edges:
+            if edge is not None:
+                consumers.setdefault(edge, []).append(node)
+                if edge not in seen:
+                    seen.add(edge)
+                    stack.append(edge)
+    needed = set(targets)
+    stack = list(needed)
+    while stack:
         for node in consumers.get(stack.pop(), ()):
-            if node not in seen:
-                seen.add(node)
+            if node not in needed:
+                needed.add(node)
                 stack.append(node)
-    return seen
+    return needed
 
 
 def _fresh(gi: Any, g: Any, saved: tuple[Any, ...]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,12 +70,50 @@ class _InferenceBox(list[int]):
 INFERENCE = _InferenceBox()
 
 
+def _nobody() -> None:
+    """Stand where the reference to a leaf was, while the leaf requires no grad."""
+
+
 class Tensor:
     """An array on a device, with a gradient if asked.
 
     Made by `tensor`, `zeros`, `randn` and their kin, and by operations. `Tensor(data)` and `Tensor(*sizes)` are the
     legacy constructor: the default float type.
     """
+
+    if TYPE_CHECKING:  # what faces.py and autograd attach: every operation is a method too
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+        def __neg__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __floordiv__(self, other: Any) -> Tensor: ...
+        def __mod__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __rpow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __and__(self, other: Any) -> Tensor: ...
+        def __or__(self, other: Any) -> Tensor: ...
+        def __xor__(self, other: Any) -> Tensor: ...
+        def __lt__(self, other: Any) -> Tensor: ...
+        def __le__(self, other: Any) -> Tensor: ...
+        def __gt__(self, other: Any) -> Tensor: ...
+        def __ge__(self, other: Any) -> Tensor: ...
+        def __eq__(self, other: object) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: object) -> Tensor: ...  # type: ignore[override]
+        def backward(
+            self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+        ) -> None: ...
 
     _array: Any
     _edge: Any = None
@@ -175,8 +213,11 @@ class Tensor:
 
     def stride(self, dim: int | None = None) -> Any:
         """Return how many elements apart neighbours are, along each dimension or along `dim`."""
-        strides = tuple(s // self.itemsize for s in self._array.strides)
-        return strides if dim is None else strides[dim]
+        strides = [s // self.itemsize for s in self._array.strides]
+        for i in reversed(range(len(strides))):
+            if strides[i] == 0 and self._array.shape[i] == 1:  # NumPy's for a new dim; PyTorch says what a step would be
+                strides[i] = strides[i + 1] * self._array.shape[i + 1] if i + 1 < len(strides) else 1
+        return tuple(strides) if dim is None else strides[dim]
 
     def storage_offset(self) -> int:
         """Return where in its storage this tensor begins, in elements."""
@@ -222,14 +263,16 @@ class Tensor:
                     raise RuntimeError(
                         "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed; clone() it"
                     )
-                self._edge = AccumulateGrad(self)
+                self._edge = self.__dict__.pop("_frozen", None) or AccumulateGrad(self)
+                self._edge.leaf = weakref.ref(self)
         elif self._edge is not None:
             if not self.is_leaf:
                 raise RuntimeError(
                     "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in "
                     "a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
                 )
-            self._edge = None
+            self._edge.leaf = _nobody  # graphs that lead here deliver nothing, until a gradient is asked for again
+            self._frozen, self._edge = self._edge, None
         return self
 
     @property
@@ -285,8 +328,8 @@ class Tensor:
     def version_box(self) -> list[int]:
         """Return the write counter of this tensor's storage."""
         if self._box is None:
-            self._box = [0]
-        return self._box
+            self.__dict__.setdefault("_box", [0])  # one counter, also when threads ask at once
+        return self._box  # type: ignore[return-value]
 
     def is_inference(self) -> bool:
         """Say whether this was made inside `inference_mode`."""
@@ -299,8 +342,29 @@ class Tensor:
 
     @data.setter
     def data(self, value: Tensor) -> None:
-        self._array = value._array
-        self._box = None
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        if self._edge is not None and dtypes.category(value._array.dtype) < dtypes.FLOATING:
+            raise errors.integer_grad(value._array.dtype)
+        self.leave_storage()
+        self._array, self._box = value._array, None
+
+    def leave_storage(self) -> Tensor:
+        """Let a hidden tensor be the base of everything that shares this one's memory, and return it.
+
+        What was written through views stays with them: this tensor is about to look elsewhere, or differently.
+        """
+        base = self._base
+        if base is None:
+            base = wrap(self._array, self._edge)
+            base._box, base._views = self.version_box(), self._views or []
+            for view in [v for r in base._views if (v := r()) is not None]:
+                view._base = base
+            self._views = None
+        else:
+            base._views = [r for r in base._views or () if r() is not self]
+            self._base, self._path, self._blind = None, (), False
+        return base
 
     def detach(self) -> Tensor:
         """Return the same memory without history; a write to it is still noticed by autograd."""
@@ -319,8 +383,11 @@ class Tensor:
         """Keep `.grad` of this result too, as for a leaf. Raises RuntimeError when it requires no grad."""
         if self._edge is None:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        if self.is_leaf or self.retains_grad:
-            return
+        if not self.is_leaf and not self.retains_grad:
+            self.retain_last()
+
+    def retain_last(self) -> None:
+        """Keep the gradient that arrives where this tensor's history ends now, after all hooks that change it."""
         owner = weakref.ref(self)
 
         def keep(g: Tensor) -> None:
@@ -328,6 +395,8 @@ class Tensor:
             if tensor is not None:
                 tensor._grad = g.clone() if tensor._grad is None else tensor._grad + g
 
+        if self.retains_grad:
+            self._retained.remove()
         self._retained = hooks_of(self._edge).add("tensor", keep)
 
     @property
@@ -338,7 +407,18 @@ class Tensor:
         """Call `hook(grad)` when the gradient of this tensor is known; what it returns replaces the gradient."""
         if self._edge is None:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        return hooks_of(self._edge).add("tensor", hook)
+
+        def checked(g: Tensor) -> Tensor | None:
+            result = hook(g)
+            wrong = None if result is None or result is g else errors.hook_result(hook, g, result)
+            if wrong is not None:
+                raise wrong
+            return result
+
+        handle = hooks_of(self._edge).add("tensor", checked)
+        if self.retains_grad:
+            self.retain_last()
+        return handle
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> tape.Handle:
         """Call `hook(self)` each time a backward has added to this leaf's `.grad`."""
@@ -349,7 +429,7 @@ class Tensor:
     def _accumulate_(self, g: Any) -> None:
         """Add a raw gradient in place (a write that the version counter sees)."""
         backend.of_array(self._array).add_into(self._array, g)
-        if self._box is not None:
+        if self._box is not None and self._box is not INFERENCE:
             self._box[0] += 1
 
     # ---- values on the host
@@ -397,13 +477,18 @@ class Tensor:
         return bool(self.host())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._number())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._number())
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._number())
+
+    def _number(self) -> Any:
+        if self._array.size != 1:
+            raise errors.only_one_element(self._array.shape)
+        return self.host().item()
 
     def __index__(self) -> int:
         if self._array.size != 1 or dtypes.category(self._array.dtype) > dtypes.INTEGRAL:
@@ -446,7 +531,7 @@ class Tensor:
             host,
             dtype=repr(self.dtype) if printing.needs_dtype(host, default) else None,
             device=None if place.type == "cpu" else str(place),
-            grad_fn=None if self.grad_fn is None else self.grad_fn.name(),
+            grad_fn=None if self.grad_fn is None else self.grad_fn.name().rpartition("::")[2],
             requires_grad=edge is not None,
         )
 
@@ -461,9 +546,7 @@ class Tensor:
             return memo[id(self)]  # type: ignore[no-any-return]
         result = new(type(self))
         memo[id(self)] = result
-        for name, value in self.__dict__.items():
-            if name not in ("_array", "_edge", "_box", "_base", "_path", "_views", "_grad"):
-                result.__dict__[name] = value
+        result.__dict__.update(self._extras())
         result._array = backend.of_array(self._array).copy(self._array)
         if self._edge is not None:
             result._edge = AccumulateGrad(result)
@@ -471,13 +554,23 @@ class Tensor:
             result._grad = self._grad.detach().clone()  # type: ignore[attr-defined]
         return result  # type: ignore[no-any-return]
 
+    def __copy__(self) -> Tensor:
+        """Return a leaf on the same memory (PyTorch's reading of a shallow copy)."""
+        result = new(type(self))
+        result.__dict__.update(self._extras())
+        result._array, result._box = self._array, self.version_box()
+        return result.requires_grad_(self.requires_grad)  # type: ignore[no-any-return]
+
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        if not self.is_leaf:
-            raise errors.deepcopy_nonleaf()
         host = np.ascontiguousarray(self.host()).reshape(self._array.shape)
-        hidden = ("_array", "_edge", "_box", "_base", "_path", "_views", "_grad", "_blind", "_retained")
-        extra = {k: v for k, v in self.__dict__.items() if k not in hidden}
-        return _unpickle, (type(self), host, str(self.device), self.requires_grad, extra)
+        return _unpickle, (type(self), host, str(self.device), self.requires_grad, self._extras())
+
+    def _extras(self) -> dict[str, Any]:
+        """Return the attributes that a user or a subclass put on this tensor."""
+        return {k: v for k, v in self.__dict__.items() if k not in _OWN}
+
+
+_OWN = frozenset({*Tensor.__annotations__, "_retained", "_frozen"})  # what a copy makes anew
 
 
 def _unpickle(cls: type[Tensor], host: Any, place: str, requires_grad: bool, extra: dict[str, Any]) -> Tensor:

@@ -17,8 +17,6 @@ from wengert.optim.optimizer import Group, Optimizer, State, at_least_zero, coun
 if TYPE_CHECKING:
     from wengert import Tensor
 
-Betas = "tuple[float | Tensor, float | Tensor]"
-
 
 class Adam(Optimizer):
     """Descend along m / sqrt(v), the averages corrected for their start at zero.

@@ -73,6 +73,14 @@ def _roots(outputs: Sequence[Tensor], grads: Sequence[Any] | None, create: bool)
     return roots
 
 
+def _require_grad(name: str, inputs: Sequence[Any]) -> None:
+    for i, x in enumerate(inputs):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name} takes tensors, but input {i} is a {type(x).__name__}")
+        if x._edge is None:
+            raise RuntimeError(f"One of the differentiated Tensors does not require grad (input {i}); call requires_grad_() on it")
+
+
 def _run(roots: list[tuple[Any, Any]], retain: bool, create: bool, targets: Any = None, leaves: bool = True) -> dict[Any, Any]:
     owner = backend.of_array(roots[0][1]._array if create else roots[0][1])
     before = state.grad
@@ -100,15 +108,13 @@ def backward(
         wanted = _tensors(inputs)
         if not wanted:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
-        for i, x in enumerate(wanted):
-            if x._edge is None:
-                raise RuntimeError(f"One of the differentiated Tensors does not require grad (input {i})")
+        _require_grad("backward", wanted)
         targets = [x._edge for x in wanted]
     roots = _roots(outputs, grads, create_graph)
     found = _run(roots, retain, create_graph, targets)
     if inputs is not None:
         for x in _tensors(inputs):
-            if not x.is_leaf and x._edge in found:
+            if not x.is_leaf and not x.retains_grad and x._edge in found:
                 g = found[x._edge]
                 g = g.clone() if create_graph else wrap(backend.of_array(g).copy(wrap(g)._array))
                 x._grad = g if x._grad is None else x._grad + g
@@ -128,11 +134,9 @@ def grad(
     if materialize_grads and allow_unused is False:
         raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
     wanted = _tensors(inputs)
-    for i, x in enumerate(wanted):
-        if not isinstance(x, Tensor):
-            raise TypeError(f"grad takes tensors, but input {i} is a {type(x).__name__}")
-        if x._edge is None:
-            raise RuntimeError(f"One of the differentiated Tensors does not require grad (input {i}); call requires_grad_() on it")
+    if not wanted:
+        raise RuntimeError("grad requires non-empty inputs.")
+    _require_grad("grad", wanted)
     roots = _roots(_tensors(outputs), None if grad_outputs is None else _tensors(grad_outputs), create_graph)
     retain = create_graph if retain_graph is None else retain_graph
     found = _run(roots, retain, create_graph, [x._edge for x in wanted], leaves=False)
@@ -150,10 +154,22 @@ def grad(
     return tuple(results)
 
 
-def Variable(data: Any, requires_grad: bool = False, volatile: bool | None = None) -> Tensor:
-    """Return a tensor on the memory of `data` (the name tensors with gradients had before PyTorch 0.4)."""
-    result = wrap(data._array)
-    return result.requires_grad_() if requires_grad else result  # type: ignore[no-any-return]
+class _VariableType(type):
+    def __instancecheck__(cls, value: Any) -> bool:
+        return isinstance(value, Tensor)
+
+
+class Variable(metaclass=_VariableType):
+    """The name that tensors with gradients had before PyTorch 0.4: every Tensor is one, and `Variable(x)` makes one.
+
+    The result is a leaf on the memory of `x`.
+    """
+
+    def __new__(cls, data: Any, requires_grad: bool = False, volatile: bool | None = None) -> Any:
+        if not isinstance(data, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
+        result = data.detach()
+        return result.requires_grad_() if requires_grad else result
 
 
 def _backward(
@@ -164,6 +180,11 @@ def _backward(
     gradient: of the final scalar with respect to this tensor, same shape; 1 for a one-element tensor.
     Raises RuntimeError for a non-scalar without `gradient`, and for a graph that was already freed.
     """
+    if gradient is None and inputs is None and not create_graph and self._edge is not None and self._array.size == 1:
+        # the commonest call, without the checks that only options need
+        if self._array.dtype.kind != "c":
+            _run([(self._edge, _one(self._array))], bool(retain_graph), False)
+            return
     backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
 
 

@@ -79,6 +79,8 @@ def to_host_array(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
         host = np.asarray(plain)
     except ValueError:
         raise ValueError(f"expected sequence of equal length at every depth, got {_shorten(data)}") from None
+    if host.dtype.kind == "O":
+        raise RuntimeError(f"Could not infer dtype of {type(data).__name__}: cannot make a tensor of {_shorten(data)}")
     if host.dtype.kind not in "biufc":
         raise TypeError(f"new(): invalid data type {type(data).__name__!r}: cannot make a tensor of {_shorten(data)}")
     if wanted is None:
@@ -287,6 +289,8 @@ def _maker(name: str, value: int) -> Any:
 
 def _like(x: Any, shape: tuple[int, ...], value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
     wanted = None if dtype is None else dtypes.to_numpy(dtype)
+    if not isinstance(value, Tensor):
+        dtypes.of_number(value)  # refuses what is none
     result: Tensor = s.filled(x.detach(), shape, value, wanted)
     if device is not None:
         result = result.to(device=device)  # type: ignore[attr-defined]
@@ -370,6 +374,8 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any
 def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
              requires_grad: bool = False) -> Tensor:  # fmt: skip
     """Return `steps` powers of base with exponents spaced evenly from start to end."""
+    if steps < 0:
+        raise RuntimeError(f"number of steps must be non-negative, got {steps}")
     wanted = dtypes.default_float() if dtype is None else dtypes.to_numpy(dtype)
     return made(np.logspace(start, end, steps, base=base).astype(wanted), device, requires_grad)
 
@@ -377,6 +383,8 @@ def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype:
 @face("eye", method=False)
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Return an n x m matrix with ones on the diagonal."""
+    if n < 0 or (m is not None and m < 0):
+        raise RuntimeError(f"eye(): the sizes must be greater or equal to 0, got {n} and {m}")
     wanted = dtypes.default_float() if dtype is None else dtypes.to_numpy(dtype)
     return made(np.eye(n, m, dtype=wanted), device, requires_grad)
 

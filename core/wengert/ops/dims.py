@@ -22,10 +22,25 @@ def one_dim(name: str, input: Any, dim: int) -> int:
     """Return a dim as a non-negative index. Raises IndexError out of range."""
     ndim = max(len(input.shape), 1)
     if not isinstance(dim, int):
-        dim = int(dim)
+        dim = index_of(name, dim)
     if not -ndim <= dim < ndim:
         raise errors.dim_range(name, dim, len(input.shape))
     return dim % ndim
+
+
+def index_of(name: str, value: Any) -> int:
+    """Return an integer of any kind as an int. Raises TypeError for anything else, floats included."""
+    try:
+        return int(value.__index__())
+    except (AttributeError, TypeError):
+        raise TypeError(f"{name}(): expected an int, not {type(value).__name__}: {value!r}") from None
+
+
+def only_tensors(name: str, values: Sequence[Any]) -> None:
+    """Raise TypeError where one of the values is no Tensor."""
+    for i, x in enumerate(values):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"expected Tensor as element {i} in argument 0 of {name}(), but got {type(x).__name__}")
 
 
 def axes_of(name: str, input: Any, dim: Any) -> Axes:

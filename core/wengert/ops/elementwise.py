@@ -10,10 +10,13 @@ from __future__ import annotations
 import builtins
 from typing import Any
 
-from wengert import dtypes
+import numpy as np
+
+from wengert import dtypes, errors
 from wengert.faces import REFLECTED, composite, face
 from wengert.inplace import inplace_op
 from wengert.op import ANY, SAME
+from wengert.ops.dims import index_of, only_tensors
 from wengert.record import call, cast, elementwise, relabel
 from wengert.tensor import Tensor
 
@@ -21,9 +24,9 @@ TWO_OVER_SQRT_PI = 1.1283791670955126
 
 
 # ---- rules that need more than a line
-def split_tie(g: Any, mine: Any, theirs: Any, wins: Any) -> Any:
-    """Give the gradient to the input that was chosen, half of it where both are equal."""
-    return where(mine == theirs, g / 2, where(wins, g, 0.0))
+def split_tie(g: Any, mine: Any, theirs: Any, loses: Any) -> Any:
+    """Give the gradient to the input that was chosen, half of it where both are equal, to both where one is nan."""
+    return where(mine == theirs, g / 2, where(loses, 0.0, g))
 
 
 def power_number_rule(g: Any, x: Any, exponent: Any) -> Any:
@@ -37,7 +40,14 @@ def power_base_rule(g: Any, x: Any, y: Any) -> Any:
 
 
 def power_exponent_rule(g: Any, x: Any, y: Any, out: Any) -> Any:
-    return where((x == 0) & (y >= 0), 0.0, g * (out * log(where(x == 0, 1.0, x))))
+    flat = (x == 0) & (y >= 0)
+    return where(flat, 0.0, g * (out * log(where(flat, 1.0, x))))
+
+
+def angle_rule(g: Any, side: Any, x: Any, y: Any) -> Any:
+    """Return g * side / (x^2 + y^2), and 0 at the origin, where the angle has no derivative."""
+    square = x * x + y * y
+    return g * (side / where(square == 0, 1.0, square))
 
 
 # fmt: off
@@ -46,7 +56,7 @@ where = elementwise("where", "condition ? x : y", inputs="condition x y", domain
     x=lambda g, condition: where(condition, g, 0.0), y=lambda g, condition: where(condition, 0.0, g))
 clone = elementwise("copy", "x", domain=ANY, face="clone", x=lambda g: g)
 # the value of y in the place of x: what copy_, fill_ and zero_ write
-overwrite = elementwise("overwrite", "y", inputs="x y", domain=SAME, free="y", face="copy", label="CopyBackwards",
+overwrite = elementwise("overwrite", "y", inputs="x y", domain=SAME, free="y", face="copy", label="torch::autograd::CopyBackwards",
     x=lambda g: g * 0.0, y=lambda g: g)
 
 # ---- arithmetic
@@ -55,9 +65,11 @@ subtract     = elementwise("subtract", "x - y", domain=SAME, face="sub", x=lambd
 rsub         = elementwise("rsub", "y - x", domain=SAME, label="RsubBackward1", x=lambda g: -g, y=lambda g: g)
 multiply     = elementwise("multiply", "x * y", domain=SAME, face="mul", x=lambda g, y: g * y, y=lambda g, x: g * x)
 divide       = elementwise("divide", "x / y", face="div", x=lambda g, y: g / y, y=lambda g, y, out: -g * out / y)
-floor_divide = elementwise("floor_divide", "floor(x / y)", inputs="x y", domain=SAME)
+floor_divide = elementwise("floor_divide", "floor(x / y)", domain=SAME, x=lambda g: g * 0.0, y=lambda g: g * 0.0)
+trunc_divide = elementwise("trunc_divide", "trunc(x / y)", domain=SAME, face="div", label="DivBackward2",
+    x=lambda g: g * 0.0, y=lambda g: g * 0.0)
 remainder    = elementwise("remainder", "fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0) ? fmod(x, y) + y : fmod(x, y)",
-    domain=SAME, x=lambda g: g, y=lambda g, x, y: -g * floor(x / y))
+    domain=SAME, x=lambda g: g, y=lambda g, x, y: -g * floor_divide(x, y))
 fmod         = elementwise("fmod", "fmod(x, y)", domain=SAME, x=lambda g: g, y=lambda g, x, y: -g * trunc(x / y))
 power        = elementwise("power", "pow(x, y)", domain=SAME, face="pow", label="PowBackward1",
     x=power_base_rule, y=power_exponent_rule)
@@ -70,9 +82,9 @@ square       = elementwise("square", "x * x", domain=SAME, label="PowBackward0",
 sqrt         = elementwise("sqrt", "sqrt(x)", x=lambda g, out: g / (2 * out))
 rsqrt        = elementwise("rsqrt", "1 / sqrt(x)", x=lambda g, out: -0.5 * g * out * out * out)
 maximum      = elementwise("maximum", "x > y || x != x ? x : y", domain=SAME,
-    x=lambda g, x, y: split_tie(g, x, y, x > y), y=lambda g, x, y: split_tie(g, y, x, y > x))
-minimum      = elementwise("minimum", "x < y || x != x ? x : y", domain=SAME,
     x=lambda g, x, y: split_tie(g, x, y, x < y), y=lambda g, x, y: split_tie(g, y, x, y < x))
+minimum      = elementwise("minimum", "x < y || x != x ? x : y", domain=SAME,
+    x=lambda g, x, y: split_tie(g, x, y, x > y), y=lambda g, x, y: split_tie(g, y, x, y > x))
 clip         = elementwise("clip", "x < low ? low < high ? low : high : x > high ? high : x", inputs="x low high", domain=SAME,
     face="clamp", label="ClampBackward1", x=lambda g, x, low, high: g * ((x >= low) & (x <= high)),
     low=lambda g, x, low, high: g * ((x < low) & (low < high)), high=lambda g, x, low, high: g * ((x > high) | (low > high)))
@@ -86,7 +98,7 @@ log2         = elementwise("log2", "log2(x)", x=lambda g, x: g / (x * 0.69314718
 log10        = elementwise("log10", "log10(x)", x=lambda g, x: g / (x * 2.302585092994046))
 log1p        = elementwise("log1p", "log1p(x)", label="Log1PBackward0", x=lambda g, x: g / (x + 1))
 logaddexp    = elementwise("logaddexp", "x == y ? x + log((x - x) + 2) : fmax(x, y) + log1p(exp(-fabs(x - y)))",
-    x=lambda g, x, out: g * exp(x - out), y=lambda g, y, out: g * exp(y - out))
+    x=lambda g, x, y: g * sigmoid(x - y), y=lambda g, x, y: g * sigmoid(y - x))
 sigmoid      = elementwise("sigmoid", "1 / (1 + exp(-x))", x=lambda g, out: g * (out * (1 - out)))
 erf          = elementwise("erf", "erf(x)", x=lambda g, x: g * exp(-x * x) * TWO_OVER_SQRT_PI)
 erfc         = elementwise("erfc", "erfc(x)", x=lambda g, x: -g * exp(-x * x) * TWO_OVER_SQRT_PI)
@@ -99,7 +111,7 @@ arcsin       = elementwise("arcsin", "asin(x)", face="asin", x=lambda g, x: g / 
 arccos       = elementwise("arccos", "acos(x)", face="acos", x=lambda g, x: -g / sqrt(1 - x * x))
 arctan       = elementwise("arctan", "atan(x)", face="atan", x=lambda g, x: g / (1 + x * x))
 arctan2      = elementwise("arctan2", "atan2(x, y)", face="atan2",
-    x=lambda g, x, y: g * (y / (x * x + y * y)), y=lambda g, x, y: -g * (x / (x * x + y * y)))
+    x=lambda g, x, y: angle_rule(g, y, x, y), y=lambda g, x, y: angle_rule(-g, x, x, y))
 sinh         = elementwise("sinh", "sinh(x)", x=lambda g, x: g * cosh(x))
 cosh         = elementwise("cosh", "cosh(x)", x=lambda g, x: g * sinh(x))
 tanh         = elementwise("tanh", "tanh(x)", x=lambda g, out: g * (1 - out * out))
@@ -139,10 +151,24 @@ real          = elementwise("real", None, inputs="x", domain=ANY, x=lambda g: g)
 
 
 # ---- PyTorch's faces where they say more than the record
+def scaled(input: Any, other: Any, alpha: Any) -> Any:
+    """Return alpha * other, in the type that `input` and `other` have in common.
+
+    Raises RuntimeError where that type is of a lower category than alpha.
+    """
+    operands = [x for x in (input, other) if isinstance(x, Tensor)]
+    common = dtypes.result_of([x._array for x in operands], [x for x in (input, other) if not isinstance(x, Tensor)])
+    if dtypes.category(dtypes.of_number(alpha)) > dtypes.category(common):
+        raise RuntimeError(f"For {common} input tensors, argument alpha must not be {alpha!r}, of a higher category")
+    if not isinstance(other, Tensor):
+        return other * alpha
+    return multiply(other if other._array.dtype == common else call(cast, (other,), (common,)), alpha)
+
+
 @face("add")
 def add_face(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
     """Return input + alpha * other."""
-    return add(input, other if alpha == 1 else multiply(other, alpha), out=out)
+    return add(input, other if alpha == 1 else scaled(input, other, alpha), out=out)
 
 
 face("add_", function=False)(inplace_op("add_", add, multiply))
@@ -152,13 +178,14 @@ face("sub_", "subtract_", function=False)(inplace_op("sub_", subtract, multiply)
 @face("sub", "subtract")
 def sub_face(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
     """Return input - alpha * other. Raises RuntimeError for two bool tensors."""
-    return subtract(input, other if alpha == 1 else multiply(other, alpha), out=out)
+    return subtract(input, other if alpha == 1 else scaled(input, other, alpha), out=out)
 
 
 @face("rsub")
 def rsub_face(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """Return other - alpha * input."""
-    return rsub(input if alpha == 1 else multiply(input, alpha), other)
+    result = rsub(input if alpha == 1 else scaled(other, input, alpha), other)
+    return relabel(result, "RsubBackward0") if isinstance(other, Tensor) else result
 
 
 @face("div", "divide", "true_divide")
@@ -167,19 +194,10 @@ def div_face(input: Any, other: Any, *, rounding_mode: str | None = None, out: A
     if rounding_mode is None:
         return divide(input, other, out=out)
     if rounding_mode == "floor":
-        integral = not any(_category(x) >= dtypes.FLOATING for x in (input, other))
-        return floor_divide(input, other, out=out) if integral else floor(divide(input, other), out=out)
+        return relabel(floor_divide(input, other, out=out), "DivBackward2")
     if rounding_mode == "trunc":
-        if any(_category(x) >= dtypes.FLOATING for x in (input, other)):
-            return trunc(divide(input, other), out=out)
-        return divide_towards_zero(input, other)
+        return trunc_divide(input, other, out=out)
     raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}")
-
-
-def divide_towards_zero(input: Any, other: Any) -> Any:
-    quotient = floor_divide(input, other)
-    inexact = not_equal(multiply(quotient, other), input)
-    return add(quotient, logical_and(inexact, less(quotient, 0)))
 
 
 def _category(x: Any) -> int:
@@ -188,7 +206,7 @@ def _category(x: Any) -> int:
 
 def reflected_division(self: Any, other: Any) -> Any:
     """Return other / self as PyTorch records it: reciprocal, then multiply."""
-    return multiply(reciprocal(self), other)
+    return reciprocal(self) * other
 
 
 REFLECTED["truediv"] = reflected_division
@@ -203,6 +221,8 @@ def pow_face(input: Any, exponent: Any, *, out: Any = None) -> Any:
     if type(exponent) in (int, float) and out is None and isinstance(input, Tensor) and input._array.dtype.kind == "f":
         return _power_number(input, exponent)
     if not isinstance(exponent, Tensor) and isinstance(input, Tensor):
+        if not isinstance(exponent, bool | int | float | complex | np.generic):
+            raise errors.not_a_tensor("pow", exponent, "exponent")
         if isinstance(exponent, complex):
             return power(input, exponent, out=out)
         category = dtypes.category(input._array.dtype)
@@ -226,22 +246,37 @@ def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> A
     if builtins.max(kinds) >= dtypes.FLOATING:
         low, high = float("-inf"), float("inf")
         # a bound that is absent must not promote an integer input
-        return clip(input, low if min is None else min, high if max is None else max, out=out)
+        result = clip(input, low if min is None else min, high if max is None else max, out=out)
+        return relabel(result, "ClampBackward0") if isinstance(min, Tensor) or isinstance(max, Tensor) else result
     if max is None:
         return maximum(input, min, out=out)
     return minimum(input, max, out=out) if min is None else clip(input, min, max, out=out)
 
 
 @face("clamp_min")
-def clamp_min(input: Any, min: Any) -> Any:
+def clamp_min(input: Any, min: Any, *, out: Any = None) -> Any:
     """Return input, but at least min."""
-    return clamp(input, min=min)
+    return relabel(clamp(input, min=min, out=out), f"ClampMinBackward{int(isinstance(min, Tensor))}")
 
 
 @face("clamp_max")
-def clamp_max(input: Any, max: Any) -> Any:
+def clamp_max(input: Any, max: Any, *, out: Any = None) -> Any:
     """Return input, but at most max."""
-    return clamp(input, max=max)
+    return relabel(clamp(input, max=max, out=out), f"ClampMaxBackward{int(isinstance(max, Tensor))}")
+
+
+@face("remainder")
+def remainder_face(input: Any, other: Any, *, out: Any = None) -> Any:
+    """Return what is left of input / other rounded down: its sign is that of other."""
+    result = remainder(input, other, out=out)
+    return relabel(result, "RemainderBackward1") if isinstance(other, Tensor) else result
+
+
+@face("fmod")
+def fmod_face(input: Any, other: Any, *, out: Any = None) -> Any:
+    """Return what is left of input / other rounded towards zero: its sign is that of input."""
+    result = fmod(input, other, out=out)
+    return relabel(result, "FmodBackward1") if isinstance(other, Tensor) else result
 
 
 @face("round")
@@ -249,8 +284,10 @@ def round_face(input: Any, *, decimals: int = 0, out: Any = None) -> Any:
     """Return input rounded to `decimals` places, halves to even."""
     if decimals == 0:
         return rint(input, out=out)
+    decimals = index_of("round", decimals)
     scale = 10.0 ** abs(decimals)
-    return rint(input * scale) / scale if decimals > 0 else rint(input / scale) * scale
+    rounded = rint(input * scale) / scale if decimals > 0 else rint(input / scale) * scale
+    return relabel(rounded, "RoundBackward1")
 
 
 @face("__rpow__", function=False)
@@ -273,15 +310,24 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """Return input with `value` where mask (bool, broadcast) holds. Raises RuntimeError for another mask type."""
     if mask._array.dtype != dtypes.B8:
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype}")
-    if not isinstance(value, Tensor) and _category(value) > _category(input):
-        raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
-    value = value.to(input.dtype) if isinstance(value, Tensor) else value
-    return relabel(where(mask, value, input), "MaskedFillBackward0")
+    if isinstance(value, Tensor):
+        if value._array.ndim:
+            raise RuntimeError(f"masked_fill_ only supports a 0-dimensional value tensor, but got one of {value._array.ndim} dims")
+        value = value.to(input.dtype)
+    elif _category(value) > _category(input):
+        if isinstance(value, complex):
+            raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
+        value = int(value) if _category(input) == dtypes.INTEGRAL else bool(value)
+    return relabel(where(mask, value, input), f"MaskedFillBackward{int(isinstance(value, Tensor))}")
 
 
 @face("isclose")
 def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
     """Return |input - other| <= atol + rtol * |other|, elementwise; equal infinities are close."""
+    if input.dtype is not other.dtype:
+        raise RuntimeError(f"isclose: {input.dtype} did not match {other.dtype}")
+    if rtol < 0 or atol < 0:
+        raise RuntimeError(f"isclose: rtol and atol must be greater than or equal to zero, but got {rtol} and {atol}")
     near = logical_and(isfinite(other), less_equal(absolute(subtract(input, other)), atol + rtol * absolute(other)))
     close = logical_or(equal(input, other), near)
     return logical_or(close, logical_and(isnan(input), isnan(other))) if equal_nan else close
@@ -296,13 +342,18 @@ def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, e
 @face("equal")
 def equal_face(input: Any, other: Any) -> bool:
     """Say whether both have the same shape and elements."""
+    only_tensors("equal", (input, other))
     return input.shape == other.shape and bool(equal(input, other).all())
 
 
 @face("lerp")
 def lerp(input: Any, end: Any, weight: Any) -> Any:
-    """Return input + weight * (end - input)."""
-    return relabel(input + weight * (end - input), "LerpBackward0")
+    """Return input + weight * (end - input). Raises RuntimeError for integers, and for two dtypes."""
+    if input.dtype is not end.dtype:
+        raise RuntimeError(f"expected dtype {input.dtype} for `end` but got dtype {end.dtype} (lerp)")
+    if _category(input) < dtypes.FLOATING:
+        raise NotImplementedError(f"lerp is not implemented for {input.dtype}")
+    return relabel(input + weight * (end - input), f"LerpBackward{int(isinstance(weight, Tensor))}")
 
 
 @face("addcmul")
@@ -314,7 +365,9 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
 
 @face("addcdiv")
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
-    """Return input + value * tensor1 / tensor2."""
+    """Return input + value * tensor1 / tensor2. Raises RuntimeError for a quotient of integers."""
+    if _category(tensor1) < dtypes.FLOATING and _category(tensor2) < dtypes.FLOATING:
+        raise RuntimeError(f"Integer division with addcdiv is not supported (of {tensor1.dtype} and {tensor2.dtype})")
     quotient = tensor1 / tensor2
     return relabel(input + (quotient if value == 1 else value * quotient), "AddcdivBackward0")
 
@@ -322,6 +375,8 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
 @composite("relu")
 def relu(input: Any) -> Any:
     """Return max(x, 0); the gradient at 0 is 0."""
-    return where(input > 0, input, 0)
+    if input.dtype.category == dtypes.BOOL:
+        raise RuntimeError("Boolean inputs not supported for relu")
+    return where(input <= 0, 0, input)  # nan stays nan
 
 

@@ -142,7 +142,7 @@ def _part(x: Tensor, p: Any) -> Part:
     try:
         return p.__index__()
     except (AttributeError, TypeError):
-        raise TypeError(
+        raise (TypeError if isinstance(p, str) else IndexError)(
             f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
             f"(got {type(p).__name__})"
         ) from None
@@ -210,7 +210,8 @@ def put(self: Tensor, index: Any, value: Any) -> None:
     """Write value (a tensor or number, broadcast) to self[index], with history."""
     check(self)
     basic, advanced = parse(self, index)
-    target = s.getitem(self, basic)
+    target = s.getitem(self, basic) if basic else self
+    number = not isinstance(value, Tensor) or not value._array.ndim
     if not isinstance(value, Tensor):
         if isinstance(value, list | tuple | np.ndarray | np.generic):
             value = tensor_like(self, np.asarray(value).astype(self._array.dtype))
@@ -222,7 +223,7 @@ def put(self: Tensor, index: Any, value: Any) -> None:
     if type(value._array) is not type(self._array):
         value = s.transfer(value, self.device)
     if not advanced:
-        copy_(target, _drop_ones(value, target._array.ndim))
+        _named(copy_(target, _drop_ones(value, target._array.ndim)), "FillBackward3" if number and target._array.ndim else "")
         return
     places = tuple(place for place, _ in advanced)
     indices = tuple(_same_place(self, i) for _, i in advanced)
@@ -250,7 +251,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 
     check(self)
     if not isinstance(src, Tensor):
-        raise errors.not_a_tensor("copy_", src, "src")
+        src = _number_like(self, "copy_", src)
     src = s.transfer(src, self.device)
     if tuple(src.shape) != tuple(self.shape):
         try:
@@ -267,18 +268,34 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     return commit("copy_", self, e.overwrite(self, src))
 
 
+def _number_like(self: Tensor, name: str, value: Any) -> Tensor:
+    """Return a number as a 0-d tensor of this one's dtype. Raises TypeError for anything else."""
+    if not isinstance(value, bool | int | float | complex | np.generic):
+        raise errors.not_a_tensor(name, value, "value")
+    return tensor_like(self, np.asarray(value).astype(self._array.dtype))
+
+
 @face("fill_", function=False)
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Write one value to every element and return the tensor."""
+    label = f"FillBackward{3 if isinstance(value, Tensor) else 2}"
     if not isinstance(value, Tensor):
-        value = tensor_like(self, np.asarray(value).astype(self._array.dtype))
-    return copy_(self, value)
+        value = _number_like(self, "fill_", value)
+    return _named(copy_(self, value), label)
+
+
+def _named(written: Tensor, label: str) -> Tensor:
+    """Give a tensor that was written to as a whole the name PyTorch prints; a view keeps its own."""
+    node = written.grad_fn
+    if label and node is not None and written._base is None and node.name() == e.overwrite.label:
+        relabel(written, label)
+    return written
 
 
 @face("zero_", function=False)
 def zero_(self: Tensor) -> Tensor:
     """Write zeros to every element and return the tensor."""
-    return fill_(self, 0)
+    return _named(copy_(self, tensor_like(self, np.zeros((), self._array.dtype))), "ZeroBackward0")
 
 
 # ---- by index tensors
@@ -295,6 +312,7 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     d = one_dim("index_select", input, dim)
     if index._array.ndim > 1:
         raise IndexError("index_select(): Index is supposed to be a vector")
+    _check_index("index_select", input, d, index, IndexError)
     return relabel(index_get(input, (s.reshape(index, (size_of(index.shape),)),), (d,)), "IndexSelectBackward0")
 
 
@@ -307,10 +325,21 @@ def masked_select(input: Any, mask: Any) -> Any:
     return relabel(get(both[0], both[1]), "MaskedSelectBackward0")
 
 
-def _grid(name: str, input: Any, dim: int, index: Any) -> tuple[tuple[Any, ...], tuple[int, ...]]:
-    """Return index tensors that name, for each element of `index`, its own place with dim replaced by its value."""
+def _check_index(name: str, input: Any, dim: int, index: Any, kind: type[Exception] = RuntimeError) -> None:
+    """Raise RuntimeError for indices that are no integers, and `kind` for one that is out of range or negative."""
     if dtypes.category(index._array.dtype) != dtypes.INTEGRAL:
         raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {index.dtype}")
+    values = index._array
+    if isinstance(values, np.ndarray) and values.size:
+        n = input.shape[dim] if input._array.ndim else 1
+        for bad in (values.min(), values.max()):
+            if not 0 <= bad < n:
+                raise kind(f"index {bad} is out of bounds for dimension {dim} with size {n} ({name})")
+
+
+def _grid(name: str, input: Any, dim: int, index: Any) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    """Return index tensors that name, for each element of `index`, its own place with dim replaced by its value."""
+    _check_index(name, input, dim, index)
     if index._array.ndim != input._array.ndim:
         raise RuntimeError(
             f"Index tensor must have the same number of dimensions as input tensor: {index._array.ndim} and "
@@ -355,6 +384,8 @@ def _scattered(name: str, input: Any, dim: int, index: Any, src: Any, accumulate
     if isinstance(src, Tensor):
         if src._array.dtype != input._array.dtype:
             raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype, got {input.dtype} and {src.dtype}")
+        if src._array.ndim != index._array.ndim or any(m > n for m, n in zip(index.shape, src.shape, strict=True)):
+            raise RuntimeError(f"Expected index {list(index.shape)} to be no larger than src {list(src.shape)} ({name})")
         src = s.getitem(src, tuple(slice(0, m) for m in index.shape))
     else:
         src = tensor_like(input, np.full(tuple(index.shape), src, input._array.dtype))
@@ -381,6 +412,9 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
     """Return input with alpha * source added to the entries of dim that a vector of indices names."""
     d = one_dim("index_add", input, dim)
+    _check_index("index_add", input, d, index)
+    if source.dtype is not input.dtype:
+        raise RuntimeError(f"index_add_(): self ({input.dtype}) and source ({source.dtype}) must have the same scalar type")
     moved = source if alpha == 1 else source * alpha
     return relabel(index_put(input, moved, (index,), (d,), True), "IndexAddBackward0")
 
@@ -389,6 +423,8 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
 def index_put_face(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """Return input with values written (or added) at index tensors, one a dim."""
     places = tuple(range(len(indices)))
+    if values.dtype is not input.dtype:
+        raise RuntimeError(f"Index put requires the source and destination dtypes match, got {input.dtype} and {values.dtype}")
     shape, _ = infer_index(input._array, tuple(i._array for i in indices), places)
     return index_put(input, s.broadcast_to(values, tuple(shape)), tuple(indices), places, accumulate)
 
@@ -396,6 +432,8 @@ def index_put_face(input: Any, indices: Any, values: Any, accumulate: bool = Fal
 @face("take")
 def take(input: Any, index: Any) -> Any:
     """Return the elements of the flattened input that indices name."""
+    if dtypes.category(index._array.dtype) != dtypes.INTEGRAL:
+        raise RuntimeError(f"take(): Expected a long tensor for index, but got {index.dtype}")
     return relabel(index_get(s.ravel(input), (index,), (0,)), "TakeBackward0")
 
 

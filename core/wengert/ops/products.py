@@ -76,11 +76,11 @@ def matmul(input: Any, other: Any, *, out: Any = None) -> Any:
     if m == 1 and n == 1:
         return dot_(input, other, out=out)
     if m == 1:
-        result = s.squeeze(matmul_(s.unsqueeze(input, 0), other), -2)
+        result = relabel(s.squeeze(matmul_(s.unsqueeze(input, 0), other), -2), "SqueezeBackward4" if n == 2 else "UnsafeViewBackward0")
     elif n == 1:
         result = relabel(s.squeeze(matmul_(input, s.unsqueeze(other, 1)), -1), "MvBackward0" if m == 2 else "UnsafeViewBackward0")
     else:
-        result = relabel(matmul_(input, other), "BmmBackward0" if m == n == 3 else "UnsafeViewBackward0")
+        result = relabel(matmul_(input, other), "UnsafeViewBackward0")
     return result
 
 
@@ -96,6 +96,7 @@ def mm(input: Any, mat2: Any, *, out: Any = None) -> Any:
     """Return the product of two matrices. Raises RuntimeError for other dims."""
     if len(input.shape) != 2 or len(mat2.shape) != 2:
         raise RuntimeError(f"self must be a matrix: mm takes 2D tensors, got {len(input.shape)}D and {len(mat2.shape)}D")
+    _same_type("mm", input, mat2)
     return matmul_(input, mat2, out=out)
 
 
@@ -104,6 +105,7 @@ def bmm(input: Any, mat2: Any, *, out: Any = None) -> Any:
     """Return the products of two batches of matrices. Raises RuntimeError for other dims."""
     if len(input.shape) != 3 or len(mat2.shape) != 3 or input.shape[0] != mat2.shape[0]:
         raise RuntimeError(f"batch1 and batch2 must be 3D tensors of equal batch size, got {list(input.shape)} and {list(mat2.shape)}")
+    _same_type("bmm", input, mat2)
     return relabel(matmul_(input, mat2, out=out), "BmmBackward0")
 
 
@@ -120,7 +122,7 @@ def mv(input: Any, vec: Any) -> Any:
 @face("dot")
 def dot(input: Any, other: Any, *, out: Any = None) -> Any:
     """Return the sum of products of two vectors. Raises RuntimeError for other dims or sizes."""
-    _check("dot", input, other)
+    infer_dot(input, other)
     return dot_(input, other, out=out)
 
 
@@ -199,6 +201,9 @@ def _parse(equation: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
     if len(inputs) != len(operands):
         raise RuntimeError(f"einsum(): {len(inputs)} operands in the equation {equation!r}, but {len(operands)} were given")
     letters = iter(c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in equation)
+    strange = [c for c in equation.replace("...", "") if not (c.isascii() and c.isalpha()) and c not in " ,->"]
+    if strange:
+        raise RuntimeError(f"einsum(): invalid subscript {strange[0]!r} in {equation!r}: subscripts must be in [a-zA-Z]")
     counts = [len(x.shape) - len(t.replace("...", "")) for x, t in zip(operands, inputs, strict=True)]
     dots = [next(letters) for _ in range(max([n for n, t in zip(counts, inputs, strict=True) if "..." in t], default=0))]
     full = []

@@ -20,6 +20,7 @@ from wengert.inplace import check, commit
 from wengert.modes import state
 from wengert.ops.creation import made, tensor
 from wengert.ops.dims import shape_of, size_of
+from wengert.ops.elementwise import overwrite
 from wengert.tensor import Tensor, wrap
 
 ROUNDS = 10
@@ -263,12 +264,7 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
 # ---- in place
 def _fill(self: Tensor, host: np.ndarray[Any, Any]) -> Tensor:
     check(self)
-    fresh = made(host.astype(self._array.dtype), self.device)
-    detached = self._edge is not None
-    commit("random", self, fresh)
-    if detached:
-        self._edge = None
-    return self
+    return commit("random", self, overwrite(self, made(host.astype(self._array.dtype), self.device)))
 
 
 def _draw_dtype(self: Tensor) -> np.dtype[Any]:

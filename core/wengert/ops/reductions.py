@@ -34,7 +34,7 @@ def extreme_rule(g: Any, x: Any, out: Any, axis: Axes, keepdims: bool) -> Any:
     shape = tuple(x.shape)
     reached = x == restore(out, shape, axis, keepdims)
     shares = cast(sum_(reached, axis, True), g.dtype if not isinstance(g, Tensor) else g._array.dtype)
-    return e.where(reached, restore(g, shape, axis, keepdims) / shares, 0.0)
+    return e.where(reached, restore(g, shape, axis, keepdims), 0.0) / shares
 
 
 def prod_rule(g: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
@@ -72,7 +72,7 @@ def infer_reduction(x: Any, axis: Axes, keepdims: bool) -> Any:
 
 def infer_extreme(x: Any, axis: Axes, keepdims: bool) -> Any:
     if count(tuple(x.shape), axis) == 0 and count(reduced(tuple(x.shape), axis, False), None) > 0:
-        raise IndexError(
+        raise (RuntimeError if axis is None else IndexError)(
             f"Expected reduction dim to be specified for input.numel() == 0, with a size above 0: the shape is {list(x.shape)}"
         )
     return infer_reduction(x, axis, keepdims)
@@ -84,7 +84,7 @@ def infer_sum(x: Any, axis: Axes, keepdims: bool) -> Any:
 
 
 def infer_index(x: Any, axis: int | None, keepdims: bool) -> Any:
-    shape, _ = infer_extreme(x, None if axis is None else (axis,), keepdims)
+    shape, _ = infer_extreme(x, tuple(range(len(x.shape))) if axis is None else (axis,), keepdims)
     return shape, dtypes.I64
 
 
@@ -128,11 +128,17 @@ def _typed(input: Any, dtype: Any) -> Any:
     return input if dtype is None else input.to(dtype)
 
 
+def _over(result: Any, dim: Any) -> Any:
+    """Give a reduction over `dim=()` or of a 0-d tensor the name PyTorch has for one with dims."""
+    node = result.grad_fn if dim is not None else None
+    return result if node is None else relabel(result, node.name().replace("Backward0", "Backward1"))
+
+
 @face("sum")
 def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None, axis: Any = None) -> Any:
     """Return the sum over dim (all by default); integers are added as int64."""
-    input = _typed(input, dtype)
-    return sum_(input, axes_of("sum", input, dim if axis is None else axis), keepdim, out=out)
+    input, dim = _typed(input, dtype), dim if axis is None else axis
+    return _over(sum_(input, axes_of("sum", input, dim), keepdim, out=out), dim)
 
 
 def _floating(name: str, input: Any) -> None:
@@ -148,14 +154,15 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     """Return the mean over dim (all by default). Raises RuntimeError for integer input."""
     input = _typed(input, dtype)
     _floating("mean", input)
-    return mean_(input, axes_of("mean", input, dim if axis is None else axis), keepdim, out=out)
+    dim = dim if axis is None else axis
+    return _over(mean_(input, axes_of("mean", input, dim), keepdim, out=out), dim)
 
 
 @face("prod")
 def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Return the product over one dim, or of all elements; integers are multiplied as int64."""
     input = _typed(input, dtype)
-    return prod_(input, axes_of("prod", input, dim), keepdim)
+    return _over(prod_(input, axes_of("prod", input, dim), keepdim), dim)
 
 
 @face("amax")
@@ -255,7 +262,7 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
 def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Return the running sum along dim."""
     input = _typed(input, dtype)
-    return cumsum_(input, one_dim("cumsum", input, dim)) if input._array.ndim else sum_(input, None, False)
+    return cumsum_(input, one_dim("cumsum", input, dim)) if input._array.ndim else relabel(e.clone(input), "CumsumBackward0")
 
 
 def _moments(name: str, input: Any, dim: Any, correction: Any, keepdim: bool) -> tuple[Any, Any]:
@@ -266,7 +273,7 @@ def _moments(name: str, input: Any, dim: Any, correction: Any, keepdim: bool) ->
     off = input - middle
     degrees = builtins.max(n - correction, 0)
     spread_ = sum_(off * off, axis, keepdim)
-    return (spread_ / degrees if degrees else spread_ / (spread_ * 0)), (
+    return (spread_ / degrees if degrees else spread_ * float("inf")), (
         middle if keepdim else s.reshape(middle, reduced(tuple(input.shape), axis, False))
     )
 
@@ -305,10 +312,16 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     return total + (top if keepdim else s.reshape(top, tuple(total.shape)))
 
 
+def _no_integers(name: str, input: Any) -> None:
+    if dtypes.category(input._array.dtype) < dtypes.FLOATING:
+        raise NotImplementedError(f"{name} is not implemented for {input.dtype}; convert with .float(), or give dtype=")
+
+
 @composite("softmax")
 def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
-    """Return exp(x) / sum exp(x) along dim."""
+    """Return exp(x) / sum exp(x) along dim. Raises NotImplementedError for integers."""
     input = _typed(input, dtype)
+    _no_integers("softmax", input)
     axis = axes_of("softmax", input, dim)
     powers = e.exp(input - amax_(input.detach(), axis, True))
     return powers / sum_(powers, axis, True)
@@ -316,8 +329,9 @@ def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
 
 @composite("log_softmax")
 def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
-    """Return x - log sum exp(x) along dim."""
+    """Return x - log sum exp(x) along dim. Raises NotImplementedError for integers."""
     input = _typed(input, dtype)
+    _no_integers("log_softmax", input)
     axis = axes_of("log_softmax", input, dim)
     lowered = input - amax_(input.detach(), axis, True)
     return lowered - e.log(sum_(e.exp(lowered), axis, True))
@@ -338,10 +352,18 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
     if p in (float("inf"), float("-inf")):
         return relabel((amax_ if p > 0 else amin_)(size, axis, keepdim), title)
     if p == 0:
-        return sum_((input != 0).to(input.dtype), axis, keepdim)
+        return relabel(sum_(e.overwrite(input, input != 0), axis, keepdim), title)
     if p == 1:
         return relabel(sum_(size, axis, keepdim), title)
-    return relabel(e.power_number(sum_(e.power_number(size, p), axis, keepdim), 1 / p), title)
+    return relabel(_power(sum_(_power(size, p), axis, keepdim), 1 / p), title)
+
+
+def _power(size: Any, p: float) -> Any:
+    """Return size ** p with gradient 0 where size is 0, also for p below 1."""
+    if p >= 1:
+        return e.power_number(size, p)
+    zero = size == 0
+    return e.where(zero, 0.0, e.power_number(e.where(zero, 1.0, size), p))
 
 
 @face("argsort")

@@ -15,7 +15,7 @@ from wengert import backend, dtypes, errors
 from wengert.faces import PROPERTIES, composite, face
 from wengert.op import OPS, SAME
 from wengert.ops import elementwise as e
-from wengert.ops.dims import Shape, axes_of, fill_in, one_dim, shape_of, size_of, tensor_like
+from wengert.ops.dims import Shape, axes_of, fill_in, index_of, one_dim, only_tensors, shape_of, size_of, tensor_like
 from wengert.record import call, cast, relabel, structural
 from wengert.tensor import Size, Tensor
 
@@ -141,7 +141,7 @@ diagonal_    = structural("diagonal", "x", infer_diagonal, params="offset axis1 
 as_strided_  = structural("as_strided", "x", infer_strided, params="shape strides offset", view=True, label="AsStridedBackward0",
     x=lambda g, x_shape, shape, strides, offset: place(g, x_shape, "as_strided", shape, strides, offset))
 # x with y where a path of views looks: the out-of-place form of every in-place write
-assign       = structural("assign", "x y", infer_assign, params="path", label="CopySlices",
+assign       = structural("assign", "x y", infer_assign, params="path", label="torch::autograd::CopySlices",
     x=lambda g, y_shape, path: assign(g, filled(g, y_shape, 0, None), path), y=lambda g, path: replay(g, path))
 concatenate  = structural("concatenate", "*xs", infer_concatenate, params="axis", domain=SAME, face="cat", xs=part_rule)
 flip         = structural("flip", "x", lambda x, axes: (x.shape, x.dtype), params="axes", x=lambda g, axes: flip(g, axes))
@@ -194,12 +194,14 @@ def view(input: Any, *shape: Any) -> Any:
 @face("view_as", function=False)
 def view_as(input: Any, other: Any) -> Any:
     """Return a view in the shape of other."""
+    only_tensors("view_as", (other,))
     return view(input, tuple(other.shape))
 
 
 @face("reshape_as", function=False)
 def reshape_as(input: Any, other: Any) -> Any:
     """Return input in the shape of other."""
+    only_tensors("reshape_as", (other,))
     return reshape_face(input, tuple(other.shape))
 
 
@@ -244,8 +246,8 @@ def permute(input: Any, *dims: Any) -> Any:
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """Return a view with two dims swapped."""
     axes = list(range(len(input.shape)))
+    a, b = one_dim("transpose", input, dim0), one_dim("transpose", input, dim1)
     if axes:
-        a, b = one_dim("transpose", input, dim0), one_dim("transpose", input, dim1)
         axes[a], axes[b] = axes[b], axes[a]
     return relabel(transpose_(input, tuple(axes)), "TransposeBackward0")
 
@@ -270,6 +272,10 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Return a view with dims moved to other places, the rest in order."""
     sources = [one_dim("movedim", input, d) for d in ((source,) if isinstance(source, int) else source)]
     targets = [one_dim("movedim", input, d) for d in ((destination,) if isinstance(destination, int) else destination)]
+    if len(sources) != len(targets) or len({*sources}) != len(sources) or len({*targets}) != len(targets):
+        raise RuntimeError(
+            f"movedim: source {source} and destination {destination} must name as many dims, and each of them once"
+        )
     order = [d for d in range(len(input.shape)) if d not in sources]
     for target, origin in sorted(zip(targets, sources, strict=True)):
         order.insert(target, origin)
@@ -296,6 +302,7 @@ def broadcast_to_face(input: Any, *shape: Any) -> Any:
 @face("expand_as", function=False)
 def expand_as(input: Any, other: Any) -> Any:
     """Return input expanded to the shape of other."""
+    only_tensors("expand_as", (other,))
     return expand(input, tuple(other.shape))
 
 
@@ -304,8 +311,9 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     """Return all tensors expanded to their common shape."""
     if len(tensors) == 1 and isinstance(tensors[0], tuple | list):
         tensors = tuple(tensors[0])
+    only_tensors("broadcast_tensors", tensors)
     shape = broadcast_shapes(*[x.shape for x in tensors])
-    return tuple(expand(x, tuple(shape)) for x in tensors)
+    return tuple(x if x.shape == shape else expand(x, tuple(shape)) for x in tensors)
 
 
 @face("broadcast_shapes", method=False)
@@ -333,7 +341,7 @@ def squeeze(input: Any, dim: Any = None) -> Any:
     """Return a view without dims of size 1 (all of them, or those in `dim`)."""
     axes = range(len(input.shape)) if dim is None else axes_of("squeeze", input, dim) or ()
     shape = tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in axes)
-    return relabel(reshape(input, shape), f"SqueezeBackward{0 if dim is None else 1}")
+    return relabel(reshape(input, shape), f"SqueezeBackward{0 if dim is None else 2 if isinstance(dim, tuple | list) else 1}")
 
 
 @face("select")
@@ -343,11 +351,23 @@ def select(input: Any, dim: int, index: int) -> Any:
     return getitem(input, (*(slice(None),) * d, int(index)))
 
 
+def _divided(name: str, input: Any, dim: int) -> int:
+    """Return the dim of a tensor that is to be divided along it. Raises RuntimeError for a 0-d one."""
+    if not len(input.shape):
+        raise RuntimeError(f"{name}() cannot be applied to a 0-dim tensor: it expects at least a 1-dimensional one")
+    return one_dim(name, input, dim)
+
+
 @face("narrow")
 def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
-    """Return the view of `length` indices of a dim from `start` on. Raises RuntimeError where they are not there."""
-    d, start = one_dim("narrow", input, dim), int(start)
+    """Return the view of `length` indices of a dim from `start` on.
+
+    Raises IndexError for a start, RuntimeError for a length that is not there.
+    """
+    d, start = _divided("narrow", input, dim), index_of("narrow", start)
     n = input.shape[d]
+    if not -n <= start <= n:
+        raise IndexError(f"start out of range (expected to be in range of [{-n}, {n}], but got {start}) (narrow)")
     start += n if start < 0 else 0
     if length < 0 or start + length > n:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({n}). (narrow of dim {d})")
@@ -365,18 +385,18 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
 @face("split", "split_with_sizes")
 def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Return views of equal length along dim (the last may be shorter), or of the lengths given."""
-    d = one_dim("split", input, dim)
+    d = _divided("split", input, dim)
     n = input.shape[d]
-    sizes = split_size_or_sections
+    sizes, label = split_size_or_sections, "SplitWithSizesBackward0"
     if isinstance(sizes, int):
         if sizes <= 0 and n:
             raise RuntimeError(f"split expects split_size be positive, but got split_size={sizes}")
-        sizes = [builtins.min(sizes, n - i) for i in range(0, n, sizes)] if n else [0]
+        sizes, label = [builtins.min(sizes, n - i) for i in range(0, n, sizes)] if n else [0], "SplitBackward0"
     elif builtins.sum(sizes) != n:
         raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (dimension {d}), but got {list(sizes)}")
     parts, start = [], 0
     for length in sizes:
-        parts.append(relabel(narrow(input, d, start, length), "SplitBackward0"))
+        parts.append(relabel(narrow(input, d, start, length), label))
         start += length
     return tuple(parts)
 
@@ -386,19 +406,26 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """Return at most `chunks` views along dim, of equal length but for the last."""
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    n = input.shape[one_dim("chunk", input, dim)]
-    return split(input, builtins.max(-(-n // chunks), 1), dim)
+    n = input.shape[_divided("chunk", input, dim)]
+    return split(input, -(-n // chunks), dim) if n else split(input, [0] * chunks, dim)
+
+
+def _several(name: str, tensors: Any, kind: type[Exception] = RuntimeError) -> tuple[Any, ...]:
+    """Return tensors as a tuple. Raises TypeError for what is no sequence of tensors, `kind` for none at all."""
+    if isinstance(tensors, Tensor):
+        raise TypeError(f"{name}(): argument 'tensors' must be tuple of Tensors, not Tensor")
+    tensors = tuple(tensors)
+    only_tensors(name, tensors)
+    if not tensors:
+        raise kind(f"torch.{name}(): expected a non-empty list of Tensors")
+    return tensors
 
 
 @face("cat", method=False)
 def cat(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None) -> Any:
     """Return tensors joined along dim; types are promoted. Raises RuntimeError where other sizes differ."""
-    tensors = tuple(tensors)
-    if not tensors:
-        raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
+    tensors = _several("cat", tensors, ValueError)
     for i, x in enumerate(tensors):
-        if not isinstance(x, Tensor):
-            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}")
         if not x._array.ndim:
             raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated; stack() joins those")
     joined = [x for x in tensors if x._array.shape != (0,)] or [tensors[0]]  # PyTorch skips empty vectors
@@ -409,9 +436,7 @@ def cat(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None)
 @composite("stack")
 def stack(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
     """Return tensors of one shape joined along a new dim."""
-    tensors = tuple(tensors)
-    if not tensors:
-        raise RuntimeError("stack expects a non-empty TensorList")
+    tensors = _several("stack", tensors)
     for i, x in enumerate(tensors):
         if tuple(x.shape) != tuple(tensors[0].shape):
             raise RuntimeError(
@@ -424,13 +449,13 @@ def stack(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
 @face("vstack", method=False)
 def vstack(tensors: Any) -> Any:
     """Return tensors joined along the first dim, vectors as rows."""
-    return cat([x if len(x.shape) > 1 else reshape(x, (1, size_of(x.shape))) for x in tensors], 0)
+    return cat([x if len(x.shape) > 1 else reshape(x, (1, size_of(x.shape))) for x in _several("vstack", tensors)], 0)
 
 
 @face("hstack", method=False)
 def hstack(tensors: Any) -> Any:
     """Return tensors joined along the second dim, vectors along their only one."""
-    parts = [reshape(x, (1,)) if not len(x.shape) else x for x in tensors]
+    parts = [reshape(x, (1,)) if not len(x.shape) else x for x in _several("hstack", tensors)]
     return cat(parts, 0 if len(parts[0].shape) == 1 else 1)
 
 
@@ -443,10 +468,12 @@ def flip_face(input: Any, *dims: Any) -> Any:
 @composite("roll")
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """Return input with elements moved along dims, what falls off coming in at the other end."""
-    if dims is None:
+    if dims is None and isinstance(shifts, int):
         return reshape(roll(ravel(input), shifts, 0), tuple(input.shape))
-    pairs = zip(*[(v,) if isinstance(v, int) else tuple(v) for v in (shifts, dims)], strict=True)
-    for shift, dim in pairs:
+    shifts, dims = ((v,) if isinstance(v, int) else tuple(v or ()) for v in (shifts, dims))
+    if len(shifts) != len(dims):
+        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims: {len(dims)} (roll)")
+    for shift, dim in zip(shifts, dims, strict=True):
         n = input.shape[one_dim("roll", input, dim)]
         k = shift % n if n else 0
         input = cat((narrow(input, dim, n - k, k), narrow(input, dim, 0, n - k)), dim) if k else e.clone(input)
@@ -477,7 +504,7 @@ def _triangle(input: Any, diagonal: int, lower: bool) -> Any:
         raise RuntimeError(f"{'tril' if lower else 'triu'}: input tensor must have at least 2 dimensions")
     rows, columns = input.shape[-2:]
     mask = np.tri(rows, columns, diagonal if lower else diagonal - 1, bool)
-    return e.where(tensor_like(input, mask if lower else ~mask), input, 0)
+    return e.where(tensor_like(input, mask if lower else ~mask), input, False)  # False: a 0 that promotes nothing
 
 
 @composite("tril")
@@ -504,9 +531,14 @@ def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
 @face("diag_embed")
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Return matrices with the last dim of input as diagonal."""
-    n = input.shape[-1] + abs(offset)
     ndim = len(input.shape) + 1
+    for dim in (dim1, dim2):
+        if not -ndim <= dim < ndim:
+            raise errors.dim_range("diag_embed", dim, ndim)
     a, b = dim1 % ndim, dim2 % ndim
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2} (diag_embed)")
+    n = input.shape[-1] + abs(offset)
     rest = list(input.shape[:-1])
     shape = [rest.pop(0) if i not in (a, b) else n for i in range(ndim)]
     zeros = filled(input, tuple(shape), 0, None)
@@ -530,6 +562,10 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
         tensors = tuple(tensors[0])
     if indexing not in ("ij", "xy"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+    _several("meshgrid", tensors)
+    for v in tensors:
+        if len(v.shape) > 1:
+            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got one of shape {list(v.shape)}")
     swap = indexing == "xy" and len(tensors) > 1
     vectors = list(tensors)
     if swap:
@@ -539,7 +575,6 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
         broadcast_to(reshape(v, tuple(n if i == d else 1 for i, n in enumerate(shape))), shape) for d, v in enumerate(vectors)
     ]
     if swap:
-        grids = [transpose(grid, 0, 1) for grid in grids]
         grids[:2] = grids[1::-1]
     return tuple(grids)
 
@@ -582,7 +617,7 @@ def to(input: Any, *args: Any, dtype: Any = None, device: Any = None, copy: bool
         target = dtypes.to_numpy(dtype)
         if target != result._array.dtype:
             result = call(cast, (result,), (target,))
-    return e.clone(result) if copy and result is input else result
+    return relabel(e.clone(result), "ToCopyBackward0") if copy and result is input else result
 
 
 def transfer(x: Any, place: Any) -> Any:

@@ -291,7 +291,7 @@ class Optimizer:
         if recorded or list(map(id, before.values())) != list(map(id, state.values())):
             self.state[p] = before
             raise RuntimeError(
-                f"{type(self).__name__} makes new state in this step, and would again whenever the captured step runs: "
+                f"{type(self).__name__} makes new state in this step, and would again each time the graph runs: "
                 f"take one step before the capture, and none with differentiable=True"
             )
 
@@ -331,13 +331,14 @@ class Optimizer:
 
         Raises: TypeError, ValueError as the constructor; nothing is added then.
         """
-        if not isinstance(param_group, dict):
-            raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
-        param_group.update(self._complete(param_group, self.param_groups))
+        full = self._complete(param_group, self.param_groups)
+        param_group.update(full)
         self.param_groups.append(param_group)
 
     def _complete(self, group: Group, others: list[Group]) -> Group:
         """Return what `group` becomes: its parameters checked and listed, missing hyperparameters filled in."""
+        if not isinstance(group, dict):
+            raise TypeError(f"param_group must be a dict, but got {type(group)}")
         params = group["params"]
         if isinstance(params, set):
             raise TypeError(

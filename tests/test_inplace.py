@@ -1,0 +1,900 @@
+"""Writes: memory that views share, version counters, and the history that a write leaves behind.
+
+Owns the proof of wengert/inplace.py and of what the ops say about views. Every program runs on wengert; what it returns
+is compared with what PyTorch returned (tests/recorded/), and under `parity` with what PyTorch returns now.
+May import wengert's public names, tests/programs.py and, in tests marked `parity`, torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from programs import Programs, error
+
+import wengert
+
+PROGRAMS = program = Programs("test_inplace")
+
+
+def leaf(torch: Any, *values: Any) -> Any:
+    return torch.tensor(list(values) if len(values) != 1 else values[0], dtype=torch.float64, requires_grad=True)
+
+
+def constant(torch: Any, *values: Any) -> Any:
+    return leaf(torch, *values).detach().clone()
+
+
+def grid(torch: Any, rows: int = 3, columns: int = 4, requires_grad: bool = True) -> Any:
+    return torch.arange(1.0, rows * columns + 1, dtype=torch.float64).reshape(rows, columns).requires_grad_(requires_grad)
+
+
+# ---- memory
+@program
+def views_share_memory(torch: Any) -> Any:
+    x = grid(torch, requires_grad=False)
+    views = [x[0], x[:, 1], x[1:, ::2], x.t(), x.view(2, 6), x.reshape(12), x.unsqueeze(0), x.transpose(0, 1)[2], x.diagonal(),
+             x.narrow(1, 1, 2), x.permute(1, 0), x.flatten(), x.detach(), x.data, x.select(0, 2), x.squeeze(), x.expand(2, 3, 4),
+             *x.unbind(0), *x.split(2), *x.chunk(2, 1), x.view_as(x), x.T, x.mT, x.movedim(0, 1), x[None], x[...], x[:],
+             x.swapaxes(0, 1), x.ravel(), x.unflatten(1, (2, 2)), x.contiguous(), x.as_strided((2, 2), (1, 1)) if False else x[0:2, 0:2]]  # fmt: skip
+    x.mul_(-1)
+    return views
+
+
+@program
+def copies_do_not_share(torch: Any) -> Any:
+    x = grid(torch, requires_grad=False)
+    copies = [x.clone(), x[[0, 1]], x[x > 2], x.t().reshape(12), x.t().contiguous(), x * 1, torch.cat([x, x]), x.float(),
+              x.index_select(0, torch.tensor([1])), x.flip(0), x.repeat(1, 1), x.roll(1)]  # fmt: skip
+    x.zero_()
+    return copies
+
+
+@program
+def writes_through_views_reach_the_base(torch: Any) -> Any:
+    x = torch.zeros(3, 4)
+    x[0].add_(1)
+    x[:, 1].mul_(5).add_(2)
+    x[1:, ::2].fill_(7)
+    x.t()[3].sub_(1)
+    x.view(-1)[5] = 9
+    x.diagonal().add_(100)
+    x.unsqueeze(0)[0, 2, 3] = -1
+    return x
+
+
+@program
+def strides_and_offsets(torch: Any) -> Any:
+    x = torch.zeros(3, 4)
+    views = [x, x[1], x[:, 1], x.t(), x[1:, ::2], x[None], x.expand(2, 3, 4), x.diagonal(), x.view(2, 6), x[0, 0]]
+    return [(v.stride(), v.storage_offset(), v.is_contiguous(), tuple(v.shape)) for v in views]
+
+
+@program
+def the_same_storage(torch: Any) -> Any:
+    x = torch.zeros(3, 4)
+    return (
+        x.data_ptr() == x.detach().data_ptr() == x.data.data_ptr() == x[0].data_ptr(),
+        x[1].data_ptr() - x.data_ptr(),
+        x.clone().data_ptr() == x.data_ptr(),
+        x.add_(1) is x,
+        x.is_set_to(x.view(3, 4)),
+        x.contiguous() is x,
+        x.reshape(3, 4).data_ptr() == x.data_ptr(),
+    )
+
+
+@program
+def number_types_of_writes(torch: Any) -> Any:
+    n = torch.tensor([1, 2, 3])
+    n[0] = 7.9
+    n.add_(2)
+    n.mul_(torch.tensor([1, 2, 3], dtype=torch.int8))
+    f = torch.tensor([1.0, 2.0])
+    f.add_(torch.tensor([1, 2]))
+    f.mul_(torch.tensor([2.0, 3.0], dtype=torch.float64))
+    f[1] = True
+    b = torch.tensor([True, False])
+    b[1] = 3
+    b.logical_not_()
+    return n, f, b, error(lambda: n.add_(1.5)), error(lambda: n.mul_(f)), error(lambda: b.add_(1)), n, b
+
+
+@program
+def writes_of_every_kind(torch: Any) -> Any:
+    results = []
+    for method, args in [
+        ("add_", (2,)), ("sub_", (2,)), ("mul_", (2,)), ("div_", (2,)), ("pow_", (2,)), ("neg_", ()), ("abs_", ()), ("exp_", ()),
+        ("log_", ()), ("sqrt_", ()), ("sin_", ()), ("cos_", ()), ("tanh_", ()), ("sigmoid_", ()), ("reciprocal_", ()), ("floor_", ()),
+        ("ceil_", ()), ("round_", ()), ("clamp_", (1, 2)), ("clamp_min_", (2,)), ("clamp_max_", (2,)), ("zero_", ()),
+        ("fill_", (3,)), ("relu_", ()), ("square_", ()), ("rsqrt_", ()), ("tril_", ()), ("triu_", ()), ("erf_", ()), ("trunc_", ()),
+        ("remainder_", (2,)), ("fmod_", (2,)), ("cumsum_", (0,)), ("log1p_", ()), ("expm1_", ()), ("tan_", ()), ("atan_", ()),
+    ]:  # fmt: skip
+        x = leaf(torch, [[1.2, 2.3], [3.4, 0.5]])
+        y = x * 1
+        same = getattr(y, method)(*args) is y
+        (y * y).sum().backward()
+        results.append((method, same, y._version, y, x.grad))
+    return results
+
+
+@program
+def writes_with_two_tensors(torch: Any) -> Any:
+    results = []
+    for method in ("add_", "sub_", "mul_", "div_", "pow_", "copy_", "atan2_", "addcmul_", "lerp_", "addcdiv_"):
+        x, w = leaf(torch, 1.2, 2.3), leaf(torch, 0.7, 1.9)
+        y = x * 1
+        if method in ("addcmul_", "addcdiv_"):
+            getattr(y, method)(w, w + 1)
+        elif method == "lerp_":
+            y.lerp_(w, 0.25)
+        else:
+            getattr(y, method)(w)
+        (y * y).sum().backward()
+        results.append((method, y, x.grad, w.grad))
+    return results
+
+
+@program
+def operators_that_write(torch: Any) -> Any:
+    x, w = leaf(torch, 1.2, 2.3), leaf(torch, 0.7, 1.9)
+    y = x * 1
+    z = y
+    y += w
+    y *= 2
+    y -= 1
+    y /= w
+    y **= 2
+    (y * y).sum().backward()
+    n = torch.tensor([7, 8])
+    m = n
+    n += 1
+    n //= 2
+    n %= 3
+    n <<= 1
+    n |= 4
+    n &= 6
+    n ^= 1
+    return y, z is y, x.grad, w.grad, n, m is n
+
+
+@program
+def alpha_and_out(torch: Any) -> Any:
+    x, w = torch.ones(2), torch.tensor([1.0, 2.0])
+    x.add_(w, alpha=3).sub_(w, alpha=0.5)
+    out = torch.zeros(2)
+    same = torch.add(x, w, out=out) is out
+    v = torch.zeros(2, 2)
+    torch.mul(x, w, out=v[0])
+    torch.exp(w, out=v[1])
+    return x, out, same, v, error(lambda: torch.add(x.requires_grad_(), w, out=out)), out._version
+
+
+# ---- history of what is no view
+@program
+def a_write_to_a_result(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = x * 2
+    y.add_(1).mul_(3)
+    y.sum().backward()
+    return y, x.grad, y.grad_fn.name(), y._version
+
+
+@program
+def a_write_with_the_gradient_of_both(torch: Any) -> Any:
+    x, w = leaf(torch, 1.0, 2.0), leaf(torch, 3.0, 4.0)
+    y = x * 1
+    y.mul_(w)
+    y.mul_(w)
+    y.sum().backward()
+    return y, x.grad, w.grad
+
+
+@program
+def a_write_with_itself(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = x * 1
+    y.add_(y)
+    first = y.clone()
+    first.sum().backward()
+    z = x * 1
+    z.mul_(z)
+    return first, x.grad, error(lambda: z.sum().backward()), x.grad
+
+
+@program
+def a_constant_takes_part(torch: Any) -> Any:
+    x, c = leaf(torch, 1.0, 2.0), constant(torch, 5.0, 6.0)
+    flags = [c.requires_grad, c.is_leaf]
+    c.mul_(x)
+    flags += [c.requires_grad, c.is_leaf]
+    c.sum().backward()
+    return flags, c, x.grad
+
+
+@program
+def a_constant_is_overwritten(torch: Any) -> Any:
+    x, c = leaf(torch, 1.0, 2.0), constant(torch, 5.0, 6.0)
+    c.copy_(x * 3)
+    c[0] = 9
+    c.sum().backward()
+    return c, x.grad
+
+
+@program
+def a_result_is_overwritten_by_a_constant(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = x * 2
+    y.copy_(constant(torch, 5.0, 6.0))
+    flag = y.requires_grad
+    y.sum().backward()
+    z = x * 2
+    z.zero_()
+    z.sum().backward()
+    w = x * 2
+    w.fill_(3)
+    return flag, y, x.grad, z.requires_grad, w.requires_grad
+
+
+@program
+def fill_with_a_tensor(torch: Any) -> Any:
+    x, s = leaf(torch, 1.0, 2.0), leaf(torch, 3.0)
+    y = x * 2
+    y.fill_(s)
+    (y * constant(torch, 1.0, 10.0)).sum().backward()
+    return y, x.grad, s.grad
+
+
+@program
+def copy_broadcasts_and_converts(torch: Any) -> Any:
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    y = torch.zeros(3, 2, dtype=torch.float64)
+    y.copy_(x)
+    (y * grid(torch, 3, 2, False)).sum().backward()
+    return y, x.grad
+
+
+@program
+def leaves_cannot_be_written(torch: Any) -> Any:
+    x = leaf(torch, [[1.0, 2.0], [3.0, 4.0]])
+    actions = [
+        lambda: x.add_(1), lambda: x.zero_(), lambda: x.__setitem__(0, 1.0), lambda: x[0].add_(1), lambda: x.view(4).mul_(2),
+        lambda: x.t()[0].fill_(1), lambda: x.copy_(x), lambda: x.unsqueeze(0).sub_(1), lambda: x.exp_(), lambda: x.clamp_(0, 1),
+        lambda: x.__iadd__(1), lambda: x.normal_(), lambda: x[0, 0].zero_(), lambda: x.masked_fill_(x > 1, 0.0), lambda: x.detach_(),
+    ]  # fmt: skip
+    return [error(a) for a in actions[:-1]], x, x._version, x.grad
+
+
+@program
+def leaves_are_written_without_grad(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    with torch.no_grad():
+        x.add_(1)
+        x[0] = 7
+        x[1:].mul_(2)
+        x.copy_(x * 2)
+    (x * x).sum().backward()
+    return x, x.grad, x.is_leaf, x._version
+
+
+@program
+def written_without_grad_then_backward(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = (x * x).sum()
+    z = (x + 1).sum()
+    with torch.no_grad():
+        x.add_(1)
+    return error(y.backward), x.grad, error(z.backward), x.grad
+
+
+@program
+def a_result_written_without_grad_keeps_its_history(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = x * 2
+    with torch.no_grad():
+        y.zero_()
+    y.sum().backward()
+    return y, y.requires_grad, x.grad
+
+
+# ---- saved values
+@program
+def a_saved_output_is_overwritten(torch: Any) -> Any:
+    results = []
+    for function in ("exp", "tanh", "sigmoid", "sqrt", "tan", "rsqrt", "reciprocal"):
+        x = leaf(torch, 0.5, 0.7)
+        y = getattr(x, function)()
+        y.add_(1)
+        results.append((function, error(lambda y=y: y.sum().backward()), x.grad))
+    return results
+
+
+@program
+def a_saved_input_is_overwritten(torch: Any) -> Any:
+    results = []
+    for function in ("sin", "cos", "log", "abs", "square", "erf", "log1p", "atan", "sinh"):
+        x = leaf(torch, 0.5, 0.7)
+        h = x * 1
+        y = getattr(h, function)()
+        h.add_(1)
+        results.append((function, error(lambda y=y: y.sum().backward()), x.grad))
+    return results
+
+
+@program
+def what_is_not_saved_may_be_overwritten(torch: Any) -> Any:
+    x = leaf(torch, 0.5, 0.7)
+    h = x * 1
+    y = h + 3
+    z = h.exp()
+    h.add_(1)
+    y.mul_(2)
+    (y.sum() + z.sum()).backward()
+    return x.grad
+
+
+@program
+def the_factor_that_is_needed(torch: Any) -> Any:
+    x, w = leaf(torch, 1.0, 2.0), constant(torch, 3.0, 4.0)
+    y, z = x * w, w * 2
+    h = x * 1
+    u = h * w
+    h.add_(1)
+    u.sum().backward()
+    w.add_(1)
+    return x.grad, error(lambda: y.sum().backward()), x.grad, z
+
+
+@program
+def in_place_exp_and_friends_work(torch: Any) -> Any:
+    results = []
+    for function in ("exp_", "tanh_", "sigmoid_", "sqrt_", "sin_", "cos_", "log_", "abs_", "square_", "reciprocal_", "erf_", "neg_"):
+        x = leaf(torch, 0.5, 0.7)
+        y = x * 1
+        getattr(y, function)()
+        (y * constant(torch, 1.0, 3.0)).sum().backward()
+        results.append((function, y, x.grad))
+    return results
+
+
+@program
+def a_view_writes_what_the_base_saved(torch: Any) -> Any:
+    x = leaf(torch, [[1.0, 2.0], [3.0, 4.0]])
+    h = x * 1
+    y = h.sin()
+    h[0].add_(1)
+    return error(lambda: y.sum().backward()), x.grad
+
+
+@program
+def the_base_writes_what_a_view_saved(torch: Any) -> Any:
+    x = leaf(torch, [[1.0, 2.0], [3.0, 4.0]])
+    h = x * 1
+    y = h[0].sin()
+    h[1].add_(1)
+    return error(lambda: y.sum().backward()), x.grad
+
+
+@program
+def detach_shares_the_counter(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    h = x * 1
+    y = (h * h).sum()
+    h.detach().add_(1)
+    z = x * 1
+    w = (z * z).sum()
+    z.data.add_(1)
+    w.backward()
+    return error(y.backward), h._version, z._version, x.grad
+
+
+@program
+def a_detached_leaf_shares_the_counter(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = (x * x).sum()
+    d = x.detach()
+    d.zero_()
+    return error(y.backward), x, d._version == x._version, x.grad
+
+
+@program
+def numpy_writes_are_not_noticed(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = (x * x).sum()
+    x.detach().numpy()[:] = 5
+    y.backward()
+    return x, x.grad
+
+
+@program
+def retain_graph_and_a_write_between(torch: Any) -> Any:
+    x, w = leaf(torch, 1.0, 2.0), leaf(torch, 3.0, 4.0)
+    y = (x * w).sum()
+    y.backward(retain_graph=True)
+    with torch.no_grad():
+        w.sub_(w.grad)
+    return error(y.backward), x.grad, w.grad
+
+
+# ---- history of views
+@program
+def a_write_through_a_view(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0, 3.0)
+    y = x * 2
+    y[1:].mul_(10)
+    (y * y).sum().backward()
+    return y, x.grad, y.grad_fn.name()
+
+
+@program
+def a_view_sees_the_write_to_its_base(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0, 3.0)
+    y = x * 2
+    v = y[1:]
+    y.mul_(10)
+    (v * v).sum().backward()
+    return v, x.grad
+
+
+@program
+def a_view_sees_the_write_of_its_sister(torch: Any) -> Any:
+    x, w = leaf(torch, 1.0, 2.0, 3.0), leaf(torch, 5.0)
+    y = x * 2
+    a, b = y[:2], y[1:]
+    a.mul_(w)
+    (b * b).sum().backward()
+    return b, x.grad, w.grad
+
+
+@program
+def a_view_of_a_view_writes(torch: Any) -> Any:
+    x, w = grid(torch), leaf(torch, 2.0, 3.0)
+    y = x * 1
+    v = y[1:].t()[::2]
+    v.mul_(w)
+    (y * grid(torch, requires_grad=False)).sum().backward()
+    return y, x.grad, w.grad
+
+
+@program
+def a_chain_of_views_and_writes(torch: Any) -> Any:
+    x, w = grid(torch), leaf(torch, 0.5)
+    y = x * 1
+    a = y[1:]
+    a.add_(1)
+    b = a.t()
+    b[0].mul_(w)
+    c = b.reshape(-1) if False else b[1:3]
+    c.sin_()
+    y.mul_(2)
+    a[0, 0] = 100
+    (y * y).sum().backward(retain_graph=True)
+    first = x.grad.clone(), w.grad.clone()
+    (a.sum() + b.sum() * 2 + c.sum() * 3).backward()
+    return y, a, b, c, first, x.grad, w.grad
+
+
+@program
+def a_constant_base_takes_gradient_through_a_view(torch: Any) -> Any:
+    x, c = leaf(torch, 1.0, 2.0), torch.zeros(2, 2, dtype=torch.float64)
+    row = c[0]
+    other = c[:, 1]
+    row.copy_(x)
+    flags = [c.requires_grad, row.requires_grad, other.requires_grad, c.is_leaf, row.is_leaf]
+    (c.exp().sum() + other.sum() * 10).backward()
+    return flags, c, x.grad
+
+
+@program
+def rows_are_assigned_one_by_one(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0, 3.0)
+    out = torch.zeros(4, 3, dtype=torch.float64)
+    for i in range(4):
+        out[i] = x**i
+    out.prod(1).sum().backward()
+    return out, x.grad
+
+
+@program
+def a_recurrence_in_one_buffer(torch: Any) -> Any:
+    x = leaf(torch, 0.5)
+    s = torch.zeros(6, dtype=torch.float64)
+    s[0] = 1.0
+    for i in range(1, 6):
+        s[i] = s[i - 1].clone() * x + i
+    s.sum().backward()
+    return s, x.grad
+
+
+@program
+def setitem_of_every_kind(torch: Any) -> Any:
+    results = []
+    keys = [
+        0, -1, slice(1, None), (0, 1), (slice(None), 1), (slice(None, None, 2), slice(1, 3)), ..., (..., 0), None, (0, None),
+        [0, 2], ([0, 1], [1, 2]), (slice(None), [0, 3]), torch.tensor([2, 0]), torch.tensor([True, False, True]), torch.tensor(1),
+    ]  # fmt: skip
+    for key in keys:
+        x, w = grid(torch), leaf(torch, 7.0)
+        y = x * 1
+        y[key] = w
+        (y * grid(torch, requires_grad=False)).sum().backward()
+        results.append((y, x.grad, w.grad))
+    x = grid(torch)
+    y = x * 1
+    y[y > 5] = 0
+    y[0] = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    y[1, :2] = y[2, :2]
+    (y * grid(torch, requires_grad=False)).sum().backward()
+    return results, y, x.grad
+
+
+@program
+def index_writes_pass_gradients_to_values(torch: Any) -> Any:
+    x, v = grid(torch), leaf(torch, [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]])
+    y = x * 1
+    y[[2, 0]] = v
+    y[torch.tensor([0, 1]), torch.tensor([1, 1])] += v[:, 0]
+    (y * grid(torch, requires_grad=False)).sum().backward()
+    return y, x.grad, v.grad
+
+
+@program
+def augmented_writes_to_items(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0, 3.0)
+    y = x * 1
+    y[0] += 5
+    y[1:] *= y[0].clone()
+    y[1] /= 2
+    y.sum().backward()
+    z = x * 1
+    z[1:] *= z[0]  # the factor is kept, and lies in the memory that is written
+    return y, x.grad, error(lambda: z.sum().backward())
+
+
+@program
+def two_views_that_overlap(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0, 3.0, 4.0)
+    y = x * 1
+    a, b = y[:3], y[1:]
+    a.mul_(2)
+    b.mul_(3)
+    a.add_(1)
+    (a * b).sum().backward()
+    return y, a, b, x.grad
+
+
+@program
+def write_a_view_with_values_of_another_view(torch: Any) -> Any:
+    x = leaf(torch, [[1.0, 2.0], [3.0, 4.0]])
+    y = x * 1
+    y[0].add_(y[1])
+    y[:, 0] = y[:, 1]
+    (y * y).sum().backward()
+    return y, x.grad
+
+
+@program
+def a_view_made_before_its_base_had_a_history(torch: Any) -> Any:
+    x, c = leaf(torch, 1.0, 2.0), torch.ones(2, 2, dtype=torch.float64)
+    v = c[1]
+    c.mul_(x)
+    (v * v).sum().backward()
+    return v.requires_grad, x.grad, v
+
+
+@program
+def views_of_detached_tensors_are_apart(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = x * 2
+    d = y.detach()
+    d[0] = 50
+    (y * 3).sum().backward()
+    return y, d.requires_grad, x.grad
+
+
+@program
+def writing_history_into_a_detached_tensor(torch: Any) -> Any:
+    x, w = leaf(torch, 1.0, 2.0), leaf(torch, 3.0)
+    y = x * 2
+    d = y.detach()
+    d.mul_(w)
+    flags = [d.requires_grad, y.grad_fn.name()]
+    d.sum().backward()
+    return flags, y, w.grad, x.grad
+
+
+@program
+def a_view_made_without_grad(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0, 3.0)
+    y = x * 2
+    with torch.no_grad():
+        v = y[1:]
+        v.add_(1)
+    return error(lambda: v.mul_(2)), y
+
+
+@program
+def a_view_made_without_grad_of_a_leaf(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0, 3.0)
+    with torch.no_grad():
+        v = x[1:]
+    return error(lambda: v.mul_(2)), x
+
+
+@program
+def a_blind_view_after_its_base_was_rebased(torch: Any) -> Any:
+    x, w = leaf(torch, 1.0, 2.0, 3.0), leaf(torch, 5.0)
+    y = x * 2
+    with torch.no_grad():
+        v = y[1:]
+    y.mul_(w)
+    return error(lambda: (v * w).sum().backward()), x.grad, w.grad
+
+
+@program
+def retain_grad_follows_a_write(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = x * 2
+    y.retain_grad()
+    y.mul_(3)
+    (y * y).sum().backward()
+    return y.grad, y.retains_grad, x.grad
+
+
+@program
+def retain_grad_after_a_write(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = x * 2
+    y.mul_(3)
+    y.retain_grad()
+    (y * y).sum().backward()
+    return y.grad, x.grad
+
+
+@program
+def retain_grad_of_a_written_base(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = x * 2
+    y.retain_grad()
+    y[0].mul_(3)
+    (y * y).sum().backward()
+    return y.grad, x.grad
+
+
+@program
+def retain_grad_of_a_constant_that_was_written(torch: Any) -> Any:
+    x, c = leaf(torch, 1.0, 2.0), constant(torch, 3.0, 4.0)
+    c.mul_(x)
+    c.retain_grad()
+    (c * c).sum().backward()
+    return c.grad, x.grad
+
+
+@program
+def a_hook_before_a_write_sees_the_old_gradient(torch: Any) -> Any:
+    x, seen = leaf(torch, 1.0, 2.0), []
+    y = x * 2
+    y.register_hook(lambda g: seen.append(("before", g.clone())))
+    y.mul_(3)
+    y.register_hook(lambda g: seen.append(("after", g.clone())))
+    (y * y).sum().backward()
+    return sorted(seen, key=lambda s: s[0]), x.grad
+
+
+@program
+def grad_with_respect_to_a_written_tensor(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = x * 2
+    y.mul_(3)
+    z = (y * y).sum()
+    return torch.autograd.grad(z, (y, x))
+
+
+@program
+def grad_with_respect_to_a_view_after_a_write(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0, 3.0)
+    y = x * 2
+    v = y[1:]
+    y.mul_(3)
+    z = (v * v).sum()
+    return torch.autograd.grad(z, (v, x))
+
+
+@program
+def double_backward_through_writes(torch: Any) -> Any:
+    x, w = leaf(torch, 1.0, 2.0, 3.0), leaf(torch, 0.5)
+    y = x * x
+    y[1:].mul_(w)
+    y.sin_()
+    gx, gw = torch.autograd.grad(y.sum(), (x, w), create_graph=True)
+    return gx, gw, torch.autograd.grad(gx.sum() + gw, (x, w))
+
+
+@program
+def double_backward_through_assignments(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0, 3.0)
+    buffer = torch.zeros(2, 3, dtype=torch.float64)
+    buffer[0] = x**3
+    buffer[1, ::2] = buffer[0, ::2].clone() * x[1]
+    (g,) = torch.autograd.grad(buffer.exp().log().sum(), x, create_graph=True)
+    return g, torch.autograd.grad((g * g).sum(), x)
+
+
+@program
+def a_leaf_copy_is_written(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = x.clone()
+    y[0] = 10
+    y.sum().backward()
+    return x, y, x.grad
+
+
+@program
+def expanded_memory_is_not_written(torch: Any) -> Any:
+    x = torch.zeros(1, 3)
+    e = x.expand(2, 3)
+    return error(lambda: e.add_(1)), error(lambda: e.mul_(2)), error(lambda: e.copy_(x + 1)), x, x._version
+
+
+@program
+def failed_writes_change_nothing(torch: Any) -> Any:
+    x, w = leaf(torch, 1.0, 2.0), torch.ones(3, dtype=torch.float64)
+    y = x * 2
+    n = torch.tensor([1, 2])
+    before = y._version
+    outcomes = [
+        error(lambda: y.add_(w)), error(lambda: y.copy_(w)), error(lambda: y.__setitem__(slice(None), w)),
+        error(lambda: y.add_(torch.ones(2, 2, dtype=torch.float64))), error(lambda: n.add_(0.5)), error(lambda: y.mul_("a")),
+        error(lambda: y.__setitem__(5, 1.0)), error(lambda: y.__setitem__((0, 0), 1.0)), error(lambda: n.div_(2)),
+        error(lambda: n.exp_()), error(lambda: n.copy_("a")), error(lambda: y.masked_fill_(torch.ones(2), 0.0)),
+    ]  # fmt: skip
+    unchanged = y._version == before, y.grad_fn.name(), n._version
+    y.sum().backward()
+    return outcomes, unchanged, y, n, x.grad
+
+
+@program
+def data_is_replaced(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    x.data = torch.tensor([5.0, 6.0, 7.0], dtype=torch.float64)
+    (x * x).sum().backward()
+    return x, x.grad, x.is_leaf, x.requires_grad
+
+
+@program
+def data_is_written(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    x.data[0] = 9
+    x.data.mul_(2)
+    x.data -= 1
+    (x * x).sum().backward()
+    return x, x.grad, x._version, x.data.requires_grad
+
+
+@program
+def detach_in_place(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = x * 2
+    same = y.detach_() is y
+    view = (x * 3)[0]
+    return same, y.requires_grad, y.is_leaf, y.grad_fn is None, error(view.detach_), x.detach_().requires_grad
+
+
+@program
+def a_gradient_is_written_by_hand(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    (x * x).sum().backward()
+    x.grad.data.zero_()
+    x.grad += 1
+    x.grad[0] = 5
+    (x * 3).sum().backward()
+    return x.grad, x.grad.requires_grad
+
+
+@program
+def metadata_changes_in_place(torch: Any) -> Any:
+    x = leaf(torch, [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    results = []
+    for act in (
+        lambda y: y.t_(), lambda y: y.unsqueeze_(1), lambda y: y.unsqueeze_(0).squeeze_(0), lambda y: y.transpose_(0, 1),
+        lambda y: y.unsqueeze_(0).squeeze_(), lambda y: y.swapaxes_(0, 1),
+    ):  # fmt: skip
+        y = x * 2
+        held = y
+        same = act(y) is held
+        z = constant(torch, 1.0, 10.0, 100.0)[: y.shape[-1]] * y
+        x.grad = None
+        z.sum().backward()
+        results.append((same, tuple(y.shape), y, x.grad, y._version))
+    return results
+
+
+@program
+def metadata_changes_of_leaves(torch: Any) -> Any:
+    x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    x.t_()
+    x[0, 1] = 9
+    w = leaf(torch, [[1.0, 2.0]])
+    return x, tuple(x.shape), error(w.t_), w
+
+
+@program
+def random_fills_are_writes(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = x * 2
+    y.uniform_(5, 6)
+    inside = bool(((y >= 5) & (y <= 6)).all())
+    y.sum().backward()
+    z = torch.zeros(3)
+    z.normal_()
+    z.bernoulli_(0.5)
+    return inside, x.grad, y._version, z._version
+
+
+@program
+def index_methods_in_place(torch: Any) -> Any:
+    index = torch.tensor([0, 2])
+    results = []
+    for act in (
+        lambda y, v: y.index_add_(0, index, v),
+        lambda y, v: y.scatter_(0, torch.tensor([[0, 1, 2, 0]]), v[:1]), lambda y, v: y.scatter_add_(0, torch.tensor([[0, 1, 2, 0]]), v[:1]),
+        lambda y, v: y.masked_fill_(y > 5, -1.0), lambda y, v: y.index_put_((index,), v),
+    ):  # fmt: skip
+        x, v = grid(torch), leaf(torch, [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]])
+        y = x * 1
+        act(y, v)
+        (y * y).sum().backward()
+        results.append((y, x.grad, v.grad))
+    return results
+
+
+@program
+def a_base_that_died(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0, 3.0)
+
+    def view() -> Any:
+        return (x * 2)[1:]
+
+    v = view()
+    v.mul_(5)
+    v[0].add_(1)
+    (v * v).sum().backward()
+    return v, x.grad
+
+
+@program
+def a_view_of_another_type_of_history(torch: Any) -> Any:
+    x = grid(torch, 2, 2)
+    h = x.sin()
+    v = h.view(4)
+    w = v[1:3]
+    w.copy_(x[0])
+    h.diagonal().mul_(2)
+    (h * h).sum().backward()
+    return h, v, w, x.grad
+
+
+@program
+def reshape_of_what_cannot_be_viewed(torch: Any) -> Any:
+    x = grid(torch)
+    y = x * 1
+    r = y.t().reshape(-1)
+    y.zero_()
+    r.mul_(2)
+    r.sum().backward()
+    return r, y, x.grad, error(lambda: y.t().view(-1))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program(name: str) -> None:
+    assert PROGRAMS.compare(name, wengert) == []
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program_against_torch(name: str) -> None:
+    assert PROGRAMS.compare_live(name, wengert, pytest.importorskip("torch")) == []
+
+
+assert np

@@ -1,0 +1,366 @@
+"""The Tensor as an object: its attributes, the protocols of Python and NumPy it speaks, copies and pickles.
+
+Owns the proof of wengert/tensor.py. Every program runs on wengert; what it returns is compared with what PyTorch returned
+(tests/recorded/), and under `parity` with what PyTorch returns now.
+May import wengert's public names, tests/programs.py and, in tests marked `parity`, torch.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from programs import Programs, error
+
+import wengert
+
+PROGRAMS = program = Programs("test_tensor")
+
+
+def leaf(torch: Any, *values: Any) -> Any:
+    return torch.tensor(list(values) if len(values) != 1 else values[0], dtype=torch.float64, requires_grad=True)
+
+
+# ---- what it is
+@program
+def shapes_and_sizes(torch: Any) -> Any:
+    x = torch.zeros(2, 3, 4)
+    s = x.shape
+    return (
+        tuple(s), repr(s), s.numel(), tuple(s[1:]), type(s[1:]) is type(s), type(s + (5,)) is type(s), s == (2, 3, 4), tuple(x.size()),
+        x.size(1), x.size(-1), x.dim(), x.ndim, x.ndimension(), x.numel(), x.nelement(), x.element_size(), x.itemsize, x.nbytes,
+        len(x), error(lambda: x.size(3)), isinstance(s, torch.Size), isinstance(s, tuple), tuple(torch.Size([1, 2])),
+        x.shape[0] * 2, [n for n in x.shape], torch.zeros(()).shape == (), torch.Size() == torch.zeros(()).shape,
+    )  # fmt: skip
+
+
+@program
+def kinds(torch: Any) -> Any:
+    names = ("float32", "float64", "float16", "int64", "int32", "uint8", "bool", "complex64")
+    tensors = [torch.ones(2, dtype=getattr(torch, n)) for n in names]
+    return [
+        (t.dtype, t.is_floating_point(), t.is_complex(), t.is_signed(), t.element_size(), t.dtype.is_floating_point, t.type())
+        for t in tensors
+        if not t.is_complex() or True
+    ][:-1]
+
+
+@program
+def where_it_is(torch: Any) -> Any:
+    x = torch.zeros(2)
+    d = x.device
+    return (
+        str(d), d.type, d.index, repr(d), d == torch.device("cpu"), x.is_cuda, x.is_cpu, x.get_device(), x.to("cpu") is x,
+        x.cpu() is x, str(torch.zeros(2, device="cpu").device), hash(d) == hash(torch.device("cpu")), x.is_sparse, x.is_quantized,
+        error(lambda: torch.device("nowhere")), error(lambda: torch.zeros(2, device="nowhere")), error(lambda: x.to("nowhere")),
+        error(lambda: torch.device("cpu:x")),
+    )  # fmt: skip
+
+
+@program
+def attributes_of_the_users(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    x.note = "mine"
+    return x.note, hasattr(x, "other"), hasattr(x * 1, "note"), hasattr(x.detach(), "note"), error(lambda: x.nothing)
+
+
+# ---- numbers
+@program
+def numbers_out(torch: Any) -> Any:
+    f, n, b = torch.tensor(2.5), torch.tensor([[7]]), torch.tensor([True])
+    v = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    return (
+        f.item(), n.item(), b.item(), type(f.item()).__name__, type(n.item()).__name__, type(b.item()).__name__, v.tolist(),
+        f.tolist(), torch.zeros(0).tolist(), torch.zeros(2, 0).tolist(), n.tolist(), float(f), int(n), int(f), bool(b), bool(f),
+        complex(f) == 2.5, error(v.item), error(lambda: float(v)), error(lambda: int(v)), error(lambda: torch.zeros(0).item()),
+        leaf(torch, 1.5).item(), leaf(torch, 1.0, 2.0).tolist(), round(float(f)), float(leaf(torch, 2.0)), int(torch.tensor(-2.7)),
+    )  # fmt: skip
+
+
+@program
+def truth(torch: Any) -> Any:
+    return (
+        bool(torch.tensor(0.0)), bool(torch.tensor([[3]])), bool(torch.tensor(float("nan"))), not torch.tensor(0),
+        error(lambda: bool(torch.zeros(2))), error(lambda: bool(torch.zeros(0))), error(lambda: not torch.ones(2)),
+        "yes" if torch.tensor(1.0) > 0 else "no", error(lambda: torch.ones(2) and True), bool(leaf(torch, 1.0)),
+    )  # fmt: skip
+
+
+@program
+def indices(torch: Any) -> Any:
+    items = ["a", "b", "c"]
+    return (
+        items[torch.tensor(1)], items[torch.tensor([2])], list(range(torch.tensor(3))), error(lambda: items[torch.tensor(1.0)]),
+        error(lambda: items[torch.tensor([1, 2])]), items[torch.tensor(True)], "x" * torch.tensor(2), error(lambda: hex(torch.tensor(0.5))),
+        hex(torch.tensor(17)), items[: torch.tensor(2)], error(lambda: range(torch.tensor(2.0))),
+    )  # fmt: skip
+
+
+@program
+def formats(torch: Any) -> Any:
+    f, v = torch.tensor(2.5), torch.tensor([1.0, 2.0])
+    return (
+        f"{f}", f"{f:.3f}", f"{f:>8}", f"{torch.tensor(3):04d}", f"{leaf(torch, 1.25):.1f}", f"{v}", error(lambda: f"{v:.2f}"),
+        f"{torch.tensor(True)}", "%.2f" % f, "%d" % torch.tensor(7), str(v), repr(v), "{:.1e}".format(torch.tensor(12345.0)),
+    )  # fmt: skip
+
+
+# ---- sequences
+@program
+def lengths_and_iteration(torch: Any) -> Any:
+    x = leaf(torch, [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    rows = list(x)
+    a, b, c = x
+    (a * b).sum().backward()
+    return (
+        len(x), len(rows), rows[1], [r.requires_grad for r in rows], x.grad, error(lambda: len(torch.tensor(1.0))),
+        error(lambda: list(torch.tensor(1.0))), list(torch.zeros(0)), [t.item() for t in torch.arange(3)], [tuple(t.shape) for t in torch.zeros(2, 0)],
+        list(zip(torch.arange(2), "ab")), sum(torch.arange(4)), max(torch.tensor([1, 5, 2])), sorted(torch.tensor([3, 1, 2])),
+        list(reversed(torch.arange(3))), [i for i, _ in enumerate(torch.zeros(2))], rows[0].grad_fn.name(),
+    )  # fmt: skip
+
+
+@program
+def membership(torch: Any) -> Any:
+    x = torch.tensor([[1, 2], [3, 4]])
+    return 3 in x, 7 in x, torch.tensor(4) in x, 2.0 in x, error(lambda: "a" in x), error(lambda: None in x), x[0] in x
+
+
+@program
+def equality(torch: Any) -> Any:
+    x = torch.tensor([1.0, 2.0])
+    return (
+        x == 1, x != 1, x == x, x == None, x != None, x == "a", x != "a", x == [1, 2], x == (1, 2), None == x, x is None, x == object(),  # noqa: E711
+        error(lambda: x < None), error(lambda: x < "a"), x == torch.tensor([1, 3]), error(lambda: x == torch.zeros(3)), x.equal(x.clone()),
+        [t is x for t in [x, x.clone()]], x in [x], torch.equal(x, torch.tensor([1.0, 2.0])), torch.equal(x, torch.zeros(3)),
+    )  # fmt: skip
+
+
+@program
+def hashing(torch: Any) -> Any:
+    x, y = torch.ones(2), torch.ones(2)
+    table = {x: "x", y: "y"}
+    return table[x], table[y], len({x, y, x}), hash(x) == hash(x), x.clone() in table, torch.zeros(2) in table
+
+
+@program
+def operators_with_strangers(torch: Any) -> Any:
+    x = torch.tensor([1.0, 2.0])
+
+    class Mine:
+        def __radd__(self, other: Any) -> str:
+            return "radd"
+
+        def __rmatmul__(self, other: Any) -> str:
+            return "rmatmul"
+
+        def __rtruediv__(self, other: Any) -> str:
+            return "rtruediv"
+
+    return (
+        x + Mine(), x / Mine(), error(lambda: x + "a"), error(lambda: x * None), error(lambda: "a" + x), error(lambda: x - [1, 2]),
+        error(lambda: x @ 2), error(lambda: x + object()), error(lambda: [1, 2] + x), error(lambda: x % None), error(lambda: ~x),
+    )  # fmt: skip
+
+
+# ---- NumPy
+@program
+def numpy_shares_memory(torch: Any) -> Any:
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    a = x.numpy()
+    a[0, 0] = 50
+    x[1, 1] = 60
+    row = x[1].numpy()
+    row += 1
+    t = x.t().numpy()
+    return x, a, isinstance(a, np.ndarray), t, np.shares_memory(t, a), t.strides == a.T.strides
+
+
+@program
+def from_numpy_shares_memory(torch: Any) -> Any:
+    a = np.arange(6, dtype=np.float64).reshape(2, 3)
+    x = torch.from_numpy(a)
+    x[0] = 9
+    a[1, 1] = 7
+    v = torch.from_numpy(a[:, ::2])
+    v.mul_(2)
+    return (
+        x, a, v, x.is_leaf, x.requires_grad, torch.as_tensor(a).data_ptr() == x.data_ptr(), torch.tensor(a).data_ptr() == x.data_ptr(),
+        error(lambda: torch.from_numpy([1, 2])), error(lambda: torch.from_numpy(np.array(["a"]))), error(lambda: torch.from_numpy(a[::-1])),
+        [torch.from_numpy(np.zeros(2, t)).dtype for t in ("f4", "f8", "i4", "i8", "u1", "?", "c8", "f2")],
+    )  # fmt: skip
+
+
+@program
+def a_leaf_on_numpy_memory(torch: Any) -> Any:
+    a = np.array([1.0, 2.0])
+    x = torch.from_numpy(a).requires_grad_()
+    (x * x).sum().backward()
+    with torch.no_grad():
+        x -= 0.5 * x.grad
+    return a, x.grad
+
+
+@program
+def numpy_of_what_requires_grad(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y = x * 2
+    return (
+        error(x.numpy), error(y.numpy), error(lambda: np.asarray(x)), error(lambda: np.array(y)), x.detach().numpy(),
+        y.detach().numpy(), y.numpy(force=True), x.data.numpy(), error(lambda: np.array([x, x])),
+    )  # fmt: skip
+
+
+@program
+def asarray(torch: Any) -> Any:
+    x = torch.tensor([1.0, 2.0])
+    a = np.asarray(x)
+    b = np.array(x)
+    a[0] = 7
+    return x, a, b, np.asarray(x, dtype="f8"), np.asarray(torch.tensor(3))
+
+
+def test_arrays_on_either_side_give_tensors() -> None:
+    """A NumPy array next to a tensor is a constant: `ndarray * tensor` is a Tensor with its gradient, not an array."""
+    a, x = np.array([1.0, 2.0]), leaf(wengert, 3.0, 4.0)
+    h = np.float64(2)
+    results = [a * x, a + x, a - x, a / x, x * a, x + a, x - a, x / a, h * x, x * h, x - h, h - x, h / x, x**h, np.int64(3) * x]
+    expected = [[3, 8], [4, 6], [-2, -2], [1 / 3, 1 / 2], [3, 8], [4, 6], [2, 2], [3, 2], [6, 8], [6, 8], [1, 2], [-1, -2],
+                [2 / 3, 1 / 2], [9, 16], [9, 12]]  # fmt: skip
+    for y, values in zip(results, expected, strict=True):
+        assert isinstance(y, wengert.Tensor) and y.requires_grad and y.dtype is wengert.float64
+        np.testing.assert_allclose(y.tolist(), values)
+    sum(results[:4], start=wengert.zeros(())).sum().backward()
+    np.testing.assert_allclose(x.grad.tolist(), a - a / np.array([9.0, 16.0]))
+    compared = [a < x, a == x, x > h, h < x, a != x]
+    assert [type(c) for c in compared] == [wengert.Tensor] * 5
+    assert [c.tolist() for c in compared] == [[True, True], [False, False], [True, True], [True, True], [True, True]]
+
+
+def test_ufuncs_do_not_take_tensors_over() -> None:
+    """NumPy's functions must not drop a gradient: ufuncs refuse tensors, whether they require grad or not."""
+    x = leaf(wengert, 1.0, 2.0)
+    for t in (x, x.detach()):
+        with pytest.raises(TypeError):
+            np.sin(t)  # type: ignore[call-overload]
+        with pytest.raises(TypeError):
+            np.add(np.ones(2), t)  # type: ignore[call-overload]
+    assert x.grad is None and x.tolist() == [1.0, 2.0]
+
+
+def test_numpy_matmul_gives_a_tensor() -> None:
+    m, x = np.eye(2) * 3, leaf(wengert, 1.0, 2.0)
+    y = m @ x
+    assert isinstance(y, wengert.Tensor) and y.requires_grad
+    y.sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0]
+
+
+# ---- copies and pickles
+@program
+def deep_copies(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    (x * x).sum().backward()
+    x.note = "mine"
+    y = copy.deepcopy(x)
+    both = copy.deepcopy([x, x])
+    with torch.no_grad():
+        y.add_(10)
+        y.grad.zero_()
+    z = x * 2
+    (y * 3).sum().backward()
+    return x, x.grad, y, y.grad, y.note, y.is_leaf, both[0] is both[1], error(lambda: copy.deepcopy(z)), copy.deepcopy(z.detach()), copy.deepcopy(x[:1].detach())
+
+
+@program
+def shallow_copies(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    (x * x).sum().backward()
+    x.note = "mine"
+    y, z = copy.copy(x), copy.copy(x * 2)
+    with torch.no_grad():
+        x[0] = 9
+    (y * 3).sum().backward()
+    return y, y is x, y.is_leaf, y.note, x.grad, y.grad, z, z.is_leaf
+
+
+@program
+def pickles(torch: Any) -> Any:
+    x = leaf(torch, [[1.0, 2.0], [3.0, 4.0]])
+    (x * x).sum().backward()
+    x.note = "mine"
+    values = [x, x.t().detach(), torch.tensor(3), torch.zeros(0, 2), torch.tensor([True]), (x * 2)[0], torch.ones(2, dtype=torch.float16)]
+    back = pickle.loads(pickle.dumps(values))
+    return back, back[0].grad, back[0].note, back[5].is_leaf, [b is v for b, v in zip(back, values, strict=True)]
+
+
+@program
+def pickled_names(torch: Any) -> Any:
+    values = [torch.float64, torch.device("cpu"), torch.Size([2, 3])]
+    back = pickle.loads(pickle.dumps(values))
+    return [b == v for b, v in zip(back, values, strict=True)], back[0] is torch.float64, copy.copy(torch.int64) is torch.int64
+
+
+# ---- printing
+@program
+def prints(torch: Any) -> Any:
+    x = torch.tensor([1.0, 2.5], requires_grad=True)
+    d = leaf(torch, 1.0, 2.0)
+    c = torch.zeros(2, 2)
+    c[0] = x.detach() * x
+    return [
+        repr(v)
+        for v in (
+            x, x * 2, d, d.exp(), x.detach(), torch.tensor(1.0), torch.tensor(3), torch.tensor([True, False]), torch.zeros(0), torch.zeros(2, 0),
+            torch.tensor([1, 2], dtype=torch.int32), torch.tensor(1.0, requires_grad=True), x.sum(), torch.zeros(2, dtype=torch.float16), c,
+            x.view(2, 1), x.data, torch.tensor([float("nan"), float("inf")]), torch.float32, torch.Size([2, 3]), x[0], x.unsqueeze(0).expand(2, 2),
+        )
+    ]  # fmt: skip
+
+
+@program
+def prints_of_graphs(torch: Any) -> Any:
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 2
+    y[0] = 5
+    x.grad = torch.ones(2)
+    return repr(y), repr(x.grad), repr(y.grad_fn).split(" object")[0], y.grad_fn.name().split("::")[-1], repr([x.detach()])
+
+
+# ---- flags
+@program
+def new_tensors_from_tensors(torch: Any) -> Any:
+    import warnings
+
+    x = leaf(torch, 1.0, 2.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        y = torch.tensor(x)
+    a = torch.as_tensor(x)
+    return y, a is x, torch.zeros_like(x), torch.ones_like(x, requires_grad=True), x.new_zeros(3), x.new_tensor([1, 2]), x.new_ones((1, 2))
+
+
+@program
+def from_nested_tensors(torch: Any) -> Any:
+    parts = [torch.tensor(1.0), torch.tensor(2.0)]
+    return torch.tensor(parts), torch.tensor([[1, 2], [3, 4]]), torch.tensor([]), torch.tensor([1, 2.5]), torch.tensor([True, 2]), torch.tensor(())
+
+
+@program
+def subclassing_data(torch: Any) -> Any:
+    x = torch.tensor([1.0, 2.0])
+    return isinstance(x, torch.Tensor), torch.is_tensor(x), torch.is_tensor([1]), type(x).__name__, isinstance(x * 2, torch.Tensor)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program(name: str) -> None:
+    assert PROGRAMS.compare(name, wengert) == []
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program_against_torch(name: str) -> None:
+    assert PROGRAMS.compare_live(name, wengert, pytest.importorskip("torch")) == []
