@@ -16,7 +16,7 @@ import datetime
 import functools
 import gc
 import importlib.metadata
-import importlib.util
+import io
 import json
 import math
 import os
@@ -34,23 +34,17 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 from benchmarks import programs  # noqa: E402  (it also pins the threads, before NumPy is there)
-from benchmarks.common import Pair, Run, load, paired, present, seconds  # noqa: E402
+from benchmarks.common import MODULES, Pair, Run, load, paired, present, seconds  # noqa: E402
 
 ROOT = HERE.parent
 RUNS = 40  # pairs of samples
 FRESH_RUNS = 15  # of two processes that import
 MILLION_RUNS = 3  # of two processes with a chain of a million
 LENGTH, MILLION = 1000, 1_000_000
+READABLE = 10e6  # bytes: less is lost among the pages that a process takes and keeps anyway
 MARKS = ("<!-- figures: begin -->", "<!-- figures: end -->")
-UNITS = {
-    "µs": 1e6,
-    "ms": 1e3,
-    "s": 1.0,
-    "B": 1.0,
-    "kB": 1e-3,
-    "MB": 1e-6,
-    "%": 1e2,
-}  # of what is kept: s, bytes, 1
+# how many make what is kept: a second, a byte, a whole
+UNITS = {"µs": 1e6, "ms": 1e3, "s": 1.0, "B": 1.0, "kB": 1e-3, "MB": 1e-6, "%": 1e2}
 
 
 # ---- figures
@@ -85,45 +79,46 @@ class Figure:
 
     def cells(self) -> list[str]:
         """Return the line of the table."""
-        ours = self.show(statistics.median(self.ours))
         theirs = f"{self.peer} {self.show(statistics.median(self.theirs))}" if self.theirs else self.peer
         outcome = target = verdict = ""
         if self.values and self.kind != "alone":
             low, middle, high = min(self.values), statistics.median(self.values), max(self.values)
-            outcome = f"{self.shown(middle)} ({self.shown(low)} to {self.shown(high)})"
+            outcome = f"{self.outcome(middle)} ({self.outcome(low, '')} to {self.outcome(high, '')})"
         if self.target is not None:
-            target = f"{'≥' if self.at_least else '≤'} {self.shown(self.target)}"
+            target = f"{'≥' if self.at_least else '≤'} {self.outcome(self.target, form='g')}"
             verdict = {True: "pass", False: "FAIL", None: "not compared"}[self.met]
-        return [self.name, ours, theirs, outcome, target, verdict]
+        return [self.name, self.show(statistics.median(self.ours)), theirs, outcome, target, verdict]
 
-    def shown(self, value: float) -> str:
+    def outcome(self, value: float, unit: str | None = None, form: str = "") -> str:
         """Show a ratio, a difference with its sign, or a value."""
         if self.kind == "ratio":
-            return f"{value:.2f}"
-        return ("+" if self.kind == "difference" and value >= 0 else "") + self.show(value)
+            return f"{value:{form or '.2f'}}"
+        return ("+" if self.kind == "difference" and value >= 0 else "") + self.show(value, unit, form)
 
-    def show(self, value: float) -> str:
-        """Show seconds, bytes or a share in the figure's unit, to three digits."""
+    def show(self, value: float, unit: str | None = None, form: str = "") -> str:
+        """Show seconds, bytes or a share in the figure's unit, to three digits unless the form says otherwise."""
         scaled = value * UNITS[self.unit]
-        digits = 2 - math.floor(math.log10(abs(scaled))) if scaled else 0
-        return f"{scaled:.{min(2, max(0, digits))}f} {self.unit}"
+        if not form:
+            whole = len(str(int(abs(scaled))))
+            form = f".{max(0, min(2, 3 - whole))}f"
+        return f"{scaled:{form}} {self.unit if unit is None else unit}".rstrip()
 
 
-HEAD = ["", "wengert", "compared with", "pair by pair: median (min to max)", "target", ""]
+HEAD = ["what", "wengert", "compared with", "pair by pair: median (min to max)", "target", "verdict"]
 
 
 def table(rows: list[list[str]]) -> str:
     """Return an aligned Markdown table."""
     widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(rows[0]))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in rows
-    ]
-    lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
-    return "\n".join(lines)
+    ruled = [rows[0], ["-" * width for width in widths], *rows[1:]]
+    return "\n".join(f"| {' | '.join(map(str.ljust, row, widths))} |" for row in ruled)
 
 
 # ---- measuring
+Ask = Callable[[str], Any]  # a question about a module, to a fresh process
+ANSWERS = ("seconds", "held", "returned")  # of `answer`
+
+
 class Progress:
     """One line on a terminal that says what is being measured; nothing anywhere else."""
 
@@ -142,10 +137,9 @@ class Progress:
 def both(wengert: Any, torch: Any, program: Callable[..., float], *arguments: int) -> tuple[Run, Run]:
     """Return a program for both modules, as functions of its last argument, after a check that they agree."""
     ours, theirs = (functools.partial(program, module, *arguments) for module in (wengert, torch or wengert))
-    if not math.isclose(ours(20), theirs(20), rel_tol=1e-5):
-        raise SystemExit(
-            f"{program.__name__} gives {ours(20)} in wengert and {theirs(20)} in PyTorch: no comparison"
-        )
+    a, b = ours(20), theirs(20)
+    if not math.isclose(a, b, rel_tol=1e-5):
+        raise SystemExit(f"{program.__name__} gives {a} in wengert and {b} in PyTorch: nothing to compare")
     return ours, theirs
 
 
@@ -184,9 +178,7 @@ def child(*arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def in_turn(
-    ask: Callable[[str], Any], names: list[str], runs: int, seen: Callable[[int], None]
-) -> dict[str, list[Any]]:
+def in_turn(ask: Ask, names: list[str], runs: int, seen: Callable[[int], None]) -> dict[str, list[Any]]:
     """Ask a fresh process about each module, the order turning round from run to run."""
     found: dict[str, list[Any]] = {name: [] for name in names}
     for done in range(1, runs + 1):
@@ -198,31 +190,20 @@ def in_turn(
 
 def long_chain(torch: Any, runs: int, length: int, progress: Progress) -> Iterator[Figure]:
     """Measure a chain too long for a recursive engine: its time, its memory, and whether that comes back."""
-    names = ["wengert", *(["torch"] if torch is not None else [])]
+    names = MODULES if torch is not None else ["wengert"]
     name = f"chain of {length:,} ops"
 
     def ask(module: str) -> Any:
         return child("--ask", module, "--chain", str(length))
 
     found = in_turn(ask, names, runs, progress.of(name, runs))
-    said = {
-        key: [[one[key] for one in found.get(module, [])] for module in ("wengert", "torch")] for key in ANSWERS
-    }
+    said = {key: [[one[key] for one in found.get(module, [])] for module in MODULES] for key in ANSWERS}
     yield Figure(f"{name}, forward and backward", "s", "PyTorch", "ratio", *said["seconds"])
     if None not in said["held"][0]:
         yield Figure(f"{name}, memory an op", "B", "PyTorch", "ratio", *said["held"])
-        yield Figure(
-            f"{name}, given back after `del`",
-            "%",
-            "PyTorch",
-            "alone",
-            *said["returned"],
-            target=0.95,
-            at_least=True,
-        )
-
-
-ANSWERS = ("seconds", "held", "returned")
+        returned = Figure(f"{name}, given back after `del`", "%", "PyTorch", "alone", *said["returned"])
+        returned.target, returned.at_least = 0.95, True
+        yield returned
 
 
 def answer(module: str, length: int) -> dict[str, float | None]:
@@ -232,7 +213,7 @@ def answer(module: str, length: int) -> dict[str, float | None]:
     """
     torch = load(module)
     x = torch.tensor([1.0], requires_grad=True)
-    programs.chain(torch, 10)  # whatever is made at the first use
+    programs.chain(torch, 10 + length // 10)  # what is made at the first use and kept is not the chain's
     gc.collect()
     gc.disable()
     before = resident()
@@ -242,13 +223,10 @@ def answer(module: str, length: int) -> dict[str, float | None]:
     after = resident()
     gc.enable()
     held = returned = None
-    if before is not None and full is not None and after is not None and full > before:
+    if before is not None and full is not None and after is not None and full - before > READABLE:
         held, returned = (full - before) / length, (full - after) / (full - before)
-    return {
-        "seconds": seconds(lambda times: programs.chain(torch, length, times), 1),
-        "held": held,
-        "returned": returned,
-    }
+    taken = seconds(lambda times: programs.chain(torch, length, times), 1)
+    return {"seconds": taken, "held": held, "returned": returned}
 
 
 def resident() -> int | None:
@@ -289,9 +267,8 @@ def wheel(progress: Progress) -> list[Figure] | str:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8")
         built = list(Path(folder).glob("*.whl"))
         if done.returncode or not built:
-            return (
-                f"The size of the wheel was not measured: {done.stderr.strip().splitlines()[-1:] or 'no wheel'}."
-            )
+            reason = (done.stderr.strip() or "there is none").splitlines()[-1]
+            return f"The size of the wheel was not measured: {reason}."
         packed = built[0].stat().st_size
         with zipfile.ZipFile(built[0]) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
@@ -406,16 +383,13 @@ def measure(runs: int, length: int, progress: Progress) -> tuple[list[Figure], l
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and write what was asked for; return the exit status, 0 whether or not targets are met."""
     parser = argparse.ArgumentParser(prog="ratios.py", description="Measure wengert beside PyTorch and NumPy.")
-    parser.add_argument("--runs", type=int, default=RUNS, metavar="N", help=f"pairs of samples (default {RUNS})")
-    parser.add_argument(
-        "--chain", type=int, default=MILLION, metavar="N", help=f"the long chain's ops (default {MILLION})"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep every sample")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the ratios (docs/performance.svg)")
-    parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="put the figures into a document (docs/performance.md)"
-    )
-    parser.add_argument("--ask", metavar="MODULE", help=argparse.SUPPRESS)
+    add = parser.add_argument
+    add("--runs", type=int, default=RUNS, metavar="N", help=f"pairs of samples (default {RUNS})")
+    add("--chain", type=int, default=MILLION, metavar="N", help=f"ops of the long chain (default {MILLION})")
+    add("--json", type=Path, metavar="FILE", help="keep every sample")
+    add("--svg", type=Path, metavar="FILE", help="draw the ratios, into a file such as docs/performance.svg")
+    add("--write", type=Path, metavar="FILE", help="put the figures into a document, such as docs/performance.md")
+    add("--ask", metavar="MODULE", help=argparse.SUPPRESS)  # how this script asks itself in a fresh process
     options = parser.parse_args(arguments)
     if options.runs < 1 or options.chain < 1:
         parser.error("--runs and --chain are at least 1")
@@ -432,6 +406,8 @@ def main(arguments: list[str] | None = None) -> int:
         except (OSError, ValueError) as error:
             parser.error(f"--write: {error}")
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without "µ" still gets its figures
     where = machine()
     figures, notes = measure(options.runs, options.chain, Progress())
     print(report(where, figures, notes))

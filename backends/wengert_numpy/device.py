@@ -77,7 +77,7 @@ def no_zero_divisor(kernel: Callable[..., Any]) -> Callable[..., Any]:
 
 # NumPy keeps its error settings in a context variable. Setting it by hand costs 0.16 us a call, np.errstate 1.0 us.
 try:
-    from numpy._core.umath import _extobj_contextvar as _settings  # type: ignore[attr-defined]
+    from numpy._core.umath import _extobj_contextvar as _settings
 
     with np.errstate(all="ignore"):
         _QUIET = _settings.get()
@@ -92,7 +92,7 @@ except (ImportError, AttributeError):  # a NumPy that keeps them elsewhere: the 
     def _leave(context: Any) -> None:
         context.__exit__(None, None, None)
 
-    _QUIET = None
+    _QUIET = None  # type: ignore[assignment]
 
 
 class Quiet:

@@ -88,6 +88,19 @@ class ArrayModule:
         def sign(x: Any, out: Any = ...) -> Any:
             return xp.sign(x, out=out) if x.dtype != bool else self.give(x, out)
 
+        def square(x: Any, out: Any = ...) -> Any:
+            return xp.multiply(x, x, out=out)  # the module's own makes int8 of bool
+
+        def shift(name: str) -> Kernel:
+            function = getattr(xp, name)
+
+            def run(x: Any, y: Any, out: Any = ...) -> Any:
+                if x.dtype.kind == "b":
+                    raise TypeError("bools have no bits to shift")
+                return function(x, y, out=out)
+
+            return run
+
         def real(x: Any, out: Any = ...) -> Any:
             return self.give(x.real.copy(), out)
 
@@ -102,14 +115,14 @@ class ArrayModule:
             def run(x: Any, out: Any = ...) -> Any:
                 if not found:
                     found.append(getattr(importlib.import_module(self.special_module), name))
-                return self.give(found[0](x), out)
+                return self.give(found[0](x).astype(x.dtype, copy=False), out)  # float16 comes back wider
 
             return run
 
         return {
             "where": where, "copy": copy, "overwrite": overwrite, "rsub": rsub, "trunc_divide": trunc_divide, "power_number": power_number,
             "absolute": absolute, "rsqrt": rsqrt, "sigmoid": sigmoid, "logaddexp": logaddexp, "clip": clip, "sign": sign,
-            "real": real, "floor": rounder("floor"), "ceil": rounder("ceil"), "trunc": rounder("trunc"),
+            "real": real, "square": square, "left_shift": shift("left_shift"), "right_shift": shift("right_shift"), "floor": rounder("floor"), "ceil": rounder("ceil"), "trunc": rounder("trunc"),
             "rint": rounder("rint"), "erf": special("erf"), "erfc": special("erfc"),
         }  # fmt: skip
 

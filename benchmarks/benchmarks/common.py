@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 MODULES = ["wengert", "torch"]  # asv keeps results by parameter: the list may not depend on what is installed
-# Where there is a `setup`, asv times single calls. What takes microseconds is done this many times in one call: the
-# milliseconds that asv shows are then microseconds each.
+# Where there is a `setup`, asv times single calls. What takes microseconds is done this many times in one call;
+# the milliseconds that asv shows are then microseconds each.
 CALLS = 1000
 
 Run = Callable[[int], Any]  # does something n times

@@ -258,7 +258,7 @@ def find_kernel(op: Op, array_type: type) -> Callable[..., Any]:
     if kernel is None:
         remedy = f"a plugin can register one: registry.kernel({op.name!r}, {owner.name!r}, function)"
         raise errors.no_kernel(op, owner.name, remedy)
-    return kernel  # type: ignore[no-any-return]
+    return kernel
 
 
 Kernels.find = staticmethod(find_kernel)

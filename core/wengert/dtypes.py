@@ -22,7 +22,8 @@ class dtype:
     __slots__ = ("name", "numpy", "category", "__weakref__")
 
     def __init__(self, name: str, numpy_type: Any, category: int) -> None:
-        self.name, self.numpy, self.category = name, np.dtype(numpy_type), category
+        self.name, self.category = name, category
+        self.numpy: np.dtype[Any] = np.dtype(numpy_type)
 
     @property
     def is_floating_point(self) -> bool:
@@ -165,16 +166,19 @@ def combine(dims: np.dtype[Any] | None, zero_dims: np.dtype[Any] | None, numbers
     A lower priority counts only where its category is higher; a float or complex category then brings its type.
     """
     result: np.dtype[Any] | None = None
-    for d in (dims, zero_dims, numbers):
-        if d is None:
-            continue
-        if result is None:
-            result = d
-        elif category(d) > category(result):
-            result = promote(result, d)
-        # within a category, or below it, the stronger operand decides alone
+    for d in (numbers, zero_dims, dims):
+        result = d if result is None else result if d is None else _stronger(d, result)
     assert result is not None
     return result
+
+
+def _stronger(strong: np.dtype[Any], weak: np.dtype[Any]) -> np.dtype[Any]:
+    """Promote two types of which the first decides alone within its category, and keeps its width as a complex one."""
+    if category(weak) <= category(strong):
+        return strong
+    if category(strong) == FLOATING:
+        return _to_complex(strong)
+    return promote(strong, weak)
 
 
 def of_number(value: Any) -> np.dtype[Any]:

@@ -189,7 +189,7 @@ def inplace_dtype(op: str, own: Any, result: Any) -> RuntimeError:
 
 def _typename(d: Any) -> str:
     names = {"float32": "Float", "float64": "Double", "float16": "Half", "int64": "Long", "int32": "Int", "bool": "Bool"}
-    return names.get(d.name, d.name)
+    return names.get(d.name, str(d.name))
 
 
 def hook_result(hook: Any, given: Any, result: Any) -> Exception | None:

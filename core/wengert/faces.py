@@ -100,9 +100,9 @@ def dress() -> None:
     for name in [*METHODS]:
         if name.startswith("_") or name.endswith("_") or hasattr(Tensor, name + "_") or name in _NO_INPLACE:
             continue
-        op = by_face.get(name)
-        if op is not None and METHODS[name] is op.__call__ and len(op.inputs) <= 2:
-            setattr(Tensor, name + "_", inplace_op(name + "_", op))
+        own = by_face.get(name)
+        if own is not None and METHODS[name] is own.__call__ and len(own.inputs) <= 2:
+            setattr(Tensor, name + "_", inplace_op(name + "_", own))
         else:
             setattr(Tensor, name + "_", inplace(name + "_", METHODS[name]))
     for name, op_name in {**OPERATORS, **COMPARISONS}.items():
@@ -113,9 +113,9 @@ def dress() -> None:
         setattr(Tensor, f"__i{name}__", _guarded(inplace_op(f"{name}_", OPS[op_name])))
         setattr(Tensor, f"__r{name}__", REFLECTED.get(name) or _swapped(OPS[op_name]))
     Tensor.__ipow__ = _guarded(Tensor.pow_)  # type: ignore[attr-defined]
-    Tensor.__radd__ = Tensor.__add__  # type: ignore[attr-defined]
-    Tensor.__rmul__ = Tensor.__mul__  # type: ignore[attr-defined]
-    Tensor.__rsub__ = operator(OPS["rsub"])  # type: ignore[attr-defined]
+    setattr(Tensor, "__radd__", getattr(Tensor, "__add__"))
+    setattr(Tensor, "__rmul__", getattr(Tensor, "__mul__"))
+    setattr(Tensor, "__rsub__", operator(OPS["rsub"]))
 
 
 # Public under another function that says more, or internal.

@@ -180,7 +180,7 @@ def inplace_op(name: str, op: Op, scale: Op | None = None) -> Callable[..., Tens
     def written(self: Tensor, others: tuple[Any, ...], error: Exception) -> Tensor:
         """Go on after a kernel's exception: a warning that is an error came when all was written; else say what is wrong."""
         a = self._array
-        if isinstance(error, Warning):
+        if isinstance(error, Warning | FloatingPointError):
             bump(self)
             return self
         shapes = [tuple(x.shape) for x in (a, *others)]
@@ -230,7 +230,7 @@ def inplace_op(name: str, op: Op, scale: Op | None = None) -> Callable[..., Tens
                 factor = constant(alpha, dtype)
             try:
                 b = scaling[type(b)](b, factor, out=...)
-            except Warning:
+            except (Warning, FloatingPointError):
                 return general(self, (other,), alpha)
         try:
             kernels[type(a)](a, b, out=a)
@@ -246,7 +246,7 @@ def inplace_op(name: str, op: Op, scale: Op | None = None) -> Callable[..., Tens
     method = one if len(op.inputs) == 1 else two
     method.__name__ = name
     method.__doc__ = f"Write the result of `{name.rstrip('_')}` to this tensor and return it."
-    return method  # type: ignore[return-value]
+    return method
 
 
 def write_out(name: str, result: Any, out: Any) -> Any:

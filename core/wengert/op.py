@@ -8,7 +8,7 @@ A rule's parameter names are its save list; they are read once, here, when the o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Rule = Callable[..., Any]
@@ -82,6 +82,7 @@ class Op:
     # interpreter then finds it without a Python frame in between (0.1 us a call, against 0.3 for a method).
     __call__: Callable[..., Any] = field(init=False)
     _plans: dict[tuple[bool, ...], Plan] = field(init=False, default_factory=dict)
+    _complex_plans: dict[tuple[bool, ...], Plan] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.kernels = Kernels(self)
@@ -110,6 +111,16 @@ class Op:
         plan = self._plans.get(needs)
         if plan is None:
             plan = self._plans[needs] = self._make_plan(needs)
+        return plan
+
+    def complex_plan(self, needs: tuple[bool, ...]) -> Plan:
+        """Return the plan of a call with a complex result. Rules are written as g * f'(x); PyTorch's gradient of a complex
+        function is g * conj(f'(x)), which is conj(conj(g) * f'(x)): g and what the rule makes of it are conjugated."""
+        plan = self._complex_plans.get(needs)
+        if plan is None:
+            base = self.plan(needs)
+            pulls = tuple((i, _conjugated(pull)) for i, pull in base.pulls)
+            plan = self._complex_plans[needs] = replace(base, pulls=pulls)
         return plan
 
     def _make_plan(self, needs: tuple[bool, ...]) -> Plan:
@@ -146,6 +157,11 @@ class Op:
 
 def _at(pull: Callable[..., Any], index: int) -> Callable[[Any, Any], Any]:
     return lambda g, s: pull(g, s, index)
+
+
+def _conjugated(pull: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    conjugate = OPS["conjugate"]
+    return lambda g, s: conjugate(pull(conjugate(g), s))
 
 
 def grad_name(face: str, overload: int = 0) -> str:
@@ -185,7 +201,9 @@ def rule_arguments(op: Op, i: int, rule: Rule | None) -> tuple[str, ...]:
 
 def register(op: Op, caller: Callable[[Op], Callable[..., Any]]) -> Op:
     """Enter `op` in the table under its name, with the function that calls it."""
-    op.__call__ = caller(op)  # type: ignore[method-assign]
+    if op.name in OPS:
+        raise ValueError(f"op {op.name!r} is already registered: {OPS[op.name]!r}")
+    op.__call__ = caller(op)
     OPS[op.name] = op
     return op
 

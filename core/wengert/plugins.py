@@ -7,6 +7,7 @@ Nothing is scanned at `import wengert`: built-ins load by name, and the first na
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import threading
@@ -88,7 +89,7 @@ def load_builtins() -> None:
     with _lock:
         for name, module in BUILTIN.items():
             if name not in loaded:
-                _load(name, module, "wengert", "", lambda module=module: importlib.import_module(module))
+                _load(name, module, "wengert", "", functools.partial(importlib.import_module, module))
 
 
 def load_all() -> None:
@@ -105,7 +106,7 @@ def load_all() -> None:
             if BUILTIN.get(entry.name) == entry.value:
                 continue
             dist = entry.dist
-            name, version = (dist.name, dist.version) if dist is not None else ("?", "?")
+            name, version = (str(dist.name), str(dist.version)) if dist is not None else ("?", "?")
             if entry.name in loaded:
                 plugin = loaded[entry.name]
                 _fail(
@@ -120,7 +121,7 @@ def load_all() -> None:
 
 def register(module: Any, name: str | None = None) -> None:
     """Load a plugin module or object by hand, as in a notebook. Raises what its hooks raise, after rolling back."""
-    title = name or getattr(module, "__name__", type(module).__name__)
+    title = name or str(getattr(module, "__name__", type(module).__name__))
     with _lock:
         plugin = Plugin(title, title, "(by hand)", "", "active")
         _run_hooks(plugin, module)

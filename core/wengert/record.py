@@ -107,7 +107,8 @@ def record(
     op: Op, inputs: Sequence[Any], arrays: Sequence[Any], params: Sequence[Any], edges: tuple[Any, ...], made: Any, result: Any
 ) -> Node:
     """Return the node of a call: what its plan says is kept, and nothing else."""
-    plan = op.plan(tuple([e is not None for e in edges]))
+    needs = tuple([e is not None for e in edges])
+    plan = op.complex_plan(needs) if op.outputs == 1 and made.dtype.kind == "c" else op.plan(needs)
     width = len(op.inputs)
     saved: list[Any] = [None] * (width + 1 + len(params))
     saved[width + 1 :] = params
@@ -211,7 +212,7 @@ def same_device(op: Op, inputs: list[Any]) -> list[Any]:
     for x in inputs:
         if isinstance(x, Tensor) and x.device != place and not (x._array.ndim == 0 and x.is_cpu):
             raise errors.devices_differ(op.face, [t.device for t in inputs if isinstance(t, Tensor)])
-    return [x.to(place) if isinstance(x, Tensor) and x.device != place else x for x in inputs]  # type: ignore[attr-defined]
+    return [x.to(place) if isinstance(x, Tensor) and x.device != place else x for x in inputs]
 
 
 def recover(op: Op, arrays: Sequence[Any], inputs: Sequence[Any], params: Sequence[Any], error: Exception) -> Any:
@@ -220,7 +221,7 @@ def recover(op: Op, arrays: Sequence[Any], inputs: Sequence[Any], params: Sequen
     Elementwise kernels run bare, because switching a library's warnings off costs as much as a small op; where its
     warnings are errors, the op runs once more with them off.
     """
-    if not isinstance(error, Warning):
+    if not isinstance(error, Warning | FloatingPointError):  # the second: under np.errstate(all="raise")
         raise failed(op, arrays, inputs, params, error) from error
     with backend.of_array(arrays[0]).quiet():
         return op.kernels[_key(arrays)](*arrays, *params, out=...)
@@ -330,7 +331,8 @@ def single(op: Op) -> Callable[..., Any]:
                 result._box = INFERENCE
             return result
         edge = input._edge
-        if edge is None or constant_ or dtypes.category(made.dtype) < dtypes.FLOATING:
+        category = dtypes.category(made.dtype)
+        if edge is None or constant_ or category < dtypes.FLOATING:
             return result
         guards: tuple[list[int], ...] = ()
         stamp = 0
@@ -346,7 +348,8 @@ def single(op: Op) -> Callable[..., Any]:
             for place, i, what in specs:
                 rest[place] = getattr(made if i < 0 else a, what)
             saved = (*saved, *rest)
-        result._edge = Node(plan, (edge,), saved, (a.shape,) if broadcasts else None, guards, stamp)
+        followed = plan if category == dtypes.FLOATING else op.complex_plan((True,))
+        result._edge = Node(followed, (edge,), saved, (a.shape,) if broadcasts else None, guards, stamp)
         return result
 
     return run
@@ -449,7 +452,8 @@ def into(op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], out: Tensor) 
     """Call with `out=`: the result is written to a given tensor, which takes no part in autograd."""
     from wengert.inplace import write_out
 
-    return write_out(op.face, call(op, inputs, params), out)
+    result: Tensor = write_out(op.face, call(op, inputs, params), out)
+    return result
 
 
 # ---- what op tables are written with

@@ -18,7 +18,7 @@ from wengert.op import Plan
 
 Hook = Callable[[Any], Any]
 # Set by tensor.py and record.py: (raw array, edge) -> Tensor; (g, shape) -> g summed to that shape.
-wrap: Callable[[Any, Any], Any]
+wrap: Callable[..., Any]
 sum_to: Callable[[Any, tuple[int, ...]], Any]
 duplicate: Callable[[Any], Any]  # raw array -> a copy
 
@@ -31,13 +31,15 @@ class Node:
     """
 
     __slots__ = ("plan", "edges", "saved", "shapes", "guards", "stamp", "hooks", "label", "metadata_", "__weakref__")
+    label: str  # of the function that was called, where PyTorch prints that and not the op; set when first needed,
+    metadata_: dict[str, Any]  # as is this
 
     def __init__(
         self,
         plan: Plan,
         edges: tuple[Any, ...],
         saved: tuple[Any, ...],
-        shapes: tuple[tuple[int, ...] | None, ...] | None,
+        shapes: tuple[tuple[int, ...], ...] | None,
         guards: Sequence[list[int]] = (),
         stamp: int = 0,
     ) -> None:
@@ -47,14 +49,13 @@ class Node:
         self.shapes = shapes  # of the inputs, where the call broadcast them; else None
         self.guards = guards
         self.stamp = stamp
-        self.hooks: Hooks | None = None  # `label` and `metadata_` are set when first needed
+        self.hooks: Hooks | None = None
 
     # ---- what PyTorch shows of a node
     def name(self) -> str:
         """Return PyTorch's name for this node, such as `MulBackward0`."""
-        label = getattr(self, "label", None)
-        if label is not None:
-            return label  # type: ignore[no-any-return]
+        if hasattr(self, "label"):
+            return self.label
         op = self.plan.op
         first = len(op.inputs) + 1
         params = self.saved[first : first + len(op.params)] if self.saved else (None,) * len(op.params)
@@ -69,9 +70,9 @@ class Node:
     def metadata(self) -> dict[str, Any]:
         """A dictionary of the user's own, kept with the node."""
         try:
-            return self.metadata_  # type: ignore[no-any-return, has-type]
+            return self.metadata_
         except AttributeError:
-            self.metadata_: dict[str, Any] = {}
+            self.metadata_ = {}
             return self.metadata_
 
     def register_hook(self, hook: Callable[..., Any]) -> Handle:
@@ -318,8 +319,8 @@ def run(
         node, g = ready.pop()
         if plain and type(node) is Node and node.hooks is None and g is not None:
             # the loop below for the usual case, without what only options and hooks need
-            saved = node.saved
-            if saved is None or node.guards:
+            saved, guards = node.saved, node.guards
+            if saved is None or (guards and (len(guards) > 1 or guards[0][0] != node.stamp)):
                 saved = node.check_saved()
             edges, shapes, plan = node.edges, node.shapes, node.plan
             for i, rule in plan.pulls:

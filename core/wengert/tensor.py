@@ -118,6 +118,7 @@ class Tensor:
     _array: Any
     _edge: Any = None
     _grad: Tensor | None = None
+    _retained: tape.Handle  # the hook that keeps this result's gradient, after retain_grad()
     _box: list[int] | None = None  # counts writes; shared by all tensors on one storage; made when first needed
     _base: Tensor | None = None  # the tensor this is a view of (never itself a view)
     _path: tuple[tuple[Any, tuple[Any, ...]], ...] = ()  # the (view op, params) that lead from _base here
@@ -503,14 +504,14 @@ class Tensor:
     def __iter__(self) -> Iterator[Tensor]:
         if not self._array.ndim:
             raise TypeError("iteration over a 0-d tensor")
-        return iter(self.unbind(0))  # type: ignore[attr-defined]
+        return iter(self.unbind(0))
 
     def __contains__(self, value: Any) -> bool:
         if not isinstance(value, Tensor | int | float | complex):
             raise RuntimeError(
                 f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(value)}."
             )
-        return bool((self == value).any())  # type: ignore[attr-defined]
+        return bool((self == value).any())
 
     __hash__ = object.__hash__  # by identity: == compares elements
 
@@ -551,8 +552,8 @@ class Tensor:
         if self._edge is not None:
             result._edge = AccumulateGrad(result)
         if self._grad is not None:
-            result._grad = self._grad.detach().clone()  # type: ignore[attr-defined]
-        return result  # type: ignore[no-any-return]
+            result._grad = self._grad.detach().clone()
+        return result
 
     def __copy__(self) -> Tensor:
         """Return a leaf on the same memory (PyTorch's reading of a shallow copy)."""

@@ -144,7 +144,7 @@ def grad(
     for i, x in enumerate(wanted):
         g = found.get(x._edge)
         if g is not None:
-            results.append(g if create_graph else wrap(g).clone())  # type: ignore[attr-defined]
+            results.append(g if create_graph else wrap(g).clone())
         elif materialize_grads:
             results.append(wrap(OPS["filled"](x._array, x._array.shape, 0, None)))
         elif allow_unused:
@@ -188,4 +188,4 @@ def _backward(
     backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
 
 
-Tensor.backward = _backward  # type: ignore[attr-defined]
+setattr(Tensor, "backward", _backward)

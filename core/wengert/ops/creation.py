@@ -18,7 +18,7 @@ from wengert.modes import state
 from wengert.ops import shapes as s
 from wengert.ops.dims import shape_of
 from wengert.record import call, cast
-from wengert.tensor import INFERENCE, Tensor, wrap
+from wengert.tensor import INFERENCE, Size, Tensor, wrap
 
 
 def made(host: np.ndarray[Any, Any], device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -121,7 +121,8 @@ def _shorten(data: Any) -> str:
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Return data as a tensor, sharing memory with a tensor or host array where nothing must change."""
     if isinstance(data, Tensor):
-        return data.to(dtype=dtype, device=device)  # type: ignore[attr-defined, no-any-return]
+        same: Tensor = data.to(dtype=dtype, device=device)
+        return same
     if isinstance(data, np.ndarray) and backend.resolve(device).type == backend.HOST and state.recorder is None:
         if dtype is None or dtypes.to_numpy(dtype) == data.dtype:
             return from_numpy(data)
@@ -145,8 +146,9 @@ def from_numpy(ndarray: Any) -> Tensor:
 def legacy(dtype: np.dtype[Any], args: tuple[Any, ...], device: Any = None) -> Tensor:
     """Return what `FloatTensor(...)` makes: of data, or uninitialised of the sizes given."""
     if len(args) == 1 and isinstance(args[0], Tensor):
-        return args[0].detach().to(dtype=dtypes.of(dtype), device=device)  # type: ignore[attr-defined, no-any-return]
-    if len(args) == 1 and not isinstance(args[0], int) and not isinstance(args[0], s.Size):
+        converted: Tensor = args[0].detach().to(dtype=dtypes.of(dtype), device=device)
+        return converted
+    if len(args) == 1 and not isinstance(args[0], int) and not isinstance(args[0], Size):
         return tensor(args[0], dtype=dtype, device=device)
     shape = shape_of(args, "Tensor") if args else (0,)
     return made(np.zeros(shape, dtype), device)
@@ -293,8 +295,8 @@ def _like(x: Any, shape: tuple[int, ...], value: Any, dtype: Any, device: Any, r
         dtypes.of_number(value)  # refuses what is none
     result: Tensor = s.filled(x.detach(), shape, value, wanted)
     if device is not None:
-        result = result.to(device=device)  # type: ignore[attr-defined]
-    return result.requires_grad_() if requires_grad else result  # type: ignore[no-any-return]
+        result = result.to(device=device)
+    return result.requires_grad_() if requires_grad else result
 
 
 zeros, zeros_like = _maker("zeros", 0)
@@ -409,4 +411,3 @@ def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
     return dtypes.of(dtypes.result_of(arrays, [x for x in both if not isinstance(x, Tensor)]))
 
 
-assert call and cast

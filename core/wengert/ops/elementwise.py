@@ -29,10 +29,19 @@ def split_tie(g: Any, mine: Any, theirs: Any, loses: Any) -> Any:
     return where(mine == theirs, g / 2, where(loses, 0.0, g))
 
 
+def sign_rule(g: Any) -> Any:
+    """Return 0; the sign of a complex number varies with its angle, which no rule here says."""
+    if (g._array if isinstance(g, Tensor) else g).dtype.kind == "c":
+        raise NotImplementedError("sign: the gradient for complex numbers (also the second one of abs) is not implemented")
+    return g * 0.0
+
+
 def power_number_rule(g: Any, x: Any, exponent: Any) -> Any:
     if exponent == 0:
         return g * 0.0
-    return g * (exponent * x) if exponent == 2 else g * (exponent * power_number(x, exponent - 1))
+    if exponent == 2:
+        return (g + g) * x  # exact, and an array plus itself is cheaper than twice an array
+    return g * (exponent * power_number(x, exponent - 1))
 
 
 def power_base_rule(g: Any, x: Any, y: Any) -> Any:
@@ -76,7 +85,7 @@ power        = elementwise("power", "pow(x, y)", domain=SAME, face="pow", label=
 power_number = elementwise("power_number", "pow(x, exponent)", params="exponent", face="pow", x=power_number_rule)
 negative     = elementwise("negative", "-x", domain=SAME, face="neg", x=lambda g: -g)
 absolute     = elementwise("absolute", "x < 0 ? -x : x", domain=SAME, face="abs", x=lambda g, x: g * sign(x))
-sign         = elementwise("sign", "x != x ? x : (x > 0) - (x < 0)", domain=SAME, x=lambda g: g * 0.0)
+sign         = elementwise("sign", "x != x ? x : (x > 0) - (x < 0)", domain=SAME, x=lambda g: sign_rule(g))
 reciprocal   = elementwise("reciprocal", "1 / x", x=lambda g, out: -g * out * out)
 square       = elementwise("square", "x * x", domain=SAME, label="PowBackward0", x=lambda g, x: g * (2 * x))
 sqrt         = elementwise("sqrt", "sqrt(x)", x=lambda g, out: g / (2 * out))
@@ -116,7 +125,7 @@ sinh         = elementwise("sinh", "sinh(x)", x=lambda g, x: g * cosh(x))
 cosh         = elementwise("cosh", "cosh(x)", x=lambda g, x: g * sinh(x))
 tanh         = elementwise("tanh", "tanh(x)", x=lambda g, out: g * (1 - out * out))
 arcsinh      = elementwise("arcsinh", "asinh(x)", face="asinh", x=lambda g, x: g / sqrt(x * x + 1))
-arccosh      = elementwise("arccosh", "acosh(x)", face="acosh", x=lambda g, x: g / sqrt(x * x - 1))
+arccosh      = elementwise("arccosh", "acosh(x)", face="acosh", x=lambda g, x: g / (sqrt(x - 1) * sqrt(x + 1)))
 arctanh      = elementwise("arctanh", "atanh(x)", face="atanh", x=lambda g, x: g / (1 - x * x))
 hypot        = elementwise("hypot", "hypot(x, y)", x=lambda g, x, out: g * (x / out), y=lambda g, y, out: g * (y / out))
 
@@ -146,7 +155,8 @@ bitwise_xor   = elementwise("bitwise_xor", "x ^ y", inputs="x y", domain=SAME)
 invert        = elementwise("invert", "~x", inputs="x", domain=SAME, face="bitwise_not")
 left_shift    = elementwise("left_shift", "x << y", inputs="x y", domain=SAME, face="bitwise_left_shift")
 right_shift   = elementwise("right_shift", "x >> y", inputs="x y", domain=SAME, face="bitwise_right_shift")
-real          = elementwise("real", None, inputs="x", domain=ANY, x=lambda g: g)
+real          = elementwise("real", None, inputs="x", domain=ANY, x=lambda g, x_dtype: cast(g, x_dtype))
+conjugate     = elementwise("conjugate", None, inputs="x", domain=ANY, face="conj", x=lambda g: conjugate(g))
 # fmt: on
 
 
@@ -215,11 +225,18 @@ REFLECTED["truediv"] = reflected_division
 _power_number = power_number.__call__
 
 
-@face("pow", "__pow__")
+@face("__pow__", function=False)
+def power_operator(self: Any, exponent: Any) -> Any:
+    """Return self ** exponent: the commonest case by a short road."""
+    kind = type(exponent)
+    if (kind is int or kind is float) and self._array.dtype.kind == "f":
+        return _power_number(self, exponent)
+    return pow_face(self, exponent)
+
+
+@face("pow")
 def pow_face(input: Any, exponent: Any, *, out: Any = None) -> Any:
     """Return input ** exponent, either of which may be a number."""
-    if type(exponent) in (int, float) and out is None and isinstance(input, Tensor) and input._array.dtype.kind == "f":
-        return _power_number(input, exponent)
     if not isinstance(exponent, Tensor) and isinstance(input, Tensor):
         if not isinstance(exponent, bool | int | float | complex | np.generic):
             raise errors.not_a_tensor("pow", exponent, "exponent")
@@ -232,6 +249,8 @@ def pow_face(input: Any, exponent: Any, *, out: Any = None) -> Any:
             raise RuntimeError("Integers to negative integer powers are not allowed.")
         if isinstance(exponent, float):
             return power_number(call(cast, (input,), (dtypes.default_float(),)), exponent, out=out)
+    if dtypes.BOOL == _category(input) == _category(exponent):
+        raise NotImplementedError("pow of bools is not implemented; convert them to integers")
     if not isinstance(input, Tensor) and isinstance(exponent, Tensor) and out is None:
         return relabel(power(input, exponent), "PowBackward2")
     return power(input, exponent, out=out)
@@ -305,6 +324,12 @@ def where_face(condition: Any, input: Any = None, other: Any = None, *, out: Any
     return where(condition, input, other, out=out)
 
 
+@face("conj")
+def conj(input: Any) -> Any:
+    """Return the complex conjugate; real tensors as they are."""
+    return conjugate(input) if _category(input) == dtypes.COMPLEX else input
+
+
 @face("masked_fill")
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """Return input with `value` where mask (bool, broadcast) holds. Raises RuntimeError for another mask type."""
@@ -324,10 +349,13 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
 @face("isclose")
 def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
     """Return |input - other| <= atol + rtol * |other|, elementwise; equal infinities are close."""
+    only_tensors("isclose", (input, other))
     if input.dtype is not other.dtype:
         raise RuntimeError(f"isclose: {input.dtype} did not match {other.dtype}")
     if rtol < 0 or atol < 0:
         raise RuntimeError(f"isclose: rtol and atol must be greater than or equal to zero, but got {rtol} and {atol}")
+    if _category(input) < dtypes.FLOATING:  # differences of bools and of unsigned integers are none
+        input, other = call(cast, (input,), (dtypes.F64,)), call(cast, (other,), (dtypes.F64,))
     near = logical_and(isfinite(other), less_equal(absolute(subtract(input, other)), atol + rtol * absolute(other)))
     close = logical_or(equal(input, other), near)
     return logical_or(close, logical_and(isnan(input), isnan(other))) if equal_nan else close

@@ -437,4 +437,3 @@ def take(input: Any, index: Any) -> Any:
     return relabel(index_get(s.ravel(input), (index,), (0,)), "TakeBackward0")
 
 
-assert OPS

@@ -12,10 +12,10 @@ import numpy as np
 
 from wengert import errors
 from wengert.faces import composite, face
-from wengert.op import SAME
 from wengert.ops import elementwise as e
 from wengert.ops import reductions as r
 from wengert.ops import shapes as s
+from wengert.ops.dims import size_of
 from wengert.record import relabel, structural
 
 
@@ -162,9 +162,9 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
                            f"{[b.shape[d] for d in right]} (tensordot)")  # fmt: skip
     free_a = [d for d in range(len(a.shape)) if d not in left]
     free_b = [d for d in range(len(b.shape)) if d not in right]
-    inner = s.size_of([a.shape[d] for d in left])
-    rows = s.reshape(s.transpose_(a, (*free_a, *left)), (s.size_of([a.shape[d] for d in free_a]), inner))
-    columns = s.reshape(s.transpose_(b, (*right, *free_b)), (inner, s.size_of([b.shape[d] for d in free_b])))
+    inner = size_of([a.shape[d] for d in left])
+    rows = s.reshape(s.transpose_(a, (*free_a, *left)), (size_of([a.shape[d] for d in free_a]), inner))
+    columns = s.reshape(s.transpose_(b, (*right, *free_b)), (inner, size_of([b.shape[d] for d in free_b])))
     return s.reshape(matmul_(rows, columns), (*[a.shape[d] for d in free_a], *[b.shape[d] for d in free_b]))
 
 
@@ -255,12 +255,11 @@ def _contract(x: Any, a: str, y: Any, b: str, later: set[str]) -> tuple[Any, str
             x = s.broadcast_to(x, tuple(n if d == c else size_a[d] for d in a))
             y = s.broadcast_to(y, tuple(n if d == c else size_b[d] for d in b))
             size_a[c] = size_b[c] = n
-    n = s.size_of([size_a[c] for c in inner])
-    left = arranged(x, a, [*batch, *rows, *inner], (*[size_a[c] for c in batch], s.size_of([size_a[c] for c in rows]), n))
-    right = arranged(y, b, [*batch, *inner, *columns], (*[size_b[c] for c in batch], n, s.size_of([size_b[c] for c in columns])))
+    n = size_of([size_a[c] for c in inner])
+    left = arranged(x, a, [*batch, *rows, *inner], (*[size_a[c] for c in batch], size_of([size_a[c] for c in rows]), n))
+    right = arranged(y, b, [*batch, *inner, *columns], (*[size_b[c] for c in batch], n, size_of([size_b[c] for c in columns])))
     product = matmul_(left, right)
     shape = (*product.shape[: len(batch)], *[size_a[c] for c in rows], *[size_b[c] for c in columns])
     return s.reshape(product, shape), "".join([*batch, *rows, *columns])
 
 
-assert SAME

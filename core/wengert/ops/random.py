@@ -310,4 +310,3 @@ def bernoulli_(self: Any, p: float = 0.5, *, generator: Generator | None = None)
     return _fill(self, (generator or default_generator).uniforms(tuple(self.shape), dtypes.F32) < p)
 
 
-assert errors and wrap

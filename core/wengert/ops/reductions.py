@@ -272,7 +272,8 @@ def _moments(name: str, input: Any, dim: Any, correction: Any, keepdim: bool) ->
     middle = mean_(input, axis, True)
     off = input - middle
     degrees = builtins.max(n - correction, 0)
-    spread_ = sum_(off * off, axis, keepdim)
+    size = e.absolute(off) if dtypes.category(input._array.dtype) == dtypes.COMPLEX else off
+    spread_ = sum_(size * size, axis, keepdim)
     return (spread_ / degrees if degrees else spread_ * float("inf")), (
         middle if keepdim else s.reshape(middle, reduced(tuple(input.shape), axis, False))
     )

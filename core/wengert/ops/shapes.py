@@ -414,11 +414,11 @@ def _several(name: str, tensors: Any, kind: type[Exception] = RuntimeError) -> t
     """Return tensors as a tuple. Raises TypeError for what is no sequence of tensors, `kind` for none at all."""
     if isinstance(tensors, Tensor):
         raise TypeError(f"{name}(): argument 'tensors' must be tuple of Tensors, not Tensor")
-    tensors = tuple(tensors)
-    only_tensors(name, tensors)
-    if not tensors:
+    found = tuple(tensors)
+    only_tensors(name, found)
+    if not found:
         raise kind(f"torch.{name}(): expected a non-empty list of Tensors")
-    return tensors
+    return found
 
 
 @face("cat", method=False)

@@ -257,7 +257,7 @@ class Optimizer:
                 maximize, decay = group.get("maximize", False), group.get("weight_decay", 0)
                 decays = decay != 0 if isinstance(decay, (int, float)) else True
                 for p in group["params"]:
-                    g = p.grad
+                    g = p._grad
                     if g is None:
                         continue
                     state = self.state.get(p)
@@ -317,7 +317,8 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:
-                    p.grad = None
+                    if p._grad is not None:
+                        p.grad = None
                 elif p.grad is not None:
                     if p.grad.requires_grad:
                         p.grad = p.grad.detach()
