@@ -169,10 +169,15 @@ def split(found: list[Pair], with_theirs: bool = True) -> tuple[list[float], lis
     return [a for a, _ in found], [b for _, b in found] if with_theirs else []
 
 
-def child(*arguments: str) -> Any:
-    """Return what a fresh Python prints as JSON: this script with a question, or a line of code."""
-    how = ["-c", arguments[1]] if arguments[0] == "-c" else [str(HERE / "ratios.py"), *arguments]
-    done = subprocess.run([sys.executable, *how], capture_output=True, text=True, encoding="utf-8")
+def child(*arguments: str, **environment: str) -> Any:
+    """Return what a fresh Python with these arguments prints as JSON."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
     if done.returncode:
         raise SystemExit(f"a measuring process failed:\n{done.stderr}")
     return json.loads(done.stdout)
@@ -194,7 +199,7 @@ def long_chain(torch: Any, runs: int, length: int, progress: Progress) -> Iterat
     name = f"chain of {length:,} ops"
 
     def ask(module: str) -> Any:
-        return child("--ask", module, "--chain", str(length))
+        return child(str(HERE / "ratios.py"), "--ask", module, "--chain", str(length))
 
     found = in_turn(ask, names, runs, progress.of(name, runs))
     said = {key: [[one[key] for one in found.get(module, [])] for module in MODULES] for key in ANSWERS}
@@ -242,15 +247,19 @@ def resident() -> int | None:
 
 
 def imports(runs: int, progress: Progress) -> Figure:
-    """Measure the import beside that of NumPy, which is part of it."""
+    """Measure the import beside that of NumPy, which is part of it.
+
+    Compiled modules are kept in a folder of ours, as an installed package has them and not every checkout does.
+    """
     code = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
-
-    def ask(module: str) -> Any:
-        return child("-c", code.format(module))
-
     names = ["wengert", "numpy"]
-    in_turn(ask, names, 1, lambda done: None)  # compiles what is not compiled, fills the disk's cache
-    found = in_turn(ask, names, runs, progress.of("import", runs))
+    with tempfile.TemporaryDirectory() as folder:
+
+        def ask(module: str) -> Any:
+            return child("-c", code.format(module), PYTHONPYCACHEPREFIX=folder, PYTHONDONTWRITEBYTECODE="")
+
+        in_turn(ask, names, 1, lambda done: None)  # compiles them
+        found = in_turn(ask, names, runs, progress.of("import", runs))
     return Figure("`import`", "ms", "`import numpy`", "difference", found["wengert"], found["numpy"], target=60e-3)
 
 

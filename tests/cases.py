@@ -515,6 +515,7 @@ ELEMENTWISE = table(
     each("invert", B, order=0, integers=True, exact=True),
     *(each(n, lambda *d: I(*d, low=-9, high=9), I, order=0, integers=True, exact=True) for n in ("left_shift", "right_shift")),
     each("real", R, exact=True),
+    each("conjugate", R, exact=True),
 )
 
 # ---- the other records, called as rules call them
@@ -615,6 +616,7 @@ FUNCTIONS = table(
             s(V([0.0, -2.0, NAN]), 2), s(V([0.0, 2.0]), 0.5), s(V([0.0, -0.0]), -1), s(0.0, V([0.0, 1.0, 2.0])), s(V([0.0, -1.0]), 1),
             s(V([0.0, -1.0, NAN]), 0), s(V([0.0, -1.0]), 3), s(V([0.0, 2.0]), 0.0), s(1.0, V([0.0, NAN])), s(-2.0, V([1.0, 2.0]))),
         bad=(s(I(3), -1), s(R(3), "a"), s(R(3), R(4)))),
+    row("__pow__", s(P(3), 3), s(P(3), R(3)), s(P(2), I(2)), call=lambda T, x, y: x**y, oracle=np.power),
     row("__rpow__", s(R(3), 2.5), s(R(3), 2), s(I(3), 2), s(I(3), 2.5), call=lambda T, x, y: y**x, oracle=lambda x, y: y**x),
     row("clamp", s(X34, -0.7, 0.7), s(X34, min=0.2), s(X34, max=0.2), s(X34, R(4), R(3, 1)), s(X34, min=R(4)), s(X34, max=R(3, 1)),
         s(I(5, low=-5, high=5), -2, 2), s(I(5, low=-5, high=5), min=0), s(I(4), max=1.5), s(R(), 0, 1), oracle=lambda x, low=None, high=None, min=None, max=None: clip(
@@ -630,6 +632,8 @@ FUNCTIONS = table(
     row("addcdiv", s(X34, R(4), P(3, 1)), s(X34, R(4), P(3, 1), value=0.5), oracle=lambda x, a, b, value=1: x + value * a / b,
         bad=(s(X34, R(3), R(4)), s(I(3), I(3), I(3, low=1)))),
     row("relu", s(X34), s(R()), s(I(4, low=-3)), oracle=lambda x: np.maximum(x, 0), kinks=(s(V([0.0, -0.0, NAN, INF])),), bad=(s(B(3)),)),
+    row("conj", s(X34), s(R()), s(I(3)), exact=True),
+    row("positive", s(X34), s(I(3)), bad=(s(B(2)),), exact=True),
     # choosing and comparing
     row("where", s(B(3, 4), X34, R(4)), s(B(4), X34, 0.5), s(B(4), 0.5, X34), s(B(3), 1.0, 2.0), s(B(3, 4)), s(B(3), I(3), R(3)),
         oracle=lambda c, *xy: np.where(c, *xy) if xy else np.nonzero(c), bad=(s(I(3), R(3), R(3)), s(B(3), R(3), R(4)), s(B(3), R(3)))),

@@ -32,7 +32,7 @@ CORE_INSIDE = {
     "wengert.dtypes": set(),
     "wengert.printing": set(),
     "wengert.errors": {"wengert.dtypes"},
-    "wengert.registry": {"wengert.errors", "wengert.plugins"},
+    "wengert.registry": {"wengert.errors", "wengert.op", "wengert.plugins"},
     "wengert.plugins": {"wengert.registry"},
     "wengert.tape": {"wengert.errors", "wengert.modes", "wengert.op"},
 }

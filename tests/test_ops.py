@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import inspect
 import itertools
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ import numpy as np
 import pytest
 
 import wengert as w
-from cases import ELEMENTWISE, FUNCTIONS, RECORDS, Case, Sample, V, s
+from cases import ELEMENTWISE, FUNCTIONS, INF, NAN, RECORDS, Case, Sample, V, s
 from wengert import faces
 from wengert.op import OPS
 
@@ -77,15 +78,6 @@ def layout(kind: str, array: np.ndarray) -> np.ndarray:
 
 
 # ---- every name has a row
-def owners(names: dict[str, Callable[..., Any]]) -> set[str]:
-    """Return the names of functions that are nobody else's under another name, and no elementwise record's call."""
-    records = {id(op.__call__): op.face for op in OPS.values() if op.elementwise}
-    first: dict[int, str] = {}
-    for name, function in names.items():
-        first.setdefault(id(function), records.get(id(function), name))
-    return {name for key, name in first.items() if key not in records}
-
-
 # Public functions without a row: they compute nothing from tensors, or draw numbers (tests/test_random.py).
 NO_ROW = {
     "bernoulli", "bernoulli_", "exponential_", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal",
@@ -96,8 +88,11 @@ NO_ROW = {
 
 def test_every_op_and_function_has_a_row() -> None:
     assert set(RECORDS) == set(OPS)
-    public = {**faces.FUNCTIONS, **faces.METHODS}
-    assert set(FUNCTIONS) | NO_ROW == owners({n: public[n] for n in sorted(public, key=lambda n: (n in faces.ALIASES or n.startswith("_"), n))})
+    published = {**faces.METHODS, **faces.FUNCTIONS}
+    assert set(FUNCTIONS) <= set(published), "rows that name nothing"
+    # an alias is another name of the same function; an elementwise record under its face has the record's row
+    told = {id(published[n]) for n in {*FUNCTIONS, *NO_ROW}} | {id(op.__call__) for op in OPS.values() if op.elementwise}
+    assert {n for n, f in published.items() if id(f) not in told} == set(), "functions without a row"
 
 
 # ---- (b) values against NumPy
@@ -284,7 +279,8 @@ def describe(value: Any) -> tuple[Any, ...]:
 
 
 def numbers(value: Any) -> np.ndarray:
-    return np.asarray(value.detach().numpy())
+    value = value.detach()
+    return np.asarray((value.resolve_conj() if hasattr(value, "resolve_conj") else value).numpy())
 
 
 def backward(library: Any, results: list[Any], inputs: list[Any]) -> list[Any]:
@@ -341,8 +337,10 @@ def compare(case: Case, sample: Sample, dtype: str) -> None:
 
 def agree(case: Case, a: Any, b: Any, what: str) -> None:
     assert str(a.dtype) == str(b.dtype)
-    rtol = {"f8": 1e-10, "c16": 1e-10, "f4": case.loose32, "c8": case.loose32, "f2": 1e-3}.get(numbers(b).dtype.str[1:], 0)
-    np.testing.assert_allclose(numbers(a), numbers(b), rtol, rtol, err_msg=what)
+    # absolute: what sums of a few numbers near 1 lose where they cancel
+    exactness = {"f8": (1e-10, 1e-13), "f4": (case.loose32, 1e-6), "f2": (1e-3, 1e-3)}
+    rtol, atol = exactness.get(numbers(b).real.dtype.str[1:], (0, 0))
+    np.testing.assert_allclose(numbers(a), numbers(b), rtol, atol, err_msg=what)
 
 
 def node_name(value: Any) -> str:
@@ -359,3 +357,422 @@ def test_node_names_equal_torch(case: Case) -> None:
         if got != expected:
             different.add((str(sample), *got, *expected))
     assert bool(different) == bool(case.node), different or f"the names are equal now, but the row says: {case.node}"
+
+
+# ---- element types against PyTorch
+DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128"]
+OF_KIND = {"b": [True, False, True], "u": [3, 1, 2], "i": [3, 1, 2], "f": [-1.5, 0.5, 2.0], "c": [1 - 2j, 0.5, 2j]}
+NUMBERS = [True, 2, 0.5, 1 + 1j]
+# What computes here though PyTorch refuses it, and why that is no mistake.
+WIDER = {
+    "complex": "NumPy's kernels order complex numbers by their parts, and reach where PyTorch has no complex kernel",
+    "float16 and complex": "PyTorch has no kernels for the complex type of float16; here it is complex64",
+    "bool": "bools count as 0 and 1 wherever that has one meaning",
+    "integers": "integers are raised to the default float, as for every other function of floats",
+    "number": "a number is taken wherever a tensor is",
+}
+# What PyTorch computes and is refused here.
+STRICTER = {
+    "power": "an integer to a negative power, which PyTorch rounds to 0 or 1 in silence; and bool ** bool",
+    "logaddexp": "no complex numbers",
+}
+# Other result types than PyTorch's.
+OTHER_DTYPE = {
+    ("square", "bool"): "stays bool; PyTorch counts in int64",
+    ("any", "uint8"): "bool; PyTorch keeps uint8 here alone, for the sake of programs older than its bool type",
+    ("all", "uint8"): "bool; PyTorch keeps uint8 here alone, for the sake of programs older than its bool type",
+}
+
+
+def of_dtype(library: Any, dtype: str, dims: bool = True) -> Any:
+    values = OF_KIND[np.dtype(dtype).kind]
+    return library.tensor(values if dims else values[0], dtype=getattr(library, dtype))
+
+
+def attempt(function: Callable[[], Any]) -> Any:
+    """Return a result's first tensor or value, or the exception."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return flat(function())[0]
+    except Exception as error:
+        return error
+
+
+def why_wider(dtypes: list[str], number: bool) -> str:
+    kinds = {np.dtype(d).kind for d in dtypes}
+    if "c" in kinds:
+        return "float16 and complex" if "float16" in dtypes else "complex"
+    return "number" if number else "bool" if "b" in kinds else "integers" if kinds <= {"i", "u"} else ""
+
+
+def same_outcome(name: str, dtypes: list[str], number: bool, got: Any, expected: Any) -> str:
+    """Return why the outcomes differ: a key of the tables above, or what is wrong; nothing where they agree."""
+    if isinstance(expected, Exception):
+        if isinstance(got, Exception):
+            return "" if isinstance(got, type(expected)) or number else f"{got!r}, but PyTorch: {expected!r}"
+        reason = why_wider(dtypes, number)
+        return f"wider: {reason}" if reason else f"{got}, but PyTorch: {expected!r}"
+    if isinstance(got, Exception):
+        return "stricter" if name in STRICTER else f"{got!r}, but PyTorch: {expected}"
+    if str(expected.dtype) == "torch.complex32":
+        return "wider: float16 and complex"
+    if str(got.dtype) != str(expected.dtype):
+        return "dtype" if (name, dtypes[0]) in OTHER_DTYPE else f"{got.dtype}, but PyTorch: {expected.dtype}"
+    rtol = 2e-3 if "float16" in dtypes else 2e-6
+    a, b = numbers(got), numbers(expected)
+    return "" if np.allclose(a, b, rtol, rtol, equal_nan=True) else f"{a}, but PyTorch: {b}"
+
+
+BINARY = [c for c in ELEMENTWISE.values() if c.integers and len(OPS[c.name].inputs) == 2]
+UNARY = [c for c in CASES if c.integers and len(c.samples[0].leaves()) == 1 and public(c)]
+
+
+@pytest.mark.parity
+@rows(public, BINARY)
+def test_types_of_two_operands_equal_torch(case: Case) -> None:
+    ours, theirs = function_of(w, case), function_of(torch(), case)
+    wrong = {}
+    for a, b in itertools.product(DTYPES, DTYPES):
+        for dims in (True, False):
+            got, expected = (attempt(lambda T=T, f=f, dims=dims, a=a, b=b: f(of_dtype(T, a), of_dtype(T, b, dims)))
+                             for T, f in ((w, ours), (torch(), theirs)))  # fmt: skip
+            wrong[a, b, dims] = same_outcome(case.name, [a, b], False, got, expected)
+    for a, number in itertools.product(DTYPES, NUMBERS):
+        got, expected = (attempt(lambda T=T, f=f, a=a, number=number: f(of_dtype(T, a), number))
+                         for T, f in ((w, ours), (torch(), theirs)))  # fmt: skip
+        wrong[a, number] = same_outcome(case.name, [a], True, got, expected)
+    known = {f"wider: {reason}" for reason in WIDER} | {"", "stricter"}
+    assert {k: v for k, v in wrong.items() if v not in known} == {}
+    assert ("stricter" in wrong.values()) == (case.name in STRICTER), "the table says otherwise"
+
+
+@pytest.mark.parity
+@rows(lambda c: True, UNARY)
+def test_types_of_one_operand_equal_torch(case: Case) -> None:
+    known = {f"wider: {reason}" for reason in WIDER} | {"", "dtype"}
+    extra = (0,) if case.name in ("cumsum",) else ()
+    wrong = {}
+    for a in DTYPES:
+        got, expected = (attempt(lambda T=T, a=a: function_of(T, case)(of_dtype(T, a), *extra)) for T in (w, torch()))
+        wrong[a] = same_outcome(case.name, [a], False, got, expected)
+    assert {k: v for k, v in wrong.items() if v not in known} == {}
+    assert {a for a, v in wrong.items() if v == "dtype"} == {d for n, d in OTHER_DTYPE if n == case.name}
+
+
+# ---- complex gradients, whose convention is PyTorch's: g * conj(f')
+COMPLEX = {
+    "mul": lambda T, a, b: a * b, "div": lambda T, a, b: a / b, "pow": lambda T, a, b: a**b, "square": lambda T, a, b: a**2,
+    "sub": lambda T, a, b: 2 - a, "matmul": lambda T, a, b: a @ b, "einsum": lambda T, a, b: T.einsum("ij,kj->ik", a, b),
+    "real times": lambda T, a, b: T.tensor([0.5, -2.0, 1.5], dtype=T.float64, requires_grad=True) * a, "prod": lambda T, a, b: a.prod(1),
+    "cumsum": lambda T, a, b: a.cumsum(0), "mean": lambda T, a, b: a.mean(0), "abs": lambda T, a, b: T.abs(a), "norm": lambda T, a, b: a.norm(dim=1),
+    "var": lambda T, a, b: a.var(0), "where": lambda T, a, b: T.where(T.tensor([True, False, True]), a, b), "conj": lambda T, a, b: a * b.conj(),
+    "cat": lambda T, a, b: T.cat([a, b]), "index": lambda T, a, b: a[T.tensor([0, 2, 0])], "reshape": lambda T, a, b: a.reshape(9)[::2],
+    **{n: lambda T, a, b, n=n: getattr(T, n)(a) for n in
+       "exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal sigmoid sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh neg".split()},
+}  # fmt: skip
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_gradients_equal_torch(name: str) -> None:
+    rng = np.random.default_rng(4)
+    za, zb = (rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3)) for _ in "ab")
+    found = []
+    for T in (w, torch()):
+        a, b = T.tensor(za, requires_grad=True), T.tensor(zb, requires_grad=True)
+        y = COMPLEX[name](T, a, b)
+        weight = np.arange(1.0, numbers(y).size + 1).reshape(numbers(y).shape) * (1 + 2j)
+        grads = T.autograd.grad(y, [a, b], T.tensor(weight.astype(numbers(y).dtype) if y.is_complex() else weight.real), allow_unused=True)
+        found.append([numbers(y), *(np.zeros(0) if g is None else numbers(g) for g in grads)])
+    for a, b in zip(*found, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, 1e-12, 1e-12)
+
+
+# ---- errors against PyTorch
+def wrong_calls(case: Case) -> list[Sample]:
+    """Return calls that must fail: the row's own, and what no elementwise function takes."""
+    if case.is_record and len(OPS[case.name].inputs) == 2:
+        strange = [s(V([1.0] * 3), V([1.0] * 4)), s(V([1.0]), None), s(V([1.0]), "a"), s(V([1.0]), [1.0]), s(None, V([1.0])), s(V([1.0]))]
+    elif case.is_record and len(OPS[case.name].inputs) == 1 and not OPS[case.name].params:
+        strange = [s(None), s("a"), s(), s([1.0]), s(V([1.0]), V([1.0]))]
+    else:
+        strange = []
+    return [*case.bad, *strange]
+
+
+@pytest.mark.parity
+@rows(lambda c: public(c) and bool(wrong_calls(c)))
+def test_errors_are_of_torchs_type(case: Case) -> None:
+    for sample in wrong_calls(case):
+        got, expected = (attempt(lambda T=T, sample=sample: face_call(T, case, sample, inputs_for(T, case, sample, "float64", grad=False)))
+                         for T in (w, torch()))  # fmt: skip
+        assert isinstance(expected, Exception), f"PyTorch takes {sample}"
+        assert isinstance(got, type(expected)), f"{sample}: {got!r}, but PyTorch: {expected!r}"
+
+
+@rows(lambda c: public(c) and bool(wrong_calls(c)))
+def test_errors_leave_inputs_alone_and_name_the_function(case: Case) -> None:
+    for sample in wrong_calls(case):
+        arrays = sample.arrays(case.name)
+        values = tensors(arrays)
+        with pytest.raises(Exception) as caught:
+            face_call(w, case, sample, values)
+        assert str(caught.value), "an error without words"
+        assert not isinstance(caught.value, AttributeError | AssertionError | UnboundLocalError), repr(caught.value)
+        for before, after in zip(arrays, values, strict=True):
+            np.testing.assert_array_equal(before, after.numpy())
+
+
+# ---- in place, and out=
+def name_of(case: Case) -> str:
+    return OPS[case.name].face if case.is_record else case.name
+
+
+def has_in_place(case: Case) -> bool:
+    name = name_of(case)
+    return public(case) and not name.startswith("_") and not name.endswith("_") and hasattr(w.Tensor, name + "_")
+
+
+def writes(library: Any, case: Case, sample: Sample, values: list[Any]) -> tuple[Any, Any, Any]:
+    """Return a clone of the first argument, what its in-place method returned, and the clone's memory before."""
+    (first, *rest), kwargs = sample.fill(values, library)
+    target = first.clone()
+    return target, getattr(target, name_of(case) + "_")(*rest, **kwargs), target
+
+
+def begins_with_a_tensor(sample: Sample) -> bool:
+    return bool(sample.args) and sample.args[0] in sample.leaves()
+
+
+@rows(has_in_place)
+def test_in_place_equals_the_function(case: Case) -> None:
+    for sample in filter(begins_with_a_tensor, case.samples):
+        arrays = sample.arrays(case.name)
+        first = arrays[0]
+        expected = flat(face_call(w, case, sample, tensors(arrays)))[0]
+        fits = isinstance(expected, w.Tensor) and tuple(expected.shape) == first.shape
+        if not fits or w.can_cast(expected.dtype, w.from_numpy(first).dtype) is False:
+            values = tensors(arrays)
+            with pytest.raises((RuntimeError, AttributeError, TypeError)):
+                writes(w, case, sample, values)
+            np.testing.assert_array_equal(values[0].numpy(), first)
+            continue
+        for grad in (False, True) if case.order else (False,):
+            leaves = inputs_for(w, case, sample, "float64", grad)
+            target, returned, _ = writes(w, case, sample, leaves)
+            assert returned is target and target.dtype is w.from_numpy(first).dtype
+            np.testing.assert_allclose(numbers(target), numbers(expected), 1e-15, 0, err_msg=f"{sample}")
+            assert target._version == 1, "one write counts once"
+            if grad and target.requires_grad:
+                again = inputs_for(w, case, sample, "float64")
+                grads = backward(w, [target], leaves), backward(w, flat(face_call(w, case, sample, again)), again)
+                for a, b in zip(*grads, strict=True):
+                    np.testing.assert_allclose(numbers(a), numbers(b), 1e-14, 1e-14, err_msg=f"{sample}")
+
+
+@pytest.mark.parity
+@rows(has_in_place)
+def test_in_place_outcomes_equal_torch(case: Case) -> None:
+    for sample in [*filter(begins_with_a_tensor, case.samples), *(x for x in case.bad if begins_with_a_tensor(x))]:
+        got, expected = (attempt(lambda T=T, sample=sample: writes(T, case, sample, inputs_for(T, case, sample, "float64", grad=False))[0])
+                         for T in (w, torch()))  # fmt: skip
+        if isinstance(expected, Exception):
+            kind = RuntimeError if isinstance(expected, RuntimeError) else type(expected)
+            assert isinstance(got, kind), f"{sample}: {got!r}, but PyTorch: {expected!r}"
+        else:
+            assert not isinstance(got, Exception), f"{sample}: {got!r}"
+            assert describe(got) == describe(expected)
+            agree(case, got, expected, f"{sample}")
+
+
+# PyTorch's in-place forms of views: they give a tensor another shape and write nothing.
+RESHAPING = {"squeeze_", "unsqueeze_", "transpose_", "t_", "swapaxes_", "swapdims_"}
+
+
+@pytest.mark.parity
+def test_in_place_methods_are_torchs() -> None:
+    ours, theirs = ({n for n in dir(T.Tensor) if n.endswith("_") and not n.startswith("_")} for T in (w, torch()))
+    assert ours - theirs == set()
+    assert {n for n in theirs - ours if n[:-1] in dir(w.Tensor)} == RESHAPING
+
+
+def takes_out(case: Case) -> bool:
+    return public(case) and not case.random and case.call is None and "out" in inspect.signature(function_of(w, case)).parameters
+
+
+@rows(takes_out)
+def test_out_receives_what_the_function_gives(case: Case) -> None:
+    for sample in case.samples:
+        arrays = sample.arrays(case.name)
+        expected = face_call(w, case, sample, tensors(arrays))
+        if not isinstance(expected, w.Tensor):
+            continue
+        args, kwargs = sample.fill(tensors(arrays), w)
+        for shape in (expected.shape, (5,)):  # of another shape: it is resized
+            out = w.empty(shape, dtype=expected.dtype)
+            returned = function_of(w, case)(*args, **kwargs, out=out)
+            assert returned is out and not out.requires_grad and out.shape == expected.shape
+            np.testing.assert_array_equal(out.numpy(), expected.numpy())
+        leaves = inputs_for(w, case, sample, "float64")
+        if any(x.requires_grad for x in leaves):
+            args, kwargs = sample.fill(leaves, w)
+            with pytest.raises(RuntimeError, match="don't support automatic differentiation"):
+                function_of(w, case)(*args, **kwargs, out=w.empty(expected.shape, dtype=expected.dtype))
+        if expected.is_floating_point():
+            with pytest.raises(RuntimeError, match="can't be cast"):
+                args, kwargs = sample.fill(tensors(arrays), w)
+                function_of(w, case)(*args, **kwargs, out=w.empty(expected.shape, dtype=w.int64))
+
+
+# ---- operators
+OPERATORS: dict[str, tuple[Callable[[Any, Any], Any], list[str]]] = {
+    "+": (lambda x, y: x + y, ["f", "i"]), "-": (lambda x, y: x - y, ["f", "i"]), "*": (lambda x, y: x * y, ["f", "i"]),
+    "/": (lambda x, y: x / y, ["f", "i"]), "//": (lambda x, y: x // y, ["f", "i"]), "%": (lambda x, y: x % y, ["f", "i"]),
+    "**": (lambda x, y: x**y, ["f", "i"]), "&": (lambda x, y: x & y, ["i"]), "|": (lambda x, y: x | y, ["i"]),
+    "^": (lambda x, y: x ^ y, ["i"]), "<<": (lambda x, y: x << y, ["i"]), ">>": (lambda x, y: x >> y, ["i"]),
+    "==": (lambda x, y: x == y, ["f", "i"]), "!=": (lambda x, y: x != y, ["f", "i"]), "<": (lambda x, y: x < y, ["f", "i"]),
+    "<=": (lambda x, y: x <= y, ["f", "i"]), ">": (lambda x, y: x > y, ["f", "i"]), ">=": (lambda x, y: x >= y, ["f", "i"]),
+    "@": (lambda x, y: x @ y, ["f", "i"]), "-x": (lambda x, y: -x, ["f", "i"]), "+x": (lambda x, y: +x, ["f", "i"]),
+    "abs": (lambda x, y: abs(x), ["f", "i"]), "~": (lambda x, y: ~x, ["i"]),
+}  # fmt: skip
+# The node of an operator is the record's, which does not know whether the other operand was a number.
+OPERATOR_NODES = {"%": "RemainderBackward0 for numbers and tensors; PyTorch numbers the latter 1"}
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("symbol", OPERATORS)
+def test_operators_equal_torch(symbol: str) -> None:
+    function, kinds = OPERATORS[symbol]
+    operands: dict[str, tuple[Any, Any, Any]] = {"f": ([1.5, 2.0, 0.5], [0.5, 3.0, 2.0], 2.5), "i": ([7, -8, 3], [2, 3, 1], 2)}
+    other_names = set()
+    for kind in kinds:
+        left, right, number = operands[kind]
+        for order in ("tensors", "number right", "number left"):
+            if symbol in ("@", "-x", "+x", "abs", "~") and order != "tensors" or (symbol, kind, order) == ("**", "i", "number left"):
+                continue
+            found = []
+            for T in (w, torch()):
+                x, y = (T.tensor(v, requires_grad=kind == "f") for v in (left, right))
+                r = function(x, y) if order == "tensors" else function(x, number) if order == "number right" else function(number, x)
+                if kind == "f" and r.requires_grad and symbol != "//" and (symbol, order) != ("%", "number left"):
+                    r.sum().backward()
+                found.append((r, x.grad, y.grad))
+            (a, *ga), (b, *gb) = found
+            assert str(a.dtype) == str(b.dtype) and tuple(a.shape) == tuple(b.shape)
+            np.testing.assert_allclose(numbers(a), numbers(b), 1e-6)
+            for g, h in zip(ga, gb, strict=True):
+                assert (g is None) == (h is None)
+                if g is not None:
+                    np.testing.assert_allclose(numbers(g), numbers(h), 1e-6)
+            if symbol != "//" and node_name(a) != node_name(b):
+                other_names.add((node_name(a), node_name(b)))
+    assert bool(other_names) == (symbol in OPERATOR_NODES), other_names
+
+
+# ---- what a record says of its results
+@rows(lambda c: c.is_record and bool(c.samples) and c.name != "nonzero", list(RECORDS.values()))
+def test_infer_tells_shape_and_type_of_the_kernels_result(case: Case) -> None:
+    op = OPS[case.name]
+    for sample in case.samples:
+        for name in ("float64", "float32", "int64", "bool"):
+            arrays = [a.astype(name) if leaf.floating and a.dtype.kind == "f" else a
+                      for a, leaf in zip(sample.arrays(case.name), sample.leaves(), strict=True)]  # fmt: skip
+            if name in ("int64", "bool") and (op.domain == "float" or not case.integers):
+                continue
+            if (case.name, name) == ("power", "bool"):  # pow() refuses it before
+                continue
+            args, kwargs = sample.fill(arrays, w)
+            try:
+                made = op(*args, **kwargs)
+            except (NotImplementedError, TypeError, ValueError, ZeroDivisionError):
+                assert name in ("int64", "bool")
+                continue
+            assert op.infer is not None
+            shape, dtype = op.infer(*args, **kwargs)
+            assert (tuple(shape), np.dtype(dtype)) == (made.shape, made.dtype), f"{sample} of {name}"
+
+
+# ---- the two rows that need more than arguments
+def test_to_device() -> None:
+    x = w.tensor([1.0, 2.0], requires_grad=True)
+    here = x.device
+    y = OPS["to_device"](x, here, here)
+    assert y.grad_fn.name() == "ToCopyBackward0" and y.data_ptr() != x.data_ptr()
+    (y * w.tensor([3.0, 4.0])).sum().backward()
+    assert x.grad.tolist() == [3.0, 4.0]
+    assert x.to("cpu") is x
+
+
+def test_from_numpy() -> None:
+    array = np.arange(6.0).reshape(2, 3)
+    x = w.from_numpy(array)
+    array[0, 0] = 7.0
+    assert x[0, 0].item() == 7.0 and x.dtype is w.float64 and not x.requires_grad
+    assert w.from_numpy(array.T).stride() == (1, 3)
+    for wrong, kind in (([1.0], TypeError), (array[::-1], ValueError), (array.astype(">f8"), ValueError), (np.array(["a"]), TypeError)):
+        with pytest.raises(kind):
+            w.from_numpy(wrong)
+
+
+# ---- (d) C templates
+SPECIAL = [NAN, INF, -INF, 0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 1.5, 2.5, 1e-300, 1e300, 710.0, -745.5, 0.1, 3.0, 7.0, -7.0]
+INTEGRAL = {"bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift"}
+TEMPLATES = [c for c in ELEMENTWISE.values() if OPS[c.name].expr is not None]
+# Where the sign of a zero is not NumPy's: neither C nor NumPy promises it.
+ZERO_SIGN = {"maximum", "minimum", "clip", "remainder", "floor_divide"}
+EXPONENTS = [0.0, 1.0, 2.0, 3.0, -1.0, -2.0, 1.5, 2.5]  # 0.5 is sqrt in NumPy and PyTorch, which differs at -inf
+
+
+def c_function(case: Case) -> str:
+    op = OPS[case.name]
+    kind = "long long" if case.name in INTEGRAL else "double"
+    names = [*op.inputs, *op.params]
+    arguments = ", ".join(f"{kind} {n}" for n in names)
+    arrays = ", ".join(f"const {kind} *{n}" for n in names)
+    each = ", ".join(f"{n}[i]" for n in names)
+    return (
+        f"static {kind} {case.name}_({arguments}) {{ return ({op.expr}); }}\n"
+        f"void {case.name}_all(long count, {arrays}, {kind} *out) {{\n"
+        f"  for (long i = 0; i < count; i++) out[i] = {case.name}_({each});\n}}\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """Every template as a function over arrays, compiled by this machine's C compiler."""
+    compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
+    if compiler is None:
+        pytest.skip("no C compiler (cc, gcc or clang) on this machine")
+    folder: Path = tmp_path_factory.mktemp("templates")
+    source = folder / "ops.c"
+    source.write_text("#include <math.h>\n" + "\n".join(c_function(c) for c in TEMPLATES))
+    built = folder / "ops.so"
+    done = subprocess.run([compiler, "-O1", "-std=c99", "-Wall", "-Werror=implicit-function-declaration", "-shared", "-fPIC",
+                           str(source), "-o", str(built), "-lm"], capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return ctypes.CDLL(str(built))
+
+
+@rows(lambda c: True, TEMPLATES)
+def test_templates_equal_the_kernels(case: Case, library: ctypes.CDLL) -> None:
+    op = OPS[case.name]
+    dtype = np.dtype("int64" if case.name in INTEGRAL else "float64")
+    rng = np.random.default_rng(5)
+    if case.name in INTEGRAL:
+        values = [np.arange(-9, 10), np.arange(0, 9)] if "shift" in case.name else [np.arange(-9, 10)] * len(op.inputs)
+    else:
+        values = [np.array([*SPECIAL, *rng.uniform(-3, 3, 12)])] * len(op.inputs)
+    inputs = [np.ascontiguousarray(g.ravel(), dtype) for g in np.meshgrid(*values, indexing="ij")]
+    for params in [(e,) for e in EXPONENTS] if op.params else [()]:
+        arrays = [*inputs, *(np.full(inputs[0].shape, p, dtype) for p in params)]
+        made = np.empty(inputs[0].shape, dtype)
+        getattr(library, f"{case.name}_all")(ctypes.c_long(made.size), *(ctypes.c_void_p(a.ctypes.data) for a in arrays),
+                                             ctypes.c_void_p(made.ctypes.data))  # fmt: skip
+        given = [a != 0 if name in op.free and case.name == "where" else a for name, a in zip(op.inputs, inputs, strict=True)]
+        with np.errstate(all="ignore"):
+            expected = op(*given, *params).astype(dtype)
+        wrong = ~np.isclose(made, expected, 1e-14, 0, equal_nan=True)
+        if dtype.kind == "f" and case.name not in ZERO_SIGN:
+            wrong |= (made == 0) & (np.signbit(made) != np.signbit(expected))
+        assert not wrong.any(), [(*(float(a[i]) for a in arrays), float(made[i]), float(expected[i])) for i in np.nonzero(wrong)[0][:8]]

@@ -73,11 +73,10 @@ class ArrayModule:
             return xp.divide(x.dtype.type(1), root, out=root)
 
         def sigmoid(x: Any, out: Any = ...) -> Any:
-            # by tanh: no overflow for any x
-            half = x.dtype.type(0.5)
-            made = xp.tanh(xp.multiply(x, half, out=...), out=out)
-            xp.multiply(made, half, out=made)
-            return xp.add(made, half, out=made)
+            one = x.dtype.type(1)
+            made = xp.exp(xp.negative(x, out=...), out=out)  # by tanh, what is near 0 would lose its digits
+            xp.add(made, one, out=made)
+            return xp.divide(one, made, out=made)
 
         def logaddexp(x: Any, y: Any, out: Any = ...) -> Any:
             return xp.logaddexp(x, y, out=out)

@@ -43,6 +43,8 @@ class Peers:
 
     def setup(self, module: str, *parameters: Any) -> None:
         self.torch = load(module)
+        x = self.torch.tensor([1.0], requires_grad=True)
+        (x * x).backward()  # what is loaded and made at the first use belongs to no benchmark
         self.prepare(*parameters)
 
     def prepare(self, *parameters: Any) -> None:
@@ -63,7 +65,8 @@ def repetitions(*runs: Run, least: float = 0.02) -> int:
         taken = times * min(seconds(run, times) for run in runs)
         if taken >= least:
             return times
-        times = max(2 * times, min(10 * times, int(1.2 * times * least / taken)))
+        growth = 1.2 * least / max(taken, 1e-9)
+        times = int(times * min(10, max(2, growth)))
 
 
 def paired(ours: Run, theirs: Run, pairs: int, seen: Callable[[int], object] | None = None) -> list[Pair]:

@@ -29,7 +29,8 @@ def device_infos() -> list[DeviceInfo]:
             ]
             found += infos or [DeviceInfo(name, False, "its backend lists no device")]
         except Exception as error:
-            found.append(DeviceInfo(name, False, one_line(f"{type(error).__name__}: {error}")))
+            reason = error.__cause__ or error  # what its module raised, where it does not import
+            found.append(DeviceInfo(name, False, one_line(f"{type(reason).__name__}: {reason}")))
     return found
 
 

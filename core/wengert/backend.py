@@ -163,13 +163,16 @@ def of_type(array_type: type) -> Any:
 
 def real_owner(array_type: type) -> Any:
     """Return the backend of an array type, also while a capture stands in for it."""
-    for found in list(_by_name.values()):
-        if issubclass(array_type, found.array_type):
+    known = {found.array_type: found for found in list(_by_name.values())}
+    for base in array_type.__mro__:  # the nearest: a device's arrays may be a subclass of another's
+        if base in known:
             if not _recorders:
-                _by_type[array_type] = found
-            return found
+                _by_type[array_type] = known[base]
+            return known[base]
     if issubclass(array_type, np.ndarray | np.generic):
         return backend_named(HOST)
+    if hasattr(array_type, "recorder"):
+        raise errors.escaped_symbol()
     raise TypeError(f"no loaded device has arrays of type {array_type.__module__}.{array_type.__qualname__}")
 
 
@@ -199,7 +202,7 @@ def _intercepted(op: Op, kernel: Callable[..., Any] | None) -> Callable[..., Any
         if state.recorder is not None:
             return state.recorder.kernel(op)(*args, **kwargs)
         if kernel is None:
-            raise RuntimeError("a symbolic tensor was used outside of the capture that made it")
+            raise errors.escaped_symbol()
         return kernel(*args, **kwargs)
 
     return run

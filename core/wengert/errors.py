@@ -60,7 +60,7 @@ def failed(op: Any, arrays: Sequence[Any], params: Sequence[Any], error: BaseExc
         mismatch = broadcast(op.face, [tuple(a.shape) for a in arrays if hasattr(a, "shape")])
         if mismatch is not None:
             return mismatch
-        if isinstance(error, TypeError):  # the library has no such kernel for these types
+        if isinstance(error, TypeError) and len(arrays) == len(op.inputs):  # the library has no such kernel for these types
             return NotImplementedError(f"{op.face} is not implemented for {describe(arrays)}: {error}")
     elif op.infer is not None:
         try:
@@ -261,6 +261,13 @@ def captured_value(what: str) -> RuntimeError:
     )
 
 
+def escaped_symbol() -> RuntimeError:
+    return RuntimeError(
+        "a symbolic tensor was used outside of the capture that made it; run the function once before capturing it, so "
+        "that its state exists"
+    )
+
+
 # ---- names
 def unknown_device(name: str, known: Iterable[str]) -> RuntimeError:
     names = sorted(known)
@@ -279,6 +286,28 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> AttributeError:
     return AttributeError(
         f"wengert has no {kind} {name!r}.{nearest(name, names)} `wengert plugins` lists the plugins that were loaded."
     )
+
+
+def left_out(kind: str, name: str, plugin: Any) -> Exception:
+    if plugin.status == "disabled":
+        why = "disabled by WENGERT_DISABLE_PLUGINS or WENGERT_LOAD_PLUGINS"
+    else:
+        why = f"left out: {plugin.stage} failed: {plugin.reason}; WENGERT_DISABLE_PLUGINS={plugin.name.split(' ')[0]} silences it"
+    text = (
+        f"{name!r} comes from the plugin {plugin.name!r} ({plugin.distribution} {plugin.version}), which was {why}. "
+        f"`wengert plugins` lists all."
+    )
+    made = RuntimeError(text) if kind == "devices" else AttributeError(text)
+    made.__cause__ = plugin.error
+    return made
+
+
+def broken_name(kind: str, name: str, plugin: str, target: str, error: Exception) -> Exception:
+    text = (
+        f"{kind[:-1]} {name!r} of plugin {plugin!r} could not be loaded from {target!r}: {type(error).__name__}: {error}. "
+        f"WENGERT_DISABLE_PLUGINS={plugin} turns the plugin off."
+    )
+    return RuntimeError(text) if kind in ("devices", "kernels") else AttributeError(text)
 
 
 def no_kernel(op: Any, device: str, how: str) -> NotImplementedError:

@@ -97,8 +97,9 @@ def dress() -> None:
     for name, get in PROPERTIES.items():
         setattr(Tensor, name, property(get))
     by_face = {op.face: op for op in OPS.values() if op.elementwise and not op.params and not op.free}
+    writing = {id(METHODS[name]) for name in _IN_PLACE}  # aliases have an in-place form too
     for name in [*METHODS]:
-        if name.startswith("_") or name.endswith("_") or hasattr(Tensor, name + "_") or name in _NO_INPLACE:
+        if id(METHODS[name]) not in writing or name.startswith("_") or hasattr(Tensor, name + "_"):
             continue
         own = by_face.get(name)
         if own is not None and METHODS[name] is own.__call__ and len(own.inputs) <= 2:
@@ -120,8 +121,15 @@ def dress() -> None:
 
 # Public under another function that says more, or internal.
 _PRIVATE = {"overwrite", "real", "rint", "clip", "power", "rsub", "where", "add", "subtract", "divide"}
-# Methods without an in-place form: they give no tensor of the same shape, or change nothing.
-_NO_INPLACE = {"equal", "allclose", "isclose", "item", "numel", "size", "where", "__pow__"}
+# Methods with an in-place form, as PyTorch has them; the last line's change how a tensor looks at its memory.
+_IN_PLACE = frozenset(
+    "abs acos acosh addcdiv addcmul addmm asin asinh atan atan2 atanh bitwise_and bitwise_left_shift bitwise_not bitwise_or "
+    "bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min cos cosh cumsum div eq erf erfc exp exp2 expm1 floor "
+    "floor_divide fmod ge gt hypot index_add index_put le lerp log log10 log1p log2 logical_and logical_not logical_or "
+    "logical_xor lt masked_fill mul ne neg pow reciprocal relu remainder round rsqrt scatter scatter_add sigmoid sign sin sinh "
+    "sqrt square tan tanh tril triu trunc "
+    "squeeze t transpose unsqueeze".split()
+)
 _OPERAND = (Tensor, bool, int, float, complex)
 
 

@@ -262,8 +262,7 @@ class Recorder:
             return tuple(self.lift(v) for v in x)
         if isinstance(x, Symbol):
             if x.recorder is not self or self.closed:
-                raise RuntimeError("a symbolic tensor was used outside of the capture that made it; run the function once "
-                                   "before capturing it, so that its state exists")  # fmt: skip
+                raise errors.escaped_symbol()
             return x
         if isinstance(x, np.generic):
             x = np.asarray(x)

@@ -161,10 +161,13 @@ def inplace(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
     return method
 
 
-def inplace_op(name: str, op: Op, scale: Op | None = None) -> Callable[..., Tensor]:
+def inplace_op(
+    name: str, op: Op, scale: Op | None = None, scaled: Callable[..., Any] | None = None
+) -> Callable[..., Tensor]:
     """Return `name_` for an elementwise op: where nothing is recorded, the kernel writes straight into the tensor.
 
-    scale: the op that multiplies the operand by `alpha` first (add_ and sub_ have one).
+    scale: the op that multiplies the operand by `alpha` first (add_ and sub_ have one); scaled: the same for operands
+    of any kind, (target, operand, alpha) -> alpha * operand.
     """
     run, kernels, boolean = op.__call__, op.kernels, op.boolean
     scaling = (scale or op).kernels
@@ -173,8 +176,8 @@ def inplace_op(name: str, op: Op, scale: Op | None = None) -> Callable[..., Tens
     def general(self: Tensor, args: tuple[Any, ...], alpha: Any = 1) -> Tensor:
         check(self)
         if alpha != 1:
-            assert scale is not None
-            args = (call(scale, (args[0], alpha)),)
+            assert scaled is not None
+            args = (scaled(self, args[0], alpha),)
         return commit(name, self, run(keep_old(self, *args) if reads_old else self, *args))
 
     def written(self: Tensor, others: tuple[Any, ...], error: Exception) -> Tensor:

@@ -1,8 +1,9 @@
 """Finding plugins and letting them register: lazily, each one isolated.
 
 Owns: the hook specifications (pluggy), the scan of the entry-point group `wengert.plugins`, what became of each plugin.
-May import: the registry; pluggy and importlib.metadata, both late. Must not know: what any plugin does.
-Nothing is scanned at `import wengert`: built-ins load by name, and the first name that is not built in starts the scan.
+May import: the registry, pluggy; importlib.metadata late. Must not know: what any plugin does.
+`import wengert` loads neither this module nor pluggy: built-ins load with the first tensor, and the first name that is
+not built in starts the scan.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import re
 import threading
-import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ class Plugin:
     reason: str = ""
     stage: str = ""
     error: BaseException | None = None
+    names: tuple[str, ...] = ()  # what it had registered when it failed, which was rolled back
 
 
 loaded: dict[str, Plugin] = {}
@@ -130,42 +132,63 @@ def register(module: Any, name: str | None = None) -> None:
 
 def _load(name: str, module: str, distribution: str, version: str, load: Callable[[], Any]) -> None:
     plugin = loaded[name] = Plugin(name, module, distribution, version, "active")
-    disabled = [n.strip() for n in os.environ.get("WENGERT_DISABLE_PLUGINS", "").split(",")]
-    only = os.environ.get("WENGERT_LOAD_PLUGINS")
-    if name in disabled or (only is not None and name not in BUILTIN and name not in only.split(",")):
+    off, only = _listed("WENGERT_DISABLE_PLUGINS") or (), _listed("WENGERT_LOAD_PLUGINS")
+    if name in off or (only is not None and name not in BUILTIN and name not in only):
         plugin.status, plugin.reason = "disabled", "by environment variable"
         return
     stage = "import"
     try:
         found = load()
+        stage = "version check"
         wanted = getattr(found, "__wengert_api__", API)
         if int(str(wanted).split(".")[0]) != API:
             plugin.status = "incompatible"
-            _fail(plugin, "version check", f"it asks for plugin interface {wanted}, this wengert has {API}", None)
-            return
+            raise ValueError(f"it asks for plugin interface {wanted}, this wengert has {API}")
         stage = "registration"
         _run_hooks(plugin, found)
-    except Exception as error:
-        _fail(plugin, stage, f"{type(error).__name__}: {error}", error)
+    except (Exception, SystemExit) as error:
+        failure: BaseException = error
+    else:
+        return
+    _fail(plugin, stage, " ".join(f"{type(failure).__name__}: {failure}".split()), failure)
+
+
+def _listed(variable: str) -> list[str] | None:
+    """Return the names in an environment variable, None where it is not set."""
+    value = os.environ.get(variable)
+    return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
 
 
 def _run_hooks(plugin: Plugin, module: Any) -> None:
     """Call every hook the plugin implements, on a staged registry that counts only if all of them succeed."""
     hooks = manager()
-    hooks.register(module, plugin.name)
+    if hooks.is_registered(module):
+        raise ValueError(f"{plugin.module} is loaded already, as plugin {hooks.get_name(module)!r}")
+    stage = registry.staged(plugin.name)
     try:
-        stage = registry.staged(plugin.name)
+        hooks.register(module, plugin.name)
+        _check_hooks(hooks, module)
         for caller in hooks.get_hookcallers(module) or ():
             for implementation in caller.get_hookimpls():
                 if implementation.plugin is module:
                     implementation.function(*[stage for _ in implementation.argnames])
-        unknown = [n for n in dir(module) if n.startswith("wengert_register_") and not hasattr(Hooks, n)]
-        if unknown:
-            raise TypeError(f"unknown hook {unknown[0]!r}; the hooks are {', '.join(n for n in vars(Hooks) if n[0] == 'w')}")
     except BaseException:
-        hooks.unregister(module)
+        plugin.names = tuple(name for new in registry.brought(stage).values() for name in new)
+        if hooks.is_registered(module):
+            hooks.unregister(module)
         raise
     registry.commit(stage)
+
+
+def _check_hooks(hooks: pluggy.PluginManager, module: Any) -> None:
+    """Raise TypeError for a hook that does not exist, or that was written but not marked: neither would ever be called."""
+    known = [n for n in vars(Hooks) if n.startswith("wengert_")]
+    for name in dir(module):
+        marked = hooks.parse_hookimpl_opts(module, name) is not None
+        if name not in known and (marked or name.startswith("wengert_register_")):
+            raise TypeError(f"unknown hook {name!r}; the hooks are {', '.join(known)}")
+        if name in known and not marked:
+            raise TypeError(f"hook {name!r} is not marked with @wengert.plugins.hookimpl")
 
 
 def _fail(plugin: Plugin, stage: str, reason: str, error: BaseException | None) -> None:
@@ -186,20 +209,10 @@ def _fail(plugin: Plugin, stage: str, reason: str, error: BaseException | None) 
         pass  # warnings are errors in this process: the listing still tells, and the host must go on
 
 
-def explain_failure(name: str) -> None:
-    """Raise, with its reason, if a plugin that was left out is likely the owner of `name`; else return."""
+def who_failed(kind: str, name: str) -> Plugin | None:
+    """Return the plugin that was left out and that had registered `name`, or bears it."""
     root = name.split(".")[0].lower()
     for plugin in loaded.values():
-        if plugin.status != "active" and (plugin.name.lower() == root or root in _mentions(plugin)):
-            raise RuntimeError(
-                f"{name!r} would come from the plugin {plugin.name!r} ({plugin.distribution} {plugin.version}), which is "
-                f"{plugin.status}: {plugin.stage} {plugin.reason}"
-            ) from plugin.error
-
-
-def _mentions(plugin: Plugin) -> set[str]:
-    """Return names that a failed plugin spoke of in its traceback's own lines (best effort)."""
-    if plugin.error is None:
-        return set()
-    lines = "".join(traceback.format_exception(plugin.error))
-    return {word.strip("\"'(),").lower() for word in lines.split()}
+        if plugin.status != "active" and (name in plugin.names or root in re.split(r"[^a-z0-9]+", plugin.name.lower())):
+            return plugin
+    return None

@@ -38,12 +38,13 @@ def constant(value: Any, dtype: np.dtype[Any]) -> Any:
     """Return a number as a 0-d host array. Tables keep the ones that programs repeat."""
     key = (value, type(value), dtype)
     array = _CONSTANTS.get(key)
-    if array is not None and value != 0:
+    shared = value == value and (value != 0 or str(value)[0] != "-")  # nan finds no key; -0.0 would be found for 0.0
+    if array is not None and shared:
         return array
     with np.errstate(all="ignore"):
         array = np.asarray(value).astype(dtype)
-    if value != value or (value == 0 and str(value)[0] == "-"):
-        return array  # nan finds no key again, and -0.0 would be found for 0.0
+    if not shared:
+        return array
     if len(_CONSTANTS) > 1024:
         for table in (_CONSTANTS, _NUMBERS32, _NUMBERS64, _constant_ids):
             table.clear()
@@ -57,9 +58,6 @@ def constant(value: Any, dtype: np.dtype[Any]) -> Any:
 def is_constant(array: Any) -> bool:
     """Say whether a raw array came from `constant`."""
     return id(array) in _constant_ids
-
-
-UNWRITTEN = [0]  # the write counter of what nobody can write to
 
 
 # ---- the readable form
@@ -116,10 +114,10 @@ def record(
     for i in plan.inputs:
         saved[i] = arrays[i]
         kept = inputs[i:] if op.variadic and i == width - 1 else inputs[i : i + 1]
-        guards += [x.version_box() if isinstance(x, Tensor) else UNWRITTEN for x in kept]
+        guards += [x.version_box() for x in kept if isinstance(x, Tensor)]
     if plan.out:
         saved[width] = made
-        guards.append(UNWRITTEN if result is None else result.version_box())
+        guards += [result.version_box()] if result is not None else []
     if plan.specs:
         saved += [None] * (len(op.places) - len(saved))
         for place, i, what in plan.specs:
@@ -127,8 +125,8 @@ def record(
             saved[place] = tuple(getattr(a, what) for a in source) if isinstance(source, tuple) else getattr(source, what)
     shapes: tuple[Any, ...] | None = None
     if op.broadcasts:
-        shapes = tuple([tuple(a.shape) for a in arrays])
-        if all(s == made.shape for s in shapes) and op.elementwise:
+        shapes = tuple([tuple(a.shape if isinstance(x, Tensor) else made.shape) for a, x in zip(arrays, inputs, strict=True)])
+        if op.elementwise and all([s == made.shape for s in shapes]):
             shapes = None
     return Node(plan, edges, tuple(saved), shapes, guards, sum([box[0] for box in guards]))
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from wengert import errors
+from wengert.op import OPS
 
 KINDS = ("devices", "ops", "optimizers", "modules")
+SHOWN_IN = {"ops": "wengert", "optimizers": "wengert.optim", "modules": "wengert.nn"}  # the namespace of each kind
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -34,7 +37,7 @@ class Registry:
     def __init__(self, tables: dict[str, dict[str, Entry]] | None = None, plugin: str = "(direct)") -> None:
         self.tables = tables if tables is not None else {kind: {} for kind in KINDS}
         self.plugin = plugin
-        self._kernels: dict[tuple[str, str], Any] = {}
+        self.kernels: dict[tuple[str, str], Entry] = {}
 
     # ---- what plugins call
     def device(self, name: str, backend: Any, *, override: bool = False) -> None:
@@ -53,20 +56,27 @@ class Registry:
         """Register a neural-network name as `wengert.nn.<name>`."""
         self._add("modules", name, value, override)
 
-    def kernel(self, op: str, device: str, kernel: Any) -> None:
+    def kernel(self, op: str, device: str, kernel: Any, *, override: bool = False) -> None:
         """Register a kernel of one op (of any package) for one device (of any package)."""
         self._check("kernels", op, kernel)
-        self._kernels[op, device] = kernel
+        self._refuse_second("kernel", f"{op} on {device}", self.kernels.get((op, device)), override)
+        self.kernels[op, device] = Entry(kernel, self.plugin, not isinstance(kernel, str))
+        _forget_kernels(op)
 
     def _add(self, kind: str, name: str, value: Any, override: bool) -> None:
         self._check(kind, name, value)
         known = self.tables[kind].get(name)
+        self._refuse_second(kind[:-1], name, known, override)
+        if known is None and name in _namespace(kind):
+            raise ValueError(f"{kind[:-1]} {name!r} is built in; {self.plugin!r} cannot register it, under another name it can")
+        self.tables[kind][name] = Entry(value, self.plugin, not isinstance(value, str))
+
+    def _refuse_second(self, what: str, name: str, known: Entry | None, override: bool) -> None:
         if known is not None and not override:
             raise ValueError(
-                f"{kind[:-1]} {name!r} is registered twice: by {known.plugin!r} and by {self.plugin!r}; rename one, or "
+                f"{what} {name!r} is registered twice: by {known.plugin!r} and by {self.plugin!r}; rename one, or "
                 f"pass override=True to replace it on purpose"
             )
-        self.tables[kind][name] = Entry(value, self.plugin, not isinstance(value, str))
 
     def _check(self, kind: str, name: str, value: Any) -> None:
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
@@ -97,41 +107,80 @@ class Registry:
         Raises AttributeError (RuntimeError for devices) naming the nearest names, or the plugin that failed.
         """
         if not self.has(kind, name):
-            _plugins().explain_failure(name)
-            raise (
-                errors.unknown_device(name, self.tables[kind])
-                if kind == "devices"
-                else errors.unknown_name({"ops": "attribute"}.get(kind, kind[:-1]), name, self.tables[kind])
-            )
-        entry = self.tables[kind][name]
+            if any(known.startswith(f"{name}.") for known in self.tables[kind]):
+                return Namespace(kind, name)
+            raise self._unknown(kind, name)
+        return self._value(kind, name, self.tables[kind][name])
+
+    def check_device(self, name: str) -> None:
+        """Raise RuntimeError for a device type that no plugin brings."""
+        if not self.has("devices", name):
+            raise self._unknown("devices", name)
+
+    def kernel_for(self, op: str, device: str) -> Callable[..., Any] | None:
+        """Return the kernel that a plugin registered, if any."""
+        entry = self.kernels.get((op, device))
+        return None if entry is None else self._value("kernels", op, entry)
+
+    def _value(self, kind: str, name: str, entry: Entry) -> Any:
         if not entry.loaded:
-            entry.value = load(entry.value)
+            try:
+                entry.value = load(entry.value)
+            except Exception as error:
+                raise errors.broken_name(kind, name, entry.plugin, entry.value, error) from error
             entry.loaded = True
         return entry.value
 
-    def check_device(self, name: str) -> None:
-        if not self.has("devices", name):
-            _plugins().explain_failure(name)
-            raise errors.unknown_device(name, self.tables["devices"])
-
-    def kernel_for(self, op: str, device: str) -> Callable[..., Any] | None:
-        found = self._kernels.get((op, device))
-        if isinstance(found, str):
-            found = self._kernels[op, device] = load(found)
-        return found
+    def _unknown(self, kind: str, name: str) -> Exception:
+        """Return the error for a name that is not there: the plugin that failed to bring it, or the nearest names."""
+        plugin = _plugins().who_failed(kind, name)
+        if plugin is not None:
+            return errors.left_out(kind, name, plugin)
+        if kind == "devices":
+            return errors.unknown_device(name, self.tables[kind])
+        return errors.unknown_name({"ops": "attribute"}.get(kind, kind[:-1]), name, self.tables[kind])
 
     # ---- atomic registration of one plugin
     def staged(self, plugin: str) -> Registry:
         """Return a registry for one plugin, whose entries count only after `commit`."""
         stage = Registry({kind: dict(table) for kind, table in self.tables.items()}, plugin)
-        stage._kernels = dict(self._kernels)
+        stage.kernels = dict(self.kernels)
         return stage
 
+    def brought(self, stage: Registry) -> dict[str, dict[str, Entry]]:
+        """Return what a staged registry has that this one has not, by kind."""
+        return {
+            kind: {n: e for n, e in table.items() if self.tables[kind].get(n) is not e} for kind, table in stage.tables.items()
+        }
+
     def commit(self, stage: Registry) -> None:
+        """Let what a plugin registered count."""
         with _lock:
-            for kind, table in stage.tables.items():
-                self.tables[kind].update({n: e for n, e in table.items() if e.plugin == stage.plugin})
-            self._kernels.update(stage._kernels)
+            for kind, new in self.brought(stage).items():
+                for name in new.keys() & self.tables[kind].keys():  # replaced on purpose: show the new one from now on
+                    _namespace(kind).pop(name, None)
+                self.tables[kind].update(new)
+            self.kernels.update(stage.kernels)
+            for op, _ in self.kernels:
+                _forget_kernels(op)
+
+
+class Namespace:
+    """What `wengert.special` is when plugins registered ops below it ("special.zeta") and nothing else has that name."""
+
+    def __init__(self, kind: str, prefix: str) -> None:
+        self.__kind, self.__name__ = kind, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return registry.resolve(self.__kind, f"{self.__name__}.{name}")
+
+    def __dir__(self) -> list[str]:
+        return namespace_dir(self.__kind, f"{self.__name__}.", ())
+
+    def __repr__(self) -> str:
+        return f"<namespace {self.__name__!r} of plugins>"
 
 
 def load(target: str) -> Any:
@@ -144,6 +193,18 @@ def namespace_dir(kind: str, prefix: str, own: Iterable[str]) -> list[str]:
     """Return what dir() of a lazy namespace shows: its own names and the registered ones below `prefix`."""
     names = (n.removeprefix(prefix) for n in registry.names(kind) if n.startswith(prefix))
     return sorted({*own, *(n for n in names if "." not in n)})
+
+
+def _namespace(kind: str) -> dict[str, Any]:
+    """Return the names of the module that shows a kind, as far as it is loaded."""
+    module = sys.modules.get(SHOWN_IN.get(kind, ""))
+    return {} if module is None else vars(module)
+
+
+def _forget_kernels(op: str) -> None:
+    """Let an op look for its kernels anew."""
+    if op in OPS:
+        OPS[op].kernels.clear()
 
 
 def _plugins() -> Any:

@@ -35,6 +35,15 @@ def made(host: np.ndarray[Any, Any], device: Any = None, requires_grad: bool = F
     return result
 
 
+def given(name: str, result: Tensor, out: Any) -> Tensor:
+    """Return a result, in the tensor given as `out=` where there is one."""
+    if out is None:
+        return result
+    from wengert.inplace import write_out
+
+    return write_out(name, result, out)  # type: ignore[no-any-return]
+
+
 def _reject(device: Any) -> None:
     backend.resolve(device)
 
@@ -263,12 +272,7 @@ def _maker(name: str, value: int) -> Any:
         if keywords:
             raise TypeError(f"{name}() got an unexpected keyword argument {next(iter(keywords))!r}")
         wanted = dtypes.default_float() if dtype is None else dtypes.to_numpy(dtype)
-        result = filled(shape, value, wanted, device, requires_grad)
-        if out is not None:
-            from wengert.inplace import write_out
-
-            return write_out(name, result, out)
-        return result
+        return given(name, filled(shape, value, wanted, device, requires_grad), out)
 
     def like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None,
              memory_format: Any = None, pin_memory: bool = False) -> Any:  # fmt: skip
@@ -310,7 +314,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     """Return a tensor of the given size filled with one value, whose kind gives the dtype."""
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     wanted = dtypes.of_number(value) if dtype is None else dtypes.to_numpy(dtype)
-    return filled(shape_of((size,), "full"), value, wanted, device, requires_grad)
+    return given("full", filled(shape_of((size,), "full"), value, wanted, device, requires_grad), out)
 
 
 @face("full_like", method=False)
@@ -358,7 +362,7 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, dev
     inferred = dtypes.default_float() if any(dtypes.category(k) == dtypes.FLOATING for k in kinds) else dtypes.I64
     wanted = inferred if dtype is None else dtypes.to_numpy(dtype)
     count = math.ceil((end - start) / step)
-    return made((start + np.arange(count) * step).astype(wanted), device, requires_grad)
+    return given("arange", made((start + np.arange(count) * step).astype(wanted), device, requires_grad), out)
 
 
 @face("linspace", method=False)
@@ -369,7 +373,7 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative, got {steps}")
     wanted = dtypes.default_float() if dtype is None else dtypes.to_numpy(dtype)
-    return made(np.linspace(start, end, steps).astype(wanted), device, requires_grad)
+    return given("linspace", made(np.linspace(start, end, steps).astype(wanted), device, requires_grad), out)
 
 
 @face("logspace", method=False)

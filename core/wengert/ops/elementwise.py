@@ -14,7 +14,7 @@ import numpy as np
 
 from wengert import dtypes, errors
 from wengert.faces import REFLECTED, composite, face
-from wengert.inplace import inplace_op
+from wengert.inplace import inplace_op, write_out
 from wengert.op import ANY, SAME
 from wengert.ops.dims import index_of, only_tensors
 from wengert.record import call, cast, elementwise, relabel
@@ -74,7 +74,9 @@ subtract     = elementwise("subtract", "x - y", domain=SAME, face="sub", x=lambd
 rsub         = elementwise("rsub", "y - x", domain=SAME, label="RsubBackward1", x=lambda g: -g, y=lambda g: g)
 multiply     = elementwise("multiply", "x * y", domain=SAME, face="mul", x=lambda g, y: g * y, y=lambda g, x: g * x)
 divide       = elementwise("divide", "x / y", face="div", x=lambda g, y: g / y, y=lambda g, y, out: -g * out / y)
-floor_divide = elementwise("floor_divide", "floor(x / y)", domain=SAME, x=lambda g: g * 0.0, y=lambda g: g * 0.0)
+floor_divide = elementwise("floor_divide", "y == 0 ? x / y : "
+    "rint((x - fmod(x, y)) / y) - (fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0))", domain=SAME,
+    x=lambda g: g * 0.0, y=lambda g: g * 0.0)
 trunc_divide = elementwise("trunc_divide", "trunc(x / y)", domain=SAME, face="div", label="DivBackward2",
     x=lambda g: g * 0.0, y=lambda g: g * 0.0)
 remainder    = elementwise("remainder", "fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0) ? fmod(x, y) + y : fmod(x, y)",
@@ -84,7 +86,7 @@ power        = elementwise("power", "pow(x, y)", domain=SAME, face="pow", label=
     x=power_base_rule, y=power_exponent_rule)
 power_number = elementwise("power_number", "pow(x, exponent)", params="exponent", face="pow", x=power_number_rule)
 negative     = elementwise("negative", "-x", domain=SAME, face="neg", x=lambda g: -g)
-absolute     = elementwise("absolute", "x < 0 ? -x : x", domain=SAME, face="abs", x=lambda g, x: g * sign(x))
+absolute     = elementwise("absolute", "x <= 0 ? 0 - x : x", domain=SAME, face="abs", x=lambda g, x: g * sign(x))
 sign         = elementwise("sign", "x != x ? x : (x > 0) - (x < 0)", domain=SAME, x=lambda g: sign_rule(g))
 reciprocal   = elementwise("reciprocal", "1 / x", x=lambda g, out: -g * out * out)
 square       = elementwise("square", "x * x", domain=SAME, label="PowBackward0", x=lambda g, x: g * (2 * x))
@@ -94,7 +96,8 @@ maximum      = elementwise("maximum", "x > y || x != x ? x : y", domain=SAME,
     x=lambda g, x, y: split_tie(g, x, y, x < y), y=lambda g, x, y: split_tie(g, y, x, y < x))
 minimum      = elementwise("minimum", "x < y || x != x ? x : y", domain=SAME,
     x=lambda g, x, y: split_tie(g, x, y, x > y), y=lambda g, x, y: split_tie(g, y, x, y > x))
-clip         = elementwise("clip", "x < low ? low < high ? low : high : x > high ? high : x", inputs="x low high", domain=SAME,
+clip         = elementwise("clip", "x < low || low != low ? low < high || low != low ? low : high : "
+    "x > high || high != high ? high : x", inputs="x low high", domain=SAME,
     face="clamp", label="ClampBackward1", x=lambda g, x, low, high: g * ((x >= low) & (x <= high)),
     low=lambda g, x, low, high: g * ((x < low) & (low < high)), high=lambda g, x, low, high: g * ((x > high) | (low > high)))
 
@@ -106,7 +109,8 @@ log          = elementwise("log", "log(x)", x=lambda g, x: g / x)
 log2         = elementwise("log2", "log2(x)", x=lambda g, x: g / (x * 0.6931471805599453))
 log10        = elementwise("log10", "log10(x)", x=lambda g, x: g / (x * 2.302585092994046))
 log1p        = elementwise("log1p", "log1p(x)", label="Log1PBackward0", x=lambda g, x: g / (x + 1))
-logaddexp    = elementwise("logaddexp", "x == y ? x + log((x - x) + 2) : fmax(x, y) + log1p(exp(-fabs(x - y)))",
+logaddexp    = elementwise("logaddexp", "x == y ? x - x == 0 ? x + log((x - x) + 2) : x : "
+    "fmax(x, y) + log1p(exp(-fabs(x - y)))",
     x=lambda g, x, y: g * sigmoid(x - y), y=lambda g, x, y: g * sigmoid(y - x))
 sigmoid      = elementwise("sigmoid", "1 / (1 + exp(-x))", x=lambda g, out: g * (out * (1 - out)))
 erf          = elementwise("erf", "erf(x)", x=lambda g, x: g * exp(-x * x) * TWO_OVER_SQRT_PI)
@@ -181,8 +185,8 @@ def add_face(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
     return add(input, other if alpha == 1 else scaled(input, other, alpha), out=out)
 
 
-face("add_", function=False)(inplace_op("add_", add, multiply))
-face("sub_", "subtract_", function=False)(inplace_op("sub_", subtract, multiply))
+face("add_", function=False)(inplace_op("add_", add, multiply, scaled))
+face("sub_", "subtract_", function=False)(inplace_op("sub_", subtract, multiply, scaled))
 
 
 @face("sub", "subtract")
@@ -306,7 +310,7 @@ def round_face(input: Any, *, decimals: int = 0, out: Any = None) -> Any:
     decimals = index_of("round", decimals)
     scale = 10.0 ** abs(decimals)
     rounded = rint(input * scale) / scale if decimals > 0 else rint(input / scale) * scale
-    return relabel(rounded, "RoundBackward1")
+    return relabel(rounded, "RoundBackward1") if out is None else write_out("round", rounded, out)
 
 
 @face("__rpow__", function=False)
@@ -322,6 +326,14 @@ def where_face(condition: Any, input: Any = None, other: Any = None, *, out: Any
     if isinstance(condition, Tensor) and condition._array.dtype != dtypes.B8:
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}")
     return where(condition, input, other, out=out)
+
+
+@face("positive", "__pos__")
+def positive(input: Any) -> Any:
+    """Return input itself. Raises RuntimeError for bools."""
+    if _category(input) == dtypes.BOOL:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
 
 
 @face("conj")

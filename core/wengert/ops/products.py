@@ -12,6 +12,7 @@ import numpy as np
 
 from wengert import errors
 from wengert.faces import composite, face
+from wengert.inplace import write_out
 from wengert.ops import elementwise as e
 from wengert.ops import reductions as r
 from wengert.ops import shapes as s
@@ -81,7 +82,7 @@ def matmul(input: Any, other: Any, *, out: Any = None) -> Any:
         result = relabel(s.squeeze(matmul_(input, s.unsqueeze(other, 1)), -1), "MvBackward0" if m == 2 else "UnsafeViewBackward0")
     else:
         result = relabel(matmul_(input, other), "UnsafeViewBackward0")
-    return result
+    return result if out is None else write_out("matmul", result, out)
 
 
 @face("__rmatmul__", function=False)

@@ -18,7 +18,7 @@ from wengert import dtypes, errors
 from wengert.faces import face
 from wengert.inplace import check, commit
 from wengert.modes import state
-from wengert.ops.creation import made, tensor
+from wengert.ops.creation import given, made, tensor
 from wengert.ops.dims import shape_of, size_of
 from wengert.ops.elementwise import overwrite
 from wengert.tensor import Tensor, wrap
@@ -174,7 +174,7 @@ def _drawn(name: str) -> Any:
             raise TypeError(f"{name}() got an unexpected keyword argument {next(iter(keywords))!r}")
         source = generator or default_generator
         method = source.uniforms if name == "rand" else source.normals
-        return made(method(shape, _float(dtype)), device, requires_grad)
+        return given(name, made(method(shape, _float(dtype)), device, requires_grad), out)
 
     def like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, generator: Any = None,
              memory_format: Any = None) -> Any:  # fmt: skip

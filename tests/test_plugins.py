@@ -1,0 +1,614 @@
+"""Plugins: found when a name asks for them, loaded apart from each other, rolled back alone when they break.
+
+Owns the proof of wengert/plugins.py and registry.py. The plugins are real packages with metadata and entry points, made
+on the fly; the programs that use them run in interpreters of their own. May import wengert.plugins and the standard
+library; packages installed elsewhere (tests/plugins/) are the business of other tests.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wengert import plugins
+from wengert.registry import Registry, registry
+
+ROOT = Path(__file__).parents[1]
+
+GOOD = '''
+from wengert.plugins import hookimpl
+
+@hookimpl
+def wengert_register_ops(registry):
+    registry.op("good_double", "{module}.ops:double")
+
+@hookimpl
+def wengert_register_optimizers(registry):
+    registry.optimizer("GoodSGD", "{module}.optim:GoodSGD")
+
+@hookimpl
+def wengert_register_devices(registry):
+    registry.device("good", "{module}.device:Backend")
+
+@hookimpl
+def wengert_register_modules(registry):
+    registry.module("Good", "{module}.ops:Good")
+'''
+GOOD_OPS = '''
+def double(x):
+    """Return 2 x."""
+    return x * 2
+
+class Good:
+    pass
+'''
+GOOD_OPTIM = '''
+from wengert.optim import SGD
+
+class GoodSGD(SGD):
+    """Plain gradient descent under another name."""
+'''
+GOOD_DEVICE = '''
+import numpy as np
+from wengert_numpy.device import NumpyBackend
+from wengert.backend import DeviceInfo
+
+class GoodArray(np.ndarray):
+    pass
+
+class Backend(NumpyBackend):
+    name = "good"
+    array_type = GoodArray
+
+    def devices(self):
+        return [DeviceInfo("good:0", True, "made for a test")]
+
+    def from_host(self, array, index):
+        return np.array(array).view(GoodArray)
+
+    def to_host(self, array):
+        return np.asarray(array)
+'''
+
+Make = Callable[..., str]
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Return a function that installs a plugin: its modules, and the metadata that names its entry points."""
+
+    def install(name: str, init: str, *, dist: str = "", version: str = "1.0", entry: str = "", **modules: str) -> str:
+        dist = dist or f"wengert-{name}"
+        module = dist.replace("-", "_")
+        package = tmp_path / module
+        package.mkdir(exist_ok=True)
+        for file, text in {"__init__": init, **modules}.items():
+            (package / f"{file}.py").write_text(textwrap.dedent(text).replace("{module}", module))
+        info = tmp_path / f"{module}-{version}.dist-info"
+        info.mkdir(exist_ok=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[wengert.plugins]\n{name} = {entry or module}\n")
+        (info / "RECORD").write_text("")
+        return module
+
+    return install
+
+
+@pytest.fixture
+def good(make: Make) -> str:
+    return make("good", GOOD, ops=GOOD_OPS, optim=GOOD_OPTIM, device=GOOD_DEVICE)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Return a function that runs a program where the plugins are installed, and returns what it printed."""
+
+    def program(text: str, *, fails: bool = False, warnings: str = "default", **environment: str) -> str:
+        path = os.pathsep.join([str(tmp_path), *(str(ROOT / room) for room in ("core", "backends", "plugins"))])
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("WENGERT_")}
+        done = subprocess.run(
+            [sys.executable, "-W", warnings, "-c", textwrap.dedent(text)],
+            env={**clean, "PYTHONPATH": path, **environment},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode != 0) == fails, done.stderr
+        return done.stdout + done.stderr
+
+    return program
+
+
+REPORT = """
+import warnings
+import wengert
+from wengert import plugins
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    plugins.load_all()
+    plugins.load_all()
+for w in caught:
+    print("WARNING", w.category.__name__, w.message)
+for p in plugins.loaded.values():
+    print("PLUGIN", p.name, p.status, p.stage or "-", p.distribution, p.version or "-")
+x = wengert.tensor([1.0, 2.0], requires_grad=True)
+(x * x).sum().backward()
+assert x.grad.tolist() == [2.0, 4.0]
+assert wengert.optim.SGD and wengert.device("cpu")
+"""
+
+
+# ---- what a plugin brings
+def test_a_name_brings_its_plugin(good: str, run: Run) -> None:
+    out = run("""
+        import sys, wengert
+        x = wengert.ones(2, requires_grad=True)
+        assert "wengert_good" not in sys.modules, "built-in names must not scan"
+        wengert.good_double(x).sum().backward()
+        assert "wengert_good" in sys.modules and "wengert_good.optim" not in sys.modules and "wengert_good.device" not in sys.modules
+        assert x.grad.tolist() == [2.0, 2.0] and "good_double" in dir(wengert)
+        optimizer = wengert.optim.GoodSGD([x], lr=0.5)
+        optimizer.step()
+        assert x.tolist() == [0.0, 0.0] and "GoodSGD" in dir(wengert.optim)
+        y = wengert.ones(2, device="good", requires_grad=True)
+        (y * y).sum().backward()
+        assert str(y.device) == str(y.grad.device) == "good:0" and y.grad.cpu().tolist() == [2.0, 2.0]
+        assert y.to("cpu").device == wengert.device("cpu") and repr(y.grad) == "tensor([2., 2.], device='good:0')"
+        assert wengert.nn.Good.__name__ == "Good" and "Good" in dir(wengert.nn)
+        print(wengert.plugins.loaded["good"])
+    """)
+    assert "status='active'" in out and "distribution='wengert-good', version='1.0'" in out
+
+
+@pytest.mark.parametrize("ask", ["wengert.good_double", "wengert.optim.GoodSGD", "wengert.device('good')", "wengert.nn.Good"])
+def test_any_kind_of_name_starts_the_scan(ask: str, good: str, run: Run) -> None:
+    run(f"import wengert\n{ask}")
+
+
+def test_a_name_is_resolved_once(good: str, run: Run) -> None:
+    run("import wengert\nassert wengert.good_double is wengert.good_double and 'good_double' in vars(wengert)")
+
+
+def test_two_good_plugins(good: str, make: Make, run: Run) -> None:
+    make("other", GOOD.replace("good", "other").replace("Good", "Other"), ops=GOOD_OPS.replace("Good", "Other"), optim="", device="")
+    out = run(REPORT + "print(wengert.good_double(1) + wengert.other_double(2))")
+    assert "WARNING" not in out and "PLUGIN good active" in out and "PLUGIN other active" in out and out.rstrip().endswith("6")
+
+
+def test_names_below_a_namespace(make: Make, run: Run) -> None:
+    text = """
+    from wengert.plugins import hookimpl
+    @hookimpl
+    def wengert_register_ops(registry):
+        registry.op("mine.twice", lambda x: x * 2)
+        registry.op("mine.deep.thrice", lambda x: x * 3)
+    """
+    make("mine", text)
+    run("""
+        import wengert
+        assert wengert.mine.twice(2) == 4 and wengert.mine.deep.thrice(2) == 6
+        assert "twice" in dir(wengert.mine) and repr(wengert.mine)
+        for bad in (lambda: wengert.mine.nothing, lambda: wengert.mine._x):
+            try:
+                bad()
+            except AttributeError:
+                continue
+            raise SystemExit("no error")
+    """)
+
+
+def test_a_kernel_for_an_op_of_another_package(make: Make, run: Run) -> None:
+    """A registered kernel is used from then on, also by an op that has run before."""
+    text = """
+    import numpy as np
+    from wengert.plugins import hookimpl
+    def kernel(x, out=...):
+        print("mine")
+        return np.exp(x, out=out)
+    @hookimpl
+    def wengert_register_ops(registry):
+        registry.kernel("exp", "cpu", "wengert_quick:kernel")
+    """
+    make("quick", text)
+    out = run("""
+        import wengert
+        x = wengert.ones(3)
+        x.exp()
+        wengert.plugins.load_all()
+        print(x.exp().tolist()[0] > 2.7)
+    """)
+    assert out.split() == ["mine", "True"]
+
+
+# ---- what goes wrong, one plugin at a time
+BROKEN = {
+    "import": ("import wengert_no_such_module\n", "import", "ModuleNotFoundError"),
+    "syntax": ("def (:\n", "import", "SyntaxError"),
+    "exit": ("raise SystemExit(3)\n", "import", "SystemExit"),
+    "half way": (
+        """
+        from wengert.plugins import hookimpl
+        @hookimpl
+        def wengert_register_ops(registry):
+            registry.op("half_done", lambda x: x)
+            raise ZeroDivisionError("in the hook")
+        @hookimpl
+        def wengert_register_optimizers(registry):
+            registry.optimizer("HalfDone", "a.b:C")
+        """,
+        "registration",
+        "ZeroDivisionError: in the hook",
+    ),
+    "later hook": (
+        """
+        from wengert.plugins import hookimpl
+        @hookimpl
+        def wengert_register_devices(registry):
+            registry.device("half_device", "a:B")
+        @hookimpl
+        def wengert_register_ops(registry):
+            registry.kernel("exp", "cpu", "a:b")
+            registry.op("half_done", lambda x: x)
+        @hookimpl
+        def wengert_register_optimizers(registry):
+            registry.optimizer("no name", "a.b:C")
+        """,
+        "registration",
+        "must be an identifier",
+    ),
+    "argument": (
+        """
+        from wengert.plugins import hookimpl
+        @hookimpl
+        def wengert_register_ops(registry, session):
+            registry.op("half_done", lambda x: x)
+        """,
+        "registration",
+        "session",
+    ),
+    "hook name": (
+        """
+        from wengert.plugins import hookimpl
+        @hookimpl
+        def wengert_register_opps(registry):
+            pass
+        """,
+        "registration",
+        "unknown hook 'wengert_register_opps'.*wengert_register_ops",
+    ),
+    "odd hook name": (
+        """
+        from wengert.plugins import hookimpl
+        @hookimpl
+        def register_ops(registry):
+            pass
+        """,
+        "registration",
+        "unknown hook 'register_ops'",
+    ),
+    "not marked": ("def wengert_register_ops(registry):\n    pass\n", "registration", "not marked with @wengert.plugins.hookimpl"),
+    "version": ("__wengert_api__ = 99\n", "version check", "interface 99, this wengert has 1"),
+    "odd version": ("__wengert_api__ = 'new'\n", "version check", "ValueError"),
+    "target": (
+        """
+        from wengert.plugins import hookimpl
+        @hookimpl
+        def wengert_register_ops(registry):
+            registry.op("half_done", "no colon")
+        """,
+        "registration",
+        "expected 'module:attribute', got 'no colon'",
+    ),
+    "none": (
+        """
+        from wengert.plugins import hookimpl
+        @hookimpl
+        def wengert_register_ops(registry):
+            registry.op("half_done", None)
+        """,
+        "registration",
+        "value is None",
+    ),
+    "taken name": (
+        """
+        from wengert.plugins import hookimpl
+        @hookimpl
+        def wengert_register_optimizers(registry):
+            registry.optimizer("SGD", "a:b")
+        """,
+        "registration",
+        "optimizer 'SGD' is registered twice: by 'optim' and by 'broken'.*override=True",
+    ),
+    "built-in name": (
+        """
+        from wengert.plugins import hookimpl
+        @hookimpl
+        def wengert_register_ops(registry):
+            registry.op("sin", lambda x: x)
+        """,
+        "registration",
+        "op 'sin' is built in",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_plugin_is_left_out_alone(case: str, good: str, make: Make, run: Run) -> None:
+    import re
+
+    text, stage, reason = BROKEN[case]
+    make("broken", text, version="2.3")
+    out = run(REPORT + "print('GOOD', wengert.good_double(21))\nassert wengert.ones(1).exp().item() > 2.7")
+    warned = [line for line in out.splitlines() if line.startswith("WARNING")]
+    assert len(warned) == 1, out
+    assert re.search(
+        rf"PluginWarning wengert plugin 'broken' \(wengert-broken 2.3\) was left out: {stage} failed: .*{reason}"
+        rf".*WENGERT_DISABLE_PLUGINS=broken.*`wengert plugins`",
+        warned[0],
+    ), warned[0]
+    status = "incompatible" if case == "version" else "failed"
+    assert f"PLUGIN broken {status} {stage.split()[0]}" in out and "PLUGIN good active" in out and "GOOD 42" in out
+
+
+@pytest.mark.parametrize("case", ["half way", "later hook"])
+def test_what_a_broken_plugin_registered_is_rolled_back(case: str, make: Make, run: Run) -> None:
+    make("broken", BROKEN[case][0], version="2.3")
+    out = run("""
+        import warnings, wengert
+        from wengert import plugins
+        from wengert.registry import registry
+        warnings.simplefilter("ignore")
+        for ask in (lambda: wengert.half_done, lambda: wengert.optim.HalfDone, lambda: wengert.device("half_device"), lambda: wengert.good):
+            try:
+                ask()
+            except Exception as error:
+                print(type(error).__name__, error)
+        tables = registry.tables
+        assert not {"half_done", "HalfDone", "half_device"} & {n for t in tables.values() for n in t}
+        assert not registry.kernels and wengert.ones(2).exp().sum().item() > 5
+        assert not hasattr(wengert, "half_done")
+    """)
+    assert "'half_done' comes from the plugin 'broken' (wengert-broken 2.3), which was left out: registration failed" in out
+    assert "WENGERT_DISABLE_PLUGINS=broken" in out and "AttributeError wengert has no attribute 'good'" in out
+
+
+def test_asking_for_the_name_of_a_broken_plugin_says_why(make: Make, run: Run) -> None:
+    make("fancy", "import wengert_no_such_module\n", version="0.9")
+    out = run("""
+        import warnings, wengert
+        warnings.simplefilter("ignore")
+        for ask in (lambda: wengert.fancy, lambda: wengert.device("fancy"), lambda: wengert.zeros(1, device="fancy:0")):
+            try:
+                ask()
+            except Exception as error:
+                print(type(error).__name__, type(error.__cause__).__name__, error)
+        assert not hasattr(wengert, "fancy")
+    """)
+    lines = out.splitlines()
+    assert [line.split(" ")[:2] for line in lines] == [
+        ["AttributeError", "ModuleNotFoundError"], ["RuntimeError", "ModuleNotFoundError"], ["RuntimeError", "ModuleNotFoundError"],
+    ]  # fmt: skip
+    assert all("(wengert-fancy 0.9)" in line and "No module named 'wengert_no_such_module'" in line for line in lines)
+
+
+def test_a_target_that_does_not_load(make: Make, run: Run) -> None:
+    """Registering a string costs nothing, so its mistake shows when the name is used, and names the plugin."""
+    text = """
+    from wengert.plugins import hookimpl
+    @hookimpl
+    def wengert_register_ops(registry):
+        registry.op("lost", "wengert_lazy:nothing")
+        registry.op("gone", "wengert_lazy.no_such:thing")
+        registry.device("gone", "wengert_lazy.no_such:thing")
+    """
+    make("lazy", text)
+    out = run("""
+        import wengert
+        for ask in (lambda: wengert.lost, lambda: wengert.gone, lambda: wengert.zeros(1, device="gone")):
+            try:
+                ask()
+            except Exception as error:
+                print(type(error).__name__, error)
+        assert wengert.ones(2).sum().item() == 2
+    """)
+    lines = out.splitlines()
+    assert lines[0].startswith("AttributeError op 'lost' of plugin 'lazy' could not be loaded from 'wengert_lazy:nothing'")
+    assert lines[1].startswith("AttributeError op 'gone' of plugin 'lazy'") and "ModuleNotFoundError" in lines[1]
+    assert lines[2].startswith("RuntimeError device 'gone' of plugin 'lazy'") and "WENGERT_DISABLE_PLUGINS=lazy" in lines[2]
+
+
+def test_two_plugins_with_one_plugin_name(good: str, make: Make, run: Run) -> None:
+    make("good", "raise AssertionError('never imported')", dist="zz-impostor", version="7")
+    out = run(REPORT + "print('GOOD', wengert.good_double(21))")
+    assert out.count("WARNING") == 1 and "zz-impostor" in out and "'good' is taken by wengert_good of wengert-good" in out
+    assert "GOOD 42" in out
+
+
+def test_a_plugin_with_a_built_in_plugin_name(make: Make, run: Run) -> None:
+    make("numpy", "raise AssertionError('never imported')", dist="zz-impostor", version="7")
+    out = run(REPORT)
+    assert out.count("WARNING") == 1 and "'numpy' is taken by wengert_numpy of wengert" in out and "PLUGIN numpy active" in out
+
+
+def test_two_plugins_with_one_op_name(good: str, make: Make, run: Run) -> None:
+    make("second", GOOD, ops=GOOD_OPS, optim=GOOD_OPTIM, device=GOOD_DEVICE)
+    out = run(REPORT + "print('GOOD', wengert.good_double(21))")
+    assert out.count("WARNING") == 1 and "is registered twice: by 'good' and by 'second'" in out and "GOOD 42" in out
+
+
+def test_replacing_a_name_on_purpose(good: str, make: Make, run: Run) -> None:
+    text = """
+    from wengert.plugins import hookimpl
+    @hookimpl
+    def wengert_register_ops(registry):
+        registry.op("good_double", lambda x: x * 200, override=True)
+    """
+    make("second", text)
+    out = run(REPORT + "print('GOOD', wengert.good_double(21))")
+    assert "WARNING" not in out and "GOOD 4200" in out
+
+
+def test_a_plugin_that_asks_for_names_while_it_loads(good: str, make: Make, run: Run) -> None:
+    text = """
+    import wengert
+    from wengert.plugins import hookimpl
+    early = wengert.zeros(2) + 1
+    try:
+        wengert.no_such_name
+    except AttributeError:
+        pass
+    @hookimpl
+    def wengert_register_ops(registry):
+        registry.op("early", lambda: early)
+    """
+    make("eager", text)
+    out = run(REPORT + "print('EARLY', wengert.early().tolist(), wengert.good_double(21))")
+    assert "WARNING" not in out and "EARLY [1.0, 1.0] 42" in out
+
+
+def test_warnings_as_errors_do_not_stop_the_host(make: Make, run: Run) -> None:
+    make("broken", BROKEN["half way"][0])
+    out = run("import wengert\nwengert.plugins.load_all()\nprint(wengert.plugins.loaded['broken'].status)", warnings="error")
+    assert out.split() == ["failed"]
+
+
+def test_threads_that_ask_at_once(good: str, run: Run) -> None:
+    run("""
+        import threading, wengert
+        found, start = [], threading.Barrier(8)
+        def ask(i):
+            start.wait()
+            found.append((wengert.good_double, wengert.optim.GoodSGD, wengert.ones(2, device="good").cpu().tolist())[i % 3])
+        threads = [threading.Thread(target=ask, args=(i,)) for i in range(8)]
+        [t.start() for t in threads]
+        [t.join(20) for t in threads]
+        assert len(found) == 8, found
+    """)
+
+
+# ---- environment
+def test_disabling_a_plugin(good: str, make: Make, run: Run) -> None:
+    make("broken", BROKEN["import"][0])
+    out = run(REPORT + "print('GOOD', wengert.good_double(21))", WENGERT_DISABLE_PLUGINS="broken, other")
+    assert "WARNING" not in out and "PLUGIN broken disabled" in out and "GOOD 42" in out
+    text = """
+        import wengert
+        for ask in (lambda: wengert.good, lambda: wengert.zeros(1, device="good")):
+            try:
+                ask()
+            except Exception as error:
+                print(type(error).__name__, error)
+    """
+    lines = run(text, WENGERT_DISABLE_PLUGINS="good,broken").splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["AttributeError", "RuntimeError"]
+    assert all("'good' (wengert-good 1.0), which was disabled by WENGERT_DISABLE_PLUGINS" in line for line in lines)
+
+
+def test_loading_only_some_plugins(good: str, make: Make, run: Run) -> None:
+    make("broken", BROKEN["import"][0])
+    out = run(REPORT + "print('GOOD', wengert.good_double(21))", WENGERT_LOAD_PLUGINS="other, good")
+    assert "WARNING" not in out and "PLUGIN broken disabled" in out and "PLUGIN good active" in out and "GOOD 42" in out
+    out = run(REPORT, WENGERT_LOAD_PLUGINS="")
+    assert "PLUGIN good disabled" in out and "PLUGIN optim active" in out  # what ships with wengert stays
+
+
+def test_a_built_in_plugin_can_be_disabled(run: Run) -> None:
+    text = """
+        import wengert
+        try:
+            wengert.optim.SGD
+        except AttributeError as error:
+            print(error)
+        print(wengert.ones(2).sum().item())
+    """
+    out = run(text, WENGERT_DISABLE_PLUGINS="optim")
+    assert "has no optimizer 'SGD'" in out and "2.0" in out
+
+
+@pytest.mark.parametrize("case", ["import", "half way", "version"])
+def test_strict_mode_raises(case: str, make: Make, run: Run) -> None:
+    make("broken", BROKEN[case][0], version="2.3")
+    out = run("import wengert\nwengert.no_such_name", fails=True, WENGERT_STRICT_PLUGINS="1")
+    assert f"RuntimeError: plugin 'broken' failed at {BROKEN[case][1]}: " in out
+    run("import wengert\nwengert.ones(2).exp()", WENGERT_STRICT_PLUGINS="1")  # built-in names ask nobody
+
+
+# ---- in one interpreter
+class ByHand:
+    """A plugin object for `plugins.register`."""
+
+    def __init__(self, **values: Any) -> None:
+        self.values = values
+
+    @plugins.hookimpl
+    def wengert_register_ops(self, registry: Registry) -> None:
+        for name, value in self.values.items():
+            registry.op(name, value)
+
+
+def test_a_plugin_by_hand() -> None:
+    import wengert
+
+    plugin = ByHand(by_hand_op=lambda x: x + 1)
+    try:
+        plugins.register(plugin, "notebook")
+        assert wengert.by_hand_op(wengert.zeros(2)).tolist() == [1.0, 1.0]
+        assert plugins.loaded["notebook"].status == "active"
+        with pytest.raises(ValueError, match="loaded already, as plugin 'notebook'"):
+            plugins.register(plugin, "again")
+        with pytest.raises(ValueError, match="op 'by_hand_op' is registered twice: by 'notebook' and by 'second'"):
+            plugins.register(ByHand(second_op=abs, by_hand_op=abs), "second")
+        assert not hasattr(wengert, "second_op") and "second" not in plugins.loaded
+    finally:
+        registry.tables["ops"].pop("by_hand_op", None)
+        vars(wengert).pop("by_hand_op", None)
+        plugins.manager().unregister(plugin)
+        plugins.loaded.pop("notebook", None)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "1a", "a.", "a..b", None, 3])
+def test_names_are_identifiers(name: Any) -> None:
+    own = Registry(plugin="test")
+    for method in (own.device, own.op, own.optimizer, own.module):
+        with pytest.raises(TypeError, match="plugin 'test': a name in .* must be an identifier"):
+            method(name, object())
+
+
+def test_a_private_name_asks_no_plugin() -> None:
+    import wengert
+
+    for module in (wengert, wengert.optim, wengert.nn):
+        with pytest.raises(AttributeError, match="has no attribute '_private'"):
+            module._private  # noqa: B018
+
+
+def test_built_ins_agree_with_the_entry_points() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"][plugins.GROUP] == plugins.BUILTIN
+
+
+def test_every_built_in_plugin_is_active_and_resolves() -> None:
+    plugins.load_builtins()
+    for name in plugins.BUILTIN:
+        assert plugins.loaded[name].status == "active", plugins.loaded[name]
+    for kind, table in registry.tables.items():
+        for name, entry in table.items():
+            if entry.plugin in plugins.BUILTIN and kind != "devices":
+                assert registry.resolve(kind, name) is not None
+
+
+def test_the_wheel_holds_every_built_in_plugin() -> None:
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    packages = {Path(p).name for p in build["targets"]["wheel"]["packages"]}
+    assert packages >= set(plugins.BUILTIN.values())
+    on_disk = {p.name for room in ("core", "backends", "plugins") for p in (ROOT / room).iterdir() if (p / "__init__.py").exists()}
+    assert packages == on_disk

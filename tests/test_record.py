@@ -1,0 +1,137 @@
+"""The specialised calls do what the readable form does: same values, same nodes, same kept values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wengert as torch
+from wengert import record
+from wengert.op import FLOAT, OPS, SAME, Op
+from wengert.tensor import Tensor
+
+ELEMENTWISE = [op for op in OPS.values() if op.elementwise and len(op.inputs) <= 2 and op.domain in (SAME, FLOAT)]
+REDUCTIONS = [OPS[n] for n in ("sum", "mean", "amax", "norm2", "any", "argmax")]
+VIEWS = [("reshape", ((2, 3),)), ("transpose", ((1, 0),)), ("getitem", ((slice(0, 2),),)), ("diagonal", (0, 0, 1))]
+
+
+def operands(op: Op, kinds: str, shapes: list[tuple[int, ...]]) -> list[Any]:
+    """Return operands: g (requires grad), c (does not), n (a number), d (float64, grad)."""
+    rng = np.random.default_rng(3)
+    made: list[Any] = []
+    for kind, shape in zip(kinds, shapes, strict=True):
+        values = torch.from_numpy(rng.uniform(0.2, 0.8, shape).astype("f8" if kind == "d" else "f4"))
+        made.append(0.75 if kind == "n" else values.requires_grad_() if kind in "gd" else values)
+    return made
+
+
+def description(result: Tensor) -> Any:
+    node = result._edge
+    values = repr(result.detach().numpy().tolist()), result.dtype, tuple(result.shape), result.requires_grad
+    if node is None:
+        return values
+    kept = [repr(v.tolist()) if isinstance(v, np.ndarray) else v for v in node.saved]
+    while kept and kept[-1] is None:
+        kept.pop()
+    return values, node.name(), node.plan, [e is not None for e in node.edges], kept, node.shapes, len(node.guards), node.stamp
+
+
+def outcome(function: Any, *args: Any) -> Any:
+    """Return what a call made, or how it failed."""
+    try:
+        return description(function(*args))
+    except Exception as error:
+        return type(error), str(error)
+
+
+def params(op: Op) -> tuple[Any, ...]:
+    return {"power_number": (3,)}.get(op.name, ())
+
+
+@pytest.mark.parametrize("op", ELEMENTWISE, ids=lambda op: op.name)
+def test_elementwise(op: Op) -> None:
+    bits = {"bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift", "invert"}
+    if op.name in bits:
+        for call in (op, lambda *a: record.call(op, a)):
+            with pytest.raises((TypeError, RuntimeError)):
+                call(*operands(op, "g" * len(op.inputs), [(2,)] * len(op.inputs)))
+        return
+    if op.params and op.name != "power_number":
+        pytest.fail(f"{op.name} has params that this test does not know")
+    shape_pairs = [[(2, 3), (2, 3)], [(2, 3), (3,)], [(1,), (2, 1)], [(), (3,)], [(0, 3), (1, 3)]]
+    kinds = ["g", "c", "d"] if len(op.inputs) == 1 else ["gg", "gc", "cg", "cc", "gn", "cn", "dd", "gd"]
+    for shapes in shape_pairs:
+        for kind in kinds:
+            xs = operands(op, kind, shapes[: len(op.inputs)])
+            for mode in (torch.enable_grad, torch.no_grad):
+                with mode():
+                    fast, plain = outcome(op, *xs, *params(op)), outcome(record.call, op, xs, params(op))
+                    assert fast == plain, (kind, shapes)
+
+
+@pytest.mark.parametrize("op", REDUCTIONS, ids=lambda op: op.name)
+def test_reductions(op: Op) -> None:
+    for axis in (None, 1 if op.name == "argmax" else (1,)):
+        for keepdims in (False, True):
+            for kind in "gc":
+                xs = operands(op, kind, [(2, 3)])
+                assert description(op(*xs, axis, keepdims)) == description(record.call(op, xs, (axis, keepdims)))
+
+
+@pytest.mark.parametrize(("name", "args"), VIEWS)
+def test_views(name: str, args: tuple[Any, ...]) -> None:
+    for kind in "gc":
+        (x,) = operands(OPS[name], kind, [(3, 2)])
+        fast, plain = OPS[name](x, *args), record.call(OPS[name], (x,), args)
+        assert description(fast) == description(plain)
+        assert fast._base is x and plain._base is x and fast._path == plain._path and fast._box is x._box
+
+
+def test_inference_results_are_marked_by_both() -> None:
+    x = torch.ones(2)
+    with torch.inference_mode():
+        assert (x * x).is_inference() and record.call(OPS["multiply"], (x, x)).is_inference()
+        assert torch.exp(x).is_inference() and x.sum().is_inference() and x[0].is_inference()
+
+
+def test_warnings_as_errors_change_no_result() -> None:
+    x = torch.tensor([0.0, 1.0], requires_grad=True)
+    with np.errstate(all="raise"):
+        y = 1 / x
+        assert y.tolist() == [float("inf"), 1.0]
+        y.sum().backward()
+        z = torch.tensor([0.0])
+        assert z.log_().item() == float("-inf")
+    assert x.grad.tolist() == [float("-inf"), -1.0]
+
+
+def test_a_rule_that_reads_what_does_not_exist_is_refused() -> None:
+    with pytest.raises(TypeError, match="cannot read.*nothing"):
+        Op("bad", ("x",), rules=(lambda g, nothing: g,))
+    with pytest.raises(TypeError, match="must read g"):
+        Op("bad", ("x",), rules=(lambda x: x,))
+    with pytest.raises(TypeError, match="rules for"):
+        record.elementwise("bad", "x", inputs="x", y=lambda g: g)
+    assert "bad" not in OPS
+
+
+def test_a_name_is_registered_once() -> None:
+    with pytest.raises(ValueError, match="already registered"):
+        record.elementwise("add", "x + y", x=lambda g: g, y=lambda g: g)
+
+
+def test_an_input_without_a_rule_says_so_in_backward() -> None:
+    half = record.elementwise("only_x", "x * y", inputs="x y", domain=SAME, x=lambda g, y: g * y)
+    half.kernels[np.ndarray] = np.multiply
+    try:
+        x = torch.ones(2, requires_grad=True)
+        y = torch.tensor([3.0, 4.0], requires_grad=True)
+        with pytest.raises(NotImplementedError, match="only_x.*'y'"):
+            half(x, y).sum().backward()
+        assert x.grad is None and y.grad is None
+        half(x, y.detach()).sum().backward()
+        assert x.grad is not None and x.grad.tolist() == [3.0, 4.0]
+    finally:
+        del OPS["only_x"]
