@@ -355,7 +355,8 @@ def draw(figures: list[Figure], path: Path) -> None:
         for place, figure in enumerate(bars):
             middle = statistics.median(figure.values)
             axes.barh(place, middle, height=0.6, color="#0072B2")
-            axes.annotate(f"{middle:.2f}", (middle, place), xytext=(4, 0), textcoords="offset points", va="center")
+            near = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "color": "white"}
+            axes.annotate(f"{middle:.2f}", (0, place), weight="bold", **near)
             if figure.target is not None:
                 axes.plot([figure.target] * 2, [place - 0.4, place + 0.4], color="#D55E00", linewidth=2)
         axes.plot([], [], color="#D55E00", linewidth=2, label="target")

@@ -295,6 +295,8 @@ def accumulate(node: AccumulateGrad, g: Any, create: bool, own: bool) -> None:
     if node.hooks is not None:
         for hook in node.hooks.of("leaf"):
             hook(leaf)
+        if "post" in node.hooks.kinds:
+            _after(node.hooks, {}, g, 0, create)
 
 
 def run(
@@ -313,6 +315,7 @@ def run(
     summed: set[Any] = set()  # those whose gradient is a sum made here, which nobody else holds
     ready: list[tuple[Any, Any]] = []
     found: dict[Any, Any] = {}
+    arrived: list[tuple[AccumulateGrad, Any, bool]] = []  # at leaves, which change only when all has gone well
     for edge, g in roots:
         _deliver(edge, g, shared, sums, summed, ready)
     while ready:
@@ -331,7 +334,7 @@ def run(
                 if edge in shared:
                     _deliver(edge, gi, shared, sums, summed, ready)
                 elif type(edge) is AccumulateGrad and edge.hooks is None:
-                    accumulate(edge, gi, False, _fresh(gi, g, saved))
+                    arrived.append((edge, gi, _fresh(gi, g, saved)))
                 else:
                     ready.append((edge, gi))
             if plan.keeps_arrays and not retain:
@@ -345,9 +348,7 @@ def run(
             if needed is not None and node in targets:  # type: ignore[operator]
                 found[node] = g
             if type(node) is AccumulateGrad and (needed is None or (leaves and node in targets)):  # type: ignore[operator]
-                accumulate(node, g, create, hooks is None and node in summed)
-                if hooks is not None and "post" in hooks.kinds:
-                    _after(hooks, {}, g, 0, create)
+                arrived.append((node, g, hooks is None and node in summed))
                 continue
         edges, shapes = node.edges, node.shapes
         runs = needed is None or any([e in needed for e in edges])
@@ -365,6 +366,8 @@ def run(
             _deliver(edge, gi if needed is None or edge in needed else None, shared, sums, summed, ready)
         if runs and not retain:
             node.free()
+    for leaf, g, own in arrived:
+        accumulate(leaf, g, create, own)
     return found
 
 
