@@ -35,7 +35,7 @@ def description(result: Tensor) -> Any:
     kept = [repr(v.tolist()) if isinstance(v, np.ndarray) else v for v in node.saved]
     while kept and kept[-1] is None:
         kept.pop()
-    return values, node.name(), node.plan, [e is not None for e in node.edges], kept, node.shapes, len(node.guards), node.stamp
+    return values, node.name(), node.plan, [e is not None for e in node.edges], kept, node.shapes, len(node.guards), node.guards[1::2]
 
 
 def outcome(function: Any, *args: Any) -> Any:

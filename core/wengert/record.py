@@ -128,7 +128,7 @@ def record(
         shapes = tuple([tuple(a.shape if isinstance(x, Tensor) else made.shape) for a, x in zip(arrays, inputs, strict=True)])
         if op.elementwise and all([s == made.shape for s in shapes]):
             shapes = None
-    return Node(plan, edges, tuple(saved), shapes, guards, sum([box[0] for box in guards]))
+    return Node(plan, edges, tuple(saved), shapes, tuple([v for box in guards for v in (box, box[0])]))
 
 
 def call_raw(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
@@ -265,7 +265,7 @@ def unary(op: Op) -> Callable[..., Any]:
     def run(input: Any, *params: Any, out: Tensor | None = None) -> Any:
         if out is not None:
             return into(op, (input,), params, out)
-        if not isinstance(input, Tensor):
+        if type(input) is not Tensor and not isinstance(input, Tensor):
             kernel = kernels.get(type(input))
             return call_raw(op, (input,), params) if kernel is None else kernel(input, *params, out=...)
         a = input._array
@@ -291,10 +291,10 @@ def unary(op: Op) -> Callable[..., Any]:
             box = input._box
             if box is None:
                 box = input._box = [0]
-            result._edge = Node(plan, (edge,), (a, None, *params), None, (box,), box[0])
+            result._edge = Node(plan, (edge,), (a, None, *params), None, (box, box[0]))
         elif keep_out:
             box = result._box = [0]
-            result._edge = Node(plan, (edge,), (None, made, *params), None, (box,), 0)
+            result._edge = Node(plan, (edge,), (None, made, *params), None, (box, 0))
         else:
             result._edge = Node(plan, (edge,), (None, None, *params), None)
         return result
@@ -332,14 +332,13 @@ def single(op: Op) -> Callable[..., Any]:
         category = dtypes.category(made.dtype)
         if edge is None or constant_ or category < dtypes.FLOATING:
             return result
-        guards: tuple[list[int], ...] = ()
-        stamp = 0
+        guards: tuple[Any, ...] = ()
         if keep_x:
             box = input.version_box()
-            guards, stamp = (box,), box[0]
+            guards = (box, box[0])
         if keep_out:
             box = result.version_box()
-            guards, stamp = (*guards, box), stamp + box[0]
+            guards = (*guards, box, box[0])
         saved = (a if keep_x else None, made if keep_out else None, *params)
         if specs:
             rest: list[Any] = [None] * gap
@@ -347,7 +346,7 @@ def single(op: Op) -> Callable[..., Any]:
                 rest[place] = getattr(made if i < 0 else a, what)
             saved = (*saved, *rest)
         followed = plan if category == dtypes.FLOATING else op.complex_plan((True,))
-        result._edge = Node(followed, (edge,), saved, (a.shape,) if broadcasts else None, guards, stamp)
+        result._edge = Node(followed, (edge,), saved, (a.shape,) if broadcasts else None, guards)
         return result
 
     return run
@@ -372,7 +371,7 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None) -> Call
     def run(input: Any, other: Any, *, out: Tensor | None = None) -> Any:
         if out is not None:
             return into(op, (input, other), (), out)
-        if not isinstance(input, Tensor):
+        if type(input) is not Tensor and not isinstance(input, Tensor):
             if isinstance(other, Tensor):
                 return call(op, (input, other))
             return call_raw(op, (input, other))
@@ -381,7 +380,8 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None) -> Call
         if dtype is not F32 and dtype is not F64:
             return otherwise(op, input, other)
         shapes = None
-        if isinstance(other, Tensor):
+        counted = type(other) is Tensor or isinstance(other, Tensor)
+        if counted:
             b = other._array
             if b.dtype is not dtype or type(b) is not type(a):
                 return call(op, (input, other))
@@ -415,24 +415,22 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None) -> Call
             plan, keep_x, keep_y, keep_out = step_y
         else:
             return result
-        guards: tuple[list[int], ...] = ()
-        stamp = 0
+        guards: tuple[Any, ...] = ()
         if keep_x:
             box = input._box
             if box is None:
                 box = input._box = [0]
-            guards, stamp = (box,), box[0]
-        if keep_y and isinstance(other, Tensor):
+            guards = (box, box[0])
+        if keep_y and counted:
             box = other._box
             if box is None:
                 box = other._box = [0]
-            guards = (box,) if not guards else (guards[0], box)
-            stamp += box[0]
+            guards = (*guards, box, box[0]) if guards else (box, box[0])
         if keep_out:
             box = result._box = [0]
-            guards = (*guards, box)
+            guards = (*guards, box, 0)
         saved = (a if keep_x else None, b if keep_y else None, made if keep_out else None)
-        result._edge = Node(plan, (edge_x, edge_y), saved, shapes, guards, stamp)
+        result._edge = Node(plan, (edge_x, edge_y), saved, shapes, guards)
         return result
 
     return run

@@ -26,11 +26,10 @@ duplicate: Callable[[Any], Any]  # raw array -> a copy
 class Node:
     """One recorded call: which plan it follows, the nodes of its inputs, and the values its rules read.
 
-    `guards` are the version boxes of the kept tensors and `stamp` the sum of their counts when they were kept:
-    counts only grow, so an equal sum means that none was written to.
+    `guards` are the write counters of the kept tensors, each followed by its count when the tensor was kept.
     """
 
-    __slots__ = ("plan", "edges", "saved", "shapes", "guards", "stamp", "hooks", "label", "metadata_", "__weakref__")
+    __slots__ = ("plan", "edges", "saved", "shapes", "guards", "hooks", "label", "metadata_", "__weakref__")
     label: str  # of the function that was called, where PyTorch prints that and not the op; set when first needed,
     metadata_: dict[str, Any]  # as is this
 
@@ -40,15 +39,13 @@ class Node:
         edges: tuple[Any, ...],
         saved: tuple[Any, ...],
         shapes: tuple[tuple[int, ...], ...] | None,
-        guards: Sequence[list[int]] = (),
-        stamp: int = 0,
+        guards: tuple[Any, ...] = (),
     ) -> None:
         self.plan = plan
         self.edges = edges
         self.saved: tuple[Any, ...] | None = saved
         self.shapes = shapes  # of the inputs, where the call broadcast them; else None
         self.guards = guards
-        self.stamp = stamp
         self.hooks: Hooks | None = None
 
     # ---- what PyTorch shows of a node
@@ -115,12 +112,9 @@ class Node:
         if self.saved is None:
             raise errors.freed(self.name())
         guards = self.guards
-        if len(guards) == 1:
-            now = guards[0][0]
-        else:
-            now = sum([box[0] for box in guards])
-        if now != self.stamp:
-            raise errors.overwritten(self.name(), self.out_shape(), now - self.stamp)
+        for i in range(0, len(guards), 2):
+            if guards[i][0] != guards[i + 1]:
+                raise errors.overwritten(self.name(), self.out_shape(), guards[i][0] - guards[i + 1])
         return self.saved
 
     def out_shape(self) -> tuple[int, ...] | None:
@@ -133,16 +127,26 @@ class Node:
         op, kept = self.plan.op, self.plan.inputs
         values = list(saved)
         last = len(op.inputs) - 1
-        boxes = iter(self.guards)
-        # the specialised call of two inputs has no counter for a number, which is always the second
-        number = 1 if len(self.guards) < len(kept) + self.plan.out else None
+        count = sum([len(saved[i]) if op.variadic and i == last else 1 for i in kept]) + self.plan.out
+        numbers = count - len(self.guards) // 2  # numbers are kept without a counter: 0-d and without a node
+        boxes = iter(self.guards[::2])
+
+        def known(array: Any, edge: Any) -> Any:
+            nonlocal numbers
+            value = wrap(array, edge)
+            if numbers > 0 and edge is None and not array.ndim:
+                numbers -= 1
+            else:
+                value._box = next(boxes, None)
+            return value
+
         for i in kept:
             if op.variadic and i == last:
-                values[i] = tuple([known(a, e, next(boxes)) for a, e in zip(saved[i], self.edges[last:], strict=True)])
+                values[i] = tuple([known(a, e) for a, e in zip(saved[i], self.edges[i:], strict=True)])
             else:
-                values[i] = known(saved[i], self.edges[i], None if i == number else next(boxes))
+                values[i] = known(saved[i], self.edges[i])
         if self.plan.out:
-            values[last + 1] = known(saved[last + 1], self, next(boxes))
+            values[last + 1] = known(saved[last + 1], self)
         return tuple(values)
 
     def free(self) -> None:
@@ -150,14 +154,6 @@ class Node:
         if self.plan.keeps_arrays:
             self.saved = None
             self.guards = ()
-
-
-def known(array: Any, edge: Any, box: list[int] | None) -> Any:
-    """Return a kept value as a Tensor with its history, and with the counter of writes to its memory."""
-    value = wrap(array, edge)
-    if box is not None:
-        value._box = box
-    return value
 
 
 class Slot:
@@ -323,7 +319,7 @@ def run(
         if plain and type(node) is Node and node.hooks is None and g is not None:
             # the loop below for the usual case, without what only options and hooks need
             saved, guards = node.saved, node.guards
-            if saved is None or (guards and (len(guards) > 1 or guards[0][0] != node.stamp)):
+            if saved is None or (guards and (len(guards) > 2 or guards[0][0] != guards[1])):
                 saved = node.check_saved()
             edges, shapes, plan = node.edges, node.shapes, node.plan
             for i, rule in plan.pulls:

@@ -7,6 +7,7 @@ Must not know: devices.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,11 @@ def parse(x: Tensor, index: Any) -> tuple[tuple[Part, ...], list[tuple[int, Tens
     advanced: list[tuple[int, Tensor]] = []
     dim = out = 0  # dims of x, dims of the view
     for p in parts:
-        if isinstance(p, Tensor):
+        if isinstance(p, Tensor) and not p._array.ndim and p._array.dtype == dtypes.B8:
+            basic.append(None)  # a 0-d mask takes a new dim whole, or nothing of it
+            advanced.append((out, tensor_like(x, np.zeros(int(bool(p)), np.int64))))
+            out += 1
+        elif isinstance(p, Tensor):
             for part in _expand_mask(x, p, dim):
                 basic.append(slice(None))
                 advanced.append((out, part))
@@ -123,6 +128,9 @@ def parse(x: Tensor, index: Any) -> tuple[tuple[Part, ...], list[tuple[int, Tens
 
 def _part(x: Tensor, p: Any) -> Part:
     if isinstance(p, Tensor):
+        if p._array.dtype == np.uint8:
+            warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.", stacklevel=5)
+            return call(cast, (p,), (dtypes.B8,))
         if dtypes.category(p._array.dtype) == dtypes.INTEGRAL:
             return p.item() if not p._array.ndim and isinstance(p._array, np.ndarray) else p
         if p._array.dtype == dtypes.B8:
@@ -138,7 +146,7 @@ def _part(x: Tensor, p: Any) -> Part:
             host = host.astype(np.int64)
         if host.dtype.kind not in "iub":
             raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, got values of {host.dtype}")
-        return tensor_like(x, host)
+        return _part(x, tensor_like(x, host))
     try:
         return p.__index__()
     except (AttributeError, TypeError):
@@ -172,15 +180,6 @@ def _expand_mask(x: Tensor, p: Tensor, dim: int) -> list[Tensor]:
             f"at index {dim}"
         )
     return list(nonzero(p, as_tuple=True))
-
-
-def is_view_index(index: Any) -> bool:
-    return type(index) is int or type(index) is slice
-
-
-def _with_bool_scalar(x: Tensor, index: Any) -> Any:
-    """Return x[None] and the index for `x[True]`-like keys: a 0-d mask adds a dim of 0 or 1."""
-    return None
 
 
 @face("__getitem__", function=False)
@@ -217,6 +216,8 @@ def put(self: Tensor, index: Any, value: Any) -> None:
             value = tensor_like(self, np.asarray(value).astype(self._array.dtype))
         else:
             dtype = self._array.dtype
+            if isinstance(value, complex) and dtype.kind != "c":
+                raise RuntimeError(f"value cannot be converted to type {self.dtype} without overflow: {value!r}")
             if dtypes.category(dtype) < dtypes.category(dtypes.of_number(value)) and dtype != dtypes.B8:
                 value = int(value)
             value = tensor_like(self, np.asarray(value).astype(dtype))

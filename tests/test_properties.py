@@ -1,0 +1,462 @@
+"""What holds for any shapes, dims, dtypes, index expressions and programs: properties, on inputs made by hypothesis.
+
+Owns: the strategies that make them. May import: wengert's public API, NumPy and, in tests marked `parity`, torch. Must
+not know: how anything is computed. Examples are derived from the tests' text: every run tries the same ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import wengert as w
+from wengert.ops.shapes import viewable
+
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+settings.register_profile("wengert", derandomize=True, deadline=None, database=None, max_examples=60,
+                          suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
+settings.load_profile("wengert")
+SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
+
+
+def torch() -> Any:
+    found = pytest.importorskip("torch")
+    found.set_num_threads(1)
+    return found
+
+
+def reals(*shape: int) -> np.ndarray:
+    """Return distinct numbers between 0.5 and 2, always the same for a shape."""
+    n = int(np.prod(shape))
+    return np.random.default_rng(n).permutation(np.linspace(0.5, 2.0, n)).reshape(shape) if n else np.zeros(shape)
+
+
+def leaf(array: np.ndarray, library: Any = w) -> Any:
+    return library.tensor(array, requires_grad=True)
+
+
+def equal(actual: Any, expected: Any, rtol: float = 1e-12) -> None:
+    value = actual.detach().numpy()
+    assert value.shape == np.shape(expected)
+    np.testing.assert_allclose(value, expected, rtol, rtol)
+
+
+# ---- broadcasting
+BINARY = {
+    "add": (np.add, lambda x, y: (1.0, 1.0)), "sub": (np.subtract, lambda x, y: (1.0, -1.0)), "mul": (np.multiply, lambda x, y: (y, x)),
+    "div": (np.divide, lambda x, y: (1 / y, -x / y**2)), "pow": (np.power, lambda x, y: (y * x ** (y - 1), x**y * np.log(x))),
+    "maximum": (np.maximum, lambda x, y: (1.0 * (x > y) + 0.5 * (x == y), 1.0 * (y > x) + 0.5 * (x == y))),
+    "atan2": (np.arctan2, lambda x, y: (y / (x**2 + y**2), -x / (x**2 + y**2))),
+    "hypot": (np.hypot, lambda x, y: (x / np.hypot(x, y), y / np.hypot(x, y))),
+}  # fmt: skip
+
+
+def summed_to(g: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return what is left of a gradient for an input of this shape."""
+    g = g.sum(tuple(range(g.ndim - len(shape))))
+    return g.sum(tuple(i for i, n in enumerate(shape) if n == 1 != g.shape[i]), keepdims=True)
+
+
+@pytest.mark.parametrize("name", BINARY)
+@given(shapes=hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=3, min_side=0, max_side=4))
+def test_binary_ops_broadcast_as_numpy(name: str, shapes: Any) -> None:
+    function, slopes = BINARY[name]
+    a, b = reals(*shapes.input_shapes[0]), reals(*shapes.input_shapes[1]) + 0.01
+    x, y = leaf(a), leaf(b)
+    result = getattr(w, name)(x, y)
+    equal(result, function(a, b))
+    weight = reals(*result.shape)
+    result.backward(w.tensor(weight))
+    for t, array, slope in zip((x, y), (a, b), slopes(*np.broadcast_arrays(a, b)), strict=True):
+        equal(t.grad, summed_to(weight * slope, array.shape))
+
+
+@given(shapes=st.lists(SHAPES, min_size=2, max_size=3))
+def test_shapes_broadcast_or_fail_as_numpy(shapes: list[tuple[int, ...]]) -> None:
+    try:
+        expected = np.broadcast_shapes(*shapes)
+    except ValueError:
+        with pytest.raises(RuntimeError, match="must match the size of tensor"):
+            w.broadcast_shapes(*shapes)
+        with pytest.raises(RuntimeError):
+            sum(w.zeros(n) for n in shapes)
+    else:
+        assert w.broadcast_shapes(*shapes) == expected
+        assert sum(w.zeros(n) for n in shapes).shape == expected
+
+
+# ---- promotion
+NAMES = ["uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128", "bool"]
+CODES = dict(zip("u1 i1 i2 i4 i8 f2 f4 f8 c8 c16 b1".split(), NAMES, strict=True))
+PROMOTION = """
+    u1  i2  i2  i4  i8  f2  f4  f8  c8  c16 u1
+    i2  i1  i2  i4  i8  f2  f4  f8  c8  c16 i1
+    i2  i2  i2  i4  i8  f2  f4  f8  c8  c16 i2
+    i4  i4  i4  i4  i8  f2  f4  f8  c8  c16 i4
+    i8  i8  i8  i8  i8  f2  f4  f8  c8  c16 i8
+    f2  f2  f2  f2  f2  f2  f4  f8  c8  c16 f2
+    f4  f4  f4  f4  f4  f4  f4  f8  c8  c16 f4
+    f8  f8  f8  f8  f8  f8  f8  f8  c16 c16 f8
+    c8  c8  c8  c8  c8  c8  c8  c16 c8  c16 c8
+    c16 c16 c16 c16 c16 c16 c16 c16 c16 c16 c16
+    u1  i1  i2  i4  i8  f2  f4  f8  c8  c16 b1
+"""
+TABLE = {pair: CODES[code] for pair, code in zip(itertools.product(NAMES, NAMES), PROMOTION.split(), strict=True)}
+
+
+def test_promotion_equals_the_table() -> None:
+    for (a, b), expected in TABLE.items():
+        assert w.promote_types(getattr(w, a), getattr(w, b)) is getattr(w, expected), (a, b)
+        x, y = w.ones(2, dtype=getattr(w, a)), w.ones(2, dtype=getattr(w, b))
+        assert (x + y).dtype is w.result_type(x, y) is getattr(w, expected)
+
+
+@pytest.mark.parity
+def test_promotion_equals_torch() -> None:
+    def operand(library: Any, name: Any, kind: str) -> Any:
+        return name if kind == "number" else library.ones(2 if kind == "dims" else (), dtype=getattr(library, name))
+
+    for a, b in itertools.product(NAMES, NAMES):
+        assert str(w.promote_types(getattr(w, a), getattr(w, b))) == str(torch().promote_types(getattr(torch(), a), getattr(torch(), b)))
+    numbers = [True, 2, 2.5, 1j]
+    for (a, first), (b, second) in itertools.product(itertools.product(NAMES, ("dims", "zero")), repeat=2):
+        theirs = str(torch().result_type(operand(torch(), a, first), operand(torch(), b, second)))
+        if theirs != "torch.complex32":  # a type that NumPy does not have: complex64 here
+            assert str(w.result_type(operand(w, a, first), operand(w, b, second))) == theirs, (a, first, b, second)
+    for a, kind, number in itertools.product(NAMES, ("dims", "zero"), numbers):
+        theirs = str(torch().result_type(operand(torch(), a, kind), number))
+        if theirs != "torch.complex32":
+            assert str(w.result_type(operand(w, a, kind), number)) == theirs, (a, kind, number)
+
+
+# ---- indexing
+@st.composite
+def masks(draw: Draw, shape: tuple[int, ...]) -> np.ndarray:
+    return np.array(draw(st.lists(st.booleans(), min_size=int(np.prod(shape)), max_size=int(np.prod(shape)))), bool).reshape(shape)
+
+
+@st.composite
+def index_arrays(draw: Draw, n: int, shape: tuple[int, ...]) -> np.ndarray:
+    count = int(np.prod(shape))
+    values = draw(st.lists(st.integers(-n, n - 1), min_size=count, max_size=count)) if n else []
+    return np.array(values, np.int64).reshape(shape if n else 0)
+
+
+@st.composite
+def slices(draw: Draw, n: int) -> slice:
+    ends = st.none() | st.integers(-n - 1, n + 1)
+    return slice(draw(ends), draw(ends), draw(st.none() | st.integers(1, 3)))
+
+
+def is_array(part: Any) -> bool:
+    return isinstance(part, list | np.ndarray) and np.ndim(part) > 0
+
+
+@st.composite
+def index_parts(draw: Draw, sizes: tuple[int, ...], common: tuple[int, ...], before: list[Any]) -> list[Any]:
+    """Return parts that index dims of these sizes, one after another; index arrays broadcast to `common`."""
+    parts: list[Any] = []
+    dim = 0
+    while dim < len(sizes):
+        n = sizes[dim]
+        kind = draw(st.sampled_from(["int", "slice", "slice", "none", "bool", "array", "list", "mask", "0-d"]))
+        arrays = [p for p in before + parts if is_array(p)]
+        masked = any(isinstance(p, np.ndarray) and p.dtype == bool for p in arrays)
+        if kind in ("array", "list", "mask") and (masked or (kind == "mask" and arrays)):
+            kind = "slice"  # a mask has a length of its own, to which nothing else broadcasts
+        if kind == "none" or kind == "bool":
+            parts.append(None if kind == "none" or len(parts) > 3 else True)
+            dim += len(parts) > 6
+            continue
+        width = draw(st.integers(1, min(2, len(sizes) - dim))) if kind == "mask" else 1
+        if kind == "mask":
+            parts.append(draw(masks(sizes[dim : dim + width])))
+        elif kind == "array":
+            parts.append(draw(index_arrays(n, draw(st.sampled_from([common, common[-1:], (1,) * len(common)])))))
+        elif kind == "list":
+            parts.append(draw(index_arrays(n, common[-1:])).tolist())
+        elif kind == "slice":
+            parts.append(draw(slices(n)))
+        else:
+            parts.append(draw(st.integers(-n, n - 1)) if kind == "int" else np.array(draw(st.integers(-n, n - 1))))
+        dim += width
+    return parts
+
+
+@st.composite
+def indexed(draw: Draw) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+    """Return a shape, and an index expression for it: arrays in it stand for tensors."""
+    shape = draw(hnp.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=4))
+    common = draw(hnp.array_shapes(min_dims=1, max_dims=2, min_side=1, max_side=3))
+    front = draw(st.integers(0, len(shape)))
+    parts = draw(index_parts(shape[:front], common, []))
+    if draw(st.booleans()):
+        back = draw(st.integers(front, len(shape)))
+        parts = [*parts, Ellipsis, *draw(index_parts(shape[back:], common, parts))]
+    return shape, tuple(parts)
+
+
+def consumed(part: Any) -> int:
+    if part is None or part is Ellipsis or part is True:
+        return 0
+    return part.ndim if isinstance(part, np.ndarray) and part.dtype == bool else 1
+
+
+def in_two_steps(shape: tuple[int, ...], index: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the view that the plain parts make, and the key of arrays into it: PyTorch's reading, in NumPy's terms."""
+    missing = len(shape) - sum(consumed(p) for p in index)
+    full: list[Any] = []
+    for p in index:
+        full += [slice(None)] * missing if p is Ellipsis else [p]
+    if Ellipsis not in [p if p is Ellipsis else 0 for p in index]:
+        full += [slice(None)] * missing
+    basic: list[Any] = []
+    key: list[Any] = []
+    for p in full:
+        if p is True:
+            basic.append(None)
+            key.append(np.array([0]))
+            continue
+        if isinstance(p, np.ndarray) and not p.ndim:
+            p = int(p)
+        if is_array(p):
+            array = np.asarray(p)
+            for part in np.nonzero(array) if array.dtype == bool else [array]:
+                basic.append(slice(None))
+                key.append(part)
+            continue
+        basic.append(p)
+        if not isinstance(p, int):
+            key.append(slice(None))
+    return (*basic, Ellipsis), tuple(key)  # with an ellipsis NumPy gives an array also for one element
+
+
+def with_tensors(library: Any, index: tuple[Any, ...]) -> Any:
+    parts = tuple(library.tensor(p) if isinstance(p, np.ndarray) else p for p in index)
+    return parts[0] if len(parts) == 1 else parts
+
+
+@settings(max_examples=300)
+@given(case=indexed())
+def test_getting_by_index(case: Any) -> None:
+    shape, index = case
+    array = np.arange(float(np.prod(shape))).reshape(shape)
+    basic, key = in_two_steps(shape, index)
+    expected = array[basic][key]
+    x = leaf(array)
+    got = x[with_tensors(w, index)]
+    equal(got, expected)
+    counts = np.zeros(shape)
+    np.add.at(counts[basic], key, 1.0)  # the gradient of a sum: how often each element was taken
+    got.sum().backward()
+    equal(x.grad, counts)
+    if not any(is_array(p) or p is True for p in index):
+        shares = np.shares_memory(got.detach().numpy(), x.detach().numpy())
+        assert shares or not expected.size, "an index without arrays is a view"
+
+
+@settings(max_examples=300)
+@given(case=indexed(), kind=st.sampled_from(["number", "0-d", "row", "all"]))
+def test_setting_by_index(case: Any, kind: str) -> None:
+    shape, index = case
+    array = np.zeros(shape)
+    basic, key = in_two_steps(shape, index)
+    chosen = array[basic][key].shape
+    fits = {"number": (), "0-d": (), "row": chosen[-1:], "all": chosen}[kind]
+    values = np.asarray(7.0) if not fits else np.full(fits, 7.0) if repeats(shape, basic, key) else reals(*fits)
+    array[basic][key] = values
+    start, source = leaf(np.zeros(shape)), leaf(values)
+    target = start * 1
+    target[with_tensors(w, index)] = 7.0 if kind == "number" else source
+    equal(target, array)
+    target.backward(w.tensor(reals(*shape)))
+    untouched = np.ones(shape)
+    untouched[basic][key] = 0.0
+    equal(start.grad, untouched * reals(*shape))
+    if kind != "number":
+        equal(source.grad, summed_to(reals(*shape)[basic][key], values.shape))
+
+
+def repeats(shape: tuple[int, ...], basic: tuple[Any, ...], key: tuple[Any, ...]) -> bool:
+    counts = np.zeros(shape)
+    np.add.at(counts[basic], key, 1.0)
+    return bool((counts > 1).any())
+
+
+def test_a_false_index_takes_nothing() -> None:
+    x = w.ones(2, 3)
+    assert x[False].shape == (0, 2, 3) and x[:, w.tensor(False)].shape == (2, 0, 3)
+    x[False] = 5.0
+    assert x.tolist() == [[1.0] * 3] * 2
+    with pytest.warns(UserWarning, match="uint8 is now deprecated"):
+        assert x[w.tensor([1, 0], dtype=w.uint8)].shape == (1, 3)
+
+
+@pytest.mark.parity
+@settings(max_examples=300)
+@given(case=indexed())
+def test_indexing_equals_torch(case: Any) -> None:
+    shape, index = case
+    array = reals(*shape)
+    found = []
+    for T in (w, torch()):
+        x = leaf(array, T)
+        got = x[with_tensors(T, index)]
+        (got * got).sum().backward()
+        target = T.tensor(array)
+        target[with_tensors(T, index)] = 3.0
+        found.append([got.detach().numpy(), x.grad.numpy(), target.numpy()])
+    for a, b in zip(*found, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, 1e-12)
+
+
+# ---- einsum
+@st.composite
+def equations(draw: Draw) -> tuple[str, list[tuple[int, ...]]]:
+    sizes = {c: draw(st.integers(1, 3)) for c in "abcd"}
+    terms = [draw(st.text("abcd", min_size=0, max_size=3)) for _ in range(draw(st.integers(1, 3)))]
+    used = sorted(set("".join(terms)))
+    left = ",".join(terms)
+    if draw(st.booleans()):
+        return left, [tuple(sizes[c] for c in t) for t in terms]
+    kept = draw(st.permutations(used))[: draw(st.integers(0, len(used)))]
+    return f"{left}->{''.join(kept)}", [tuple(sizes[c] for c in t) for t in terms]
+
+
+@settings(max_examples=200)
+@given(case=equations(), dots=st.booleans())
+def test_einsum_equals_numpy(case: Any, dots: bool) -> None:
+    equation, shapes = case
+    if dots:  # batch dims in front of every operand
+        left, arrow, right = equation.partition("->")
+        equation = ",".join("..." + t for t in left.split(",")) + (arrow + "..." + right if arrow else "")
+        shapes = [(2, 1, *n) if i else (3, *n) for i, n in enumerate(shapes)]
+    arrays = [reals(*n) + i for i, n in enumerate(shapes)]
+    operands = [leaf(a) for a in arrays]
+    result = w.einsum(equation, *operands)
+    expected = np.einsum(equation, *arrays)
+    equal(result, expected)
+    weight = reals(*expected.shape)
+    result.backward(w.tensor(weight))
+    for i, (x, a) in enumerate(zip(operands, arrays, strict=True)):  # linear in each operand: the gradient is exact
+        assert x.grad.shape == a.shape
+        along = reals(*a.shape) - 1
+        moved = [along if j == i else b for j, b in enumerate(arrays)]
+        expected_slope = float((weight * np.einsum(equation, *moved)).sum())
+        assert float((x.grad.numpy() * along).sum()) == pytest.approx(expected_slope, 1e-9, 1e-9)
+
+
+# ---- reductions
+def all_dims(x: np.ndarray, dims: Any) -> Any:
+    return None if dims is None or dims == () else dims
+
+
+MANY = {
+    "sum": np.sum, "mean": np.mean, "amax": np.max, "amin": np.min, "any": np.any, "all": np.all, "var": lambda x, **k: np.var(x, ddof=1, **k),
+    "std": lambda x, **k: np.std(x, ddof=1, **k), "logsumexp": lambda x, **k: np.log(np.sum(np.exp(x), **k)),
+    "norm": lambda x, **k: np.sqrt(np.sum(x * x, **k)),
+}  # fmt: skip
+ONE = {"prod": np.prod, "argmax": np.argmax, "argmin": np.argmin}
+
+
+@pytest.mark.parametrize("name", [*MANY, *ONE])
+@settings(max_examples=40)
+@given(data=st.data(), shape=hnp.array_shapes(min_dims=0, max_dims=4, min_side=2, max_side=3), keepdim=st.booleans(), layout=st.permutations(range(4)))
+def test_reductions_equal_numpy(name: str, data: Any, shape: tuple[int, ...], keepdim: bool, layout: list[int]) -> None:
+    array = reals(*shape)
+    order = [d for d in layout if d < len(shape)]
+    array = array.transpose(order)  # a view whose elements are not in order
+    ndim = array.ndim
+    if name in ONE:
+        dims: Any = data.draw(st.none() | st.integers(-ndim, ndim - 1)) if ndim else None
+    else:
+        picked = st.lists(st.sampled_from(range(ndim)), unique=True, min_size=1).map(tuple) if ndim else st.just(())
+        dims = data.draw(st.none() | picked) if name != "logsumexp" else data.draw(picked)
+    if name in ("var", "std") and ndim == 0:
+        return
+    x = w.from_numpy(array).requires_grad_()
+    options = {"keepdim": keepdim} if dims is not None else {}
+    got = x.norm(dim=dims, **options) if name == "norm" else getattr(w, name)(x, dims, **options) if dims is not None else getattr(w, name)(x)
+    expected = {**MANY, **ONE}[name](array, axis=None if dims == () else dims, keepdims=bool(options) and keepdim and dims is not None)
+    equal(got, expected)
+    if got.requires_grad:
+        got.sum().backward()
+        assert x.grad.shape == array.shape
+    else:
+        assert name in ("any", "all", "argmax", "argmin")
+
+
+@settings(max_examples=60)
+@given(data=st.data(), shape=hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4), descending=st.booleans())
+def test_sorting_and_running_sums_equal_numpy(data: Any, shape: tuple[int, ...], descending: bool) -> None:
+    dim = data.draw(st.integers(-len(shape), len(shape) - 1))
+    array = np.random.default_rng(3).integers(0, 4, shape)  # with ties: sorting is stable
+    values, indices = w.sort(w.tensor(array), dim, descending)
+    order = np.argsort(-array if descending else array, dim, kind="stable")
+    equal(indices, order)
+    equal(values, np.take_along_axis(array, order, dim))
+    equal(w.cumsum(w.tensor(array), dim), np.cumsum(array, dim))
+    k = data.draw(st.integers(0, shape[dim]))
+    best, where = w.topk(w.tensor(array), k, dim, descending)
+    equal(best, np.take(np.take_along_axis(array, order, dim), range(k), dim))
+    equal(w.gather(w.tensor(array), dim, where), best.numpy())
+
+
+# ---- views
+@settings(max_examples=200)
+@given(data=st.data(), shape=hnp.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=4))
+def test_viewable_says_what_numpy_does(data: Any, shape: tuple[int, ...]) -> None:
+    array = np.arange(float(np.prod(shape))).reshape(shape).transpose(data.draw(st.permutations(range(len(shape)))))
+    array = array[tuple(slice(None, None, data.draw(st.integers(1, 2))) for _ in shape)]
+    wanted = data.draw(st.sampled_from(factored(array.size)))
+    assert viewable(array, wanted) == np.shares_memory(array, array.reshape(wanted))
+    equal(w.from_numpy(array).reshape(wanted), array.reshape(wanted))
+
+
+def factored(n: int) -> list[tuple[int, ...]]:
+    """Return the shapes of up to three dims that hold n elements."""
+    sides = [d for d in range(1, n + 1) if n % d == 0]
+    found = [(n,), *((a, n // a) for a in sides)]
+    return found + [(a, b, n // (a * b)) for a in sides for b in sides if n % (a * b) == 0]
+
+
+VIEWS: dict[str, Callable[[Any, Any, Draw], tuple[Any, Any]]] = {
+    "transpose": lambda x, a, draw: (x.t(), a.T) if a.ndim == 2 else (x.permute(*reversed(range(a.ndim))), a.T),
+    "select": lambda x, a, draw: (x[-1], a[-1, ...]) if a.ndim else (x, a),
+    "slice": lambda x, a, draw: (x[..., ::2], a[..., ::2]) if a.ndim else (x, a),
+    "unsqueeze": lambda x, a, draw: (x.unsqueeze(-1), a[..., None]),
+    "squeeze": lambda x, a, draw: (x.squeeze(), a.squeeze()),
+    "diagonal": lambda x, a, draw: (x.diagonal(), np.einsum("ii...->...i", a[: min(a.shape[:2]), : min(a.shape[:2])])) if a.ndim > 1 else (x, a),
+    "narrow": lambda x, a, draw: (x.narrow(0, 0, a.shape[0] - 1), a[:-1]) if a.ndim and a.shape[0] > 1 else (x, a),
+    "unfold": lambda x, a, draw: (x.view(-1, 1, a.size), a.reshape(-1, 1, a.size)) if a.flags.c_contiguous and a.size else (x, a),
+}  # fmt: skip
+
+
+@settings(max_examples=120)
+@given(data=st.data(), shape=hnp.array_shapes(min_dims=1, max_dims=3, min_side=1, max_side=4))
+def test_writes_through_chains_of_views(data: Any, shape: tuple[int, ...]) -> None:
+    array = reals(*shape)
+    start = leaf(array.copy())
+    base = start * 1
+    mirror = array.copy()
+    x, a = base, mirror
+    for step in data.draw(st.lists(st.sampled_from(sorted(VIEWS)), min_size=1, max_size=4)):
+        x, a = VIEWS[step](x, a, data.draw)
+    assert np.shares_memory(a, mirror) or not a.size
+    equal(x, a)
+    x.mul_(3.0)
+    a *= 3.0
+    equal(base, mirror)
+    equal(x, a)
+    weight = reals(*shape)
+    (base * w.tensor(weight)).sum().backward()
+    equal(start.grad, weight * mirror / array)
