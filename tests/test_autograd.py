@@ -12,9 +12,9 @@ import threading
 from typing import Any
 
 import pytest
-from programs import Programs, error
 
 import wengert
+from programs import Programs, error
 
 PROGRAMS = program = Programs("test_autograd")
 
@@ -1180,7 +1180,9 @@ def post_accumulate_hooks_do_not_run_for_grad(torch: Any) -> Any:
 def node_hooks(torch: Any) -> Any:
     x, seen = leaf(torch, 1.0, 2.0), []
     y = x * x
-    h = y.grad_fn.register_hook(lambda inputs, outputs: seen.append(([i.clone() for i in inputs], [o.clone() for o in outputs])))
+    h = y.grad_fn.register_hook(
+        lambda inputs, outputs: seen.append(([i.clone() for i in inputs], [o.clone() for o in outputs]))
+    )
     (y * 3).sum().backward(retain_graph=True)
     h.remove()
     (y * 3).sum().backward()
@@ -1319,13 +1321,17 @@ def names(node: Any, depth: int = 9) -> Any:
 def node_names(torch: Any) -> Any:
     x, w, m = leaf(torch, 1.0, 2.0), leaf(torch, 3.0, 4.0), leaf(torch, [[1.0, 2.0], [3.0, 4.0]])
     results = [
-        x + w, x - w, x * w, x / w, -x, x**2, x**w, 2**x, 1 - x, x.exp(), x.log(), x.sin(), x.cos(), x.tanh(), x.sigmoid(),
-        x.sqrt(), x.abs(), x.sum(), x.sum(0), x.mean(), x.mean(0), x.max(), x.min(), x.prod(), m @ m, m @ x, x @ x, m.t(),
+        x + w, x - w, x * w, x / w, -x, x**2, x**w, 2**x, 1 - x, x.exp(), x.log(), x.sin(), x.cos(), x.tanh(),
+        x.sigmoid(),
+        x.sqrt(), x.abs(), x.sum(), x.sum(0), x.mean(), x.mean(0), x.max(), x.min(), x.prod(), m @ m, m @ x, x @ x,
+        m.t(),
         m.T, m.transpose(0, 1), m.reshape(4), m.view(4), m[0], m[:, 1], m[0, 1], x[x > 1], m.expand(3, 2, 2), x.clone(),
         torch.cat([x, w]), torch.stack([x, w]), x.unsqueeze(0), m.unsqueeze(0).squeeze(0), torch.where(x > 1, x, w),
         x.relu(), x.clamp(0, 1), torch.maximum(x, w), x.double(), x.float(), x.log_softmax(0), x.softmax(0), x.norm(),
-        m.permute(1, 0), x.cumsum(0), m.diagonal(), m.flatten(), x.std(), x.var(), x.log1p(), x.expm1(), x.erf(), x.rsqrt(),
-        x.reciprocal(), x.square(), x.atan2(w), x.flip(0), m.gather(0, torch.tensor([[0, 1]])), x.masked_fill(x > 1, 0.0),
+        m.permute(1, 0), x.cumsum(0), m.diagonal(), m.flatten(), x.std(), x.var(), x.log1p(), x.expm1(), x.erf(),
+        x.rsqrt(),
+        x.reciprocal(), x.square(), x.atan2(w), x.flip(0), m.gather(0, torch.tensor([[0, 1]])),
+        x.masked_fill(x > 1, 0.0),
     ]  # fmt: skip
     return [None if y.grad_fn is None else y.grad_fn.name() for y in results]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from programs import Programs, error
 
 import wengert
+from programs import Programs, error
 
 PROGRAMS = program = Programs("test_inplace")
 
@@ -35,7 +35,8 @@ def grid(torch: Any, rows: int = 3, columns: int = 4, requires_grad: bool = True
 def views_share_memory(torch: Any) -> Any:
     x = grid(torch, requires_grad=False)
     views = [x[0], x[:, 1], x[1:, ::2], x.t(), x.view(2, 6), x.reshape(12), x.unsqueeze(0), x.transpose(0, 1)[2], x.diagonal(),
-             x.narrow(1, 1, 2), x.permute(1, 0), x.flatten(), x.detach(), x.data, x.select(0, 2), x.squeeze(), x.expand(2, 3, 4),
+             x.narrow(1, 1, 2), x.permute(1, 0), x.flatten(), x.detach(), x.data, x.select(0, 2), x.squeeze(),
+             x.expand(2, 3, 4),
              *x.unbind(0), *x.split(2), *x.chunk(2, 1), x.view_as(x), x.T, x.mT, x.movedim(0, 1), x[None], x[...], x[:],
              x.swapaxes(0, 1), x.ravel(), x.unflatten(1, (2, 2)), x.contiguous(), x.as_strided((2, 2), (1, 1)) if False else x[0:2, 0:2]]  # fmt: skip
     x.mul_(-1)
@@ -105,11 +106,15 @@ def number_types_of_writes(torch: Any) -> Any:
 def writes_of_every_kind(torch: Any) -> Any:
     results = []
     for method, args in [
-        ("add_", (2,)), ("sub_", (2,)), ("mul_", (2,)), ("div_", (2,)), ("pow_", (2,)), ("neg_", ()), ("abs_", ()), ("exp_", ()),
-        ("log_", ()), ("sqrt_", ()), ("sin_", ()), ("cos_", ()), ("tanh_", ()), ("sigmoid_", ()), ("reciprocal_", ()), ("floor_", ()),
+        ("add_", (2,)), ("sub_", (2,)), ("mul_", (2,)), ("div_", (2,)), ("pow_", (2,)), ("neg_", ()), ("abs_", ()),
+        ("exp_", ()),
+        ("log_", ()), ("sqrt_", ()), ("sin_", ()), ("cos_", ()), ("tanh_", ()), ("sigmoid_", ()), ("reciprocal_", ()),
+        ("floor_", ()),
         ("ceil_", ()), ("round_", ()), ("clamp_", (1, 2)), ("clamp_min_", (2,)), ("clamp_max_", (2,)), ("zero_", ()),
-        ("fill_", (3,)), ("relu_", ()), ("square_", ()), ("rsqrt_", ()), ("tril_", ()), ("triu_", ()), ("erf_", ()), ("trunc_", ()),
-        ("remainder_", (2,)), ("fmod_", (2,)), ("cumsum_", (0,)), ("log1p_", ()), ("expm1_", ()), ("tan_", ()), ("atan_", ()),
+        ("fill_", (3,)), ("relu_", ()), ("square_", ()), ("rsqrt_", ()), ("tril_", ()), ("triu_", ()), ("erf_", ()),
+        ("trunc_", ()),
+        ("remainder_", (2,)), ("fmod_", (2,)), ("cumsum_", (0,)), ("log1p_", ()), ("expm1_", ()), ("tan_", ()),
+        ("atan_", ()),
     ]:  # fmt: skip
         x = leaf(torch, [[1.2, 2.3], [3.4, 0.5]])
         y = x * 1
@@ -259,9 +264,12 @@ def copy_broadcasts_and_converts(torch: Any) -> Any:
 def leaves_cannot_be_written(torch: Any) -> Any:
     x = leaf(torch, [[1.0, 2.0], [3.0, 4.0]])
     actions = [
-        lambda: x.add_(1), lambda: x.zero_(), lambda: x.__setitem__(0, 1.0), lambda: x[0].add_(1), lambda: x.view(4).mul_(2),
-        lambda: x.t()[0].fill_(1), lambda: x.copy_(x), lambda: x.unsqueeze(0).sub_(1), lambda: x.exp_(), lambda: x.clamp_(0, 1),
-        lambda: x.__iadd__(1), lambda: x.normal_(), lambda: x[0, 0].zero_(), lambda: x.masked_fill_(x > 1, 0.0), lambda: x.detach_(),
+        lambda: x.add_(1), lambda: x.zero_(), lambda: x.__setitem__(0, 1.0), lambda: x[0].add_(1),
+        lambda: x.view(4).mul_(2),
+        lambda: x.t()[0].fill_(1), lambda: x.copy_(x), lambda: x.unsqueeze(0).sub_(1), lambda: x.exp_(),
+        lambda: x.clamp_(0, 1),
+        lambda: x.__iadd__(1), lambda: x.normal_(), lambda: x[0, 0].zero_(), lambda: x.masked_fill_(x > 1, 0.0),
+        lambda: x.detach_(),
     ]  # fmt: skip
     return [error(a) for a in actions[:-1]], x, x._version, x.grad
 
@@ -349,7 +357,20 @@ def the_factor_that_is_needed(torch: Any) -> Any:
 @program
 def in_place_exp_and_friends_work(torch: Any) -> Any:
     results = []
-    for function in ("exp_", "tanh_", "sigmoid_", "sqrt_", "sin_", "cos_", "log_", "abs_", "square_", "reciprocal_", "erf_", "neg_"):
+    for function in (
+        "exp_",
+        "tanh_",
+        "sigmoid_",
+        "sqrt_",
+        "sin_",
+        "cos_",
+        "log_",
+        "abs_",
+        "square_",
+        "reciprocal_",
+        "erf_",
+        "neg_",
+    ):
         x = leaf(torch, 0.5, 0.7)
         y = x * 1
         getattr(y, function)()
@@ -511,8 +532,10 @@ def a_recurrence_in_one_buffer(torch: Any) -> Any:
 def setitem_of_every_kind(torch: Any) -> Any:
     results = []
     keys = [
-        0, -1, slice(1, None), (0, 1), (slice(None), 1), (slice(None, None, 2), slice(1, 3)), ..., (..., 0), None, (0, None),
-        [0, 2], ([0, 1], [1, 2]), (slice(None), [0, 3]), torch.tensor([2, 0]), torch.tensor([True, False, True]), torch.tensor(1),
+        0, -1, slice(1, None), (0, 1), (slice(None), 1), (slice(None, None, 2), slice(1, 3)), ..., (..., 0), None,
+        (0, None),
+        [0, 2], ([0, 1], [1, 2]), (slice(None), [0, 3]), torch.tensor([2, 0]), torch.tensor([True, False, True]),
+        torch.tensor(1),
     ]  # fmt: skip
     for key in keys:
         x, w = grid(torch), leaf(torch, 7.0)
@@ -745,7 +768,8 @@ def failed_writes_change_nothing(torch: Any) -> Any:
     before = y._version
     outcomes = [
         error(lambda: y.add_(w)), error(lambda: y.copy_(w)), error(lambda: y.__setitem__(slice(None), w)),
-        error(lambda: y.add_(torch.ones(2, 2, dtype=torch.float64))), error(lambda: n.add_(0.5)), error(lambda: y.mul_("a")),
+        error(lambda: y.add_(torch.ones(2, 2, dtype=torch.float64))), error(lambda: n.add_(0.5)),
+        error(lambda: y.mul_("a")),
         error(lambda: y.__setitem__(5, 1.0)), error(lambda: y.__setitem__((0, 0), 1.0)), error(lambda: n.div_(2)),
         error(lambda: n.exp_()), error(lambda: n.copy_("a")), error(lambda: y.masked_fill_(torch.ones(2), 0.0)),
     ]  # fmt: skip
@@ -797,7 +821,8 @@ def metadata_changes_in_place(torch: Any) -> Any:
     x = leaf(torch, [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     results = []
     for act in (
-        lambda y: y.t_(), lambda y: y.unsqueeze_(1), lambda y: y.unsqueeze_(0).squeeze_(0), lambda y: y.transpose_(0, 1),
+        lambda y: y.t_(), lambda y: y.unsqueeze_(1), lambda y: y.unsqueeze_(0).squeeze_(0),
+        lambda y: y.transpose_(0, 1),
         lambda y: y.unsqueeze_(0).squeeze_(), lambda y: y.swapaxes_(0, 1),
     ):  # fmt: skip
         y = x * 2
@@ -838,7 +863,8 @@ def index_methods_in_place(torch: Any) -> Any:
     results = []
     for act in (
         lambda y, v: y.index_add_(0, index, v),
-        lambda y, v: y.scatter_(0, torch.tensor([[0, 1, 2, 0]]), v[:1]), lambda y, v: y.scatter_add_(0, torch.tensor([[0, 1, 2, 0]]), v[:1]),
+        lambda y, v: y.scatter_(0, torch.tensor([[0, 1, 2, 0]]), v[:1]),
+        lambda y, v: y.scatter_add_(0, torch.tensor([[0, 1, 2, 0]]), v[:1]),
         lambda y, v: y.masked_fill_(y > 5, -1.0), lambda y, v: y.index_put_((index,), v),
     ):  # fmt: skip
         x, v = grid(torch), leaf(torch, [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]])

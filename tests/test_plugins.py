@@ -23,7 +23,7 @@ from wengert.registry import Registry, registry
 
 ROOT = Path(__file__).parents[1]
 
-GOOD = '''
+GOOD = """
 from wengert.plugins import hookimpl
 
 @hookimpl
@@ -41,7 +41,7 @@ def wengert_register_devices(registry):
 @hookimpl
 def wengert_register_modules(registry):
     registry.module("Good", "{module}.ops:Good")
-'''
+"""
 GOOD_OPS = '''
 def double(x):
     """Return 2 x."""
@@ -56,7 +56,7 @@ from wengert.optim import SGD
 class GoodSGD(SGD):
     """Plain gradient descent under another name."""
 '''
-GOOD_DEVICE = '''
+GOOD_DEVICE = """
 import numpy as np
 from wengert_numpy.device import NumpyBackend
 from wengert.backend import DeviceInfo
@@ -76,7 +76,7 @@ class Backend(NumpyBackend):
 
     def to_host(self, array):
         return np.asarray(array)
-'''
+"""
 
 Make = Callable[..., str]
 Run = Callable[..., str]
@@ -179,7 +179,13 @@ def test_a_name_is_resolved_once(good: str, run: Run) -> None:
 
 
 def test_two_good_plugins(good: str, make: Make, run: Run) -> None:
-    make("other", GOOD.replace("good", "other").replace("Good", "Other"), ops=GOOD_OPS.replace("Good", "Other"), optim="", device="")
+    make(
+        "other",
+        GOOD.replace("good", "other").replace("Good", "Other"),
+        ops=GOOD_OPS.replace("Good", "Other"),
+        optim="",
+        device="",
+    )
     out = run(REPORT + "print(wengert.good_double(1) + wengert.other_double(2))")
     assert "WARNING" not in out and "PLUGIN good active" in out and "PLUGIN other active" in out and out.rstrip().endswith("6")
 
@@ -610,5 +616,7 @@ def test_the_wheel_holds_every_built_in_plugin() -> None:
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
     packages = {Path(p).name for p in build["targets"]["wheel"]["packages"]}
     assert packages >= set(plugins.BUILTIN.values())
-    on_disk = {p.name for room in ("core", "backends", "plugins") for p in (ROOT / room).iterdir() if (p / "__init__.py").exists()}
+    on_disk = {
+        p.name for room in ("core", "backends", "plugins") for p in (ROOT / room).iterdir() if (p / "__init__.py").exists()
+    }
     assert packages == on_disk

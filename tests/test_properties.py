@@ -7,7 +7,6 @@ not know: how anything is computed. Examples are derived from the tests' text: e
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -172,9 +171,8 @@ def index_parts(draw: Draw, sizes: tuple[int, ...], common: tuple[int, ...], bef
         masked = any(isinstance(p, np.ndarray) and p.dtype == bool for p in arrays)
         if kind in ("array", "list", "mask") and (masked or (kind == "mask" and arrays)):
             kind = "slice"  # a mask has a length of its own, to which nothing else broadcasts
-        if kind == "none" or kind == "bool":
-            parts.append(None if kind == "none" or len(parts) > 3 else True)
-            dim += len(parts) > 6
+        if kind in ("none", "bool") and len(parts) < 5:
+            parts.append(None if kind == "none" else True)
             continue
         width = draw(st.integers(1, min(2, len(sizes) - dim))) if kind == "mask" else 1
         if kind == "mask":
@@ -183,10 +181,10 @@ def index_parts(draw: Draw, sizes: tuple[int, ...], common: tuple[int, ...], bef
             parts.append(draw(index_arrays(n, draw(st.sampled_from([common, common[-1:], (1,) * len(common)])))))
         elif kind == "list":
             parts.append(draw(index_arrays(n, common[-1:])).tolist())
-        elif kind == "slice":
-            parts.append(draw(slices(n)))
-        else:
+        elif kind in ("int", "0-d"):
             parts.append(draw(st.integers(-n, n - 1)) if kind == "int" else np.array(draw(st.integers(-n, n - 1))))
+        else:
+            parts.append(draw(slices(n)))
         dim += width
     return parts
 

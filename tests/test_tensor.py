@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from programs import Programs, error
 
 import wengert
+from programs import Programs, error
 
 PROGRAMS = program = Programs("test_tensor")
 
@@ -30,8 +30,10 @@ def shapes_and_sizes(torch: Any) -> Any:
     x = torch.zeros(2, 3, 4)
     s = x.shape
     return (
-        tuple(s), repr(s), s.numel(), tuple(s[1:]), type(s[1:]) is type(s), type(s + (5,)) is type(s), s == (2, 3, 4), tuple(x.size()),
-        x.size(1), x.size(-1), x.dim(), x.ndim, x.ndimension(), x.numel(), x.nelement(), x.element_size(), x.itemsize, x.nbytes,
+        tuple(s), repr(s), s.numel(), tuple(s[1:]), type(s[1:]) is type(s), type(s + (5,)) is type(s), s == (2, 3, 4),
+        tuple(x.size()),
+        x.size(1), x.size(-1), x.dim(), x.ndim, x.ndimension(), x.numel(), x.nelement(), x.element_size(), x.itemsize,
+        x.nbytes,
         len(x), error(lambda: x.size(3)), isinstance(s, torch.Size), isinstance(s, tuple), tuple(torch.Size([1, 2])),
         x.shape[0] * 2, [n for n in x.shape], torch.zeros(()).shape == (), torch.Size() == torch.zeros(()).shape,
     )  # fmt: skip
@@ -53,9 +55,12 @@ def where_it_is(torch: Any) -> Any:
     x = torch.zeros(2)
     d = x.device
     return (
-        str(d), d.type, d.index, repr(d), d == torch.device("cpu"), x.is_cuda, x.is_cpu, x.get_device(), x.to("cpu") is x,
-        x.cpu() is x, str(torch.zeros(2, device="cpu").device), hash(d) == hash(torch.device("cpu")), x.is_sparse, x.is_quantized,
-        error(lambda: torch.device("nowhere")), error(lambda: torch.zeros(2, device="nowhere")), error(lambda: x.to("nowhere")),
+        str(d), d.type, d.index, repr(d), d == torch.device("cpu"), x.is_cuda, x.is_cpu, x.get_device(),
+        x.to("cpu") is x,
+        x.cpu() is x, str(torch.zeros(2, device="cpu").device), hash(d) == hash(torch.device("cpu")), x.is_sparse,
+        x.is_quantized,
+        error(lambda: torch.device("nowhere")), error(lambda: torch.zeros(2, device="nowhere")),
+        error(lambda: x.to("nowhere")),
         error(lambda: torch.device("cpu:x")),
     )  # fmt: skip
 
@@ -73,10 +78,14 @@ def numbers_out(torch: Any) -> Any:
     f, n, b = torch.tensor(2.5), torch.tensor([[7]]), torch.tensor([True])
     v = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     return (
-        f.item(), n.item(), b.item(), type(f.item()).__name__, type(n.item()).__name__, type(b.item()).__name__, v.tolist(),
-        f.tolist(), torch.zeros(0).tolist(), torch.zeros(2, 0).tolist(), n.tolist(), float(f), int(n), int(f), bool(b), bool(f),
-        complex(f) == 2.5, error(v.item), error(lambda: float(v)), error(lambda: int(v)), error(lambda: torch.zeros(0).item()),
-        leaf(torch, 1.5).item(), leaf(torch, 1.0, 2.0).tolist(), round(float(f)), float(leaf(torch, 2.0)), int(torch.tensor(-2.7)),
+        f.item(), n.item(), b.item(), type(f.item()).__name__, type(n.item()).__name__, type(b.item()).__name__,
+        v.tolist(),
+        f.tolist(), torch.zeros(0).tolist(), torch.zeros(2, 0).tolist(), n.tolist(), float(f), int(n), int(f),
+        bool(b), bool(f),
+        complex(f) == 2.5, error(v.item), error(lambda: float(v)), error(lambda: int(v)),
+        error(lambda: torch.zeros(0).item()),
+        leaf(torch, 1.5).item(), leaf(torch, 1.0, 2.0).tolist(), round(float(f)), float(leaf(torch, 2.0)),
+        int(torch.tensor(-2.7)),
     )  # fmt: skip
 
 
@@ -93,8 +102,10 @@ def truth(torch: Any) -> Any:
 def indices(torch: Any) -> Any:
     items = ["a", "b", "c"]
     return (
-        items[torch.tensor(1)], items[torch.tensor([2])], list(range(torch.tensor(3))), error(lambda: items[torch.tensor(1.0)]),
-        error(lambda: items[torch.tensor([1, 2])]), items[torch.tensor(True)], "x" * torch.tensor(2), error(lambda: hex(torch.tensor(0.5))),
+        items[torch.tensor(1)], items[torch.tensor([2])], list(range(torch.tensor(3))),
+        error(lambda: items[torch.tensor(1.0)]),
+        error(lambda: items[torch.tensor([1, 2])]), items[torch.tensor(True)], "x" * torch.tensor(2),
+        error(lambda: hex(torch.tensor(0.5))),
         hex(torch.tensor(17)), items[: torch.tensor(2)], error(lambda: range(torch.tensor(2.0))),
     )  # fmt: skip
 
@@ -103,8 +114,10 @@ def indices(torch: Any) -> Any:
 def formats(torch: Any) -> Any:
     f, v = torch.tensor(2.5), torch.tensor([1.0, 2.0])
     return (
-        f"{f}", f"{f:.3f}", f"{f:>8}", f"{torch.tensor(3):04d}", f"{leaf(torch, 1.25):.1f}", f"{v}", error(lambda: f"{v:.2f}"),
-        f"{torch.tensor(True)}", "%.2f" % f, "%d" % torch.tensor(7), str(v), repr(v), "{:.1e}".format(torch.tensor(12345.0)),
+        f"{f}", f"{f:.3f}", f"{f:>8}", f"{torch.tensor(3):04d}", f"{leaf(torch, 1.25):.1f}", f"{v}",
+        error(lambda: f"{v:.2f}"),
+        f"{torch.tensor(True)}", "%.2f" % f, "%d" % torch.tensor(7),  # noqa: UP031
+         str(v), repr(v), f"{torch.tensor(12345.0):.1e}",
     )  # fmt: skip
 
 
@@ -117,8 +130,10 @@ def lengths_and_iteration(torch: Any) -> Any:
     (a * b).sum().backward()
     return (
         len(x), len(rows), rows[1], [r.requires_grad for r in rows], x.grad, error(lambda: len(torch.tensor(1.0))),
-        error(lambda: list(torch.tensor(1.0))), list(torch.zeros(0)), [t.item() for t in torch.arange(3)], [tuple(t.shape) for t in torch.zeros(2, 0)],
-        list(zip(torch.arange(2), "ab")), sum(torch.arange(4)), max(torch.tensor([1, 5, 2])), sorted(torch.tensor([3, 1, 2])),
+        error(lambda: list(torch.tensor(1.0))), list(torch.zeros(0)), [t.item() for t in torch.arange(3)],
+        [tuple(t.shape) for t in torch.zeros(2, 0)],
+        list(zip(torch.arange(2), "ab", strict=True)), sum(torch.arange(4)), max(torch.tensor([1, 5, 2])),
+        sorted(torch.tensor([3, 1, 2])),
         list(reversed(torch.arange(3))), [i for i, _ in enumerate(torch.zeros(2))], rows[0].grad_fn.name(),
     )  # fmt: skip
 
@@ -134,8 +149,10 @@ def equality(torch: Any) -> Any:
     x = torch.tensor([1.0, 2.0])
     return (
         x == 1, x != 1, x == x, x == None, x != None, x == "a", x != "a", x == [1, 2], x == (1, 2), None == x, x is None, x == object(),  # noqa: E711
-        error(lambda: x < None), error(lambda: x < "a"), x == torch.tensor([1, 3]), error(lambda: x == torch.zeros(3)), x.equal(x.clone()),
-        [t is x for t in [x, x.clone()]], x in [x], torch.equal(x, torch.tensor([1.0, 2.0])), torch.equal(x, torch.zeros(3)),
+        error(lambda: x < None), error(lambda: x < "a"), x == torch.tensor([1, 3]),
+        error(lambda: x == torch.zeros(3)), x.equal(x.clone()),
+        [t is x for t in [x, x.clone()]], x in [x], torch.equal(x, torch.tensor([1.0, 2.0])),
+        torch.equal(x, torch.zeros(3)),
     )  # fmt: skip
 
 
@@ -161,7 +178,8 @@ def operators_with_strangers(torch: Any) -> Any:
             return "rtruediv"
 
     return (
-        x + Mine(), x / Mine(), error(lambda: x + "a"), error(lambda: x * None), error(lambda: "a" + x), error(lambda: x - [1, 2]),
+        x + Mine(), x / Mine(), error(lambda: x + "a"), error(lambda: x * None), error(lambda: "a" + x),
+        error(lambda: x - [1, 2]),
         error(lambda: x @ 2), error(lambda: x + object()), error(lambda: [1, 2] + x), error(lambda: x % None),
     )  # fmt: skip
 
@@ -188,8 +206,10 @@ def from_numpy_shares_memory(torch: Any) -> Any:
     v = torch.from_numpy(a[:, ::2])
     v.mul_(2)
     return (
-        x, a, v, x.is_leaf, x.requires_grad, torch.as_tensor(a).data_ptr() == x.data_ptr(), torch.tensor(a).data_ptr() == x.data_ptr(),
-        error(lambda: torch.from_numpy([1, 2])), error(lambda: torch.from_numpy(np.array(["a"]))), error(lambda: torch.from_numpy(a[::-1])),
+        x, a, v, x.is_leaf, x.requires_grad, torch.as_tensor(a).data_ptr() == x.data_ptr(),
+        torch.tensor(a).data_ptr() == x.data_ptr(),
+        error(lambda: torch.from_numpy([1, 2])), error(lambda: torch.from_numpy(np.array(["a"]))),
+        error(lambda: torch.from_numpy(a[::-1])),
         [torch.from_numpy(np.zeros(2, t)).dtype for t in ("f4", "f8", "i4", "i8", "u1", "?", "c8", "f2")],
     )  # fmt: skip
 
@@ -272,7 +292,18 @@ def deep_copies(torch: Any) -> Any:
         y.grad.zero_()
     z = x * 2
     (y * 3).sum().backward()
-    return x, x.grad, y, y.grad, y.note, y.is_leaf, both[0] is both[1], error(lambda: copy.deepcopy(z)), copy.deepcopy(z.detach()), copy.deepcopy(x[:1].detach())
+    return (
+        x,
+        x.grad,
+        y,
+        y.grad,
+        y.note,
+        y.is_leaf,
+        both[0] is both[1],
+        error(lambda: copy.deepcopy(z)),
+        copy.deepcopy(z.detach()),
+        copy.deepcopy(x[:1].detach()),
+    )
 
 
 @program
@@ -292,7 +323,15 @@ def pickles(torch: Any) -> Any:
     x = leaf(torch, [[1.0, 2.0], [3.0, 4.0]])
     (x * x).sum().backward()
     x.note = "mine"
-    values = [x, x.t().detach(), torch.tensor(3), torch.zeros(0, 2), torch.tensor([True]), (x * 2)[0], torch.ones(2, dtype=torch.float16)]
+    values = [
+        x,
+        x.t().detach(),
+        torch.tensor(3),
+        torch.zeros(0, 2),
+        torch.tensor([True]),
+        (x * 2)[0],
+        torch.ones(2, dtype=torch.float16),
+    ]
     back = pickle.loads(pickle.dumps(values))
     return back, back[0].grad, back[0].note, back[5].is_leaf, [b is v for b, v in zip(back, values, strict=True)]
 
@@ -314,9 +353,12 @@ def prints(torch: Any) -> Any:
     return [
         repr(v)
         for v in (
-            x, x * 2, d, d.exp(), x.detach(), torch.tensor(1.0), torch.tensor(3), torch.tensor([True, False]), torch.zeros(0), torch.zeros(2, 0),
-            torch.tensor([1, 2], dtype=torch.int32), torch.tensor(1.0, requires_grad=True), x.sum(), torch.zeros(2, dtype=torch.float16), c,
-            x.view(2, 1), x.data, torch.tensor([float("nan"), float("inf")]), torch.float32, torch.Size([2, 3]), x[0], x.unsqueeze(0).expand(2, 2),
+            x, x * 2, d, d.exp(), x.detach(), torch.tensor(1.0), torch.tensor(3), torch.tensor([True, False]),
+            torch.zeros(0), torch.zeros(2, 0),
+            torch.tensor([1, 2], dtype=torch.int32), torch.tensor(1.0, requires_grad=True), x.sum(),
+            torch.zeros(2, dtype=torch.float16), c,
+            x.view(2, 1), x.data, torch.tensor([float("nan"), float("inf")]), torch.float32, torch.Size([2, 3]), x[0],
+            x.unsqueeze(0).expand(2, 2),
         )
     ]  # fmt: skip
 
@@ -340,19 +382,40 @@ def new_tensors_from_tensors(torch: Any) -> Any:
         warnings.simplefilter("ignore")
         y = torch.tensor(x)
     a = torch.as_tensor(x)
-    return y, a is x, torch.zeros_like(x), torch.ones_like(x, requires_grad=True), x.new_zeros(3), x.new_tensor([1, 2]), x.new_ones((1, 2))
+    return (
+        y,
+        a is x,
+        torch.zeros_like(x),
+        torch.ones_like(x, requires_grad=True),
+        x.new_zeros(3),
+        x.new_tensor([1, 2]),
+        x.new_ones((1, 2)),
+    )
 
 
 @program
 def from_nested_tensors(torch: Any) -> Any:
     parts = [torch.tensor(1.0), torch.tensor(2.0)]
-    return torch.tensor(parts), torch.tensor([[1, 2], [3, 4]]), torch.tensor([]), torch.tensor([1, 2.5]), torch.tensor([True, 2]), torch.tensor(())
+    return (
+        torch.tensor(parts),
+        torch.tensor([[1, 2], [3, 4]]),
+        torch.tensor([]),
+        torch.tensor([1, 2.5]),
+        torch.tensor([True, 2]),
+        torch.tensor(()),
+    )
 
 
 @program
 def subclassing_data(torch: Any) -> Any:
     x = torch.tensor([1.0, 2.0])
-    return isinstance(x, torch.Tensor), torch.is_tensor(x), torch.is_tensor([1]), type(x).__name__, isinstance(x * 2, torch.Tensor)
+    return (
+        isinstance(x, torch.Tensor),
+        torch.is_tensor(x),
+        torch.is_tensor([1]),
+        type(x).__name__,
+        isinstance(x * 2, torch.Tensor),
+    )
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from wengert_xp import ArrayModule
 
 from wengert.backend import DeviceInfo
 from wengert.op import Op
+from wengert_xp import ArrayModule
 
 ELLIPSIS_OUT = tuple(int(n) for n in np.__version__.split(".")[:2]) >= (2, 3)  # ufunc(..., out=...) gives an array
 

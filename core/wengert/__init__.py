@@ -22,6 +22,7 @@ from wengert.modes import (
     no_grad,
     set_grad_enabled,
 )
+
 from wengert.ops import creation, random  # isort: skip
 from wengert import autograd  # isort: skip  (it calls ops)
 from wengert.ops.random import Generator, default_generator, fork_rng
@@ -41,11 +42,11 @@ newaxis = None
 __all__ = [
     "Generator", "Size", "Tensor", "__version__", "autograd", "can_cast", "cuda", "default_generator", "device", "dtype",
     "enable_grad", "finfo", "fork_rng", "get_default_device", "get_default_dtype", "iinfo", "inference_mode",
-    "e", "inf", "nan", "pi", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "promote_types", "set_default_device", "set_default_dtype",
-    "set_grad_enabled", "set_printoptions", *faces.FUNCTIONS, *dtypes.ALL,
+    "e", "inf", "nan", "pi", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "promote_types",
+    "set_default_device", "set_default_dtype", "set_grad_enabled", "set_printoptions", *faces.FUNCTIONS, *dtypes.ALL,
 ]  # fmt: skip
 
-_SUBMODULES = ("graph", "nn", "optim", "plugins", "testing")
+_SUBMODULES = ("graph", "nn", "optim", "plugins")
 
 
 def __getattr__(name: str) -> Any:

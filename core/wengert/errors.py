@@ -144,6 +144,12 @@ def grad_mismatch(position: int, given: Sequence[int], expected: Sequence[int]) 
     )
 
 
+def input_without_grad(position: int) -> RuntimeError:
+    return RuntimeError(
+        f"One of the differentiated Tensors does not require grad (input {position}); call requires_grad_() on it"
+    )
+
+
 def unused(position: int) -> RuntimeError:
     return RuntimeError(
         f"One of the differentiated Tensors appears to not have been used in the graph (input {position}). "
@@ -292,7 +298,8 @@ def left_out(kind: str, name: str, plugin: Any) -> Exception:
     if plugin.status == "disabled":
         why = "disabled by WENGERT_DISABLE_PLUGINS or WENGERT_LOAD_PLUGINS"
     else:
-        why = f"left out: {plugin.stage} failed: {plugin.reason}; WENGERT_DISABLE_PLUGINS={plugin.name.split(' ')[0]} silences it"
+        short = plugin.name.split(" ")[0]
+        why = f"left out: {plugin.stage} failed: {plugin.reason}; WENGERT_DISABLE_PLUGINS={short} silences it"
     text = (
         f"{name!r} comes from the plugin {plugin.name!r} ({plugin.distribution} {plugin.version}), which was {why}. "
         f"`wengert plugins` lists all."

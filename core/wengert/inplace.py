@@ -16,7 +16,7 @@ from wengert import backend, dtypes, errors
 from wengert.dtypes import F32, F64
 from wengert.modes import state
 from wengert.op import OPS, Op
-from wengert.record import _NUMBERS32, _NUMBERS64, call, call_raw, cast, constant, record
+from wengert.record import _NUMBERS32, _NUMBERS64, call, cast, constant, record
 from wengert.tape import Node
 from wengert.tensor import INFERENCE, Tensor, wrap
 

@@ -17,10 +17,16 @@ from wengert.modes import state
 from wengert.op import Plan
 
 Hook = Callable[[Any], Any]
-# Set by tensor.py and record.py: (raw array, edge) -> Tensor; (g, shape) -> g summed to that shape.
-wrap: Callable[..., Any]
-sum_to: Callable[[Any, tuple[int, ...]], Any]
-duplicate: Callable[[Any], Any]  # raw array -> a copy
+
+
+def _unset(*args: Any) -> Any:
+    raise RuntimeError("the tape is used before wengert.tensor and wengert.record were imported")
+
+
+# Set by tensor.py and record.py, which know tensors and ops.
+wrap: Callable[..., Any] = _unset  # (raw array, edge) -> Tensor
+duplicate: Callable[[Any], Any] = _unset  # raw array -> a copy
+sum_to: Callable[[Any, tuple[int, ...]], Any] = _unset  # (g, shape) -> g summed to that shape
 
 
 class Node:

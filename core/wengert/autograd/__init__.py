@@ -78,7 +78,9 @@ def _require_grad(name: str, inputs: Sequence[Any]) -> None:
         if not isinstance(x, Tensor):
             raise TypeError(f"{name} takes tensors, but input {i} is a {type(x).__name__}")
         if x._edge is None:
-            raise RuntimeError(f"One of the differentiated Tensors does not require grad (input {i}); call requires_grad_() on it")
+            raise RuntimeError(
+                f"One of the differentiated Tensors does not require grad (input {i} of {name}); call requires_grad_() on it"
+            )
 
 
 def _run(roots: list[tuple[Any, Any]], retain: bool, create: bool, targets: Any = None, leaves: bool = True) -> dict[Any, Any]:
@@ -132,7 +134,9 @@ def grad(
     if is_grads_batched:
         raise NotImplementedError("grad: is_grads_batched=True is not supported; call grad once for each gradient")
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
     wanted = _tensors(inputs)
     if not wanted:
         raise RuntimeError("grad requires non-empty inputs.")

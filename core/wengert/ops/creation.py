@@ -17,7 +17,6 @@ from wengert.faces import face
 from wengert.modes import state
 from wengert.ops import shapes as s
 from wengert.ops.dims import shape_of
-from wengert.record import call, cast
 from wengert.tensor import INFERENCE, Size, Tensor, wrap
 
 
@@ -147,8 +146,10 @@ def from_numpy(ndarray: Any) -> Tensor:
     if not ndarray.dtype.isnative:
         raise ValueError("given numpy array has byte order different from the native byte order. Conversion is not supported.")
     if ndarray.ndim and any(n < 0 for n in ndarray.strides):
-        raise ValueError("At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-                         "currently supported. (You can probably work around this by making a copy with array.copy().)")  # fmt: skip
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
+            "supported. (You can probably work around this by making a copy of your array with array.copy().)"
+        )
     return wrap(ndarray.view(np.ndarray))
 
 
@@ -325,7 +326,9 @@ def full_like(input: Any, fill_value: Any, *, dtype: Any = None, device: Any = N
 
 
 @face("new_full", function=False)
-def new_full(self: Any, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
+def new_full(
+    self: Any, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Any:
     """Return a tensor of the given size and this one's dtype and device, filled with one value."""
     return _like(self, shape_of((size,), "new_full"), fill_value, dtype, device, requires_grad)
 

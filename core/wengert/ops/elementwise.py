@@ -65,8 +65,8 @@ where = elementwise("where", "condition ? x : y", inputs="condition x y", domain
     x=lambda g, condition: where(condition, g, 0.0), y=lambda g, condition: where(condition, 0.0, g))
 clone = elementwise("copy", "x", domain=ANY, face="clone", x=lambda g: g)
 # the value of y in the place of x: what copy_, fill_ and zero_ write
-overwrite = elementwise("overwrite", "y", inputs="x y", domain=SAME, free="y", face="copy", label="torch::autograd::CopyBackwards",
-    x=lambda g: g * 0.0, y=lambda g: g)
+overwrite = elementwise("overwrite", "y", inputs="x y", domain=SAME, free="y", face="copy",
+    label="torch::autograd::CopyBackwards", x=lambda g: g * 0.0, y=lambda g: g)
 
 # ---- arithmetic
 add          = elementwise("add", "x + y", domain=SAME, x=lambda g: g, y=lambda g: g)
@@ -349,7 +349,9 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype}")
     if isinstance(value, Tensor):
         if value._array.ndim:
-            raise RuntimeError(f"masked_fill_ only supports a 0-dimensional value tensor, but got one of {value._array.ndim} dims")
+            raise RuntimeError(
+                f"masked_fill_ only supports a 0-dimensional value tensor, but got one of {value._array.ndim} dims"
+            )
         value = value.to(input.dtype)
     elif _category(value) > _category(input):
         if isinstance(value, complex):
@@ -400,6 +402,8 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     """Return input + value * tensor1 * tensor2."""
     product = tensor1 * tensor2
+    if isinstance(value, float) and all(_category(x) < dtypes.FLOATING for x in (input, product)):
+        raise RuntimeError(f"addcmul: for integers the value must be one, not {value}")
     return relabel(input + (product if value == 1 else value * product), "AddcmulBackward0")
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from wengert import dtypes, errors
 from wengert.faces import face
 from wengert.inplace import check, commit
-from wengert.op import OPS
 from wengert.ops import elementwise as e
 from wengert.ops import shapes as s
 from wengert.ops.dims import one_dim, size_of, tensor_like
@@ -129,7 +128,8 @@ def parse(x: Tensor, index: Any) -> tuple[tuple[Part, ...], list[tuple[int, Tens
 def _part(x: Tensor, p: Any) -> Part:
     if isinstance(p, Tensor):
         if p._array.dtype == np.uint8:
-            warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.", stacklevel=5)
+            words = "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead."
+            warnings.warn(words, stacklevel=5)
             return call(cast, (p,), (dtypes.B8,))
         if dtypes.category(p._array.dtype) == dtypes.INTEGRAL:
             return p.item() if not p._array.ndim and isinstance(p._array, np.ndarray) else p
@@ -141,7 +141,9 @@ def _part(x: Tensor, p: Any) -> Part:
     if isinstance(p, bool | np.bool_):
         return tensor_like(x, np.array(bool(p)))
     if isinstance(p, list | np.ndarray | range | tuple):
-        host = np.asarray([int(v) if isinstance(v, Tensor) and not v._array.ndim else v for v in p] if isinstance(p, list) else p)
+        if isinstance(p, list):
+            p = [int(v) if isinstance(v, Tensor) and not v._array.ndim else v for v in p]
+        host = np.asarray(p)
         if host.size == 0:
             host = host.astype(np.int64)
         if host.dtype.kind not in "iub":
@@ -348,8 +350,10 @@ def _grid(name: str, input: Any, dim: int, index: Any) -> tuple[tuple[Any, ...],
         )
     for d, (m, n) in enumerate(zip(index.shape, input.shape, strict=True)):
         if d != dim and m > n:
-            raise RuntimeError(f"Size does not match at dimension {d} expected index {list(index.shape)} to be no larger than self "
-                               f"{list(input.shape)} apart from dimension {dim} ({name})")  # fmt: skip
+            raise RuntimeError(
+                f"Size does not match at dimension {d} expected index {list(index.shape)} to be no larger than self "
+                f"{list(input.shape)} apart from dimension {dim} ({name})"
+            )
     parts = []
     for d, m in enumerate(index.shape):
         shape = [1] * index._array.ndim

@@ -35,7 +35,8 @@ def infer_dot(x: Any, y: Any) -> Any:
         raise RuntimeError(f"1D tensors expected, but got {len(x.shape)}D and {len(y.shape)}D tensors (dot)")
     if x.shape != y.shape:
         raise RuntimeError(
-            f"inconsistent tensor size, expected tensor [{x.shape[0]}] and src [{y.shape[0]}] to have the same number of elements"
+            f"inconsistent tensor size, expected tensor [{x.shape[0]}] and src [{y.shape[0]}] to have the same number of "
+            f"elements"
         )
     _same_type("dot", x, y)
     return (), x.dtype
@@ -77,9 +78,11 @@ def matmul(input: Any, other: Any, *, out: Any = None) -> Any:
     if m == 1 and n == 1:
         return dot_(input, other, out=out)
     if m == 1:
-        result = relabel(s.squeeze(matmul_(s.unsqueeze(input, 0), other), -2), "SqueezeBackward4" if n == 2 else "UnsafeViewBackward0")
+        label = "SqueezeBackward4" if n == 2 else "UnsafeViewBackward0"
+        result = relabel(s.squeeze(matmul_(s.unsqueeze(input, 0), other), -2), label)
     elif n == 1:
-        result = relabel(s.squeeze(matmul_(input, s.unsqueeze(other, 1)), -1), "MvBackward0" if m == 2 else "UnsafeViewBackward0")
+        label = "MvBackward0" if m == 2 else "UnsafeViewBackward0"
+        result = relabel(s.squeeze(matmul_(input, s.unsqueeze(other, 1)), -1), label)
     else:
         result = relabel(matmul_(input, other), "UnsafeViewBackward0")
     return result if out is None else write_out("matmul", result, out)
@@ -105,7 +108,8 @@ def mm(input: Any, mat2: Any, *, out: Any = None) -> Any:
 def bmm(input: Any, mat2: Any, *, out: Any = None) -> Any:
     """Return the products of two batches of matrices. Raises RuntimeError for other dims."""
     if len(input.shape) != 3 or len(mat2.shape) != 3 or input.shape[0] != mat2.shape[0]:
-        raise RuntimeError(f"batch1 and batch2 must be 3D tensors of equal batch size, got {list(input.shape)} and {list(mat2.shape)}")
+        shapes = f"{list(input.shape)} and {list(mat2.shape)}"
+        raise RuntimeError(f"batch1 and batch2 must be 3D tensors of equal batch size, got {shapes}")
     _same_type("bmm", input, mat2)
     return relabel(matmul_(input, mat2, out=out), "BmmBackward0")
 
@@ -116,7 +120,8 @@ def mv(input: Any, vec: Any) -> Any:
     if len(input.shape) != 2 or len(vec.shape) != 1:
         raise RuntimeError(f"vector + matrix @ vector expected, got {len(vec.shape)}, {len(input.shape)} (mv)")
     if input.shape[1] != vec.shape[0]:
-        raise RuntimeError(f"size mismatch, got input ({input.shape[0]}), mat ({input.shape[0]}x{input.shape[1]}), vec ({vec.shape[0]})")
+        rows, columns = input.shape
+        raise RuntimeError(f"size mismatch, got input ({rows}), mat ({rows}x{columns}), vec ({vec.shape[0]})")
     return matmul(input, vec)
 
 
@@ -185,7 +190,8 @@ def einsum(equation: Any, *operands: Any) -> Any:
         for n, label in zip(x.shape, labels, strict=True):
             if sizes.setdefault(label, n) != n and 1 not in (n, sizes[label]):
                 raise RuntimeError(
-                    f"einsum(): operands do not broadcast with remapped shapes: label {label!r} has sizes {sizes[label]} and {n}"
+                    f"einsum(): operands do not broadcast with remapped shapes: label {label!r} has sizes {sizes[label]} "
+                    f"and {n}"
                 )
             sizes[label] = max(sizes[label], n)
     x, labels = terms[0]

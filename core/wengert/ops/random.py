@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from wengert import dtypes, errors
+from wengert import dtypes
 from wengert.faces import face
 from wengert.inplace import check, commit
 from wengert.modes import state
 from wengert.ops.creation import given, made, tensor
 from wengert.ops.dims import shape_of, size_of
 from wengert.ops.elementwise import overwrite
-from wengert.tensor import Tensor, wrap
+from wengert.tensor import Tensor
 
 ROUNDS = 10
 MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
@@ -178,8 +178,9 @@ def _drawn(name: str) -> Any:
 
     def like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, generator: Any = None,
              memory_format: Any = None) -> Any:  # fmt: skip
-        return draw(tuple(input.shape), dtype=input.dtype if dtype is None else dtype,
-                    device=input.device if device is None else device, requires_grad=requires_grad, generator=generator)  # fmt: skip
+        dtype = input.dtype if dtype is None else dtype
+        device = input.device if device is None else device
+        return draw(tuple(input.shape), dtype=dtype, device=device, requires_grad=requires_grad, generator=generator)
 
     what = "uniform values in [0, 1)" if name == "rand" else "standard normal values"
     draw.__name__, draw.__doc__ = name, f"Return {what} of the given size, from the default or the given generator."

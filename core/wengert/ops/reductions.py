@@ -37,6 +37,11 @@ def extreme_rule(g: Any, x: Any, out: Any, axis: Axes, keepdims: bool) -> Any:
     return e.where(reached, restore(g, shape, axis, keepdims), 0.0) / shares
 
 
+def norm2_rule(g: Any, x: Any, out: Any, axis: Axes, keepdims: bool) -> Any:
+    shape = tuple(x.shape)
+    return restore(g, shape, axis, keepdims) * unit(x, restore(out, shape, axis, keepdims))
+
+
 def prod_rule(g: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
     """Multiply by the product of all other elements, made of products alone so that zeros are exact to any order."""
     shape = tuple(x.shape)
@@ -106,12 +111,13 @@ prod_   = structural("prod", "x", infer_sum, params=P, label=by_dim("Prod"), x=p
 amax_   = structural("amax", "x", infer_extreme, params=P, label="AmaxBackward0", x=extreme_rule)
 amin_   = structural("amin", "x", infer_extreme, params=P, label="AminBackward0", x=extreme_rule)
 norm2   = structural("norm2", "x", infer_reduction, params=P, label="LinalgVectorNormBackward0",
-    x=lambda g, x, out, axis, keepdims: restore(g, tuple(x.shape), axis, keepdims) * unit(x, restore(out, tuple(x.shape), axis, keepdims)))
+    x=norm2_rule)
 any_    = structural("any", "x", infer_bool, params=P, constant=True)
 all_    = structural("all", "x", infer_bool, params=P, constant=True)
 argmax_ = structural("argmax", "x", infer_index, params=P, constant=True)
 argmin_ = structural("argmin", "x", infer_index, params=P, constant=True)
-argsort_ = structural("argsort", "x", lambda x, axis, descending: (x.shape, dtypes.I64), params="axis descending", constant=True)
+argsort_ = structural("argsort", "x", lambda x, axis, descending: (x.shape, dtypes.I64), params="axis descending",
+    constant=True)
 cumsum_ = structural("cumsum", "x", lambda x, axis: infer_sum(x, (), True), params="axis",
     x=lambda g, axis: s.flip(cumsum_(s.flip(g, (axis,)), axis), (axis,)))
 # fmt: on
@@ -386,7 +392,8 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     """Return the k largest (or smallest) elements along dim and their indices. Raises RuntimeError when k is too large."""
     axis = one_dim("topk", input, dim)
     if not 0 <= k <= (input.shape[axis] if input._array.ndim else 1):
-        raise RuntimeError(f"selected index k out of range: k={k}, the dimension has {input.shape[axis] if input._array.ndim else 1}")
+        length = input.shape[axis] if input._array.ndim else 1
+        raise RuntimeError(f"selected index k out of range: k={k}, the dimension has {length}")
     indices = argsort_(input, axis, bool(largest))
     if input._array.ndim:
         indices = e.clone(s.getitem(indices, (*(slice(None),) * axis, slice(0, k))))

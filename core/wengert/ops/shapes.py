@@ -128,18 +128,18 @@ def getitem_label(index: Any) -> str:
 
 
 # fmt: off
-reshape      = structural("reshape", "x", lambda x, shape: (fill_in("reshape", shape, size_of(x.shape)), x.dtype), params="shape",
-    view=True, label="ViewBackward0", x=lambda g, x_shape, shape: reshape(g, tuple(x_shape)))
-transpose_   = structural("transpose", "x", lambda x, axes: (tuple(x.shape[a] for a in axes), x.dtype), params="axes", view=True,
-    label="PermuteBackward0", x=lambda g, axes: transpose_(g, inverse(axes)))
+reshape      = structural("reshape", "x", lambda x, shape: (fill_in("reshape", shape, size_of(x.shape)), x.dtype),
+    params="shape", view=True, label="ViewBackward0", x=lambda g, x_shape, shape: reshape(g, tuple(x_shape)))
+transpose_   = structural("transpose", "x", lambda x, axes: (tuple(x.shape[a] for a in axes), x.dtype), params="axes",
+    view=True, label="PermuteBackward0", x=lambda g, axes: transpose_(g, inverse(axes)))
 broadcast_to = structural("broadcast_to", "x", infer_broadcast, params="shape", view=True, label="ExpandBackward0",
     broadcasts=True, x=lambda g: g)
 getitem      = structural("getitem", "x", infer_getitem, params="index", view=True, label=getitem_label,
     x=lambda g, x_shape, index: place(g, x_shape, "getitem", index))
 diagonal_    = structural("diagonal", "x", infer_diagonal, params="offset axis1 axis2", view=True, label="DiagonalBackward0",
     x=lambda g, x_shape, offset, axis1, axis2: place(g, x_shape, "diagonal", offset, axis1, axis2))
-as_strided_  = structural("as_strided", "x", infer_strided, params="shape strides offset", view=True, label="AsStridedBackward0",
-    x=lambda g, x_shape, shape, strides, offset: place(g, x_shape, "as_strided", shape, strides, offset))
+as_strided_  = structural("as_strided", "x", infer_strided, params="shape strides offset", view=True,
+    label="AsStridedBackward0", x=lambda g, x_shape, shape, strides, offset: place(g, x_shape, "as_strided", shape, strides, offset))
 # x with y where a path of views looks: the out-of-place form of every in-place write
 assign       = structural("assign", "x y", infer_assign, params="path", label="torch::autograd::CopySlices",
     x=lambda g, y_shape, path: assign(g, filled(g, y_shape, 0, None), path), y=lambda g, path: replay(g, path))
@@ -289,7 +289,9 @@ def expand(input: Any, *shape: Any) -> Any:
     old = tuple(input.shape)
     kept = (None,) * (len(wanted) - len(old)) + old
     if len(wanted) < len(old) or builtins.any(n == -1 and k is None for n, k in zip(wanted, kept, strict=True)):
-        raise RuntimeError(f"expand: the number of sizes provided ({len(wanted)}) must be at least the tensor's dims ({len(old)})")
+        raise RuntimeError(
+            f"expand: the number of sizes provided ({len(wanted)}) must be at least the tensor's dims ({len(old)})"
+        )
     return broadcast_to(input, tuple(k if n == -1 else n for n, k in zip(wanted, kept, strict=True)))
 
 
@@ -440,8 +442,8 @@ def stack(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
     for i, x in enumerate(tensors):
         if tuple(x.shape) != tuple(tensors[0].shape):
             raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(tensors[0].shape)} at entry 0 and {list(x.shape)} at "
-                f"entry {i}"
+                f"stack expects each tensor to be equal size, but got {list(tensors[0].shape)} at entry 0 and "
+                f"{list(x.shape)} at entry {i}"
             )
     return cat([unsqueeze(x, dim) for x in tensors], dim, out=out)
 
@@ -565,7 +567,9 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     _several("meshgrid", tensors)
     for v in tensors:
         if len(v.shape) > 1:
-            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got one of shape {list(v.shape)}")
+            raise RuntimeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got one of shape {list(v.shape)}"
+            )
     swap = indexing == "xy" and len(tensors) > 1
     vectors = list(tensors)
     if swap:
