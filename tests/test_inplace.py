@@ -7,13 +7,15 @@ May import wengert's public names, tests/programs.py and, in tests marked `parit
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 import wengert
-from programs import Programs, error
+from programs import Programs, differ, error, plain
 
 PROGRAMS = program = Programs("test_inplace")
 
@@ -836,6 +838,21 @@ def metadata_changes_in_place(torch: Any) -> Any:
 
 
 @program
+def older_views_of_what_is_turned(torch: Any) -> Any:
+    x, w = grid(torch, 2, 3), leaf(torch, 2.0, 3.0)
+    y = x * 1
+    row, column = y[0], y[:, 2]
+    y.t_()
+    y.mul_(w)
+    later = y[0]
+    row.sin_()
+    y.unsqueeze_(0)
+    later.add_(1)
+    loss = (y * y).sum() + row.sum() * 10 + column.sum() * 100 + later.sum() * 1000
+    return y, row, column, later, torch.autograd.grad(loss, (x, w))
+
+
+@program
 def metadata_changes_of_leaves(torch: Any) -> Any:
     x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     x.t_()
@@ -923,4 +940,207 @@ def test_program_against_torch(name: str) -> None:
     assert PROGRAMS.compare_live(name, wengert, pytest.importorskip("torch")) == []
 
 
-assert np
+# ---- wengert alone
+def test_views_stay_with_the_memory_that_data_left() -> None:
+    """After `c.data = other` a write through an older view is no business of c's."""
+    c, w = wengert.zeros(4), wengert.ones(2, requires_grad=True)
+    v = c[:2]
+    c.data = wengert.full((3,), 5.0)
+    v.add_(w)
+    assert v.requires_grad and not c.requires_grad and c.tolist() == [5.0, 5.0, 5.0]
+    v.sum().backward()
+    assert w.grad.tolist() == [1.0, 1.0]
+
+
+def test_data_is_checked() -> None:
+    x = wengert.ones(2, requires_grad=True)
+    with pytest.raises(TypeError, match="has to be a tensor, but got list"):
+        x.data = [1.0, 2.0]  # type: ignore[assignment]
+    with pytest.raises(RuntimeError, match="floating point and complex dtype"):
+        x.data = wengert.ones(2, dtype=wengert.int64)
+    assert x.tolist() == [1.0, 1.0] and x.requires_grad
+
+
+def test_read_only_memory_is_not_written() -> None:
+    """NumPy's own protection holds for tensors on its memory, and the error is a RuntimeError that says so."""
+    a = np.zeros((2, 3))
+    a.flags.writeable = False
+    x = wengert.from_numpy(a)
+    for act in (lambda: x[0].add_(1), lambda: x.copy_(x + 1), lambda: x.__setitem__(0, 1.0), lambda: x.add_(1)):
+        with pytest.raises(RuntimeError, match="read-only"):
+            act()
+    assert x.tolist() == np.zeros((2, 3)).tolist() and x._version == 0
+
+
+def test_a_write_is_noticed_through_a_shallow_copy() -> None:
+    import copy
+
+    x = wengert.ones(2, requires_grad=True)
+    y = (x * x).sum()
+    with wengert.no_grad():
+        copy.copy(x).mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.backward()
+    assert x.grad is None
+
+
+# ---- what is kept: an op may keep less than PyTorch's, never more
+KEEPING: dict[str, Callable[[Any, Any, Any], Any]] = {
+    **{
+        name: lambda torch, a, b, name=name: getattr(torch, name)(a)
+        for name in (
+            "exp exp2 expm1 log log2 log10 log1p sigmoid erf erfc sin cos tan asin acos atan sinh cosh tanh asinh atanh sqrt "
+            "rsqrt reciprocal square abs neg floor sign relu sum mean prod amax norm std var"
+        ).split()
+    },
+    **{
+        name: lambda torch, a, b, name=name: getattr(torch, name)(a, b)
+        for name in "add sub mul div pow atan2 maximum minimum fmod remainder hypot logaddexp matmul outer dot".split()
+    },
+    "softmax": lambda torch, a, b: a.softmax(0),
+    "log_softmax": lambda torch, a, b: a.log_softmax(0),
+    "max": lambda torch, a, b: a.max(0).values,
+    "cumsum": lambda torch, a, b: a.cumsum(0),
+    "clamp": lambda torch, a, b: a.clamp(0.4, 0.6),
+    "where": lambda torch, a, b: torch.where(a > 0.5, a, b),
+    "lerp": lambda torch, a, b: a.lerp(b, 0.3),
+    "addcmul": lambda torch, a, b: torch.addcmul(a, a, b),
+    "addcdiv": lambda torch, a, b: torch.addcdiv(a, a, b),
+    "a number's power": lambda torch, a, b: 2**a,
+    "a power": lambda torch, a, b: a**3,
+    "a number by": lambda torch, a, b: 1 / a,
+    "by a number": lambda torch, a, b: a / 3,
+    "index": lambda torch, a, b: a[torch.tensor([1, 0])],
+    "cat": lambda torch, a, b: torch.cat([a, b]),
+}
+
+
+def overwritten(torch: Any, name: str, which: str) -> Any:
+    """Overwrite an input or the result of an op, then run backward: the gradients, or None where that raises."""
+    x, w = leaf(torch, 0.3, 0.7), leaf(torch, 0.8, 0.45)
+    values = {"a": x * 1, "b": w * 1}
+    values["y"] = KEEPING[name](torch, values["a"], values["b"])
+    values[which].add_(1)
+    try:
+        return plain(torch.autograd.grad(values["y"].sum(), (x, w), materialize_grads=True))
+    except RuntimeError:
+        return None
+
+
+@pytest.mark.parity
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("which", ["a", "b", "y"])
+@pytest.mark.parametrize("name", KEEPING)
+def test_nothing_is_kept_that_torch_does_not_keep(name: str, which: str) -> None:
+    """What may be overwritten in PyTorch may be overwritten here, and the gradient is the same."""
+    theirs = overwritten(pytest.importorskip("torch"), name, which)
+    if theirs is not None:
+        assert differ(overwritten(wengert, name, which), theirs) == []
+
+
+# ---- programs nobody wrote: views of views, writes, and arithmetic, in any order
+VIEWS: list[Callable[[Any], Any]] = [
+    lambda a: a[0] if a.dim() else a[None],
+    lambda a: a[-1:] if a.dim() else a.unsqueeze(0),
+    lambda a: a[..., ::2] if a.dim() else a.view(1),
+    lambda a: a.transpose(0, -1) if a.dim() else a.view(()),
+    lambda a: a.reshape(-1) if a.is_contiguous() else a[...],
+    lambda a: a.diagonal() if a.dim() == 2 else a[None],
+    lambda a: a.unsqueeze(-1) if a.dim() < 3 else a[:, 0],
+    lambda a: a.movedim(0, -1) if a.dim() else a[...],
+]
+VALUES: list[Callable[[Any, Any], Any]] = [
+    lambda a, b: a.sin(), lambda a, b: (a * 0.1).exp(), lambda a, b: a * 2, lambda a, b: a + b, lambda a, b: a * b,
+    lambda a, b: a.tanh(), lambda a, b: 1 - a, lambda a, b: a.clone(), lambda a, b: a / (b * b + 1), lambda a, b: a.sum(),
+    lambda a, b: a.cos() * a,
+]  # fmt: skip
+WRITES: list[Callable[[Any, Any], Any]] = [
+    lambda a, b: a.add_(b), lambda a, b: a.mul_(b), lambda a, b: a.sin_(), lambda a, b: a.tanh_(), lambda a, b: a.copy_(b),
+    lambda a, b: a.sub_(b, alpha=0.5), lambda a, b: a.mul_(1.5), lambda a, b: a.pow_(2), lambda a, b: a.zero_(),
+    lambda a, b: a.clamp_(-0.9, 0.9), lambda a, b: a.div_(b * b + 1), lambda a, b: a.masked_fill_(a.detach() > 0.3, 0.1),
+    lambda a, b: a.addcmul_(b, b, value=0.5), lambda a, b: a.neg_(), lambda a, b: a.__setitem__(..., b * 0.5),
+    lambda a, b: a.t_() if a.dim() == 2 else a.neg_(), lambda a, b: a.unsqueeze_(0) if a.dim() < 3 else a.squeeze_(),
+    lambda a, b: a.__setitem__(0, 0.5) if a.dim() else a.fill_(0.5), lambda a, b: a.detach().mul_(1.1),
+]  # fmt: skip
+TOLD = WRITES[:-1]  # those that autograd is told of: a detached write changes values and no gradient
+
+
+def fits(target: Any, value: Any) -> bool:
+    """Say whether a value broadcasts to the shape of a target."""
+    pairs = zip(reversed(target.shape), reversed(value.shape), strict=False)
+    return value.dim() <= target.dim() and all(n in (1, m) for m, n in pairs)
+
+
+def random_program(torch: Any, seed: int, x_values: Any, w_values: Any, writes: Any = WRITES) -> tuple[Any, ...]:
+    """Run the program that a seed stands for; return its leaves, everything it made, and a scalar of some of that."""
+    draw = random.Random(seed)
+    x, w = leaf(torch, x_values.tolist()), leaf(torch, w_values.tolist())
+    made, memories = [x * 1, w * 1], [0, 1]  # tensors, and which of them share memory
+    for step in range(draw.randint(3, 14)):
+        i = draw.randrange(len(made))
+        j = draw.choice([j for j, b in enumerate(made) if fits(made[i], b)])
+        a, b = made[i], made[j]
+        kind, number = draw.random(), draw.randrange(1000)
+        if kind < 0.3:
+            made.append(VIEWS[number % len(VIEWS)](a))
+            memories.append(memories[i])
+        elif kind < 0.55:
+            made.append(VALUES[number % len(VALUES)](a, b))
+            memories.append(100 + step)
+        else:  # reading what is being written is left undefined, so the operand is another memory or the same tensor
+            writes[number % len(writes)](a, b.clone() if memories[i] == memories[j] and i != j else b)
+    loss = sum(made[draw.randrange(len(made))].cos().sum() * (n + 1) for n in range(3))
+    return x, w, made, loss
+
+
+def outcome(torch: Any, seed: int) -> Any:
+    """Return the values and gradients of first and second order of a random program, or None where it raises."""
+    values = np.random.default_rng(seed)
+    try:
+        x, w, made, loss = random_program(torch, seed, values.uniform(-1, 1, (2, 3)), values.uniform(-1, 1, 3))
+        first = torch.autograd.grad(loss, (x, w), create_graph=seed % 2 == 0, materialize_grads=True)
+        again = sum((g * g).sum() for g in first)
+        second = (
+            torch.autograd.grad(again, (x, w), materialize_grads=True)
+            if again.requires_grad
+            else [x.detach() * 0, w.detach() * 0]
+        )
+    except RuntimeError:
+        return None
+    flags = [t.requires_grad for t in made]
+    return plain([[t.detach() for t in (loss, *made, *first, *second)], flags])
+
+
+@pytest.mark.parity
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", range(300))
+def test_random_programs_equal_torch(seed: int) -> None:
+    """Where PyTorch gives gradients, they are these; it raises more often, as it keeps more."""
+    theirs = outcome(pytest.importorskip("torch"), seed)
+    if theirs is not None:
+        assert differ(outcome(wengert, seed), theirs) == []
+
+
+@pytest.mark.parametrize("seed", range(0, 600, 2))
+def test_random_programs_have_the_gradients_of_their_values(seed: int) -> None:
+    """No wrong gradient, whatever is written where: it equals the difference quotient, or backward raises."""
+    draw = np.random.default_rng(seed)
+    at, along = (draw.uniform(-1, 1, (2, 3)), draw.uniform(-1, 1, 3)), (draw.uniform(-1, 1, (2, 3)), draw.uniform(-1, 1, 3))
+    try:
+        x, w, _, loss = random_program(wengert, seed, *at, TOLD)
+        grads = wengert.autograd.grad(loss, (x, w), materialize_grads=True)
+    except RuntimeError:
+        return
+    found = sum((g.numpy() * v).sum() for g, v in zip(grads, along, strict=True))
+    wanted = quotient(seed, at, along)
+    assert wanted is None or found == pytest.approx(wanted, rel=1e-4, abs=1e-5)
+
+
+def quotient(seed: int, at: Any, along: Any) -> float | None:
+    """Return the central difference of a random program; None near a kink, where two step sizes disagree."""
+    found = []
+    for step in (1e-4, 1e-5):
+        sides = [[a + sign * step * v for a, v in zip(at, along, strict=True)] for sign in (1, -1)]
+        high, low = (random_program(wengert, seed, *side, TOLD)[3].item() for side in sides)
+        found.append((high - low) / (2 * step))
+    return found[1] if found[0] == pytest.approx(found[1], rel=1e-3, abs=1e-4) else None

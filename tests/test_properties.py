@@ -7,6 +7,7 @@ not know: how anything is computed. Examples are derived from the tests' text: e
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -458,3 +459,79 @@ def test_writes_through_chains_of_views(data: Any, shape: tuple[int, ...]) -> No
     weight = reals(*shape)
     (base * w.tensor(weight)).sum().backward()
     equal(start.grad, weight * mirror / array)
+
+
+# ---- random programs
+def wrote(x: Any, write: Callable[[Any], Any]) -> Any:
+    """Return a copy of x after an in-place step."""
+    target = x * 1
+    write(target)
+    return target
+
+
+STEPS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "sin": lambda T, x, y: T.sin(x), "exp": lambda T, x, y: T.exp(-x * x), "log": lambda T, x, y: T.log(x * x + 0.5),
+    "sqrt": lambda T, x, y: T.sqrt(x * x + 0.5), "tanh": lambda T, x, y: T.tanh(x), "sigmoid": lambda T, x, y: T.sigmoid(x),
+    "relu": lambda T, x, y: T.relu(x), "erf": lambda T, x, y: T.erf(x), "softmax": lambda T, x, y: T.softmax(x, -1),
+    "log_softmax": lambda T, x, y: T.log_softmax(x, 0), "cumsum": lambda T, x, y: x.cumsum(0), "abs": lambda T, x, y: abs(x),
+    "clamp": lambda T, x, y: x.clamp(-0.8, 0.9), "power": lambda T, x, y: (x * x + 0.5) ** 1.5, "std": lambda T, x, y: x.std(0, unbiased=False),
+    "add": lambda T, x, y: x + y, "sub": lambda T, x, y: T.sub(x, y, alpha=0.5), "mul": lambda T, x, y: x * y, "div": lambda T, x, y: x / (y * y + 0.5),
+    "pow": lambda T, x, y: (x * x + 0.5) ** y.clamp(-1, 1), "max": lambda T, x, y: T.maximum(x, y), "where": lambda T, x, y: T.where(x > y, x, 0.3),
+    "atan2": lambda T, x, y: T.atan2(x, y + 3), "lerp": lambda T, x, y: T.lerp(x, y, 0.3), "matmul": lambda T, x, y: x @ y, "rsub": lambda T, x, y: 1.5 - x,
+    "outer": lambda T, x, y: T.outer(x.reshape(-1), y.reshape(-1))[:3, :3], "einsum": lambda T, x, y: T.einsum("...i,...i->...", x, y),
+    "cat": lambda T, x, y: T.cat([x, y], -1), "stack": lambda T, x, y: T.stack([x, y], 0), "sum": lambda T, x, y: x.sum(-1, keepdim=True),
+    "mean": lambda T, x, y: x.mean(0), "amax": lambda T, x, y: x.amax(-1), "min": lambda T, x, y: x.min(0)[0], "prod": lambda T, x, y: x.prod(-1),
+    "norm": lambda T, x, y: (x + 2).norm(dim=-1), "logsumexp": lambda T, x, y: T.logsumexp(x, 0), "var": lambda T, x, y: x.var(correction=0),
+    "transpose": lambda T, x, y: x.transpose(0, -1), "reshape": lambda T, x, y: x.reshape(-1, 2), "unsqueeze": lambda T, x, y: x.unsqueeze(1),
+    "squeeze": lambda T, x, y: x.squeeze(), "slice": lambda T, x, y: x[..., ::2], "select": lambda T, x, y: x[-1], "expand": lambda T, x, y: x.expand(2, *x.shape),
+    "index": lambda T, x, y: x[..., T.tensor([0, 0])], "mask": lambda T, x, y: T.where(x > 0, x, y.sum()), "sort": lambda T, x, y: T.sort(x, -1)[0],
+    "flip": lambda T, x, y: T.flip(x, (0,)), "chunk": lambda T, x, y: x.chunk(2)[-1], "diagonal": lambda T, x, y: x.diagonal(), "tril": lambda T, x, y: T.tril(x),
+    "repeat": lambda T, x, y: x.repeat(2, *(1,) * x.ndim), "topk": lambda T, x, y: x.topk(1, 0)[0], "detach": lambda T, x, y: x.detach() * y,
+    "mul_": lambda T, x, y: wrote(x, lambda z: z.mul_(y)), "add_": lambda T, x, y: wrote(x, lambda z: z.add_(y, alpha=2)), "zero_": lambda T, x, y: wrote(x, lambda z: z[0].zero_()),
+    "tanh_": lambda T, x, y: wrote(x, lambda z: z[..., 1:].tanh_()), "put": lambda T, x, y: wrote(x, lambda z: z.__setitem__((Ellipsis, 0), y.sum())),
+    "copy_": lambda T, x, y: wrote(x, lambda z: z.copy_(y)), "view_": lambda T, x, y: wrote(x, lambda z: z.view(-1)[:2].mul_(y.mean())),
+}  # fmt: skip
+
+
+def outcome(step: Callable[..., Any], T: Any, x: Any, y: Any) -> Any:
+    try:
+        return step(T, x, y)
+    except (RuntimeError, IndexError, ValueError) as error:
+        return error
+
+
+def run_program(T: Any, seed: int, steps: int) -> list[np.ndarray | None]:
+    """Return all values of a program made of random steps, the first and the second gradients of their sum."""
+    rng = np.random.default_rng(seed)
+    leaves = [leaf(rng.uniform(-1.5, 1.5, tuple(rng.integers(1, 4, rng.integers(0, 4)))), T) for _ in range(3)]
+    values: list[Any] = list(leaves)
+    names = sorted(STEPS)
+    shown: list[np.ndarray | None] = []
+    for _ in range(steps):
+        name = names[rng.integers(len(names))]
+        i, j = max(rng.integers(len(values), size=2)), rng.integers(len(values))
+        made = outcome(STEPS[name], T, values[i], values[j])
+        if isinstance(made, Exception):
+            shown.append(None)
+        else:
+            shown.append(made.detach().numpy())
+            values.append(made)
+    total = sum((v * (k + 1) / (1 + v * v)).sum() for k, v in enumerate(values))
+    first = T.autograd.grad(total, leaves, create_graph=True, allow_unused=True)
+    second = T.autograd.grad(sum((g * g).sum() for g in first if g is not None), leaves, allow_unused=True)
+    return [*shown, *(None if g is None else g.detach().numpy() for g in (*first, *second))]
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("first", range(0, 400, 50))
+def test_random_programs_equal_torch(first: int) -> None:
+    for seed in range(first, first + 50):
+        with warnings.catch_warnings(action="ignore"):
+            found = [run_program(T, seed, 12) for T in (w, torch())]
+        for k, (a, b) in enumerate(zip(*found, strict=True)):
+            if a is None or b is None:  # a step that must fail, or an input that was not used
+                other = b if a is None else a
+                assert other is None or not other.any(), (seed, k)
+            else:
+                assert a.shape == b.shape and a.dtype == b.dtype
+                np.testing.assert_allclose(a, b, 1e-7, 1e-7 * max(1.0, np.abs(b).max(initial=0)), err_msg=f"program {seed}, value {k}")

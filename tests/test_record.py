@@ -124,7 +124,7 @@ def test_a_name_is_registered_once() -> None:
 
 def test_an_input_without_a_rule_says_so_in_backward() -> None:
     half = record.elementwise("only_x", "x * y", inputs="x y", domain=SAME, x=lambda g, y: g * y)
-    half.kernels[np.ndarray] = np.multiply
+    half.kernels[np.ndarray] = OPS["multiply"].kernels[np.ndarray]
     try:
         x = torch.ones(2, requires_grad=True)
         y = torch.tensor([3.0, 4.0], requires_grad=True)

@@ -21,12 +21,31 @@ from wengert_xp import ArrayModule
 ELLIPSIS_OUT = tuple(int(n) for n in np.__version__.split(".")[:2]) >= (2, 3)  # ufunc(..., out=...) gives an array
 
 
+class BeforeEllipsis:
+    """NumPy before 2.3, whose ufuncs do not know `out=...`: the same module, with ufuncs that do."""
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(np, name)
+        if isinstance(found, np.ufunc):
+            found = _knowing_ellipsis(found)
+        setattr(self, name, found)
+        return found
+
+
+def _knowing_ellipsis(ufunc: np.ufunc) -> Any:
+    def run(*args: Any, out: Any = ...) -> Any:
+        return np.asarray(ufunc(*args)) if out is ... else ufunc(*args, out=out)
+
+    run.reduce, run.at = ufunc.reduce, ufunc.at  # type: ignore[attr-defined]
+    return run
+
+
 class NumpyBackend(ArrayModule):
     """The host: arrays are NumPy's, shared with the user without copies."""
 
     name = "cpu"
     array_type = np.ndarray
-    xp = np
+    xp = np if ELLIPSIS_OUT else BeforeEllipsis()
 
     def devices(self) -> list[DeviceInfo]:
         return [DeviceInfo("cpu", True, f"NumPy {np.__version__} on {platform.processor() or platform.machine()}")]
@@ -34,7 +53,7 @@ class NumpyBackend(ArrayModule):
     def elementwise_table(self) -> dict[str, Callable[..., Any]]:
         divisions = ("floor_divide", "trunc_divide", "remainder", "fmod")
         table = super().elementwise_table()
-        return {**table, **{n: no_zero_divisor(table.get(n) or getattr(np, n)) for n in divisions}}
+        return {**table, **{n: no_zero_divisor(table.get(n) or getattr(self.xp, n)) for n in divisions}}
 
     def from_host(self, array: np.ndarray[Any, Any], index: int) -> Any:
         return np.array(array)
@@ -113,14 +132,12 @@ warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"wengert(_|\.
 
 def finish(kernel: Callable[..., Any], op: Op) -> Callable[..., Any]:
     """Return a kernel that warns of nothing and gives arrays also for 0-d results."""
-    if op.view or (op.elementwise and ELLIPSIS_OUT):
+    if op.view or op.elementwise:
         return kernel
 
     def run(*args: Any, **kwargs: Any) -> Any:
         token = _enter(_QUIET)
         try:
-            if not ELLIPSIS_OUT and kwargs.get("out", None) is ...:
-                del kwargs["out"]
             made = kernel(*args, **kwargs)
         finally:
             _leave(token)

@@ -17,6 +17,9 @@ import numpy as np
 from wengert.op import Op
 
 Kernel = Callable[..., Any]
+# What sums and products of a type, by its character, are added up in; None: in the type itself.
+ADDS_IN: dict[str, Any] = {c: np.dtype(np.int64) for c in np.typecodes["AllInteger"] + "?"}
+ADDS_IN |= {c: None for c in np.typecodes["AllFloat"]} | {"e": np.dtype(np.float32)}
 
 
 class ArrayModule:
@@ -131,26 +134,34 @@ class ArrayModule:
     def structural_table(self) -> dict[str, Kernel]:
         xp = self.xp
 
+        def dense(made: Any) -> Any:
+            """Return an array in row-major order, as PyTorch lays out new results: view() works on them."""
+            return made if made.ndim < 2 or made.flags.c_contiguous else xp.ascontiguousarray(made)
+
+        def reduced(function: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+            made = function.reduce(x, axis, ADDS_IN[x.dtype.char], None, keepdims)
+            return dense(made.astype(x.dtype) if x.dtype.char == "e" else made)
+
         def total(x: Any, axis: Any, keepdims: bool) -> Any:
-            dtype = None if x.dtype.kind in "fc" else np.dtype(np.int64)
-            return xp.add.reduce(x, axis, dtype, None, keepdims)
+            return reduced(xp.add, x, axis, keepdims)
 
         def mean(x: Any, axis: Any, keepdims: bool) -> Any:
             axes = range(x.ndim) if axis is None else axis
             n = 1
             for a in axes:
                 n *= x.shape[a]
-            wide = np.dtype(np.float32) if x.dtype == np.float16 else None
-            made = xp.add.reduce(x, axis, wide, None, keepdims)
-            return (made / made.dtype.type(n)).astype(x.dtype, copy=False)
+            made = xp.add.reduce(x, axis, ADDS_IN[x.dtype.char], None, keepdims)
+            return dense((made / made.dtype.type(n)).astype(x.dtype, copy=False))
 
         def product(x: Any, axis: Any, keepdims: bool) -> Any:
-            dtype = None if x.dtype.kind in "fc" else np.dtype(np.int64)
-            return xp.multiply.reduce(x, axis, dtype, None, keepdims)
+            return reduced(xp.multiply, x, axis, keepdims)
 
         def norm2(x: Any, axis: Any, keepdims: bool) -> Any:
             size = xp.absolute(x) if x.dtype.kind == "c" else x
-            return xp.sqrt(xp.add.reduce(size * size, axis, None, None, keepdims))
+            wide = ADDS_IN[size.dtype.char]
+            size = size if wide is None else size.astype(wide)  # a square of float16 soon leaves its range
+            made = xp.sqrt(xp.add.reduce(size * size, axis, None, None, keepdims))
+            return dense(made if wide is None else made.astype(x.dtype))
 
         def extreme(name: str) -> Kernel:
             function = getattr(xp, name)
@@ -158,9 +169,7 @@ class ArrayModule:
             def run(x: Any, axis: Any, keepdims: bool) -> Any:
                 if axis is not None and not isinstance(axis, int) and len(axis) == 1:
                     axis = axis[0]
-                if x.dtype.kind == "f":  # nan wins, as the first one
-                    return function(x, axis=axis, keepdims=keepdims)
-                return function(x, axis=axis, keepdims=keepdims)
+                return dense(function(x, axis=axis, keepdims=keepdims))
 
             return run
 
@@ -175,7 +184,8 @@ class ArrayModule:
             return (n - 1 - order).astype(np.int64, copy=False)
 
         def cumsum(x: Any, axis: int) -> Any:
-            return xp.cumsum(x, axis, dtype=None if x.dtype.kind in "fc" else np.int64)
+            made = xp.cumsum(x, axis, dtype=ADDS_IN[x.dtype.char])
+            return dense(made.astype(x.dtype) if x.dtype.char == "e" else made)
 
         def getitem(x: Any, index: Any) -> Any:
             return x[(*index, ...)]
@@ -207,7 +217,7 @@ class ArrayModule:
             return tuple(parts)
 
         def index_get(x: Any, indices: Any, places: Any) -> Any:
-            return x[key(x, indices, places)]
+            return dense(x[key(x, indices, places)])
 
         def index_put(x: Any, values: Any, indices: Any, places: Any, accumulate: bool) -> Any:
             made = x.copy()
@@ -228,13 +238,13 @@ class ArrayModule:
         return {
             "cast": lambda x, dtype: x.astype(dtype), "sum": total, "mean": mean, "prod": product, "norm2": norm2,
             "amax": extreme("max"), "amin": extreme("min"),
-            "any": lambda x, axis, keepdims: xp.any(x, axis=axis, keepdims=keepdims),
-            "all": lambda x, axis, keepdims: xp.all(x, axis=axis, keepdims=keepdims),
+            "any": lambda x, axis, keepdims: dense(xp.any(x, axis=axis, keepdims=keepdims)),
+            "all": lambda x, axis, keepdims: dense(xp.all(x, axis=axis, keepdims=keepdims)),
             "argmax": lambda x, axis, keepdims: self.argextreme(xp.argmax, x, axis, keepdims),
             "argmin": lambda x, axis, keepdims: self.argextreme(xp.argmin, x, axis, keepdims),
             "argsort": argsort, "cumsum": cumsum, "reshape": lambda x, shape: x.reshape(shape),
             "transpose": lambda x, axes: x.transpose(axes), "broadcast_to": broadcast_to, "getitem": getitem,
-            "diagonal": diagonal, "as_strided": as_strided, "concatenate": lambda xs, axis: xp.concatenate(xs, axis),
+            "diagonal": diagonal, "as_strided": as_strided, "concatenate": lambda xs, axis: dense(xp.concatenate(xs, axis)),
             "flip": lambda x, axes: xp.flip(x, axes).copy(), "filled": filled, "index_get": index_get,
             "index_put": index_put, "nonzero": nonzero, "matmul": xp.matmul, "dot": dot,
         }  # fmt: skip

@@ -186,6 +186,7 @@ def inplace_op(
         if isinstance(error, Warning | FloatingPointError):
             bump(self)
             return self
+        check(self)
         shapes = [tuple(x.shape) for x in (a, *others)]
         if others and errors.broadcast(name, shapes) is None:
             raise errors.inplace_shape(name, shapes[0], tuple(map(max, *shapes))) from error

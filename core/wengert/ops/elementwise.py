@@ -15,7 +15,7 @@ import numpy as np
 from wengert import dtypes, errors
 from wengert.faces import REFLECTED, composite, face
 from wengert.inplace import inplace_op, write_out
-from wengert.op import ANY, SAME
+from wengert.op import ANY, OPS, SAME
 from wengert.ops.dims import index_of, only_tensors
 from wengert.record import call, cast, elementwise, relabel
 from wengert.tensor import Tensor
@@ -24,6 +24,11 @@ TWO_OVER_SQRT_PI = 1.1283791670955126
 
 
 # ---- rules that need more than a line
+def zeros(g: Any) -> Any:
+    """Return zeros like g: the gradient of what is flat, also where g is inf or nan."""
+    return OPS["filled"](g, tuple(g.shape), 0, None)
+
+
 def split_tie(g: Any, mine: Any, theirs: Any, loses: Any) -> Any:
     """Give the gradient to the input that was chosen, half of it where both are equal, to both where one is nan."""
     return where(mine == theirs, g / 2, where(loses, 0.0, g))
@@ -33,12 +38,12 @@ def sign_rule(g: Any) -> Any:
     """Return 0; the sign of a complex number varies with its angle, which no rule here says."""
     if (g._array if isinstance(g, Tensor) else g).dtype.kind == "c":
         raise NotImplementedError("sign: the gradient for complex numbers (also the second one of abs) is not implemented")
-    return g * 0.0
+    return zeros(g)
 
 
 def power_number_rule(g: Any, x: Any, exponent: Any) -> Any:
     if exponent == 0:
-        return g * 0.0
+        return zeros(g)
     if exponent == 2:
         return (g + g) * x  # exact, and an array plus itself is cheaper than twice an array
     return g * (exponent * power_number(x, exponent - 1))
@@ -66,19 +71,19 @@ where = elementwise("where", "condition ? x : y", inputs="condition x y", domain
 clone = elementwise("copy", "x", domain=ANY, face="clone", x=lambda g: g)
 # the value of y in the place of x: what copy_, fill_ and zero_ write
 overwrite = elementwise("overwrite", "y", inputs="x y", domain=SAME, free="y", face="copy",
-    label="torch::autograd::CopyBackwards", x=lambda g: g * 0.0, y=lambda g: g)
+    label="torch::autograd::CopyBackwards", x=lambda g: zeros(g), y=lambda g: g)
 
 # ---- arithmetic
 add          = elementwise("add", "x + y", domain=SAME, x=lambda g: g, y=lambda g: g)
 subtract     = elementwise("subtract", "x - y", domain=SAME, face="sub", x=lambda g: g, y=lambda g: -g)
 rsub         = elementwise("rsub", "y - x", domain=SAME, label="RsubBackward1", x=lambda g: -g, y=lambda g: g)
 multiply     = elementwise("multiply", "x * y", domain=SAME, face="mul", x=lambda g, y: g * y, y=lambda g, x: g * x)
-divide       = elementwise("divide", "x / y", face="div", x=lambda g, y: g / y, y=lambda g, y, out: -g * out / y)
+divide       = elementwise("divide", "x / y", face="div", x=lambda g, y: g / y, y=lambda g, x, y: -g * (x / y / y))
 floor_divide = elementwise("floor_divide", "y == 0 ? x / y : "
     "rint((x - fmod(x, y)) / y) - (fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0))", domain=SAME,
-    x=lambda g: g * 0.0, y=lambda g: g * 0.0)
+    x=lambda g: zeros(g), y=lambda g: zeros(g))
 trunc_divide = elementwise("trunc_divide", "trunc(x / y)", domain=SAME, face="div", label="DivBackward2",
-    x=lambda g: g * 0.0, y=lambda g: g * 0.0)
+    x=lambda g: zeros(g), y=lambda g: zeros(g))
 remainder    = elementwise("remainder", "fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0) ? fmod(x, y) + y : fmod(x, y)",
     domain=SAME, x=lambda g: g, y=lambda g, x, y: -g * floor_divide(x, y))
 fmod         = elementwise("fmod", "fmod(x, y)", domain=SAME, x=lambda g: g, y=lambda g, x, y: -g * trunc(x / y))
@@ -134,10 +139,10 @@ arctanh      = elementwise("arctanh", "atanh(x)", face="atanh", x=lambda g, x: g
 hypot        = elementwise("hypot", "hypot(x, y)", x=lambda g, x, out: g * (x / out), y=lambda g, y, out: g * (y / out))
 
 # ---- rounding: flat almost everywhere
-floor        = elementwise("floor", "floor(x)", domain=SAME, x=lambda g: g * 0.0)
-ceil         = elementwise("ceil", "ceil(x)", domain=SAME, x=lambda g: g * 0.0)
-trunc        = elementwise("trunc", "trunc(x)", domain=SAME, x=lambda g: g * 0.0)
-rint         = elementwise("rint", "rint(x)", domain=SAME, face="round", x=lambda g: g * 0.0)
+floor        = elementwise("floor", "floor(x)", domain=SAME, x=lambda g: zeros(g))
+ceil         = elementwise("ceil", "ceil(x)", domain=SAME, x=lambda g: zeros(g))
+trunc        = elementwise("trunc", "trunc(x)", domain=SAME, x=lambda g: zeros(g))
+rint         = elementwise("rint", "rint(x)", domain=SAME, face="round", x=lambda g: zeros(g))
 
 # ---- comparison and logic: bool results, never recorded
 equal         = elementwise("equal", "x == y", inputs="x y", domain=SAME, boolean=True, face="eq")
@@ -171,7 +176,11 @@ def scaled(input: Any, other: Any, alpha: Any) -> Any:
     Raises RuntimeError where that type is of a lower category than alpha.
     """
     operands = [x for x in (input, other) if isinstance(x, Tensor)]
+    if not isinstance(alpha, Tensor | bool | int | float | complex | np.generic):
+        raise errors.not_a_tensor("add", alpha, "alpha")
     common = dtypes.result_of([x._array for x in operands], [x for x in (input, other) if not isinstance(x, Tensor)])
+    if common == dtypes.B8 and isinstance(alpha, int):
+        alpha = bool(alpha)
     if dtypes.category(dtypes.of_number(alpha)) > dtypes.category(common):
         raise RuntimeError(f"For {common} input tensors, argument alpha must not be {alpha!r}, of a higher category")
     if not isinstance(other, Tensor):
@@ -357,6 +366,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
         if isinstance(value, complex):
             raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
         value = int(value) if _category(input) == dtypes.INTEGRAL else bool(value)
+    input = input if input._array.flags.c_contiguous else clone(input)  # the result can be viewed in any shape
     return relabel(where(mask, value, input), f"MaskedFillBackward{int(isinstance(value, Tensor))}")
 
 

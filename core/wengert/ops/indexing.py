@@ -306,7 +306,7 @@ def zero_(self: Tensor) -> Tensor:
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """Return the indices of elements that are not zero: as rows of one tensor, or a tuple of a tensor per dim."""
     table = nonzero_(input)
-    return tuple(s.unbind(table, 1)) if as_tuple else table
+    return tuple(s.unbind(e.clone(s.transpose_(table, (1, 0))), 0)) if as_tuple else table
 
 
 @face("index_select")

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from wengert import errors
+from wengert import dtypes, errors
 from wengert.faces import composite, face
 from wengert.inplace import write_out
 from wengert.ops import elementwise as e
 from wengert.ops import reductions as r
 from wengert.ops import shapes as s
-from wengert.ops.dims import size_of
-from wengert.record import relabel, structural
+from wengert.ops.dims import only_tensors, size_of
+from wengert.record import call, cast, relabel, structural
 
 
 def infer_matmul(x: Any, y: Any) -> Any:
@@ -158,6 +158,7 @@ def trace(input: Any) -> Any:
 @face("tensordot", method=False)
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     """Return the sum of products over dims: the last n of a with the first n of b, or two lists of dims."""
+    _check("tensordot", a, b)
     if isinstance(dims, int):
         left, right = list(range(len(a.shape) - dims, len(a.shape))), list(range(dims))
     else:
@@ -183,6 +184,9 @@ def einsum(equation: Any, *operands: Any) -> Any:
     """
     if len(operands) == 1 and isinstance(operands[0], tuple | list):
         operands = tuple(operands[0])
+    only_tensors("einsum", operands)
+    common = dtypes.result_of([x._array for x in operands])
+    operands = tuple(x if x._array.dtype == common else call(cast, (x,), (common,)) for x in operands)
     inputs, output = _parse(equation, operands)
     terms = [_diagonal(x, labels) for x, labels in zip(operands, inputs, strict=True)]
     sizes: dict[str, int] = {}
@@ -199,7 +203,7 @@ def einsum(equation: Any, *operands: Any) -> Any:
         later = {c for _, rest in terms[i:] for c in rest} | set(output)
         x, labels = _contract(x, labels, y, others, later)
     x, labels = _sum_out(x, labels, set(output))
-    return s.transpose_(x, tuple(labels.index(c) for c in output)) if labels != output else x
+    return s.contiguous(s.transpose_(x, tuple(labels.index(c) for c in output))) if labels != output else x
 
 
 def _parse(equation: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:

@@ -268,7 +268,7 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
 def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Return the running sum along dim."""
     input = _typed(input, dtype)
-    return cumsum_(input, one_dim("cumsum", input, dim)) if input._array.ndim else relabel(e.clone(input), "CumsumBackward0")
+    return cumsum_(input, one_dim("cumsum", input, dim)) if input._array.ndim else relabel(sum_(input, None, False), "CumsumBackward0")
 
 
 def _moments(name: str, input: Any, dim: Any, correction: Any, keepdim: bool) -> tuple[Any, Any]:
@@ -304,7 +304,14 @@ def std(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False
     dim, correction = _correction(dim, unbiased, correction)
     variance = _moments("std", input, dim, correction, keepdim)[0]
     zero = variance == 0
-    return e.where(zero, 0.0 * variance, e.sqrt(e.where(zero, 1.0, variance)))
+    return e.where(zero, 0.0, e.sqrt(e.where(zero, 1.0, variance)))
+
+
+def _highest(input: Any, axis: Axes) -> Any:
+    """Return the maximum over dims, as a constant; of nothing it is 0."""
+    if count(tuple(input.shape), axis):
+        return amax_(input.detach(), axis, True)
+    return sum_(input.detach(), axis, True)
 
 
 @composite("logsumexp")
@@ -313,7 +320,7 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     axis = axes_of("logsumexp", input, dim)
     if dtypes.category(input._array.dtype) < dtypes.FLOATING:
         input = call(cast, (input,), (dtypes.default_float(),))
-    top = amax_(input.detach(), axis, True)
+    top = _highest(input, axis)
     top = e.where(e.isfinite(top), top, 0.0)
     total = e.log(sum_(e.exp(input - top), axis, keepdim))
     return total + (top if keepdim else s.reshape(top, tuple(total.shape)))
@@ -327,20 +334,20 @@ def _no_integers(name: str, input: Any) -> None:
 @composite("softmax")
 def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """Return exp(x) / sum exp(x) along dim. Raises NotImplementedError for integers."""
-    input = _typed(input, dtype)
+    input = s.contiguous(_typed(input, dtype))
     _no_integers("softmax", input)
     axis = axes_of("softmax", input, dim)
-    powers = e.exp(input - amax_(input.detach(), axis, True))
+    powers = e.exp(input - _highest(input, axis))
     return powers / sum_(powers, axis, True)
 
 
 @composite("log_softmax")
 def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
     """Return x - log sum exp(x) along dim. Raises NotImplementedError for integers."""
-    input = _typed(input, dtype)
+    input = s.contiguous(_typed(input, dtype))
     _no_integers("log_softmax", input)
     axis = axes_of("log_softmax", input, dim)
-    lowered = input - amax_(input.detach(), axis, True)
+    lowered = input - _highest(input, axis)
     return lowered - e.log(sum_(e.exp(lowered), axis, True))
 
 

@@ -218,8 +218,8 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
 
 @face("ravel")
 def ravel(input: Any) -> Any:
-    """Return input in one dimension."""
-    return reshape_face(input, -1)
+    """Return input in one dimension, its elements next to each other in memory."""
+    return contiguous(reshape_face(input, -1))
 
 
 @face("unflatten")
@@ -276,6 +276,8 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
         raise RuntimeError(
             f"movedim: source {source} and destination {destination} must name as many dims, and each of them once"
         )
+    if not len(input.shape):
+        return transpose_(input, ())
     order = [d for d in range(len(input.shape)) if d not in sources]
     for target, origin in sorted(zip(targets, sources, strict=True)):
         order.insert(target, origin)
@@ -431,6 +433,9 @@ def cat(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None)
         if not x._array.ndim:
             raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated; stack() joins those")
     joined = [x for x in tensors if x._array.shape != (0,)] or [tensors[0]]  # PyTorch skips empty vectors
+    if len(joined) < len(tensors):  # a skipped one still counts for the type
+        common = dtypes.result_of([x._array for x in tensors])
+        joined = [x if x._array.dtype == common else call(cast, (x,), (common,)) for x in joined]
     d = one_dim("cat", joined[0], dim if axis is None else axis)
     return concatenate(tuple(joined), d, out=out)
 
@@ -506,7 +511,7 @@ def _triangle(input: Any, diagonal: int, lower: bool) -> Any:
         raise RuntimeError(f"{'tril' if lower else 'triu'}: input tensor must have at least 2 dimensions")
     rows, columns = input.shape[-2:]
     mask = np.tri(rows, columns, diagonal if lower else diagonal - 1, bool)
-    return e.where(tensor_like(input, mask if lower else ~mask), input, False)  # False: a 0 that promotes nothing
+    return e.where(tensor_like(input, mask if lower else ~mask), contiguous(input), False)  # False: a 0 that promotes nothing
 
 
 @composite("tril")
