@@ -259,6 +259,9 @@ def find_kernel(op: Op, array_type: type) -> Callable[..., Any]:
     if _recorders:
         return _intercepted(op, kernel)
     if kernel is None:
+        registry.names("devices")  # looks for plugins: one may bring nothing but this kernel
+        kernel = registry.kernel_for(op.name, owner.name)
+    if kernel is None:
         remedy = f"a plugin can register one: registry.kernel({op.name!r}, {owner.name!r}, function)"
         raise errors.no_kernel(op, owner.name, remedy)
     return kernel

@@ -290,7 +290,7 @@ def unary(op: Op) -> Callable[..., Any]:
         if keep_x:
             box = input._box
             if box is None:
-                box = input._box = [0]
+                box = input.version_box()
             result._edge = Node(plan, (edge,), (a, None, *params), None, (box, box[0]))
         elif keep_out:
             box = result._box = [0]
@@ -419,12 +419,12 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None) -> Call
         if keep_x:
             box = input._box
             if box is None:
-                box = input._box = [0]
+                box = input.version_box()
             guards = (box, box[0])
         if keep_y and counted:
             box = other._box
             if box is None:
-                box = other._box = [0]
+                box = other.version_box()
             guards = (*guards, box, box[0]) if guards else (box, box[0])
         if keep_out:
             box = result._box = [0]

@@ -1,8 +1,9 @@
 """`Tensor`: a raw device array, and where its gradient goes.
 
 Owns: the class, its attributes, the protocols of Python and NumPy it speaks. May import: dtypes, modes, errors, tape,
-backend (device of an array). Must not know: any op; methods that compute are attached by `wengert.faces`, `backward` by
-`wengert.autograd`. `_edge` says everything about autograd: None (no gradient), the leaf's end of the tape, or the node that made this.
+backend (device of an array). Must not know: any op; `wengert.faces` attaches the methods that compute, and
+`wengert.autograd` attaches `backward`. `_edge` says everything about autograd: None (no gradient), the leaf's end of
+the tape, or the node that made this.
 """
 
 from __future__ import annotations

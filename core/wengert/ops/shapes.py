@@ -469,7 +469,7 @@ def hstack(tensors: Any) -> Any:
 @face("flip")
 def flip_face(input: Any, *dims: Any) -> Any:
     """Return input with the order along dims reversed."""
-    return flip(input, tuple(one_dim("flip", input, d) for d in shape_of(dims, "flip")))
+    return flip(input, axes_of("flip", input, shape_of(dims, "flip")) or ())
 
 
 @composite("roll")
