@@ -123,9 +123,11 @@ class ArrayModule:
 
         return {
             "where": where, "copy": copy, "overwrite": overwrite, "rsub": rsub, "trunc_divide": trunc_divide,
-            "power_number": power_number, "absolute": absolute, "rsqrt": rsqrt, "sigmoid": sigmoid, "logaddexp": logaddexp, "clip": clip, "sign": sign,
-            "real": real, "square": square, "left_shift": shift("left_shift"), "right_shift": shift("right_shift"),
-            "floor": rounder("floor"), "ceil": rounder("ceil"), "trunc": rounder("trunc"), "rint": rounder("rint"), "erf": special("erf"), "erfc": special("erfc"),
+            "power_number": power_number, "absolute": absolute, "rsqrt": rsqrt, "sigmoid": sigmoid,
+            "logaddexp": logaddexp, "clip": clip, "sign": sign, "real": real, "square": square,
+            "left_shift": shift("left_shift"), "right_shift": shift("right_shift"), "floor": rounder("floor"),
+            "ceil": rounder("ceil"), "trunc": rounder("trunc"), "rint": rounder("rint"),
+            "erf": special("erf"), "erfc": special("erfc"),
         }  # fmt: skip
 
     special_module = "scipy.special"

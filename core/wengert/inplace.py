@@ -266,7 +266,7 @@ def write_out(name: str, result: Any, out: Any) -> Any:
         raise errors.inplace_dtype(name, out._array.dtype, result._array.dtype)
     if out._array.shape != result._array.shape:
         out._array = backend.of_array(result._array).copy(call(cast, (result,), (out._array.dtype,))._array)
-        out._box = None
+        out.__dict__.pop("_box", None)
         return out
     backend.of_array(out._array).write(out._array, result._array)
     bump(out)

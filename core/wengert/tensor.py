@@ -349,7 +349,8 @@ class Tensor:
         if self._edge is not None and dtypes.category(value._array.dtype) < dtypes.FLOATING:
             raise errors.integer_grad(value._array.dtype)
         self.leave_storage()
-        self._array, self._box = value._array, None
+        self._array = value._array
+        self.__dict__.pop("_box", None)
 
     def leave_storage(self) -> Tensor:
         """Let a hidden tensor be the base of everything that shares this one's memory, and return it.

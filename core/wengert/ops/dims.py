@@ -44,14 +44,16 @@ def only_tensors(name: str, values: Sequence[Any]) -> None:
 
 
 def axes_of(name: str, input: Any, dim: Any) -> Axes:
-    """Return dims (an int, several, or None for all) as a tuple of non-negative ones, or None."""
-    if dim is None or (isinstance(dim, tuple | list) and not dim):
+    """Return dims (an int, several, or () for all) as a tuple of non-negative ones: an empty one for a 0-d input."""
+    if dim is None:
         return None
+    if isinstance(dim, tuple | list) and not dim:
+        return tuple(range(len(input.shape)))
     dims = dim if isinstance(dim, tuple | list) else (dim,)
     axes = tuple(one_dim(name, input, d) for d in dims)
     if len(set(axes)) != len(axes):
         raise RuntimeError(f"{name}: dim {axes[-1]} appears multiple times in the list of dims")
-    return axes if len(input.shape) else None
+    return axes if len(input.shape) else ()
 
 
 def reduced(shape: tuple[int, ...], axis: Axes, keepdims: bool) -> tuple[int, ...]:

@@ -47,8 +47,8 @@ def prod_rule(g: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
     shape = tuple(x.shape)
     if axis is not None and len(axis) > 1:
         raise NotImplementedError("prod: the gradient over several dims at once; reduce one dim after another")
-    rows = s.reshape(x, (count(shape, None),)) if axis is None else x
-    dim = 0 if axis is None else axis[0]
+    rows = x if axis else s.reshape(x, (count(shape, None),))
+    dim = axis[0] if axis else 0
     others = exclusive_product(rows, dim) * s.flip(exclusive_product(s.flip(rows, (dim,)), dim), (dim,))
     return restore(g, shape, axis, keepdims) * s.reshape(others, shape)
 
@@ -134,17 +134,11 @@ def _typed(input: Any, dtype: Any) -> Any:
     return input if dtype is None else input.to(dtype)
 
 
-def _over(result: Any, dim: Any) -> Any:
-    """Give a reduction over `dim=()` or of a 0-d tensor the name PyTorch has for one with dims."""
-    node = result.grad_fn if dim is not None else None
-    return result if node is None else relabel(result, node.name().replace("Backward0", "Backward1"))
-
-
 @face("sum")
 def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None, axis: Any = None) -> Any:
     """Return the sum over dim (all by default); integers are added as int64."""
     input, dim = _typed(input, dtype), dim if axis is None else axis
-    return _over(sum_(input, axes_of("sum", input, dim), keepdim, out=out), dim)
+    return sum_(input, axes_of("sum", input, dim), keepdim, out=out)
 
 
 def _floating(name: str, input: Any) -> None:
@@ -160,27 +154,26 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     """Return the mean over dim (all by default). Raises RuntimeError for integer input."""
     input = _typed(input, dtype)
     _floating("mean", input)
-    dim = dim if axis is None else axis
-    return _over(mean_(input, axes_of("mean", input, dim), keepdim, out=out), dim)
+    return mean_(input, axes_of("mean", input, dim if axis is None else axis), keepdim, out=out)
 
 
 @face("prod")
 def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Return the product over one dim, or of all elements; integers are multiplied as int64."""
     input = _typed(input, dtype)
-    return _over(prod_(input, axes_of("prod", input, dim), keepdim), dim)
+    return prod_(input, axes_of("prod", input, dim), keepdim)
 
 
 @face("amax")
 def amax(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     """Return the maximum over dims; the gradient is shared evenly among equal maxima."""
-    return amax_(input, axes_of("amax", input, dim), keepdim)
+    return amax_(input, axes_of("amax", input, None if dim == () else dim), keepdim)
 
 
 @face("amin")
 def amin(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
     """Return the minimum over dims; the gradient is shared evenly among equal minima."""
-    return amin_(input, axes_of("amin", input, dim), keepdim)
+    return amin_(input, axes_of("amin", input, None if dim == () else dim), keepdim)
 
 
 class Extreme(NamedTuple):
@@ -268,7 +261,9 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
 def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """Return the running sum along dim."""
     input = _typed(input, dtype)
-    return cumsum_(input, one_dim("cumsum", input, dim)) if input._array.ndim else relabel(sum_(input, None, False), "CumsumBackward0")
+    if not input._array.ndim:
+        return relabel(sum_(input, None, False), "CumsumBackward0")
+    return cumsum_(input, one_dim("cumsum", input, dim))
 
 
 def _moments(name: str, input: Any, dim: Any, correction: Any, keepdim: bool) -> tuple[Any, Any]:

@@ -139,7 +139,8 @@ getitem      = structural("getitem", "x", infer_getitem, params="index", view=Tr
 diagonal_    = structural("diagonal", "x", infer_diagonal, params="offset axis1 axis2", view=True, label="DiagonalBackward0",
     x=lambda g, x_shape, offset, axis1, axis2: place(g, x_shape, "diagonal", offset, axis1, axis2))
 as_strided_  = structural("as_strided", "x", infer_strided, params="shape strides offset", view=True,
-    label="AsStridedBackward0", x=lambda g, x_shape, shape, strides, offset: place(g, x_shape, "as_strided", shape, strides, offset))
+    label="AsStridedBackward0",
+    x=lambda g, x_shape, shape, strides, offset: place(g, x_shape, "as_strided", shape, strides, offset))
 # x with y where a path of views looks: the out-of-place form of every in-place write
 assign       = structural("assign", "x y", infer_assign, params="path", label="torch::autograd::CopySlices",
     x=lambda g, y_shape, path: assign(g, filled(g, y_shape, 0, None), path), y=lambda g, path: replay(g, path))
@@ -469,7 +470,8 @@ def hstack(tensors: Any) -> Any:
 @face("flip")
 def flip_face(input: Any, *dims: Any) -> Any:
     """Return input with the order along dims reversed."""
-    return flip(input, axes_of("flip", input, shape_of(dims, "flip")) or ())
+    axes = shape_of(dims, "flip")
+    return flip(input, (axes_of("flip", input, axes) or ()) if axes else ())
 
 
 @composite("roll")
