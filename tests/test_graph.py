@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import wengert as torch
+from wengert._tensor import Tensor
 from wengert.graph import Graph, capture
-from wengert.tensor import Tensor
 
 
 def same(a: object, b: object) -> bool:

@@ -9,8 +9,8 @@ import pytest
 
 import wengert as torch
 from wengert import record
+from wengert._tensor import Tensor
 from wengert.op import FLOAT, OPS, SAME, Op
-from wengert.tensor import Tensor
 
 ELEMENTWISE = [op for op in OPS.values() if op.elementwise and len(op.inputs) <= 2 and op.domain in (SAME, FLOAT)]
 REDUCTIONS = [OPS[n] for n in ("sum", "mean", "amax", "norm2", "any", "argmax")]

@@ -1,6 +1,6 @@
 """The Tensor as an object: its attributes, the protocols of Python and NumPy it speaks, copies and pickles.
 
-Owns the proof of wengert/tensor.py. Every program runs on wengert; what it returns is compared with what PyTorch returned
+Owns the proof of wengert/_tensor.py. Every program runs on wengert; what it returns is compared with what PyTorch returned
 (tests/recorded/), and under `parity` with what PyTorch returns now.
 May import wengert's public names, tests/programs.py and, in tests marked `parity`, torch.
 """

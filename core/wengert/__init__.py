@@ -25,10 +25,10 @@ from wengert.modes import (
 
 from wengert.ops import creation, random  # isort: skip
 from wengert import autograd  # isort: skip  (it calls ops)
+from wengert._tensor import Size, Tensor
 from wengert.ops.random import Generator, default_generator, fork_rng
 from wengert.printing import set_printoptions
-from wengert.registry import registry
-from wengert.tensor import Size, Tensor
+from wengert.registry import registry as _registry
 
 faces.dress()
 globals().update(faces.FUNCTIONS)
@@ -57,12 +57,12 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module(f"wengert.{name}")
-    found = globals()[name] = registry.resolve("ops", name)
+    found = globals()[name] = _registry.resolve("ops", name)
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *registry.names("ops"), *_SUBMODULES})
+    return sorted({*globals(), *_registry.names("ops"), *_SUBMODULES})
 
 
 def set_default_tensor_type(t: Any) -> None:

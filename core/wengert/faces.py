@@ -10,9 +10,9 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from wengert._tensor import Tensor
 from wengert.op import OPS, Op
 from wengert.record import binary, call, relabel
-from wengert.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 

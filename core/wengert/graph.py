@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from wengert import backend, errors, record
+from wengert._tensor import Tensor, wrap
 from wengert.modes import state
 from wengert.op import OPS, Op
-from wengert.tensor import Tensor, wrap
 
 
 class Value:

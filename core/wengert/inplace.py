@@ -13,12 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 from wengert import backend, dtypes, errors
+from wengert._tensor import INFERENCE, Tensor, wrap
 from wengert.dtypes import F32, F64
 from wengert.modes import state
 from wengert.op import OPS, Op
 from wengert.record import _NUMBERS32, _NUMBERS64, call, cast, constant, record
 from wengert.tape import Node
-from wengert.tensor import INFERENCE, Tensor, wrap
 
 
 def check(target: Tensor) -> None:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from wengert import backend, dtypes, errors, tape
+from wengert._tensor import INFERENCE, Tensor, new, wrap
 from wengert.dtypes import F32, F64
 from wengert.modes import state
 from wengert.op import ANY, FLOAT, OPS, SAME, Op, register, split_rules
 from wengert.tape import Node, Slot
-from wengert.tensor import INFERENCE, Tensor, new, wrap
 
 Number = bool | int | float | complex
 

@@ -20,10 +20,10 @@ Hook = Callable[[Any], Any]
 
 
 def _unset(*args: Any) -> Any:
-    raise RuntimeError("the tape is used before wengert.tensor and wengert.record were imported")
+    raise RuntimeError("the tape is used before wengert._tensor and wengert.record were imported")
 
 
-# Set by tensor.py and record.py, which know tensors and ops.
+# Set by _tensor.py and record.py, which know tensors and ops.
 wrap: Callable[..., Any] = _unset  # (raw array, edge) -> Tensor
 duplicate: Callable[[Any], Any] = _unset  # raw array -> a copy
 sum_to: Callable[[Any, tuple[int, ...]], Any] = _unset  # (g, shape) -> g summed to that shape

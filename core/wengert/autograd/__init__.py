@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from wengert import backend, dtypes, errors, tape
+from wengert._tensor import Tensor, wrap
 from wengert.modes import enable_grad, inference_mode, no_grad, set_grad_enabled, state
 from wengert.op import OPS
-from wengert.tensor import Tensor, wrap
 
 __all__ = ["Variable", "backward", "enable_grad", "grad", "inference_mode", "no_grad", "set_grad_enabled"]
 

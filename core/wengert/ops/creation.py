@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from wengert import backend, dtypes, errors
+from wengert._tensor import INFERENCE, Size, Tensor, wrap
 from wengert.faces import face
 from wengert.modes import state
 from wengert.ops import shapes as s
 from wengert.ops.dims import shape_of
-from wengert.tensor import INFERENCE, Size, Tensor, wrap
 
 
 def made(host: np.ndarray[Any, Any], device: Any = None, requires_grad: bool = False) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from wengert import backend, errors
-from wengert.tensor import Tensor, wrap
+from wengert._tensor import Tensor, wrap
 
 Shape = tuple[int, ...]
 Axes = tuple[int, ...] | None

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from wengert import dtypes, errors
+from wengert._tensor import Tensor
 from wengert.faces import REFLECTED, composite, face
 from wengert.inplace import inplace_op, write_out
 from wengert.op import ANY, OPS, SAME
 from wengert.ops.dims import index_of, only_tensors
 from wengert.record import call, cast, elementwise, relabel
-from wengert.tensor import Tensor
 
 TWO_OVER_SQRT_PI = 1.1283791670955126
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from wengert import dtypes, errors
+from wengert._tensor import Tensor
 from wengert.faces import face
 from wengert.inplace import check, commit
 from wengert.ops import elementwise as e
 from wengert.ops import shapes as s
 from wengert.ops.dims import one_dim, size_of, tensor_like
 from wengert.record import call, cast, relabel, structural
-from wengert.tensor import Tensor
 
 
 def key_of(ndim: int, indices: tuple[Any, ...], places: tuple[int, ...]) -> tuple[Any, ...]:

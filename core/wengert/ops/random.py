@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from wengert import dtypes
+from wengert._tensor import Tensor
 from wengert.faces import face
 from wengert.inplace import check, commit
 from wengert.modes import state
 from wengert.ops.creation import given, made, tensor
 from wengert.ops.dims import shape_of, size_of
 from wengert.ops.elementwise import overwrite
-from wengert.tensor import Tensor
 
 ROUNDS = 10
 MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))

@@ -10,12 +10,12 @@ import builtins
 from typing import Any, NamedTuple
 
 from wengert import dtypes
+from wengert._tensor import Tensor
 from wengert.faces import composite, face
 from wengert.ops import elementwise as e
 from wengert.ops import shapes as s
 from wengert.ops.dims import Axes, axes_of, count, one_dim, reduced
 from wengert.record import call, cast, relabel, structural
-from wengert.tensor import Tensor
 
 
 def restore(g: Any, shape: tuple[int, ...], axis: Axes, keepdims: bool) -> Any:
@@ -207,6 +207,8 @@ def _at_indices(input: Any, indices: Any, dim: int, keepdim: bool, label: str) -
 
 def _extreme(name: str, pick: Any, full: Any, pairwise: Any, made: Any, input: Any, dim: Any, keepdim: bool) -> Any:
     if dim is None:
+        if keepdim:
+            raise TypeError(f"{name}(): keepdim needs a dim")
         return relabel(full(input, None, False), f"{name.capitalize()}Backward1")
     if isinstance(dim, Tensor):
         return pairwise(input, dim)
@@ -242,13 +244,13 @@ def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 @face("any")
 def any(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Say whether any element (over dim) is true."""
-    return any_(input, axes_of("any", input, dim), keepdim)
+    return any_(input, () if dim in ((), []) else axes_of("any", input, dim), keepdim)
 
 
 @face("all")
 def all(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Say whether all elements (over dim) are true."""
-    return all_(input, axes_of("all", input, dim), keepdim)
+    return all_(input, () if dim in ((), []) else axes_of("all", input, dim), keepdim)
 
 
 @face("count_nonzero")

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from wengert import backend, dtypes, errors
+from wengert._tensor import Size, Tensor
 from wengert.faces import PROPERTIES, composite, face
 from wengert.op import OPS, SAME
 from wengert.ops import elementwise as e
 from wengert.ops.dims import Shape, axes_of, fill_in, index_of, one_dim, only_tensors, shape_of, size_of, tensor_like
 from wengert.record import call, cast, relabel, structural
-from wengert.tensor import Size, Tensor
 
 
 def viewable(array: Any, shape: Shape) -> bool:
@@ -344,7 +344,9 @@ def unsqueeze(input: Any, dim: int) -> Any:
 @face("squeeze")
 def squeeze(input: Any, dim: Any = None) -> Any:
     """Return a view without dims of size 1 (all of them, or those in `dim`)."""
-    axes = range(len(input.shape)) if dim is None else axes_of("squeeze", input, dim) or ()
+    axes = tuple(range(len(input.shape)))
+    if dim is not None:
+        axes = () if dim in ((), []) else axes_of("squeeze", input, dim) or ()
     shape = tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in axes)
     return relabel(reshape(input, shape), f"SqueezeBackward{0 if dim is None else 2 if isinstance(dim, tuple | list) else 1}")
 
