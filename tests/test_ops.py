@@ -19,11 +19,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
 
 import wengert as w
 from cases import ELEMENTWISE, FUNCTIONS, INF, NAN, RECORDS, Case, Sample, V, s
 from wengert import faces
 from wengert.op import OPS
+from wengert.ops.random import philox
 
 CASES = [*RECORDS.values(), *FUNCTIONS.values()]
 
@@ -78,11 +80,11 @@ def layout(kind: str, array: np.ndarray) -> np.ndarray:
 
 
 # ---- every name has a row
-# Public functions without a row: they compute nothing from tensors, or draw numbers (tests/test_random.py).
+# Public functions without a row: they compute nothing from tensors, or draw numbers (see the end).
 NO_ROW = {
-    "bernoulli", "bernoulli_", "exponential_", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal",
-    "normal_", "rand", "randint", "randn", "random_", "randperm", "seed", "set_rng_state", "uniform_", "is_floating_point",
-    "is_tensor", "cuda",
+    "bernoulli", "bernoulli_", "cuda", "exponential_", "get_rng_state", "initial_seed", "is_floating_point", "is_tensor",
+    "manual_seed", "multinomial", "normal", "normal_", "rand", "randint", "randn", "random_", "randperm", "seed",
+    "set_rng_state", "uniform_",
 }  # fmt: skip
 
 
@@ -241,6 +243,19 @@ def test_gradients_equal_differences(case: Case) -> None:
 
 
 # ---- (c) against PyTorch
+def both(function: Callable[..., Any], *args: Any) -> list[Any]:
+    """Return what a function of (library, *args) gives for wengert and for PyTorch: its first result or its exception."""
+    return [attempt(function, T, *args) for T in (w, torch())]
+
+
+def attempt(function: Callable[..., Any], library: Any, *args: Any) -> Any:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return flat(function(library, *args))[0]
+    except Exception as error:
+        return error
+
+
 @functools.cache
 def torch() -> Any:
     found = pytest.importorskip("torch")
@@ -331,8 +346,12 @@ def compare(case: Case, sample: Sample, dtype: str) -> None:
     assert len(grads) == len(wanted)
     for x, a, b in zip([x for x in ours if x.requires_grad], grads, wanted, strict=True):
         # an input that was not used has no gradient in one library and zeros in the other
-        agree(case, w.zeros_like(x) if a is None else a, torch().zeros_like(torch().tensor(numbers(x))) if b is None else b,
-              f"gradient of {sample}")
+        agree(
+            case,
+            w.zeros_like(x) if a is None else a,
+            torch().zeros_like(torch().tensor(numbers(x))) if b is None else b,
+            f"gradient of {sample}",
+        )
 
 
 def agree(case: Case, a: Any, b: Any, what: str) -> None:
@@ -341,6 +360,10 @@ def agree(case: Case, a: Any, b: Any, what: str) -> None:
     exactness = {"f8": (1e-10, 1e-13), "f4": (case.loose32, 1e-6), "f2": (1e-3, 1e-3)}
     rtol, atol = exactness.get(numbers(b).real.dtype.str[1:], (0, 0))
     np.testing.assert_allclose(numbers(a), numbers(b), rtol, atol, err_msg=what)
+
+
+def call_laid_out(library: Any, case: Case, sample: Sample, kind: str) -> Any:
+    return face_call(library, case, sample, [library.from_numpy(layout(kind, a)) for a in sample.arrays(case.name)])
 
 
 # Where NumPy keeps the order of a transposed input, and PyTorch does not.
@@ -353,14 +376,14 @@ def test_results_are_contiguous_where_torchs_are(case: Case) -> None:
     """view() works on what PyTorch's works on."""
     scattered = []
     for sample, kind in itertools.product(case.samples, LAYOUTS[1:]):
-        results = []
-        for T in (w, torch()):
-            values = [T.from_numpy(layout(kind, a)) for a in sample.arrays(case.name)]
-            results.append(attempt(lambda T=T, values=values, sample=sample: face_call(T, case, sample, values)))
-        got, expected = results
+        got, expected = both(call_laid_out, case, sample, kind)
         if is_tensor(expected) and is_tensor(got) and expected.is_contiguous() and not got.is_contiguous():
             scattered.append(f"{sample} {kind}")
     assert bool(scattered) == (case.name in KEEPS_ORDER), scattered
+
+
+def names_of_nodes(library: Any, case: Case, sample: Sample) -> list[str]:
+    return [node_name(r) for r in flat(face_call(library, case, sample, inputs_for(library, case, sample, "float64")))]
 
 
 def node_name(value: Any) -> str:
@@ -372,15 +395,26 @@ def node_name(value: Any) -> str:
 def test_node_names_equal_torch(case: Case) -> None:
     different = set()
     for sample in case.samples:
-        got, expected = ([node_name(r) for r in flat(face_call(T, case, sample, inputs_for(T, case, sample, "float64")))]
-                         for T in (w, torch()))  # fmt: skip
+        got, expected = (names_of_nodes(T, case, sample) for T in (w, torch()))
         if got != expected:
             different.add((str(sample), *got, *expected))
     assert bool(different) == bool(case.node), different or f"the names are equal now, but the row says: {case.node}"
 
 
 # ---- element types against PyTorch
-DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128"]
+DTYPES = [
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+]
 OF_KIND = {"b": [True, False, True], "u": [3, 1, 2], "i": [3, 1, 2], "f": [-1.5, 0.5, 2.0], "c": [1 - 2j, 0.5, 2j]}
 NUMBERS = [True, 2, 0.5, 1 + 1j]
 # What computes here though PyTorch refuses it, and why that is no mistake.
@@ -409,15 +443,6 @@ def of_dtype(library: Any, dtype: str, dims: bool = True) -> Any:
     return library.tensor(values if dims else values[0], dtype=getattr(library, dtype))
 
 
-def attempt(function: Callable[[], Any]) -> Any:
-    """Return a result's first tensor or value, or the exception."""
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return flat(function())[0]
-    except Exception as error:
-        return error
-
-
 def why_wider(dtypes: list[str], number: bool) -> str:
     kinds = {np.dtype(d).kind for d in dtypes}
     if "c" in kinds:
@@ -443,6 +468,14 @@ def same_outcome(name: str, dtypes: list[str], number: bool, got: Any, expected:
     return "" if np.allclose(a, b, rtol, rtol, equal_nan=True) else f"{a}, but PyTorch: {b}"
 
 
+def of_types(library: Any, case: Case, a: str, b: str, dims: bool) -> Any:
+    return function_of(library, case)(of_dtype(library, a), of_dtype(library, b, dims))
+
+
+def of_type(library: Any, case: Case, a: str, *others: Any) -> Any:
+    return function_of(library, case)(of_dtype(library, a), *others)
+
+
 BINARY = [c for c in ELEMENTWISE.values() if c.integers and len(OPS[c.name].inputs) == 2]
 UNARY = [c for c in CASES if c.integers and len(c.samples[0].leaves()) == 1 and public(c)]
 
@@ -450,16 +483,13 @@ UNARY = [c for c in CASES if c.integers and len(c.samples[0].leaves()) == 1 and 
 @pytest.mark.parity
 @rows(public, BINARY)
 def test_types_of_two_operands_equal_torch(case: Case) -> None:
-    ours, theirs = function_of(w, case), function_of(torch(), case)
     wrong = {}
     for a, b in itertools.product(DTYPES, DTYPES):
         for dims in (True, False):
-            got, expected = (attempt(lambda T=T, f=f, dims=dims, a=a, b=b: f(of_dtype(T, a), of_dtype(T, b, dims)))
-                             for T, f in ((w, ours), (torch(), theirs)))  # fmt: skip
+            got, expected = both(of_types, case, a, b, dims)
             wrong[a, b, dims] = same_outcome(case.name, [a, b], False, got, expected)
     for a, number in itertools.product(DTYPES, NUMBERS):
-        got, expected = (attempt(lambda T=T, f=f, a=a, number=number: f(of_dtype(T, a), number))
-                         for T, f in ((w, ours), (torch(), theirs)))  # fmt: skip
+        got, expected = both(of_type, case, a, number)
         wrong[a, number] = same_outcome(case.name, [a], True, got, expected)
     known = {f"wider: {reason}" for reason in WIDER} | {"", "stricter"}
     assert {k: v for k, v in wrong.items() if v not in known} == {}
@@ -473,22 +503,64 @@ def test_types_of_one_operand_equal_torch(case: Case) -> None:
     extra = (0,) if case.name in ("cumsum",) else ()
     wrong = {}
     for a in DTYPES:
-        got, expected = (attempt(lambda T=T, a=a: function_of(T, case)(of_dtype(T, a), *extra)) for T in (w, torch()))
+        got, expected = both(of_type, case, a, *extra)
         wrong[a] = same_outcome(case.name, [a], False, got, expected)
     assert {k: v for k, v in wrong.items() if v not in known} == {}
     assert {a for a, v in wrong.items() if v == "dtype"} == {d for n, d in OTHER_DTYPE if n == case.name}
 
 
+def half_call(library: Any, case: Case, sample: Sample) -> Any:
+    """Return what a row gives for float16 inputs, and its gradients, as one tuple."""
+    inputs = inputs_for(library, case, sample, "float16")
+    results = flat(face_call(library, case, sample, inputs))
+    return [[*results, *(g for g in backward(library, results, inputs) if g is not None)]]
+
+
+@pytest.mark.parity
+def test_float16_stays_float16_as_in_torch() -> None:
+    compared = 0
+    for case in CASES:
+        for sample in case.samples if public(case) and not case.random else ():
+            got, expected = both(half_call, case, sample)
+            if isinstance(expected, Exception):  # no kernel for float16, or one of the calls in DIFFERENT
+                continue
+            assert not isinstance(got, Exception), f"{case.name}{sample}: {got!r}"
+            for a, b in zip(filter(is_tensor, flat(got)), filter(is_tensor, flat(expected)), strict=True):
+                assert str(a.dtype) == str(b.dtype), f"{case.name}{sample}"
+                np.testing.assert_allclose(numbers(a), numbers(b), 1e-2, 1e-2, err_msg=f"{case.name}{sample}")
+                compared += 1
+    assert compared > 1000
+
+
+def test_digits_are_kept() -> None:
+    """Where a formula that is right on paper loses all digits, or a sum in float16 stops growing."""
+    x = w.tensor([-40.0, -700.0, 1e-12, 30.0], dtype=w.float64)
+    np.testing.assert_allclose(w.sigmoid(x).numpy(), scipy.special.expit(x.numpy()), 1e-14, 0)
+    np.testing.assert_allclose(w.expm1(x).numpy(), np.expm1(x.numpy()), 1e-14, 0)
+    np.testing.assert_allclose(w.log1p(x[2:]).numpy(), np.log1p(x[2:].numpy()), 1e-14, 0)
+    np.testing.assert_allclose(w.erfc(x[3:]).numpy(), scipy.special.erfc(30.0), 1e-14, 0)
+    ones = w.ones(5000, 2, dtype=w.float16)
+    for total in (ones.sum(0), ones.cumsum(0)[-1], (ones * 2).mean(0) * 2500):
+        assert total.dtype is w.float16 and total.tolist() == [5000.0, 5000.0]
+    assert w.full((4,), 300.0, dtype=w.float16).norm().item() == 600.0  # its squares are out of range
+
+
 # ---- complex gradients, whose convention is PyTorch's: g * conj(f')
 COMPLEX = {
-    "mul": lambda T, a, b: a * b, "div": lambda T, a, b: a / b, "pow": lambda T, a, b: a**b, "square": lambda T, a, b: a**2,
-    "sub": lambda T, a, b: 2 - a, "matmul": lambda T, a, b: a @ b, "einsum": lambda T, a, b: T.einsum("ij,kj->ik", a, b),
-    "real times": lambda T, a, b: T.tensor([0.5, -2.0, 1.5], dtype=T.float64, requires_grad=True) * a, "prod": lambda T, a, b: a.prod(1),
-    "cumsum": lambda T, a, b: a.cumsum(0), "mean": lambda T, a, b: a.mean(0), "abs": lambda T, a, b: T.abs(a), "norm": lambda T, a, b: a.norm(dim=1),
-    "var": lambda T, a, b: a.var(0), "where": lambda T, a, b: T.where(T.tensor([True, False, True]), a, b), "conj": lambda T, a, b: a * b.conj(),
-    "cat": lambda T, a, b: T.cat([a, b]), "index": lambda T, a, b: a[T.tensor([0, 2, 0])], "reshape": lambda T, a, b: a.reshape(9)[::2],
-    **{n: lambda T, a, b, n=n: getattr(T, n)(a) for n in
-       "exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal sigmoid sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh neg".split()},
+    "mul": lambda T, a, b: a * b, "div": lambda T, a, b: a / b, "pow": lambda T, a, b: a**b,
+    "square": lambda T, a, b: a**2, "sub": lambda T, a, b: 2 - a, "matmul": lambda T, a, b: a @ b,
+    "einsum": lambda T, a, b: T.einsum("ij,kj->ik", a, b),
+    "real times": lambda T, a, b: T.tensor([0.5, -2.0, 1.5], dtype=T.float64, requires_grad=True) * a,
+    "prod": lambda T, a, b: a.prod(1), "cumsum": lambda T, a, b: a.cumsum(0), "mean": lambda T, a, b: a.mean(0),
+    "abs": lambda T, a, b: T.abs(a), "norm": lambda T, a, b: a.norm(dim=1), "var": lambda T, a, b: a.var(0),
+    "where": lambda T, a, b: T.where(T.tensor([True, False, True]), a, b), "conj": lambda T, a, b: a * b.conj(),
+    "cat": lambda T, a, b: T.cat([a, b]), "index": lambda T, a, b: a[T.tensor([0, 2, 0])],
+    "reshape": lambda T, a, b: a.reshape(9)[::2],
+    **{
+        n: lambda T, a, b, n=n: getattr(T, n)(a)
+        for n in "exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal sigmoid sin cos tan asin acos atan sinh cosh tanh "
+        "asinh acosh atanh neg".split()
+    },
 }  # fmt: skip
 
 
@@ -502,7 +574,9 @@ def test_complex_gradients_equal_torch(name: str) -> None:
         a, b = T.tensor(za, requires_grad=True), T.tensor(zb, requires_grad=True)
         y = COMPLEX[name](T, a, b)
         weight = np.arange(1.0, numbers(y).size + 1).reshape(numbers(y).shape) * (1 + 2j)
-        grads = T.autograd.grad(y, [a, b], T.tensor(weight.astype(numbers(y).dtype) if y.is_complex() else weight.real), allow_unused=True)
+        grads = T.autograd.grad(
+            y, [a, b], T.tensor(weight.astype(numbers(y).dtype) if y.is_complex() else weight.real), allow_unused=True
+        )
         found.append([numbers(y), *(np.zeros(0) if g is None else numbers(g) for g in grads)])
     for a, b in zip(*found, strict=True):
         assert a.dtype == b.dtype
@@ -513,7 +587,14 @@ def test_complex_gradients_equal_torch(name: str) -> None:
 def wrong_calls(case: Case) -> list[Sample]:
     """Return calls that must fail: the row's own, and what no elementwise function takes."""
     if case.is_record and len(OPS[case.name].inputs) == 2:
-        strange = [s(V([1.0] * 3), V([1.0] * 4)), s(V([1.0]), None), s(V([1.0]), "a"), s(V([1.0]), [1.0]), s(None, V([1.0])), s(V([1.0]))]
+        strange = [
+            s(V([1.0] * 3), V([1.0] * 4)),
+            s(V([1.0]), None),
+            s(V([1.0]), "a"),
+            s(V([1.0]), [1.0]),
+            s(None, V([1.0])),
+            s(V([1.0])),
+        ]
     elif case.is_record and len(OPS[case.name].inputs) == 1 and not OPS[case.name].params:
         strange = [s(None), s("a"), s(), s([1.0]), s(V([1.0]), V([1.0]))]
     else:
@@ -521,12 +602,15 @@ def wrong_calls(case: Case) -> list[Sample]:
     return [*case.bad, *strange]
 
 
+def call_without_grad(library: Any, case: Case, sample: Sample) -> Any:
+    return face_call(library, case, sample, inputs_for(library, case, sample, "float64", grad=False))
+
+
 @pytest.mark.parity
 @rows(lambda c: public(c) and bool(wrong_calls(c)))
 def test_errors_are_of_torchs_type(case: Case) -> None:
     for sample in wrong_calls(case):
-        got, expected = (attempt(lambda T=T, sample=sample: face_call(T, case, sample, inputs_for(T, case, sample, "float64", grad=False)))
-                         for T in (w, torch()))  # fmt: skip
+        got, expected = both(call_without_grad, case, sample)
         assert isinstance(expected, Exception), f"PyTorch takes {sample}"
         assert isinstance(got, type(expected)), f"{sample}: {got!r}, but PyTorch: {expected!r}"
 
@@ -555,14 +639,24 @@ RESHAPING = {"squeeze", "unsqueeze", "transpose", "t", "swapaxes", "swapdims"}
 
 def has_in_place(case: Case) -> bool:
     name = name_of(case)
-    return name not in RESHAPING and public(case) and not name.startswith("_") and not name.endswith("_") and hasattr(w.Tensor, name + "_")
+    return (
+        name not in RESHAPING
+        and public(case)
+        and not name.startswith("_")
+        and not name.endswith("_")
+        and hasattr(w.Tensor, name + "_")
+    )
 
 
-def writes(library: Any, case: Case, sample: Sample, values: list[Any]) -> tuple[Any, Any, Any]:
-    """Return a clone of the first argument, what its in-place method returned, and the clone's memory before."""
+def writes(library: Any, case: Case, sample: Sample, values: list[Any]) -> tuple[Any, Any]:
+    """Return a clone of the first argument that its in-place method wrote to, and what the method returned."""
     (first, *rest), kwargs = sample.fill(values, library)
     target = first.clone()
-    return target, getattr(target, name_of(case) + "_")(*rest, **kwargs), target
+    return target, getattr(target, name_of(case) + "_")(*rest, **kwargs)
+
+
+def written(library: Any, case: Case, sample: Sample) -> Any:
+    return writes(library, case, sample, inputs_for(library, case, sample, "float64", grad=False))[0]
 
 
 def begins_with_a_tensor(sample: Sample) -> bool:
@@ -584,7 +678,7 @@ def test_in_place_equals_the_function(case: Case) -> None:
             continue
         for grad in (False, True) if case.order else (False,):
             leaves = inputs_for(w, case, sample, "float64", grad)
-            target, returned, _ = writes(w, case, sample, leaves)
+            target, returned = writes(w, case, sample, leaves)
             assert returned is target and target.dtype is w.from_numpy(first).dtype
             np.testing.assert_allclose(numbers(target), numbers(expected), 1e-15, 0, err_msg=f"{sample}")
             assert target._version == 1, "one write counts once"
@@ -599,8 +693,7 @@ def test_in_place_equals_the_function(case: Case) -> None:
 @rows(has_in_place)
 def test_in_place_outcomes_equal_torch(case: Case) -> None:
     for sample in [*filter(begins_with_a_tensor, case.samples), *(x for x in case.bad if begins_with_a_tensor(x))]:
-        got, expected = (attempt(lambda T=T, sample=sample: writes(T, case, sample, inputs_for(T, case, sample, "float64", grad=False))[0])
-                         for T in (w, torch()))  # fmt: skip
+        got, expected = both(written, case, sample)
         if isinstance(expected, Exception):
             kind = RuntimeError if isinstance(expected, RuntimeError) else type(expected)
             assert isinstance(got, kind), f"{sample}: {got!r}, but PyTorch: {expected!r}"
@@ -622,7 +715,9 @@ def test_in_place_methods_are_torchs() -> None:
 
 
 def takes_out(case: Case) -> bool:
-    return public(case) and not case.random and case.call is None and "out" in inspect.signature(function_of(w, case)).parameters
+    return (
+        public(case) and not case.random and case.call is None and "out" in inspect.signature(function_of(w, case)).parameters
+    )
 
 
 @rows(takes_out)
@@ -651,12 +746,14 @@ def test_out_receives_what_the_function_gives(case: Case) -> None:
 
 # ---- operators
 OPERATORS: dict[str, tuple[Callable[[Any, Any], Any], list[str]]] = {
-    "+": (lambda x, y: x + y, ["f", "i"]), "-": (lambda x, y: x - y, ["f", "i"]), "*": (lambda x, y: x * y, ["f", "i"]),
-    "/": (lambda x, y: x / y, ["f", "i"]), "//": (lambda x, y: x // y, ["f", "i"]), "%": (lambda x, y: x % y, ["f", "i"]),
+    "+": (lambda x, y: x + y, ["f", "i"]), "-": (lambda x, y: x - y, ["f", "i"]),
+    "*": (lambda x, y: x * y, ["f", "i"]), "/": (lambda x, y: x / y, ["f", "i"]),
+    "//": (lambda x, y: x // y, ["f", "i"]), "%": (lambda x, y: x % y, ["f", "i"]),
     "**": (lambda x, y: x**y, ["f", "i"]), "&": (lambda x, y: x & y, ["i"]), "|": (lambda x, y: x | y, ["i"]),
     "^": (lambda x, y: x ^ y, ["i"]), "<<": (lambda x, y: x << y, ["i"]), ">>": (lambda x, y: x >> y, ["i"]),
-    "==": (lambda x, y: x == y, ["f", "i"]), "!=": (lambda x, y: x != y, ["f", "i"]), "<": (lambda x, y: x < y, ["f", "i"]),
-    "<=": (lambda x, y: x <= y, ["f", "i"]), ">": (lambda x, y: x > y, ["f", "i"]), ">=": (lambda x, y: x >= y, ["f", "i"]),
+    "==": (lambda x, y: x == y, ["f", "i"]), "!=": (lambda x, y: x != y, ["f", "i"]),
+    "<": (lambda x, y: x < y, ["f", "i"]), "<=": (lambda x, y: x <= y, ["f", "i"]),
+    ">": (lambda x, y: x > y, ["f", "i"]), ">=": (lambda x, y: x >= y, ["f", "i"]),
     "@": (lambda x, y: x @ y, ["f", "i"]), "-x": (lambda x, y: -x, ["f", "i"]), "+x": (lambda x, y: +x, ["f", "i"]),
     "abs": (lambda x, y: abs(x), ["f", "i"]), "~": (lambda x, y: ~x, ["i"]),
 }  # fmt: skip
@@ -668,17 +765,30 @@ OPERATOR_NODES = {"%": "RemainderBackward0 for numbers and tensors; PyTorch numb
 @pytest.mark.parametrize("symbol", OPERATORS)
 def test_operators_equal_torch(symbol: str) -> None:
     function, kinds = OPERATORS[symbol]
-    operands: dict[str, tuple[Any, Any, Any]] = {"f": ([1.5, 2.0, 0.5], [0.5, 3.0, 2.0], 2.5), "i": ([7, -8, 3], [2, 3, 1], 2)}
+    operands: dict[str, tuple[Any, Any, Any]] = {
+        "f": ([1.5, 2.0, 0.5], [0.5, 3.0, 2.0], 2.5),
+        "i": ([7, -8, 3], [2, 3, 1], 2),
+    }
     other_names = set()
     for kind in kinds:
         left, right, number = operands[kind]
         for order in ("tensors", "number right", "number left"):
-            if symbol in ("@", "-x", "+x", "abs", "~") and order != "tensors" or (symbol, kind, order) == ("**", "i", "number left"):
+            if (
+                symbol in ("@", "-x", "+x", "abs", "~")
+                and order != "tensors"
+                or (symbol, kind, order) == ("**", "i", "number left")
+            ):
                 continue
             found = []
             for T in (w, torch()):
                 x, y = (T.tensor(v, requires_grad=kind == "f") for v in (left, right))
-                r = function(x, y) if order == "tensors" else function(x, number) if order == "number right" else function(number, x)
+                r = (
+                    function(x, y)
+                    if order == "tensors"
+                    else function(x, number)
+                    if order == "number right"
+                    else function(number, x)
+                )
                 if kind == "f" and r.requires_grad and symbol != "//" and (symbol, order) != ("%", "number left"):
                     r.sum().backward()
                 found.append((r, x.grad, y.grad))
@@ -734,13 +844,40 @@ def test_from_numpy() -> None:
     array[0, 0] = 7.0
     assert x[0, 0].item() == 7.0 and x.dtype is w.float64 and not x.requires_grad
     assert w.from_numpy(array.T).stride() == (1, 3)
-    for wrong, kind in (([1.0], TypeError), (array[::-1], ValueError), (array.astype(">f8"), ValueError), (np.array(["a"]), TypeError)):
+    for wrong, kind in (
+        ([1.0], TypeError),
+        (array[::-1], ValueError),
+        (array.astype(">f8"), ValueError),
+        (np.array(["a"]), TypeError),
+    ):
         with pytest.raises(kind):
             w.from_numpy(wrong)
 
 
 # ---- (d) C templates
-SPECIAL = [NAN, INF, -INF, 0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 1.5, 2.5, 1e-300, 1e300, 710.0, -745.5, 0.1, 3.0, 7.0, -7.0]
+SPECIAL = [
+    NAN,
+    INF,
+    -INF,
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    2.0,
+    -2.0,
+    0.5,
+    -0.5,
+    1.5,
+    2.5,
+    1e-300,
+    1e300,
+    710.0,
+    -745.5,
+    0.1,
+    3.0,
+    7.0,
+    -7.0,
+]
 INTEGRAL = {"bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift"}
 TEMPLATES = [c for c in ELEMENTWISE.values() if OPS[c.name].expr is not None]
 # Where the sign of a zero is not NumPy's: neither C nor NumPy promises it.
@@ -799,4 +936,64 @@ def test_templates_equal_the_kernels(case: Case, library: ctypes.CDLL) -> None:
         wrong = ~np.isclose(made, expected, 1e-14, 0, equal_nan=True)
         if dtype.kind == "f" and case.name not in ZERO_SIGN:
             wrong |= (made == 0) & (np.signbit(made) != np.signbit(expected))
-        assert not wrong.any(), [(*(float(a[i]) for a in arrays), float(made[i]), float(expected[i])) for i in np.nonzero(wrong)[0][:8]]
+        assert not wrong.any(), [
+            (*(float(a[i]) for a in arrays), float(made[i]), float(expected[i])) for i in np.nonzero(wrong)[0][:8]
+        ]
+
+
+# ---- drawn numbers: the stream, the range, the first two moments
+def test_the_stream_is_philox() -> None:
+    """Source: the known answers of Random123 (Salmon et al., SC 2011) for a counter and a key of zeros."""
+    assert [hex(n) for n in philox(0, 0, 1)[0].tolist()] == ["0x6627e8d5", "0xe169c58d", "0xbc57ac4c", "0x9b00dbd8"]
+    assert (philox(5, 3, 4) == philox(5, 0, 7)[3:]).all(), "a block depends on the seed and its number alone"
+
+
+N = 40_000
+# name: draw, mean, standard deviation, smallest and largest value
+DRAWN: dict[str, tuple[Callable[[], w.Tensor], float, float, float, float]] = {
+    "rand": (lambda: w.rand(N), 0.5, 12**-0.5, 0, 1), "randn": (lambda: w.randn(N), 0, 1, -INF, INF),
+    "rand_like": (lambda: w.rand_like(w.zeros(N)), 0.5, 12**-0.5, 0, 1),
+    "randn_like": (lambda: w.randn_like(w.zeros(N, dtype=w.float64)), 0, 1, -INF, INF),
+    "randint": (lambda: w.randint(2, 8, (N,)), 4.5, (35 / 12) ** 0.5, 2, 7),
+    "normal": (lambda: w.normal(3.0, 2.0, (N,)), 3, 2, -INF, INF), "normal_": (lambda: w.zeros(N).normal_(3, 2), 3, 2, -INF, INF),
+    "uniform_": (lambda: w.zeros(N).uniform_(-1, 3), 1, 4 * 12**-0.5, -1, 3),
+    "random_": (lambda: w.zeros(N).random_(0, 6), 2.5, (35 / 12) ** 0.5, 0, 5),
+    "exponential_": (lambda: w.zeros(N).exponential_(2.0), 0.5, 0.5, 0, INF),
+    "bernoulli": (lambda: w.bernoulli(w.full((N,), 0.3)), 0.3, 0.21**0.5, 0, 1),
+    "bernoulli_": (lambda: w.zeros(N).bernoulli_(0.3), 0.3, 0.21**0.5, 0, 1),
+    "multinomial": (lambda: w.multinomial(w.tensor([1.0, 0.0, 3.0]), N, replacement=True), 1.5, 0.75**0.5, 0, 2),
+    "randperm": (lambda: w.randperm(N), (N - 1) / 2, ((N * N - 1) / 12) ** 0.5, 0, N - 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_drawn_numbers(name: str) -> None:
+    draw, mean, deviation, low, high = DRAWN[name]
+    w.manual_seed(7)
+    first, second = draw(), draw()
+    w.manual_seed(7)
+    again = draw()
+    assert first.tolist() == again.tolist() != second.tolist()
+    values = first.numpy().astype(float)
+    assert values.shape == (N,) and low <= values.min() and values.max() <= high
+    assert abs(values.mean() - mean) < 5 * deviation / N**0.5
+    assert values.std() == pytest.approx(deviation, rel=0.03)
+
+
+def test_state_of_the_stream() -> None:
+    w.manual_seed(1)
+    w.rand(3)
+    state = w.get_rng_state()
+    after = w.rand(5).tolist()
+    w.set_rng_state(state)
+    assert w.rand(5).tolist() == after and w.initial_seed() == 1
+    assert w.seed() == w.initial_seed()
+    mine = w.Generator().manual_seed(1)
+    w.rand(3, generator=mine)
+    assert w.rand(5, generator=mine).tolist() == after
+    without = w.multinomial(w.tensor([[1.0, 2.0, 0.0], [5.0, 1.0, 1.0]]), 2)
+    assert sorted(without[0].tolist()) == [0, 1] and len(set(without[1].tolist())) == 2
+    with pytest.raises(RuntimeError, match="without replacement"):
+        w.multinomial(w.tensor([1.0, 0.0]), 2)
+    with pytest.raises(RuntimeError, match="'from' to be less than 'to'"):
+        w.randint(3, 3, (2,))

@@ -1,7 +1,7 @@
 """What holds for any shapes, dims, dtypes, index expressions and programs: properties, on inputs made by hypothesis.
 
-Owns: the strategies that make them. May import: wengert's public API, NumPy and, in tests marked `parity`, torch. Must
-not know: how anything is computed. Examples are derived from the tests' text: every run tries the same ones.
+Owns: the strategies that make them. May import: wengert's public API, NumPy and, in tests marked `parity`, torch.
+Must not know: how anything is computed. Examples are derived from the tests' text: every run tries the same ones.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ def equal(actual: Any, expected: Any, rtol: float = 1e-12) -> None:
 
 # ---- broadcasting
 BINARY = {
-    "add": (np.add, lambda x, y: (1.0, 1.0)), "sub": (np.subtract, lambda x, y: (1.0, -1.0)), "mul": (np.multiply, lambda x, y: (y, x)),
-    "div": (np.divide, lambda x, y: (1 / y, -x / y**2)), "pow": (np.power, lambda x, y: (y * x ** (y - 1), x**y * np.log(x))),
+    "add": (np.add, lambda x, y: (1.0, 1.0)), "sub": (np.subtract, lambda x, y: (1.0, -1.0)),
+    "mul": (np.multiply, lambda x, y: (y, x)), "div": (np.divide, lambda x, y: (1 / y, -x / y**2)),
+    "pow": (np.power, lambda x, y: (y * x ** (y - 1), x**y * np.log(x))),
     "maximum": (np.maximum, lambda x, y: (1.0 * (x > y) + 0.5 * (x == y), 1.0 * (y > x) + 0.5 * (x == y))),
     "atan2": (np.arctan2, lambda x, y: (y / (x**2 + y**2), -x / (x**2 + y**2))),
     "hypot": (np.hypot, lambda x, y: (x / np.hypot(x, y), y / np.hypot(x, y))),
@@ -95,7 +96,19 @@ def test_shapes_broadcast_or_fail_as_numpy(shapes: list[tuple[int, ...]]) -> Non
 
 
 # ---- promotion
-NAMES = ["uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128", "bool"]
+NAMES = [
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+    "bool",
+]
 CODES = dict(zip("u1 i1 i2 i4 i8 f2 f4 f8 c8 c16 b1".split(), NAMES, strict=True))
 PROMOTION = """
     u1  i2  i2  i4  i8  f2  f4  f8  c8  c16 u1
@@ -126,7 +139,9 @@ def test_promotion_equals_torch() -> None:
         return name if kind == "number" else library.ones(2 if kind == "dims" else (), dtype=getattr(library, name))
 
     for a, b in itertools.product(NAMES, NAMES):
-        assert str(w.promote_types(getattr(w, a), getattr(w, b))) == str(torch().promote_types(getattr(torch(), a), getattr(torch(), b)))
+        assert str(w.promote_types(getattr(w, a), getattr(w, b))) == str(
+            torch().promote_types(getattr(torch(), a), getattr(torch(), b))
+        )
     numbers = [True, 2, 2.5, 1j]
     for (a, first), (b, second) in itertools.product(itertools.product(NAMES, ("dims", "zero")), repeat=2):
         theirs = str(torch().result_type(operand(torch(), a, first), operand(torch(), b, second)))
@@ -141,7 +156,9 @@ def test_promotion_equals_torch() -> None:
 # ---- indexing
 @st.composite
 def masks(draw: Draw, shape: tuple[int, ...]) -> np.ndarray:
-    return np.array(draw(st.lists(st.booleans(), min_size=int(np.prod(shape)), max_size=int(np.prod(shape)))), bool).reshape(shape)
+    return np.array(draw(st.lists(st.booleans(), min_size=int(np.prod(shape)), max_size=int(np.prod(shape)))), bool).reshape(
+        shape
+    )
 
 
 @st.composite
@@ -361,16 +378,21 @@ def all_dims(x: np.ndarray, dims: Any) -> Any:
 
 
 MANY = {
-    "sum": np.sum, "mean": np.mean, "amax": np.max, "amin": np.min, "any": np.any, "all": np.all, "var": lambda x, **k: np.var(x, ddof=1, **k),
-    "std": lambda x, **k: np.std(x, ddof=1, **k), "logsumexp": lambda x, **k: np.log(np.sum(np.exp(x), **k)),
-    "norm": lambda x, **k: np.sqrt(np.sum(x * x, **k)),
+    "sum": np.sum, "mean": np.mean, "amax": np.max, "amin": np.min, "any": np.any, "all": np.all,
+    "var": lambda x, **k: np.var(x, ddof=1, **k), "std": lambda x, **k: np.std(x, ddof=1, **k),
+    "logsumexp": lambda x, **k: np.log(np.sum(np.exp(x), **k)), "norm": lambda x, **k: np.sqrt(np.sum(x * x, **k)),
 }  # fmt: skip
 ONE = {"prod": np.prod, "argmax": np.argmax, "argmin": np.argmin}
 
 
 @pytest.mark.parametrize("name", [*MANY, *ONE])
 @QUICK
-@given(data=st.data(), shape=hnp.array_shapes(min_dims=0, max_dims=4, min_side=2, max_side=3), keepdim=st.booleans(), layout=st.permutations(range(4)))
+@given(
+    data=st.data(),
+    shape=hnp.array_shapes(min_dims=0, max_dims=4, min_side=2, max_side=3),
+    keepdim=st.booleans(),
+    layout=st.permutations(range(4)),
+)
 def test_reductions_equal_numpy(name: str, data: Any, shape: tuple[int, ...], keepdim: bool, layout: list[int]) -> None:
     array = reals(*shape)
     order = [d for d in layout if d < len(shape)]
@@ -385,8 +407,16 @@ def test_reductions_equal_numpy(name: str, data: Any, shape: tuple[int, ...], ke
         return
     x = w.from_numpy(array).requires_grad_()
     options = {"keepdim": keepdim} if dims is not None else {}
-    got = x.norm(dim=dims, **options) if name == "norm" else getattr(w, name)(x, dims, **options) if dims is not None else getattr(w, name)(x)
-    expected = {**MANY, **ONE}[name](array, axis=None if dims == () else dims, keepdims=bool(options) and keepdim and dims is not None)
+    got = (
+        x.norm(dim=dims, **options)
+        if name == "norm"
+        else getattr(w, name)(x, dims, **options)
+        if dims is not None
+        else getattr(w, name)(x)
+    )
+    expected = {**MANY, **ONE}[name](
+        array, axis=None if dims == () else dims, keepdims=bool(options) and keepdim and dims is not None
+    )
     equal(got, expected)
     if got.requires_grad:
         got.sum().backward()
@@ -429,15 +459,24 @@ def factored(n: int) -> list[tuple[int, ...]]:
     return found + [(a, b, n // (a * b)) for a in sides for b in sides if n % (a * b) == 0]
 
 
+def diagonal(a: np.ndarray) -> np.ndarray:
+    n = min(a.shape[:2])
+    return np.einsum("ii...->...i", a[:n, :n])  # unlike np.diagonal's, this one can be written to
+
+
+def in_order(a: np.ndarray) -> bool:
+    return bool(a.flags.c_contiguous and a.size)
+
+
 VIEWS: dict[str, Callable[[Any, Any, Draw], tuple[Any, Any]]] = {
     "transpose": lambda x, a, draw: (x.t(), a.T) if a.ndim == 2 else (x.permute(*reversed(range(a.ndim))), a.T),
     "select": lambda x, a, draw: (x[-1], a[-1, ...]) if a.ndim else (x, a),
     "slice": lambda x, a, draw: (x[..., ::2], a[..., ::2]) if a.ndim else (x, a),
     "unsqueeze": lambda x, a, draw: (x.unsqueeze(-1), a[..., None]),
     "squeeze": lambda x, a, draw: (x.squeeze(), a.squeeze()),
-    "diagonal": lambda x, a, draw: (x.diagonal(), np.einsum("ii...->...i", a[: min(a.shape[:2]), : min(a.shape[:2])])) if a.ndim > 1 else (x, a),
+    "diagonal": lambda x, a, draw: (x.diagonal(), diagonal(a)) if a.ndim > 1 else (x, a),
     "narrow": lambda x, a, draw: (x.narrow(0, 0, a.shape[0] - 1), a[:-1]) if a.ndim and a.shape[0] > 1 else (x, a),
-    "unfold": lambda x, a, draw: (x.view(-1, 1, a.size), a.reshape(-1, 1, a.size)) if a.flags.c_contiguous and a.size else (x, a),
+    "view": lambda x, a, draw: (x.view(-1, 1, a.size), a.reshape(-1, 1, a.size)) if in_order(a) else (x, a),
 }  # fmt: skip
 
 
@@ -472,25 +511,38 @@ def wrote(x: Any, write: Callable[[Any], Any]) -> Any:
 
 STEPS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "sin": lambda T, x, y: T.sin(x), "exp": lambda T, x, y: T.exp(-x * x), "log": lambda T, x, y: T.log(x * x + 0.5),
-    "sqrt": lambda T, x, y: T.sqrt(x * x + 0.5), "tanh": lambda T, x, y: T.tanh(x), "sigmoid": lambda T, x, y: T.sigmoid(x),
-    "relu": lambda T, x, y: T.relu(x), "erf": lambda T, x, y: T.erf(x), "softmax": lambda T, x, y: T.softmax(x, -1),
-    "log_softmax": lambda T, x, y: T.log_softmax(x, 0), "cumsum": lambda T, x, y: x.cumsum(0), "abs": lambda T, x, y: abs(x),
-    "clamp": lambda T, x, y: x.clamp(-0.8, 0.9), "power": lambda T, x, y: (x * x + 0.5) ** 1.5, "std": lambda T, x, y: T.stack([x, x + 1, x * 2]).std(0),
-    "add": lambda T, x, y: x + y, "sub": lambda T, x, y: T.sub(x, y, alpha=0.5), "mul": lambda T, x, y: x * y, "div": lambda T, x, y: x / (y * y + 0.5),
-    "pow": lambda T, x, y: (x * x + 0.5) ** y.clamp(-1, 1), "max": lambda T, x, y: T.maximum(x, y), "where": lambda T, x, y: T.where(x > y, x, 0.3),
-    "atan2": lambda T, x, y: T.atan2(x, y + 3), "lerp": lambda T, x, y: T.lerp(x, y, 0.3), "matmul": lambda T, x, y: x @ y, "rsub": lambda T, x, y: 1.5 - x,
-    "outer": lambda T, x, y: T.outer(x.reshape(-1), y.reshape(-1))[:3, :3], "einsum": lambda T, x, y: T.einsum("...i,...i->...", x, y),
-    "cat": lambda T, x, y: T.cat([x, y], -1), "stack": lambda T, x, y: T.stack([x, y], 0), "sum": lambda T, x, y: x.sum(-1, keepdim=True),
-    "mean": lambda T, x, y: x.mean(0), "amax": lambda T, x, y: x.amax(-1), "min": lambda T, x, y: x.min(0)[0], "prod": lambda T, x, y: x.prod(-1),
-    "norm": lambda T, x, y: (x + 2).norm(dim=-1), "logsumexp": lambda T, x, y: T.logsumexp(x, 0), "var": lambda T, x, y: x.var(correction=0),
-    "transpose": lambda T, x, y: x.transpose(0, -1), "reshape": lambda T, x, y: x.reshape(-1, 2), "unsqueeze": lambda T, x, y: x.unsqueeze(1),
-    "squeeze": lambda T, x, y: x.squeeze(), "slice": lambda T, x, y: x[..., ::2], "select": lambda T, x, y: x[-1], "expand": lambda T, x, y: x.expand(2, *x.shape),
-    "index": lambda T, x, y: x[..., T.tensor([0, 0])], "mask": lambda T, x, y: T.where(x > 0, x, y.sum()), "sort": lambda T, x, y: T.sort(x, -1)[0],
-    "flip": lambda T, x, y: T.flip(x, (0,)), "chunk": lambda T, x, y: x.chunk(2)[-1], "diagonal": lambda T, x, y: x.diagonal(), "tril": lambda T, x, y: T.tril(x),
-    "repeat": lambda T, x, y: x.repeat(2, *(1,) * x.ndim), "topk": lambda T, x, y: x.topk(1, 0)[0], "detach": lambda T, x, y: x.detach() * y,
-    "mul_": lambda T, x, y: wrote(x, lambda z: z.mul_(y)), "add_": lambda T, x, y: wrote(x, lambda z: z.add_(y, alpha=2)), "zero_": lambda T, x, y: wrote(x, lambda z: z[0].zero_()),
-    "tanh_": lambda T, x, y: wrote(x, lambda z: z[..., 1:].tanh_()), "put": lambda T, x, y: wrote(x, lambda z: z.__setitem__((Ellipsis, 0), y.sum())),
-    "copy_": lambda T, x, y: wrote(x, lambda z: z.copy_(y)), "view_": lambda T, x, y: wrote(x, lambda z: z.view(-1)[:2].mul_(y.mean())),
+    "sqrt": lambda T, x, y: T.sqrt(x * x + 0.5), "tanh": lambda T, x, y: T.tanh(x),
+    "sigmoid": lambda T, x, y: T.sigmoid(x), "relu": lambda T, x, y: T.relu(x), "erf": lambda T, x, y: T.erf(x),
+    "softmax": lambda T, x, y: T.softmax(x, -1), "log_softmax": lambda T, x, y: T.log_softmax(x, 0),
+    "cumsum": lambda T, x, y: x.cumsum(0), "abs": lambda T, x, y: abs(x),
+    "clamp": lambda T, x, y: x.clamp(-0.8, 0.9), "power": lambda T, x, y: (x * x + 0.5) ** 1.5,
+    "std": lambda T, x, y: T.stack([x, x + 1, x * 2]).std(0), "add": lambda T, x, y: x + y,
+    "sub": lambda T, x, y: T.sub(x, y, alpha=0.5), "mul": lambda T, x, y: x * y,
+    "div": lambda T, x, y: x / (y * y + 0.5), "pow": lambda T, x, y: (x * x + 0.5) ** y.clamp(-1, 1),
+    "max": lambda T, x, y: T.maximum(x, y), "where": lambda T, x, y: T.where(x > y, x, 0.3),
+    "atan2": lambda T, x, y: T.atan2(x, y + 3), "lerp": lambda T, x, y: T.lerp(x, y, 0.3),
+    "matmul": lambda T, x, y: x @ y, "rsub": lambda T, x, y: 1.5 - x,
+    "outer": lambda T, x, y: T.outer(x.reshape(-1), y.reshape(-1))[:3, :3],
+    "einsum": lambda T, x, y: T.einsum("...i,...i->...", x, y), "cat": lambda T, x, y: T.cat([x, y], -1),
+    "stack": lambda T, x, y: T.stack([x, y], 0), "sum": lambda T, x, y: x.sum(-1, keepdim=True),
+    "mean": lambda T, x, y: x.mean(0), "amax": lambda T, x, y: x.amax(-1), "min": lambda T, x, y: x.min(0)[0],
+    "prod": lambda T, x, y: x.prod(-1), "norm": lambda T, x, y: (x + 2).norm(dim=-1),
+    "logsumexp": lambda T, x, y: T.logsumexp(x, 0), "var": lambda T, x, y: x.var(correction=0),
+    "transpose": lambda T, x, y: x.transpose(0, -1), "reshape": lambda T, x, y: x.reshape(-1, 2),
+    "unsqueeze": lambda T, x, y: x.unsqueeze(1), "squeeze": lambda T, x, y: x.squeeze(),
+    "slice": lambda T, x, y: x[..., ::2], "select": lambda T, x, y: x[-1],
+    "expand": lambda T, x, y: x.expand(2, *x.shape), "index": lambda T, x, y: x[..., T.tensor([0, 0])],
+    "mask": lambda T, x, y: T.where(x > 0, x, y.sum()), "sort": lambda T, x, y: T.sort(x, -1)[0],
+    "flip": lambda T, x, y: T.flip(x, (0,)), "chunk": lambda T, x, y: x.chunk(2)[-1],
+    "diagonal": lambda T, x, y: x.diagonal(), "tril": lambda T, x, y: T.tril(x),
+    "repeat": lambda T, x, y: x.repeat(2, *(1,) * x.ndim), "topk": lambda T, x, y: x.topk(1, 0)[0],
+    "detach": lambda T, x, y: x.detach() * y, "mul_": lambda T, x, y: wrote(x, lambda z: z.mul_(y)),
+    "add_": lambda T, x, y: wrote(x, lambda z: z.add_(y, alpha=2)),
+    "zero_": lambda T, x, y: wrote(x, lambda z: z[0].zero_()),
+    "tanh_": lambda T, x, y: wrote(x, lambda z: z[..., 1:].tanh_()),
+    "put": lambda T, x, y: wrote(x, lambda z: z.__setitem__((Ellipsis, 0), y.sum())),
+    "copy_": lambda T, x, y: wrote(x, lambda z: z.copy_(y)),
+    "view_": lambda T, x, y: wrote(x, lambda z: z.view(-1)[:2].mul_(y.mean())),
 }  # fmt: skip
 
 
@@ -535,4 +587,6 @@ def test_random_programs_equal_torch(first: int) -> None:
                 assert other is None or not other.any(), (seed, k)
             else:
                 assert a.shape == b.shape and a.dtype == b.dtype
-                np.testing.assert_allclose(a, b, 1e-7, 1e-7 * max(1.0, np.abs(b).max(initial=0)), err_msg=f"program {seed}, value {k}")
+                np.testing.assert_allclose(
+                    a, b, 1e-7, 1e-7 * max(1.0, np.abs(b).max(initial=0)), err_msg=f"program {seed}, value {k}"
+                )
