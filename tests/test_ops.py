@@ -827,6 +827,16 @@ def test_infer_tells_shape_and_type_of_the_kernels_result(case: Case) -> None:
             assert (tuple(shape), np.dtype(dtype)) == (made.shape, made.dtype), f"{sample} of {name}"
 
 
+def test_rules_may_use_any_number_on_raw_arrays() -> None:
+    """In backward a rule's numbers stand next to raw arrays, 0-d ones among them, which NumPy likes to give as scalars."""
+    where, condition = OPS["where"], np.array([True, False])
+    for x in (np.array([1.0, 2.0]), np.array([1.0, 2.0], np.float32)):
+        for made, expected in ((where(condition, 0.5, x), [0.5, 2.0]), (where(condition, x, 0.25), [1.0, 0.25])):
+            assert made.tolist() == expected and made.dtype == x.dtype
+    scalar = where(np.array(True), np.float64(2.5), 0.0)  # np.float64 is also a Python float
+    assert scalar.tolist() == 2.5 and scalar.dtype == np.float64
+
+
 # ---- the two rows that need more than arguments
 def test_to_device() -> None:
     x = w.tensor([1.0, 2.0], requires_grad=True)

@@ -161,9 +161,7 @@ def inplace(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
     return method
 
 
-def inplace_op(
-    name: str, op: Op, scale: Op | None = None, scaled: Callable[..., Any] | None = None
-) -> Callable[..., Tensor]:
+def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[..., Any] | None = None) -> Callable[..., Tensor]:
     """Return `name_` for an elementwise op: where nothing is recorded, the kernel writes straight into the tensor.
 
     scale: the op that multiplies the operand by `alpha` first (add_ and sub_ have one); scaled: the same for operands

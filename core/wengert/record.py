@@ -132,14 +132,14 @@ def record(
 
 
 def call_raw(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
-    """Run the kernel on raw arrays: what rules do in backward. Numbers take the type of the first array."""
+    """Run the kernel on raw arrays: what rules do in backward. Numbers take the type of the last array (not a condition)."""
     arrays = list(inputs)
     kind = type(arrays[0])
     kernel = op.kernels.get(kind)
     if len(arrays) == 2 and kernel is not None and type(arrays[1]) is kind:
         return kernel(*arrays, *params, out=...) if op.elementwise else kernel(*arrays, *params)
     if kernel is None or not all([type(a) is kind for a in arrays]):
-        source = next((a for a in _flat(arrays) if hasattr(a, "dtype")), None)
+        source = next((a for a in reversed(_flat(arrays)) if hasattr(a, "dtype")), None)
         if source is None:
             raise errors.not_a_tensor(op.face, arrays[0], op.inputs[0])
         arrays = [_as_array(a, source) for a in arrays]

@@ -416,5 +416,3 @@ def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
     both = (tensor1, tensor2)
     arrays = [x._array for x in both if isinstance(x, Tensor)]
     return dtypes.of(dtypes.result_of(arrays, [x for x in both if not isinstance(x, Tensor)]))
-
-

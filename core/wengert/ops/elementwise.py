@@ -432,5 +432,3 @@ def relu(input: Any) -> Any:
     if input.dtype.category == dtypes.BOOL:
         raise RuntimeError("Boolean inputs not supported for relu")
     return where(input <= 0, 0, input)  # nan stays nan
-
-

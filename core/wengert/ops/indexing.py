@@ -342,7 +342,6 @@ def _check_index(name: str, input: Any, dim: int, index: Any, kind: type[Excepti
 
 def _grid(name: str, input: Any, dim: int, index: Any) -> tuple[tuple[Any, ...], tuple[int, ...]]:
     """Return index tensors that name, for each element of `index`, its own place with dim replaced by its value."""
-    _check_index(name, input, dim, index)
     if index._array.ndim != input._array.ndim:
         raise RuntimeError(
             f"Index tensor must have the same number of dimensions as input tensor: {index._array.ndim} and "
@@ -368,8 +367,13 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> An
     d = one_dim("gather", input, dim)
     if not input._array.ndim:
         return s.broadcast_to(input, tuple(index.shape)).clone()
-    parts, places = _grid("gather", input, d, index)
-    return relabel(index_get(input, parts, places), "GatherBackward0")
+    _check_index("gather", input, d, index)
+    return relabel(gathered(input, d, index), "GatherBackward0")
+
+
+def gathered(input: Any, dim: int, index: Any) -> Any:
+    """Return input[index] along dim, for indices that are known to be there."""
+    return index_get(input, *_grid("gather", input, dim, index))
 
 
 @face("take_along_dim")
@@ -385,6 +389,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
 
 def _scattered(name: str, input: Any, dim: int, index: Any, src: Any, accumulate: bool) -> Any:
     d = one_dim(name, input, dim)
+    _check_index(name, input, d, index)
     parts, places = _grid(name, input, d, index)
     if isinstance(src, Tensor):
         if src._array.dtype != input._array.dtype:
@@ -440,5 +445,3 @@ def take(input: Any, index: Any) -> Any:
     if dtypes.category(index._array.dtype) != dtypes.INTEGRAL:
         raise RuntimeError(f"take(): Expected a long tensor for index, but got {index.dtype}")
     return relabel(index_get(s.ravel(input), (index,), (0,)), "TakeBackward0")
-
-

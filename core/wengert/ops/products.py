@@ -272,5 +272,3 @@ def _contract(x: Any, a: str, y: Any, b: str, later: set[str]) -> tuple[Any, str
     product = matmul_(left, right)
     shape = (*product.shape[: len(batch)], *[size_a[c] for c in rows], *[size_b[c] for c in columns])
     return s.reshape(product, shape), "".join([*batch, *rows, *columns])
-
-

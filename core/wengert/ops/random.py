@@ -309,5 +309,3 @@ def exponential_(self: Any, lambd: float = 1.0, *, generator: Generator | None =
 def bernoulli_(self: Any, p: float = 0.5, *, generator: Generator | None = None) -> Any:
     """Write 1 with probability p, else 0."""
     return _fill(self, (generator or default_generator).uniforms(tuple(self.shape), dtypes.F32) < p)
-
-

@@ -201,7 +201,7 @@ def _at_indices(input: Any, indices: Any, dim: int, keepdim: bool, label: str) -
 
     if not input._array.ndim:
         return e.clone(input)
-    values = indexing.gather(input, dim, indices if keepdim else s.unsqueeze(indices, dim))
+    values = indexing.gathered(input, dim, indices if keepdim else s.unsqueeze(indices, dim))
     return relabel(values if keepdim else s.squeeze(values, dim), label)
 
 
