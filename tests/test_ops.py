@@ -545,6 +545,22 @@ def test_digits_are_kept() -> None:
     assert w.full((4,), 300.0, dtype=w.float16).norm().item() == 600.0  # its squares are out of range
 
 
+FLAT_BELOW_0: dict[str, Callable[[w.Tensor], w.Tensor]] = {
+    "clamp": lambda x: x.clamp(min=0), "clamp both": lambda x: x.clamp(0, 9), "clamp_min": lambda x: w.clamp_min(x, 0),
+    "relu": lambda x: w.relu(x), "maximum": lambda x: w.maximum(x, w.zeros(2)), "where": lambda x: w.where(x > 0, x, 0.0),
+    "masked_fill": lambda x: x.masked_fill(x < 0, 0.0), "amax": lambda x: w.stack([x, w.zeros(2)]).amax(0),
+    "max": lambda x: w.stack([x, w.zeros(2)]).max(0)[0], "put": lambda x: x.index_put((w.tensor([0]),), w.zeros(1)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FLAT_BELOW_0)
+def test_an_infinite_gradient_stops_where_a_function_is_flat(name: str) -> None:
+    """The slope of sqrt at 0 is infinite; what was cut off before must not make it nan."""
+    x = w.tensor([-1.0, 4.0], requires_grad=True)
+    w.sqrt(FLAT_BELOW_0[name](x)).sum().backward()
+    assert x.grad.tolist() == [0.0, 0.25]
+
+
 # ---- complex gradients, whose convention is PyTorch's: g * conj(f')
 COMPLEX = {
     "mul": lambda T, a, b: a * b, "div": lambda T, a, b: a / b, "pow": lambda T, a, b: a**b,

@@ -67,22 +67,37 @@ def call(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
     Raises what `op.infer` or `errors` say for bad shapes, types and devices; nothing is changed then.
     """
     flat = [*inputs[:-1], *inputs[-1]] if op.variadic else list(inputs)
-    which = [isinstance(x, Tensor) for x in flat]
-    if not any(which):
+    count = 0
+    for x in flat:
+        if isinstance(x, Tensor):
+            count += 1
+    if not count:
         return call_raw(op, inputs, params)
-    if op.domain != ANY or not all(which):
+    if op.domain != ANY or count < len(flat):
         flat = prepare(op, flat)
-    arrays: list[Any] = [x._array if isinstance(x, Tensor) else x for x in flat]
+    arrays: list[Any] = []
+    ends: list[Any] = []
+    kind: type = np.ndarray  # dispatch is on the first array that is not the host's, where there is one
+    for x in flat:
+        if isinstance(x, Tensor):
+            array = x._array
+            arrays.append(array)
+            ends.append(x._edge)
+            if kind is np.ndarray:
+                kind = type(array)
+        else:
+            arrays.append(x)
+            ends.append(None)
+    edges = tuple(ends)
     if op.variadic:
         fixed = len(op.inputs) - 1
         arrays[fixed:] = [tuple(arrays[fixed:])]
-    kernel = op.kernels[_key(arrays)]
+    kernel = op.kernels[kind]
     try:
         made = kernel(*arrays, *params, out=...) if op.elementwise else kernel(*arrays, *params)
     except Exception as error:
         made = recover(op, arrays, flat, params, error)
-    edges = tuple([x._edge if isinstance(x, Tensor) else None for x in flat])
-    recorded = state.grad and not op.constant and edges.count(None) < len(edges)
+    recorded = not op.constant and edges.count(None) < len(edges) and state.grad
     if op.outputs > 1:
         results = tuple([wrap(a) for a in made])
         if recorded:
@@ -171,15 +186,12 @@ def prepare(op: Op, inputs: list[Any]) -> list[Any]:
 
     Raises TypeError for what is neither, RuntimeError for mixed devices.
     """
+    ready = settled(op, inputs)
+    if ready is not None:
+        return ready
     tensors = [x for x in inputs if isinstance(x, Tensor)]
     if len({type(x._array) for x in tensors}) > 1:
         inputs = same_device(op, inputs)
-        tensors = [x for x in inputs if isinstance(x, Tensor)]
-    first = tensors[0]._array.dtype
-    if (first is F32 or first is F64) and not op.free and op.domain != ANY:
-        # the usual case of what follows: tensors of one float type, and numbers that do not change it
-        if all([x._array.dtype is first if isinstance(x, Tensor) else type(x) in (int, float, bool) for x in inputs]):
-            return [x if isinstance(x, Tensor) else constant(x, first) for x in inputs]
     for i, x in enumerate(inputs):
         if not isinstance(x, Tensor | Number | np.generic):
             name = op.inputs[min(i, len(op.inputs) - 1)]
@@ -199,6 +211,36 @@ def prepare(op: Op, inputs: list[Any]) -> list[Any]:
         else:
             result.append(call(cast, (x,), (common,)))
     return result
+
+
+def settled(op: Op, inputs: list[Any]) -> list[Any] | None:
+    """Return the inputs ready where there is nothing to decide: tensors of one type, and numbers that do not change it."""
+    first: Any = None
+    apart = op.free
+    for i, x in enumerate(inputs):
+        if not isinstance(x, Tensor):
+            if apart and op.inputs[i] in apart:
+                return None
+        elif not apart or op.inputs[i] not in apart:
+            dtype = x._array.dtype
+            if first is None:
+                first = dtype
+            elif dtype is not first:
+                return None
+    if op.domain == ANY or not (first is F32 or first is F64 or (first is dtypes.I64 and op.domain == SAME)):
+        return None
+    kind = type(inputs[-1]._array) if isinstance(inputs[-1], Tensor) else None
+    ready = []
+    for x in inputs:
+        if isinstance(x, Tensor):
+            if kind is not None and type(x._array) is not kind:
+                return None
+            ready.append(x)
+        elif type(x) is int or type(x) is bool or (type(x) is float and first is not dtypes.I64):
+            ready.append(constant(x, first))
+        else:
+            return None
+    return ready
 
 
 def same_device(op: Op, inputs: list[Any]) -> list[Any]:

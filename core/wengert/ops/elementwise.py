@@ -103,8 +103,9 @@ minimum      = elementwise("minimum", "x < y || x != x ? x : y", domain=SAME,
     x=lambda g, x, y: split_tie(g, x, y, x > y), y=lambda g, x, y: split_tie(g, y, x, y > x))
 clip         = elementwise("clip", "x < low || low != low ? low < high || low != low ? low : high : "
     "x > high || high != high ? high : x", inputs="x low high", domain=SAME,
-    face="clamp", label="ClampBackward1", x=lambda g, x, low, high: g * ((x >= low) & (x <= high)),
-    low=lambda g, x, low, high: g * ((x < low) & (low < high)), high=lambda g, x, low, high: g * ((x > high) | (low > high)))
+    face="clamp", label="ClampBackward1", x=lambda g, x, low, high: where((x >= low) & (x <= high), g, 0.0),
+    low=lambda g, x, low, high: where((x < low) & (low < high), g, 0.0),
+    high=lambda g, x, low, high: where((x > high) | (low > high), g, 0.0))
 
 # ---- exponentials and logarithms
 exp          = elementwise("exp", "exp(x)", x=lambda g, out: g * out)
