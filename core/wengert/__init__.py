@@ -10,7 +10,7 @@ import builtins
 from math import e, inf, nan, pi
 from typing import Any
 
-from wengert import backend, cuda, dtypes, faces, modes, printing
+from wengert import cuda, dtypes, faces
 from wengert._version import __version__
 from wengert.backend import device, get_default_device, set_default_device
 from wengert.dtypes import can_cast, dtype, finfo, get_default_dtype, iinfo, promote_types, set_default_dtype
@@ -42,7 +42,7 @@ newaxis = None
 __all__ = [
     "Generator", "Size", "Tensor", "__version__", "autograd", "can_cast", "cuda", "default_generator", "device", "dtype",
     "enable_grad", "finfo", "fork_rng", "get_default_device", "get_default_dtype", "iinfo", "inference_mode",
-    "e", "inf", "nan", "pi", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "promote_types",
+    "e", "inf", "nan", "pi", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "promote_types", "random",
     "set_default_device", "set_default_dtype", "set_grad_enabled", "set_printoptions", *faces.FUNCTIONS, *dtypes.ALL,
 ]  # fmt: skip
 
@@ -79,6 +79,3 @@ def get_num_threads() -> builtins.int:
     import os
 
     return builtins.int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
-
-
-assert (backend, modes, printing, random) is not None

@@ -9,7 +9,8 @@ formula beyond `cast` and the summing back of broadcast gradients, and no device
 from __future__ import annotations
 
 import functools
-import warnings
+import re
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -289,10 +290,7 @@ def attach(result: Tensor, source: Tensor, op: Op, params: tuple[Any, ...]) -> N
         views = base._views = []
     elif len(views) > 32 and len(views) & (len(views) - 1) == 0:  # a power of two: drop the dead ones
         views[:] = [r for r in views if r() is not None]
-    views.append(_ref(result))
-
-
-_ref = __import__("weakref").ref
+    views.append(weakref.ref(result))
 
 
 # ---- the specialised forms
@@ -533,8 +531,6 @@ def structural(
 
 
 def _mentions(expr: str, name: str) -> bool:
-    import re
-
     return re.search(rf"\b{name}\b", expr) is not None
 
 
@@ -580,10 +576,3 @@ def relabel(result: Tensor, label: str) -> Tensor:
     if type(result._edge) is Node:
         result._edge.label = label
     return result
-
-
-def deprecated(message: str) -> None:
-    warnings.warn(message, DeprecationWarning, stacklevel=3)
-
-
-__all__ = ["ANY", "FLOAT", "SAME", "backend", "call", "constant", "elementwise", "structural", "cast", "relabel"]
