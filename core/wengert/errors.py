@@ -144,12 +144,6 @@ def grad_mismatch(position: int, given: Sequence[int], expected: Sequence[int]) 
     )
 
 
-def input_without_grad(position: int) -> RuntimeError:
-    return RuntimeError(
-        f"One of the differentiated Tensors does not require grad (input {position}); call requires_grad_() on it"
-    )
-
-
 def unused(position: int) -> RuntimeError:
     return RuntimeError(
         f"One of the differentiated Tensors appears to not have been used in the graph (input {position}). "
@@ -281,10 +275,6 @@ def unknown_device(name: str, known: Iterable[str]) -> RuntimeError:
         f"unknown device {name!r}: known are {', '.join(names)}.{nearest(name.split(':')[0], names)} "
         f"`wengert devices` lists what is installed and why something is missing."
     )
-
-
-def unavailable_device(name: str, reason: str) -> RuntimeError:
-    return RuntimeError(f"device {name!r} is not available here: {reason}. `wengert devices` shows all.")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> AttributeError:

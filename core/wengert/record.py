@@ -262,7 +262,7 @@ def recover(op: Op, arrays: Sequence[Any], inputs: Sequence[Any], params: Sequen
     Elementwise kernels run bare, because switching a library's warnings off costs as much as a small op; where its
     warnings are errors, the op runs once more with them off.
     """
-    if not isinstance(error, Warning | FloatingPointError):  # the second: under np.errstate(all="raise")
+    if not (op.elementwise and isinstance(error, Warning | FloatingPointError)):  # the second: under np.errstate(all="raise")
         raise failed(op, arrays, inputs, params, error) from error
     with backend.of_array(arrays[0]).quiet():
         return op.kernels[_key(arrays)](*arrays, *params, out=...)

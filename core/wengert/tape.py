@@ -16,7 +16,6 @@ from wengert import errors
 from wengert.modes import state
 from wengert.op import Plan
 
-Hook = Callable[[Any], Any]
 
 
 def _unset(*args: Any) -> Any:

@@ -43,10 +43,6 @@ def given(name: str, result: Tensor, out: Any) -> Tensor:
     return write_out(name, result, out)  # type: ignore[no-any-return]
 
 
-def _reject(device: Any) -> None:
-    backend.resolve(device)
-
-
 # ---- from data
 @face("tensor", method=False)
 def tensor(
