@@ -17,7 +17,6 @@ from wengert.modes import state
 from wengert.op import Plan
 
 
-
 def _unset(*args: Any) -> Any:
     raise RuntimeError("the tape is used before wengert._tensor and wengert.record were imported")
 
