@@ -188,7 +188,7 @@ class Case:
 
     @property
     def is_record(self) -> bool:
-        return self.name in RECORDS and RECORDS[self.name] is self
+        return self.name not in FUNCTIONS or FUNCTIONS[self.name] is not self
 
 
 Table = dict[str, Case]

@@ -48,7 +48,7 @@ BACKEND_LIBRARIES = {  # a new backend says here which library it stands for
 }
 
 # The public API: what a stranger's package may use. Names of `wengert` itself are public unless they are its inner modules.
-PUBLIC = {"wengert", "wengert.plugins", "wengert.autograd", "wengert.optim", "wengert.nn", "wengert.testing", "wengert.cuda"}
+PUBLIC = {"wengert", "wengert.extend", "wengert.ops", "wengert.registry", "wengert.plugins", "wengert.autograd", "wengert.optim", "wengert.nn", "wengert.testing", "wengert.cuda"}
 PLUGIN_LIBRARIES = {"numpy", "scipy"}
 
 

@@ -380,7 +380,7 @@ def test_what_a_broken_plugin_registered_is_rolled_back(case: str, make: Make, r
                 print(type(error).__name__, error)
         tables = registry.tables
         assert not {"half_done", "HalfDone", "half_device"} & {n for t in tables.values() for n in t}
-        assert not registry.kernels and wengert.ones(2).exp().sum().item() > 5
+        assert ("exp", "cpu") not in registry.kernels and wengert.ones(2).exp().sum().item() > 5
         assert not hasattr(wengert, "half_done")
     """)
     assert "'half_done' comes from the plugin 'broken' (wengert-broken 2.3), which was left out: registration failed" in out

@@ -110,27 +110,31 @@ class ArrayModule:
             function = getattr(xp, name)
             return lambda x, out=...: function(x, out=out) if x.dtype.kind in "fc" else self.give(x.copy(), out)
 
-        def special(name: str) -> Kernel:
-            """Return a kernel of the module's special functions (SciPy's, CuPy's), imported when it first runs."""
-            found: list[Kernel] = []
-
-            def run(x: Any, out: Any = ...) -> Any:
-                if not found:
-                    found.append(getattr(importlib.import_module(self.special_module), name))
-                return self.give(found[0](x).astype(x.dtype, copy=False), out)  # float16 comes back wider
-
-            return run
-
         return {
             "where": where, "copy": copy, "overwrite": overwrite, "rsub": rsub, "trunc_divide": trunc_divide,
             "power_number": power_number, "absolute": absolute, "rsqrt": rsqrt, "sigmoid": sigmoid,
             "logaddexp": logaddexp, "clip": clip, "sign": sign, "real": real, "square": square,
             "left_shift": shift("left_shift"), "right_shift": shift("right_shift"), "floor": rounder("floor"),
             "ceil": rounder("ceil"), "trunc": rounder("trunc"), "rint": rounder("rint"),
-            "erf": special("erf"), "erfc": special("erfc"),
         }  # fmt: skip
 
-    special_module = "scipy.special"
+    scipy_module = "scipy"
+
+    def scipy(self, name: str) -> Any:
+        """Return a part of SciPy (of CuPy's, for CuPy), imported when it is first needed."""
+        return importlib.import_module(f"{self.scipy_module}.{name}")
+
+    def special(self, op: Op) -> Kernel | None:
+        """Return the special function of an op's name as a kernel; results keep the type of the last input."""
+        function = getattr(self.scipy("special"), op.name, None)
+        if function is None:
+            return None
+
+        def run(*args: Any, out: Any = ...) -> Any:
+            wanted = args[len(op.inputs) - 1].dtype
+            return self.give(function(*args).astype(wanted, copy=False), out)  # float16 comes back wider
+
+        return run
 
     # ---- ops that move, join or reduce: (*inputs, *params) -> array
     def structural_table(self) -> dict[str, Kernel]:
@@ -275,7 +279,7 @@ class ArrayModule:
             self._tables = {**self.elementwise_table(), **self.structural_table()}
         found = self._tables.get(op.name)
         if found is None and op.elementwise:
-            found = getattr(self.xp, op.name, None)
+            found = getattr(self.xp, op.name, None) or self.special(op)
         return None if found is None else self.finish(op, found)
 
     def copy(self, array: Any) -> Any:

@@ -46,7 +46,7 @@ __all__ = [
     "set_default_device", "set_default_dtype", "set_grad_enabled", "set_printoptions", *faces.FUNCTIONS, *dtypes.ALL,
 ]  # fmt: skip
 
-_SUBMODULES = ("graph", "nn", "optim", "plugins")
+_SUBMODULES = ("fft", "graph", "linalg", "nn", "optim", "plugins", "signal", "special")
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ kernel. May import: NumPy, the registry, op records. Must not know: any particul
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import threading
@@ -250,21 +251,29 @@ def set_default_device(value: Any) -> None:
 def find_kernel(op: Op, array_type: type) -> Callable[..., Any]:
     """Return the kernel of `op` for arrays of a type: a plugin's, the device's own, or a decomposition into other ops;
     else raise an error that says who lacks it. While a capture runs, one that asks first whether to write it down."""
-    from wengert.decompositions import TABLE
-
     if _recorders and issubclass(array_type, _recorders[-1].array_type):
         return _intercepted(op, None)
     owner = real_owner(array_type)
-    kernel = registry.kernel_for(op.name, owner.name) or owner.kernel(op) or TABLE.get(op.name)
+    kernel = _kernel_of(op, owner)
+    if kernel is None and not _recorders:
+        registry.names("devices")  # looks for plugins: one may bring nothing but this kernel
+        kernel = _kernel_of(op, owner)
     if _recorders:
         return _intercepted(op, kernel)
-    if kernel is None:
-        registry.names("devices")  # looks for plugins: one may bring nothing but this kernel
-        kernel = registry.kernel_for(op.name, owner.name)
     if kernel is None:
         remedy = f"a plugin can register one: registry.kernel({op.name!r}, {owner.name!r}, function)"
         raise errors.no_kernel(op, owner.name, remedy)
     return kernel
+
+
+def _kernel_of(op: Op, owner: Any) -> Callable[..., Any] | None:
+    from wengert.decompositions import TABLE
+
+    found = registry.kernel_for(op.name, owner.name)
+    if found is None and hasattr(owner, "xp"):  # a device made of an array module
+        found = registry.kernel_for(op.name, "xp")
+        found = owner.finish(op, functools.partial(found, owner)) if found is not None else None
+    return found or owner.kernel(op) or registry.kernel_for(op.name, "*") or TABLE.get(op.name)
 
 
 Kernels.find = staticmethod(find_kernel)

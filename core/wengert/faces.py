@@ -10,9 +10,12 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from wengert import registry as registry_
 from wengert._tensor import Tensor
-from wengert.op import OPS, Op
+from wengert.inplace import inplace, inplace_op, write_out
+from wengert.op import OPS, Op, grad_name
 from wengert.record import binary, call, relabel
+from wengert.registry import forms, registry
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,19 +43,50 @@ def composite(*names: str, label: str | None = None) -> Callable[[F], F]:
 
     No rule and no kernel: the ops it is made of have them.
     """
-    from wengert.op import grad_name
-
-    title = label or grad_name(names[0])
 
     def publish(f: F) -> F:
+        return face(*names)(labelled(label or grad_name(names[0]))(f))
+
+    return publish
+
+
+def labelled(label: str) -> Callable[[F], F]:
+    """Let the result of a function made of ops print the gradient name PyTorch has for the whole."""
+
+    def dressed(f: F) -> F:
         @functools.wraps(f)
         def run(*args: Any, **kwargs: Any) -> Any:
             result = f(*args, **kwargs)
-            return relabel(result, title) if isinstance(result, Tensor) else result
+            return relabel(result, label) if isinstance(result, Tensor) else result
 
-        return face(*names)(run)  # type: ignore[return-value]
+        return run  # type: ignore[return-value]
 
-    return publish
+    return dressed
+
+
+def with_out(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that also takes `out=`: a tensor (or tuple of tensors) that the result is written to."""
+
+    @functools.wraps(function)
+    def run(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        return result if out is None else write_out(name, result, out)
+
+    return run
+
+
+def find_method(self: Tensor, name: str) -> Any:
+    """Return a method that is not built in, bound to self: the registry's."""
+    if name.startswith("_"):
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute {name!r}")
+    method = registry.resolve("methods", name)
+    setattr(Tensor, name, method)
+    return getattr(self, name)
+
+
+def hide_method(name: str) -> None:
+    if name in vars(Tensor):
+        delattr(Tensor, name)
 
 
 # Other names PyTorch has for the same thing.
@@ -83,8 +117,6 @@ def _document(op: Op) -> None:
 
 def dress() -> None:
     """Attach functions and methods for everything registered: elementwise ops by their record, the rest by face."""
-    from wengert.inplace import inplace, inplace_op
-
     for op in OPS.values():
         if op.elementwise and not op.params and op.face not in FUNCTIONS and op.name not in _PRIVATE:
             _document(op)
@@ -94,6 +126,9 @@ def dress() -> None:
         METHODS.setdefault(alias, METHODS.get(name, FUNCTIONS[name]))
     for name, method in METHODS.items():
         setattr(Tensor, name, method if not isinstance(method, functools.partial) else _as_method(name, method))
+    for name in _OUT:
+        FUNCTIONS[name] = with_out(name, FUNCTIONS[name])
+    setattr(Tensor, "__getattr__", find_method)
     for name, get in PROPERTIES.items():
         setattr(Tensor, name, property(get))
     by_face = {op.face: op for op in OPS.values() if op.elementwise and not op.params and not op.free}
@@ -119,6 +154,11 @@ def dress() -> None:
     setattr(Tensor, "__rsub__", operator(OPS["rsub"]))
 
 
+forms.update(out=with_out, inplace=inplace)
+registry_.hide_method = hide_method
+
+# Functions, not methods, that take out=, beside those of elementwise records, which all do.
+_OUT = ()
 # Public under another function that says more, or internal.
 _PRIVATE = {"overwrite", "real", "rint", "clip", "power", "rsub", "where", "add", "subtract", "divide"}
 # Methods with an in-place form, as PyTorch has them; the last line's change how a tensor looks at its memory.

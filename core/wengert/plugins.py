@@ -26,7 +26,10 @@ GROUP = "wengert.plugins"
 API = 1  # the version of the hook interface; a plugin may say which it was written for: __wengert_api__ = 1
 
 # The same names as in pyproject.toml, for a checkout or a frozen program without metadata.
-BUILTIN = {"numpy": "wengert_numpy", "optim": "wengert_optim"}
+BUILTIN = {
+    "numpy": "wengert_numpy", "optim": "wengert_optim", "ops": "wengert_ops", "special": "wengert_special",
+    "linalg": "wengert_linalg", "fft": "wengert_fft", "nn": "wengert_nn",
+}  # fmt: skip
 
 hookspec = pluggy.HookspecMarker("wengert")
 hookimpl = pluggy.HookimplMarker("wengert")

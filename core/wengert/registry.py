@@ -17,7 +17,7 @@ from typing import Any
 from wengert import errors
 from wengert.op import OPS
 
-KINDS = ("devices", "ops", "optimizers", "modules")
+KINDS = ("devices", "ops", "methods", "optimizers", "modules")
 SHOWN_IN = {"ops": "wengert", "optimizers": "wengert.optim", "modules": "wengert.nn"}  # the namespace of each kind
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -29,6 +29,7 @@ class Entry:
     value: Any
     plugin: str
     loaded: bool
+    form: str = ""  # what is made of the value when it is first asked for: "out" or "inplace"
 
 
 class Registry:
@@ -48,6 +49,32 @@ class Registry:
         """Register a function as `wengert.<name>`; dotted names go below a namespace ("special.zeta")."""
         self._add("ops", name, function, override)
 
+    def method(self, name: str, function: Any, *, override: bool = False) -> None:
+        """Register a function of a tensor as `Tensor.<name>`."""
+        self._add("methods", name, function, override)
+
+    def family(
+        self, module: str, names: str = "", *, functions: str = "", methods: str = "", inplace: str = "", out: str = "",
+        prefix: str = "",
+    ) -> None:  # fmt: skip
+        """Register a module of ops by the names of its functions, which load when one is first asked for.
+
+        names: those that are `wengert.<name>` and `Tensor.<name>`; functions, methods: those that are one of both.
+        inplace: names among them that also are `Tensor.<name>_`; out: names among them that take `out=`. prefix: the
+        namespace of the functions ("linalg."). Where a name is no good name in Python: "max=max_" calls it max.
+        """
+        def targets(listed: str) -> dict[str, str]:
+            parts = [part.partition("=") for part in listed.split()]
+            return {public: f"{module}:{own or public}" for public, _, own in parts}
+
+        taking_out, bound = {*out.split()}, targets(f"{names} {methods}")
+        for public, target in targets(f"{names} {functions}").items():
+            self._add("ops", prefix + public, target, False, "out" if public in taking_out else "")
+        for public, target in bound.items():
+            self._add("methods", public, target, False)
+        for public in inplace.split():
+            self._add("methods", f"{public}_", bound[public], False, "inplace")
+
     def optimizer(self, name: str, factory: Any, *, override: bool = False) -> None:
         """Register an optimizer as `wengert.optim.<name>`."""
         self._add("optimizers", name, factory, override)
@@ -57,19 +84,23 @@ class Registry:
         self._add("modules", name, value, override)
 
     def kernel(self, op: str, device: str, kernel: Any, *, override: bool = False) -> None:
-        """Register a kernel of one op (of any package) for one device (of any package)."""
+        """Register a kernel of one op (of any package) for one device (of any package).
+
+        device: its name; or "xp", every device made of an array module, whose kernels get the backend first and find the
+        module as its `xp`; or "*", any device, by a function that calls other ops on raw arrays.
+        """
         self._check("kernels", op, kernel)
         self._refuse_second("kernel", f"{op} on {device}", self.kernels.get((op, device)), override)
         self.kernels[op, device] = Entry(kernel, self.plugin, not isinstance(kernel, str))
         _forget_kernels(op)
 
-    def _add(self, kind: str, name: str, value: Any, override: bool) -> None:
+    def _add(self, kind: str, name: str, value: Any, override: bool, form: str = "") -> None:
         self._check(kind, name, value)
         known = self.tables[kind].get(name)
         self._refuse_second(kind[:-1], name, known, override)
         if known is None and name in _namespace(kind):
             raise ValueError(f"{kind[:-1]} {name!r} is built in; {self.plugin!r} cannot register it, under another name it can")
-        self.tables[kind][name] = Entry(value, self.plugin, not isinstance(value, str))
+        self.tables[kind][name] = Entry(value, self.plugin, not isinstance(value, str), form)
 
     def _refuse_second(self, what: str, name: str, known: Entry | None, override: bool) -> None:
         if known is not None and not override:
@@ -129,6 +160,8 @@ class Registry:
             except Exception as error:
                 raise errors.broken_name(kind, name, entry.plugin, entry.value, error) from error
             entry.loaded = True
+        if entry.form:
+            entry.value, entry.form = forms[entry.form](name, entry.value), ""
         return entry.value
 
     def _unknown(self, kind: str, name: str) -> Exception:
@@ -138,7 +171,8 @@ class Registry:
             return errors.left_out(kind, name, plugin)
         if kind == "devices":
             return errors.unknown_device(name, self.tables[kind])
-        return errors.unknown_name({"ops": "attribute"}.get(kind, kind[:-1]), name, self.tables[kind])
+        word = {"ops": "attribute", "methods": "tensor method"}.get(kind, kind[:-1])
+        return errors.unknown_name(word, name, self.tables[kind])
 
     # ---- atomic registration of one plugin
     def staged(self, plugin: str) -> Registry:
@@ -158,7 +192,10 @@ class Registry:
         with _lock:
             for kind, new in self.brought(stage).items():
                 for name in new.keys() & self.tables[kind].keys():  # replaced on purpose: show the new one from now on
-                    _namespace(kind).pop(name, None)
+                    if kind == "methods":
+                        hide_method(name)
+                    else:
+                        _namespace(kind).pop(name, None)
                 self.tables[kind].update(new)
             self.kernels.update(stage.kernels)
             for op, _ in self.kernels:
@@ -189,6 +226,23 @@ def load(target: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
+def lazy(kind: str, name: str, prefix: str = "", own: Iterable[str] = ()) -> tuple[Any, Any]:
+    """Return `__getattr__` and `__dir__` for the module `wengert.<name>`, whose names are the registry's below `prefix`;
+    `own` are submodules."""
+    module = sys.modules[f"wengert.{name}"]
+
+    def find(attribute: str) -> Any:
+        if attribute.startswith("_"):
+            raise AttributeError(f"module 'wengert.{name}' has no attribute {attribute!r}")
+        if attribute in own:
+            return importlib.import_module(f"wengert.{name}.{attribute}")
+        found = registry.resolve(kind, prefix + attribute)
+        setattr(module, attribute, found)
+        return found
+
+    return find, lambda: namespace_dir(kind, prefix, [*vars(module), *own])
+
+
 def namespace_dir(kind: str, prefix: str, own: Iterable[str]) -> list[str]:
     """Return what dir() of a lazy namespace shows: its own names and the registered ones below `prefix`."""
     names = (n.removeprefix(prefix) for n in registry.names(kind) if n.startswith(prefix))
@@ -215,3 +269,8 @@ def _plugins() -> Any:
 
 _lock = threading.RLock()
 registry = Registry()
+forms: dict[str, Callable[[str, Any], Any]] = {}  # filled by faces.py: what becomes of a function that takes out=, or `name_`
+
+
+def hide_method(name: str) -> None:
+    """Forget a method that was found before; replaced by faces.py, which knows the class."""

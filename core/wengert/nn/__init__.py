@@ -3,19 +3,6 @@
 Owns: nothing. Must not know: any module.
 """
 
-from __future__ import annotations
+from wengert.registry import lazy
 
-from typing import Any
-
-from wengert.registry import namespace_dir, registry
-
-
-def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
-        raise AttributeError(f"module 'wengert.nn' has no attribute {name!r}")
-    found = globals()[name] = registry.resolve("modules", name)
-    return found
-
-
-def __dir__() -> list[str]:
-    return namespace_dir("modules", "", globals())
+__getattr__, __dir__ = lazy("modules", "nn", own=("functional",))

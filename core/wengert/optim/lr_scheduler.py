@@ -3,19 +3,6 @@
 Owns: nothing. Must not know: any schedule.
 """
 
-from __future__ import annotations
+from wengert.registry import lazy
 
-from typing import Any
-
-from wengert.registry import namespace_dir, registry
-
-
-def __getattr__(name: str) -> Any:
-    if name.startswith("_"):
-        raise AttributeError(f"module 'wengert.optim.lr_scheduler' has no attribute {name!r}")
-    found = globals()[name] = registry.resolve("optimizers", f"lr_scheduler.{name}")
-    return found
-
-
-def __dir__() -> list[str]:
-    return namespace_dir("optimizers", "lr_scheduler.", globals())
+__getattr__, __dir__ = lazy("optimizers", "optim.lr_scheduler", "lr_scheduler.")

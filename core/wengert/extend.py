@@ -1,0 +1,43 @@
+"""What op families are written with, in this repository and in a stranger's package: one import for all of it.
+
+Owns: no code; the names are public and stay. A family is a module whose tables read like formula sheets (records by
+`elementwise` and `structural`, functions made of them below), and a plugin that registers its names: docs/adding-an-op.md.
+The records that ship with wengert are in `wengert.ops`, which families may call too. Must not know: any family.
+"""
+
+from wengert import dtypes as dtypes
+from wengert import errors as errors
+from wengert.backend import of_array as of_array
+from wengert.dtypes import category as category
+from wengert.dtypes import default_float as default_float
+from wengert.faces import labelled as labelled
+from wengert.inplace import commit as commit
+from wengert.op import ANY as ANY
+from wengert.op import FLOAT as FLOAT
+from wengert.op import OPS as OPS
+from wengert.op import SAME as SAME
+from wengert.op import grad_name as grad_name
+from wengert.ops import creation as creation
+from wengert.ops import elementwise as e
+from wengert.ops import indexing as indexing
+from wengert.ops import products as products
+from wengert.ops import random as random
+from wengert.ops import reductions as r
+from wengert.ops import shapes as s
+from wengert.ops.dims import axes_of as axes_of
+from wengert.ops.dims import count as count
+from wengert.ops.dims import one_dim as one_dim
+from wengert.ops.dims import reduced as reduced
+from wengert.record import call as call
+from wengert.record import cast as cast
+from wengert.record import elementwise as elementwise
+from wengert.record import recast as recast
+from wengert.record import relabel as relabel
+from wengert.record import structural as structural
+from wengert.record import sum_to as sum_to
+
+__all__ = [
+    "ANY", "FLOAT", "OPS", "SAME", "axes_of", "call", "cast", "category", "commit", "count", "creation", "default_float",
+    "dtypes", "e", "elementwise", "errors", "grad_name", "indexing", "labelled", "of_array", "one_dim", "products", "r",
+    "random", "recast", "reduced", "relabel", "s", "structural", "sum_to",
+]  # fmt: skip

@@ -1,0 +1,8 @@
+"""`wengert.linalg`: a namespace over the registry; its linear algebra come from a plugin.
+
+Owns: nothing. Must not know: any op.
+"""
+
+from wengert.registry import lazy
+
+__getattr__, __dir__ = lazy("ops", "linalg", "linalg.")
