@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 
 RECORDED = Path(__file__).parent / "recorded"
-TABLES = ("test_autograd", "test_inplace", "test_tensor")
+TABLES = (
+    "test_autograd", "test_autograd_full", "test_autograd_graph", "test_function", "test_gradcheck", "test_inplace", "test_tensor",
+)  # fmt: skip
 
 Program = Callable[[Any], Any]
 

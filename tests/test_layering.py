@@ -23,6 +23,7 @@ MODULES = sorted(p for room in ROOMS for p in (ROOT / room).rglob("*.py"))
 CORE_LIBRARIES = {"numpy"}
 CORE_LATE = {  # inside of functions only
     "wengert.demo": {"matplotlib", "tqdm"},
+    "wengert.dtypes": {"ml_dtypes"},
 }
 CORE_EXTRA = {"wengert.plugins": {"pluggy"}}
 # These say that they know little, and are held to it.

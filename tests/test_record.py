@@ -71,6 +71,18 @@ def test_elementwise(op: Op) -> None:
                     assert fast == plain, (kind, shapes)
 
 
+@pytest.mark.parametrize(("name", "shapes"), [
+    ("matmul", [(2, 3), (3, 4)]), ("matmul", [(2, 2, 3), (3, 4)]), ("rows", [(2, 2, 3), (3, 4)]), ("mv", [(2, 3), (3,)]),
+    ("dot", [(3,), (3,)]), ("outer", [(2,), (3,)]), ("matmul", [(2, 3), (2, 3)]),
+])  # fmt: skip
+def test_products(name: str, shapes: list[tuple[int, ...]]) -> None:
+    for kind in ("gg", "gc", "cg", "cc", "dd", "gd"):
+        xs = operands(OPS[name], kind, shapes)
+        for mode in (torch.enable_grad, torch.no_grad):
+            with mode():
+                assert outcome(OPS[name], *xs) == outcome(record.call, OPS[name], xs), kind
+
+
 @pytest.mark.parametrize("op", REDUCTIONS, ids=lambda op: op.name)
 def test_reductions(op: Op) -> None:
     for axis in (None, 1 if op.name == "argmax" else (1,)):
@@ -93,7 +105,8 @@ def test_inference_results_are_marked_by_both() -> None:
     x = torch.ones(2)
     with torch.inference_mode():
         assert (x * x).is_inference() and record.call(OPS["multiply"], (x, x)).is_inference()
-        assert torch.exp(x).is_inference() and x.sum().is_inference() and x[0].is_inference()
+        assert torch.exp(x).is_inference() and x.sum().is_inference()
+        assert not x[0].is_inference() and not record.call(OPS["getitem"], (x,), ((0,),)).is_inference()  # as its base
 
 
 def test_warnings_as_errors_change_no_result() -> None:

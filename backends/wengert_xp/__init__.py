@@ -4,6 +4,6 @@ Owns: `ArrayModule`, the kernel table written against such a module, and what it
 May import: wengert's backend protocol and op records, NumPy. Must not know: any one device, tensors, gradients.
 """
 
-from wengert_xp.arraymodule import ArrayModule
+from wengert_xp.arraymodule import BARE, ArrayModule
 
-__all__ = ["ArrayModule"]
+__all__ = ["BARE", "ArrayModule"]

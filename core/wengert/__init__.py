@@ -7,6 +7,7 @@ registry, which looks for plugins then and not before. Nothing here imports SciP
 from __future__ import annotations
 
 import builtins
+import importlib
 from math import e, inf, nan, pi
 from typing import Any
 
@@ -37,16 +38,18 @@ globals().update({alias: dtypes.ALL[name] for alias, name in dtypes.ALIASES.item
 globals().update(creation.typed_tensors())
 
 strided, preserve_format, contiguous_format = "torch.strided", "torch.preserve_format", "torch.contiguous_format"
+channels_last, channels_last_3d = "torch.channels_last", "torch.channels_last_3d"  # accepted; results lie in row-major order
 newaxis = None
 
 __all__ = [
     "Generator", "Size", "Tensor", "__version__", "autograd", "can_cast", "cuda", "default_generator", "device", "dtype",
     "enable_grad", "finfo", "fork_rng", "get_default_device", "get_default_dtype", "iinfo", "inference_mode",
-    "e", "inf", "nan", "pi", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "promote_types", "random",
+    "e", "inf", "nan", "pi", "is_grad_enabled", "is_inference", "is_inference_mode_enabled", "no_grad", "promote_types", "random",
     "set_default_device", "set_default_dtype", "set_grad_enabled", "set_printoptions", *faces.FUNCTIONS, *dtypes.ALL,
 ]  # fmt: skip
 
-_SUBMODULES = ("fft", "graph", "linalg", "nn", "optim", "plugins", "signal", "special")
+_SUBMODULES = ("fft", "func", "graph", "linalg", "nn", "optim", "plugins", "profiler", "signal", "special", "utils")
+_LATE = {"compile": "compilation", "draw": "drawing", "is_anomaly_enabled": "autograd.anomaly_mode", "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "memory_summary": "profiler", "vmap": "func"}  # names whose module is loaded when they are used
 
 
 def __getattr__(name: str) -> Any:
@@ -54,15 +57,22 @@ def __getattr__(name: str) -> Any:
     if name.startswith("_"):  # what doctest, inspect and pickle probe for is never a plugin's
         raise AttributeError(f"module 'wengert' has no attribute {name!r}")
     if name in _SUBMODULES:
-        import importlib
-
         return importlib.import_module(f"wengert.{name}")
-    found = globals()[name] = _registry.resolve("ops", name)
+    if name in _LATE:
+        found = getattr(importlib.import_module(f"wengert.{_LATE[name]}"), name)
+    else:
+        found = _registry.resolve("ops", name)
+    globals()[name] = found
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_registry.names("ops"), *_SUBMODULES})
+    return sorted({*globals(), *_registry.names("ops"), *_SUBMODULES, *_LATE})
+
+
+def is_inference(input: Tensor) -> builtins.bool:
+    """Say whether a tensor was made inside `inference_mode`."""
+    return input.is_inference()
 
 
 def set_default_tensor_type(t: Any) -> None:

@@ -124,7 +124,7 @@ class Tensor:
     _base: Tensor | None = None  # the tensor this is a view of (never itself a view)
     _path: tuple[tuple[Any, tuple[Any, ...]], ...] = ()  # the (view op, params) that lead from _base here
     _views: list[weakref.ref[Tensor]] | None = None  # of a base: its living views, whose history follows its own
-    _blind: bool = False  # a view made under no_grad: its history is unknown
+    _blind: bool | str = False  # a view whose history is unknown: made under no_grad (True), or by the Function named
 
     __array_ufunc__ = None  # NumPy must not take operators over: it would drop the gradient silently
     __array_priority__ = 1000
@@ -425,6 +425,8 @@ class Tensor:
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> tape.Handle:
         """Call `hook(self)` each time a backward has added to this leaf's `.grad`."""
+        if self._edge is None:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if type(self._edge) is not AccumulateGrad:
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         return hooks_of(self._edge).add("leaf", hook)

@@ -19,6 +19,7 @@ import numpy as np
 
 from wengert import errors
 from wengert.modes import state
+from wengert.narrow import hosted as hosted
 from wengert.op import OPS, Kernels, Op
 from wengert.registry import registry
 
@@ -157,6 +158,9 @@ def of_array(array: Any) -> Any:
 
 
 def of_type(array_type: type) -> Any:
+    transform = getattr(array_type, "transform", None)
+    if transform is not None:  # an array of a func transform, which holds a tensor of some device
+        return transform
     if state.recorder is not None:
         return state.recorder
     return real_owner(array_type)
@@ -190,6 +194,21 @@ def recording(recorder: Any) -> Iterator[None]:
         _forget()
 
 
+_watchers: list[Callable[[Op, Any, Callable[..., Any]], Callable[..., Any]]] = []
+
+
+@contextmanager
+def watching(watch: Callable[[Op, Any, Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
+    """Let `watch(op, backend, kernel)` put something in the place of every kernel that runs, on all threads."""
+    _watchers.append(watch)
+    _forget()
+    try:
+        yield
+    finally:
+        _watchers.remove(watch)
+        _forget()
+
+
 def _forget() -> None:
     _by_type.clear()
     for op in OPS.values():
@@ -211,6 +230,8 @@ def _intercepted(op: Op, kernel: Callable[..., Any] | None) -> Callable[..., Any
 
 def device_of(array: Any) -> device:
     found = of_array(array)
+    if hasattr(found, "place"):  # a transform has no device of its own
+        return found.place(array)  # type: ignore[no-any-return]
     place = device.__new__(device)
     place.type = found.name
     place.index = None if found.name == HOST else found.index_of(array)
@@ -251,6 +272,8 @@ def set_default_device(value: Any) -> None:
 def find_kernel(op: Op, array_type: type) -> Callable[..., Any]:
     """Return the kernel of `op` for arrays of a type: a plugin's, the device's own, or a decomposition into other ops;
     else raise an error that says who lacks it. While a capture runs, one that asks first whether to write it down."""
+    if hasattr(array_type, "transform"):
+        return array_type.transform.kernel(op)  # type: ignore[no-any-return]
     if _recorders and issubclass(array_type, _recorders[-1].array_type):
         return _intercepted(op, None)
     owner = real_owner(array_type)
@@ -258,11 +281,15 @@ def find_kernel(op: Op, array_type: type) -> Callable[..., Any]:
     if kernel is None and not _recorders:
         registry.names("devices")  # looks for plugins: one may bring nothing but this kernel
         kernel = _kernel_of(op, owner)
+    if kernel is not None and hasattr(array_type, "widened"):  # arrays that compute in a wider type
+        kernel = array_type.widened(op, kernel)
     if _recorders:
         return _intercepted(op, kernel)
     if kernel is None:
         remedy = f"a plugin can register one: registry.kernel({op.name!r}, {owner.name!r}, function)"
         raise errors.no_kernel(op, owner.name, remedy)
+    for watch in _watchers:
+        kernel = watch(op, owner, kernel)
     return kernel
 
 

@@ -23,6 +23,15 @@ def assign(x: Any, y: Any, path: Any) -> Any:
     return made
 
 
+def placed(y: Any, shape: Any, path: Any) -> Any:
+    """Make zeros, and write y where a path of view ops looks."""
+    made = view = OPS["filled"](y, shape, 0, None)
+    for op, params in path:
+        view = op(view, *params)
+    backend.of_array(y).write(view, y)
+    return made
+
+
 def to_device(x: Any, place: Any, origin: Any) -> Any:
     """Carry values over the host to another device."""
     return place.backend.from_host(backend.of_array(x).to_host(x), place.index or 0)
@@ -39,6 +48,7 @@ def overwrite(x: Any, y: Any, out: Any = ...) -> Any:
 
 TABLE: dict[str, Any] = {
     "assign": assign,
+    "placed": placed,
     "to_device": to_device,
     "overwrite": overwrite,
     "copy": lambda x, out=...: give(backend.of_array(x).copy(x), out),

@@ -1,13 +1,14 @@
 """Element types and their arithmetic: what `float32 + int64` is.
 
 Owns: the `dtype` objects, the default float dtype, promotion (PyTorch's `result_type`), `finfo` and `iinfo`.
-May import: NumPy. Must not know: tensors, ops, devices.
+May import: NumPy, and ml_dtypes when bfloat16 is first used. Must not know: tensors, ops, devices.
 Inside wengert an array's type is its NumPy dtype; `dtype` objects are the public face of the same thing.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,7 +36,7 @@ class dtype:
 
     @property
     def is_signed(self) -> bool:
-        return self.category != BOOL and self.numpy.kind != "u"
+        return self.category != BOOL and not self.name.startswith("u")
 
     @property
     def itemsize(self) -> int:
@@ -55,6 +56,42 @@ class dtype:
         return by_name, (self.name,)
 
 
+class _BFloat16(dtype):
+    """A float of two bytes with the range of float32, whose NumPy type ml_dtypes brings."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.name, self.category = "bfloat16", FLOATING
+
+    @property
+    def numpy(self) -> np.dtype[Any]:  # type: ignore[override]
+        return _load_bfloat16() if BF16 is None else BF16
+
+    @property
+    def itemsize(self) -> int:
+        return 2
+
+    def to_complex(self) -> dtype:
+        return ALL["complex64"]
+
+
+BF16: np.dtype[Any] | None = None  # once something asked for it
+
+
+def _load_bfloat16() -> np.dtype[Any]:
+    """Return NumPy's type of bfloat16. Raises ImportError with the remedy where ml_dtypes is not installed."""
+    global BF16
+    try:
+        import ml_dtypes
+    except ImportError as error:
+        raise ImportError("bfloat16 needs the package ml_dtypes: pip install 'wengert[bfloat16]'") from error
+    BF16 = np.dtype(ml_dtypes.bfloat16)
+    _BY_NUMPY[BF16] = ALL["bfloat16"]
+    _CATEGORY[BF16] = FLOATING
+    return BF16
+
+
 _TABLE = [  # name, NumPy type, category
     ("bool", np.bool_, BOOL),
     ("uint8", np.uint8, INTEGRAL),
@@ -72,16 +109,18 @@ _TABLE = [  # name, NumPy type, category
     ("complex128", np.complex128, COMPLEX),
 ]
 ALL = {name: dtype(name, numpy_type, category) for name, numpy_type, category in _TABLE}
+_BY_NUMPY = {d.numpy: d for d in ALL.values()}
+_CATEGORY = {d.numpy: d.category for d in ALL.values()}
+ALL["bfloat16"] = _BFloat16()
 ALIASES = {
     "half": "float16", "float": "float32", "double": "float64", "short": "int16", "int": "int32", "long": "int64",
     "cfloat": "complex64", "cdouble": "complex128",
 }  # fmt: skip
-_BY_NUMPY = {d.numpy: d for d in ALL.values()}
 
 float16, float32, float64 = ALL["float16"], ALL["float32"], ALL["float64"]
 int64 = ALL["int64"]
+_WIDE_UNSIGNED = frozenset(np.dtype(t) for t in (np.uint16, np.uint32, np.uint64))
 F32, F64, I64, B8 = (np.dtype(t) for t in (np.float32, np.float64, np.int64, np.bool_))
-_CATEGORY = {d.numpy: d.category for d in ALL.values()}
 
 _default = F32
 
@@ -98,6 +137,8 @@ def of(numpy_dtype: np.dtype[Any]) -> dtype:
     try:
         return _BY_NUMPY[numpy_dtype.newbyteorder("=")]
     except KeyError:
+        if numpy_dtype.name == "bfloat16" and BF16 is None:
+            return _BY_NUMPY[_load_bfloat16()]
         names = ", ".join(ALL)
         raise TypeError(f"can't convert a NumPy array of type {numpy_dtype}. The supported types are: {names}") from None
 
@@ -126,7 +167,7 @@ def get_default_dtype() -> dtype:
 
 
 def set_default_dtype(d: Any) -> None:
-    """Set the dtype that Python floats become: float16, float32 or float64.
+    """Set the dtype that Python floats become: float16, bfloat16, float32 or float64.
 
     Raises TypeError for anything else; the default stays as it was.
     """
@@ -151,9 +192,18 @@ def promote(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
     """Return the smallest type of the higher category that holds both (PyTorch's `promote_types`).
 
     A float never widens for an integer: int64 with float16 is float16, where NumPy says float64.
+    Raises RuntimeError for uint16, uint32 or uint64 with another type that is no float, of which PyTorch has no promotion.
     """
     high, low = (a, b) if category(a) >= category(b) else (b, a)
+    if a != b and category(high) != FLOATING and {a, b} & _WIDE_UNSIGNED:
+        raise RuntimeError(
+            f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {of(a)} and {of(b)}"
+        )
     if category(high) == category(low):
+        if a == b:
+            return a
+        if BF16 is not None and BF16 in (a, b):  # it holds no other float, and no other of two bytes holds it
+            return np.promote_types(F32, a if b == BF16 else b)
         return np.promote_types(a, b)
     if category(high) == COMPLEX and low == F64:
         return np.dtype(np.complex128)
@@ -178,7 +228,7 @@ def _stronger(strong: np.dtype[Any], weak: np.dtype[Any]) -> np.dtype[Any]:
         return strong
     if category(strong) == FLOATING:
         return _to_complex(strong)
-    return promote(strong, weak)
+    return promote(strong, weak) if category(weak) < COMPLEX else weak
 
 
 def of_number(value: Any) -> np.dtype[Any]:
@@ -219,6 +269,12 @@ def can_cast(from_: dtype, to: dtype) -> bool:
     return category(to_numpy(to)) >= category(to_numpy(from_))
 
 
+def _limits(d: np.dtype[Any]) -> Any:
+    if BF16 is None or d != BF16:
+        return np.finfo(d)
+    return importlib.import_module("ml_dtypes").finfo(d)
+
+
 class finfo:
     """Machine limits of a floating dtype: bits, eps, max, min, tiny, smallest_normal, resolution.
 
@@ -229,11 +285,11 @@ class finfo:
         chosen = get_default_dtype() if type is None else of(to_numpy(type))
         if chosen.category < FLOATING:
             raise TypeError(f"finfo needs a floating-point dtype, not {chosen}; for integers there is iinfo")
-        info = np.finfo(chosen.numpy)
+        info = _limits(chosen.numpy)
         self.dtype, self.bits = chosen.to_real().name, int(info.bits)
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
         self.tiny = self.smallest_normal = float(info.tiny)
-        self.resolution = float(info.resolution)
+        self.resolution = 10.0**-info.precision
 
     def __repr__(self) -> str:
         return (f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, "

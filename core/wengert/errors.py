@@ -37,6 +37,10 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
 
 
 # ---- calling an op
+class LinAlgError(RuntimeError):
+    """What `linalg` raises for a matrix without the factors asked for: singular, or not positive-definite."""
+
+
 def broadcast(op: str, shapes: Sequence[tuple[int, ...]]) -> RuntimeError | None:
     """Return PyTorch's error for shapes that do not broadcast, or None where they do."""
     for i, a in enumerate(shapes):
@@ -54,7 +58,7 @@ def broadcast(op: str, shapes: Sequence[tuple[int, ...]]) -> RuntimeError | None
 
 def failed(op: Any, arrays: Sequence[Any], params: Sequence[Any], error: BaseException) -> BaseException:
     """Return what a failed kernel call should have said: the op's own check first, else the kernel's words."""
-    if isinstance(error, MemoryError | KeyboardInterrupt | NotImplementedError):
+    if isinstance(error, MemoryError | KeyboardInterrupt | NotImplementedError | LinAlgError):
         return error
     if op.elementwise:
         mismatch = broadcast(op.face, [tuple(a.shape) for a in arrays if hasattr(a, "shape")])
@@ -107,6 +111,10 @@ def bad_shape(op: str, shape: Sequence[int], size: int) -> RuntimeError:
 
 
 # ---- the tape
+def invalid_gradient(node: str, position: int, why: str) -> RuntimeError:
+    return RuntimeError(f"Function {node} returned an invalid gradient at index {position} - {why}")
+
+
 def freed(node: str) -> RuntimeError:
     return RuntimeError(
         f"Trying to backward through the graph a second time (or directly access saved tensors after they have already "
@@ -144,6 +152,13 @@ def grad_mismatch(position: int, given: Sequence[int], expected: Sequence[int]) 
     )
 
 
+def complex_mismatch(position: int, given: Any, expected: Any) -> RuntimeError:
+    return RuntimeError(
+        f"For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
+        f"grad_output[{position}] has a dtype of {given} and output[{position}] has a dtype of {expected}."
+    )
+
+
 def unused(position: int) -> RuntimeError:
     return RuntimeError(
         f"One of the differentiated Tensors appears to not have been used in the graph (input {position}). "
@@ -166,7 +181,13 @@ def leaf_inplace(view: bool) -> RuntimeError:
     )
 
 
-def no_grad_view() -> RuntimeError:
+def blind_view(origin: Any) -> RuntimeError:
+    if isinstance(origin, str):
+        return RuntimeError(
+            f"{origin} is a view and is being modified inplace. This view was created inside a custom Function (or because an "
+            f"input was returned as-is): a write would put another history in the place of the Function's own backward. This "
+            f"behavior is forbidden. You can fix this by cloning the output of the custom Function."
+        )
     return RuntimeError(
         "A view was created in no_grad mode and is being modified inplace with grad mode enabled: its history is unknown. "
         "Make the view with grad mode enabled, or write inside no_grad()."
@@ -274,6 +295,13 @@ def unknown_device(name: str, known: Iterable[str]) -> RuntimeError:
     return RuntimeError(
         f"unknown device {name!r}: known are {', '.join(names)}.{nearest(name.split(':')[0], names)} "
         f"`wengert devices` lists what is installed and why something is missing."
+    )
+
+
+def plain_target(name: str) -> RuntimeError:
+    return RuntimeError(
+        f"{name}: a tensor made outside of this vmap or jvp (or by zeros() inside of it) cannot hold what differs inside: make "
+        f"the target from an argument, as x.new_zeros(...) or zeros_like(x), or use the operation that is not in place"
     )
 
 

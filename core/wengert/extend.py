@@ -7,11 +7,15 @@ The records that ship with wengert are in `wengert.ops`, which families may call
 
 from wengert import dtypes as dtypes
 from wengert import errors as errors
+from wengert._tensor import Tensor as Tensor
 from wengert.backend import of_array as of_array
 from wengert.dtypes import category as category
 from wengert.dtypes import default_float as default_float
 from wengert.faces import labelled as labelled
 from wengert.inplace import commit as commit
+from wengert.inplace import inplace as inplace
+from wengert.inplace import look as look
+from wengert.inplace import write_out as write_out
 from wengert.op import ANY as ANY
 from wengert.op import FLOAT as FLOAT
 from wengert.op import OPS as OPS
@@ -27,7 +31,11 @@ from wengert.ops import shapes as s
 from wengert.ops.dims import axes_of as axes_of
 from wengert.ops.dims import count as count
 from wengert.ops.dims import one_dim as one_dim
+from wengert.ops.dims import only_tensors as only_tensors
 from wengert.ops.dims import reduced as reduced
+from wengert.ops.dims import shape_of as shape_of
+from wengert.ops.dims import size_of as size_of
+from wengert.ops.dims import tensor_like as tensor_like
 from wengert.record import call as call
 from wengert.record import cast as cast
 from wengert.record import elementwise as elementwise
@@ -37,7 +45,8 @@ from wengert.record import structural as structural
 from wengert.record import sum_to as sum_to
 
 __all__ = [
-    "ANY", "FLOAT", "OPS", "SAME", "axes_of", "call", "cast", "category", "commit", "count", "creation", "default_float",
-    "dtypes", "e", "elementwise", "errors", "grad_name", "indexing", "labelled", "of_array", "one_dim", "products", "r",
-    "random", "recast", "reduced", "relabel", "s", "structural", "sum_to",
+    "ANY", "FLOAT", "OPS", "SAME", "Tensor", "axes_of", "call", "cast", "category", "commit", "count", "creation",
+    "default_float", "dtypes", "e", "elementwise", "errors", "grad_name", "indexing", "inplace", "labelled", "look",
+    "of_array", "one_dim", "only_tensors", "products", "r", "random", "recast", "reduced", "relabel", "s", "shape_of",
+    "size_of", "structural", "sum_to", "tensor_like", "write_out",
 ]  # fmt: skip

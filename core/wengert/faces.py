@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from wengert import errors
 from wengert import registry as registry_
 from wengert._tensor import Tensor
 from wengert.inplace import inplace, inplace_op, write_out
@@ -21,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # wengert.<name>
 METHODS: dict[str, Callable[..., Any]] = {}  # Tensor.<name>
-PROPERTIES: dict[str, Callable[..., Any]] = {}  # Tensor.<name>, without a call
+PROPERTIES: dict[str, Callable[..., Any] | property] = {}  # Tensor.<name>, without a call
 
 
 def face(*names: str, method: bool = True, function: bool = True) -> Callable[[F], F]:
@@ -120,24 +121,24 @@ def dress() -> None:
     for op in OPS.values():
         if op.elementwise and not op.params and op.face not in FUNCTIONS and op.name not in _PRIVATE:
             _document(op)
-            FUNCTIONS[op.face] = METHODS[op.face] = op.__call__
+            FUNCTIONS[op.face] = METHODS[op.face] = public(op)
+    for name in _OUT:
+        FUNCTIONS[name] = with_out(name, FUNCTIONS[name])
     for alias, name in ALIASES.items():
         FUNCTIONS.setdefault(alias, FUNCTIONS[name])
         METHODS.setdefault(alias, METHODS.get(name, FUNCTIONS[name]))
     for name, method in METHODS.items():
         setattr(Tensor, name, method if not isinstance(method, functools.partial) else _as_method(name, method))
-    for name in _OUT:
-        FUNCTIONS[name] = with_out(name, FUNCTIONS[name])
     setattr(Tensor, "__getattr__", find_method)
     for name, get in PROPERTIES.items():
-        setattr(Tensor, name, property(get))
+        setattr(Tensor, name, get if isinstance(get, property) else property(get))
     by_face = {op.face: op for op in OPS.values() if op.elementwise and not op.params and not op.free}
     writing = {id(METHODS[name]) for name in _IN_PLACE}  # aliases have an in-place form too
     for name in [*METHODS]:
         if id(METHODS[name]) not in writing or name.startswith("_") or hasattr(Tensor, name + "_"):
             continue
         own = by_face.get(name)
-        if own is not None and METHODS[name] is own.__call__ and len(own.inputs) <= 2:
+        if own is not None and own.__call__ is getattr(METHODS[name], "record", METHODS[name]) and len(own.inputs) <= 2:
             setattr(Tensor, name + "_", inplace_op(name + "_", own))
         else:
             setattr(Tensor, name + "_", inplace(name + "_", METHODS[name]))
@@ -152,25 +153,73 @@ def dress() -> None:
     setattr(Tensor, "__radd__", getattr(Tensor, "__add__"))
     setattr(Tensor, "__rmul__", getattr(Tensor, "__mul__"))
     setattr(Tensor, "__rsub__", operator(OPS["rsub"]))
+    for way in ("", "r", "i"):  # Python 2's names, which PyTorch keeps
+        setattr(Tensor, f"__{way}div__", getattr(Tensor, f"__{way}truediv__"))
 
 
-forms.update(out=with_out, inplace=inplace)
+def public(op: Op) -> Callable[..., Any]:
+    """Return what a record is as a function: its own call, or the form that is strict with numbers."""
+    return strict(op) if op.face in _STRICT else op.__call__
+
+
+def of_record(name: str, op: Op) -> Callable[..., Any]:
+    """Return what a family's record is as a function and as a method."""
+    run = public(op)
+    return _as_method(name, run) if isinstance(run, functools.partial) else run
+
+
+def writing(name: str, function: Any) -> Callable[..., Any]:
+    """Return the in-place form of a family's function or record."""
+    small = isinstance(function, Op) and function.elementwise and len(function.inputs) <= 2
+    return inplace_op(name, function) if small and not (function.params or function.free) else inplace(name, function)
+
+
+forms.update(out=with_out, inplace=writing, record=of_record)
 registry_.hide_method = hide_method
 
 # Functions, not methods, that take out=, beside those of elementwise records, which all do.
-_OUT = ()
+_OUT = (
+    "addcdiv", "addcmul", "lerp", "outer", "addmm", "tensordot", "diag", "hstack", "index_add", "index_select",
+    "masked_select", "row_stack", "scatter", "scatter_add", "take", "take_along_dim", "tril", "triu", "vstack",
+)  # fmt: skip
 # Public under another function that says more, or internal.
-_PRIVATE = {"overwrite", "real", "rint", "clip", "power", "rsub", "where", "add", "subtract", "divide"}
+_PRIVATE = {"overwrite", "rint", "clip", "power", "rsub", "where", "add", "subtract", "divide"}
+# Functions that take no number in the place of their first tensor; those marked False not in that of the second either.
+_STRICT = dict.fromkeys("copysign eq ne lt le gt ge".split(), True)
+_TWO_TENSORS = "atan2 fmax fmin gcd hypot lcm logaddexp logaddexp2 logical_and logical_or logical_xor maximum minimum nextafter"
+_STRICT |= dict.fromkeys(_TWO_TENSORS.split(), False)
 # Methods with an in-place form, as PyTorch has them; the last line's change how a tensor looks at its memory.
 _IN_PLACE = frozenset(
     "abs acos acosh addcdiv addcmul addmm asin asinh atan atan2 atanh bitwise_and bitwise_left_shift bitwise_not bitwise_or "
     "bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min cos cosh cumsum div eq erf erfc exp exp2 expm1 floor "
     "floor_divide fmod ge gt hypot index_add index_put le lerp log log10 log1p log2 logical_and logical_not logical_or "
-    "logical_xor lt masked_fill mul ne neg pow reciprocal relu remainder round rsqrt scatter scatter_add sigmoid sign sin sinh "
-    "sqrt square tan tanh tril triu trunc "
+    "logical_xor lt masked_fill mul ne neg pow reciprocal relu remainder round rsqrt scatter scatter_add sgn sigmoid sign sin "
+    "sinh sqrt square tan tanh tril triu trunc "
     "squeeze t transpose unsqueeze".split()
 )
 _OPERAND = (Tensor, bool, int, float, complex)
+
+
+def strict(op: Op) -> Callable[..., Any]:
+    """Return the public form of a two-input op that takes numbers only where PyTorch's does; records take them anywhere."""
+    numbers = _STRICT[op.face]
+
+    def checked(op: Op, input: Any, other: Any) -> Any:
+        for x, name in ((input, "input"), (other, "other"))[: 2 - numbers]:
+            if not isinstance(x, Tensor):
+                raise errors.not_a_tensor(op.face, x, name)
+        return call(op, (input, other))
+
+    run = binary(op, checked, numbers)
+    if isinstance(run, functools.partial):
+
+        def run(input: Any, other: Any, *, out: Any = None) -> Any:
+            result = checked(op, input, other)
+            return result if out is None else write_out(op.face, result, out)
+
+    run.record = op.__call__  # type: ignore[attr-defined]
+    run.__name__, run.__doc__ = op.face, op.__call__.__doc__
+    return run
 
 
 def _as_method(name: str, function: functools.partial[Any]) -> Callable[..., Any]:
@@ -192,6 +241,8 @@ def operator(op: Op) -> Callable[..., Any]:
 
 def unusual(op: Op, self: Any, other: Any) -> Any:
     """Call with any operand: tensors and numbers of all kinds, NumPy's too; NotImplemented for the rest."""
+    if not isinstance(self, Tensor):
+        raise errors.not_a_tensor(op.face, self, "self")
     if isinstance(other, _OPERAND):
         return call(op, (self, other))
     import numpy as np
@@ -210,6 +261,8 @@ def _swapped(op: Op) -> Callable[..., Any]:
 
 
 def unusual_swapped(op: Op, self: Any, other: Any) -> Any:
+    if not isinstance(self, Tensor):
+        raise errors.not_a_tensor(op.face, self, "self")
     if isinstance(other, _OPERAND):
         return call(op, (other, self))
     from wengert.ops.creation import as_tensor

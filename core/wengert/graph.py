@@ -120,21 +120,7 @@ class Symbol:
         return f"<symbol {self.cell.value}: {self.dtype}{list(self.shape)}>"
 
 
-def _operators() -> None:
-    """Give symbols Python's operators: rules are written with them."""
-    names = {
-        "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
-        "mod": "remainder", "pow": "power", "and": "bitwise_and", "or": "bitwise_or", "eq": "equal", "ne": "not_equal",
-        "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
-    }  # fmt: skip
-    for name, op in names.items():
-        setattr(Symbol, f"__{name}__", lambda x, y, op=op: record.call_raw(OPS[op], (x, y)))
-        setattr(Symbol, f"__r{name}__", lambda x, y, op=op: record.call_raw(OPS[op], (y, x)))
-    setattr(Symbol, "__neg__", lambda x: record.call_raw(OPS["negative"], (x,)))
-    setattr(Symbol, "__hash__", lambda x: id(x))
-
-
-_operators()
+record.give_operators(Symbol)
 
 
 def _ghost(shape: Sequence[int], dtype: Any) -> Any:
@@ -258,7 +244,7 @@ class Recorder:
 
     def lift(self, x: Any) -> Any:
         """Return a real array as the symbol of its storage; symbols, constants and other values as they are."""
-        if isinstance(x, tuple):
+        if isinstance(x, tuple | list):
             return tuple(self.lift(v) for v in x)
         if isinstance(x, Symbol):
             if x.recorder is not self or self.closed:
@@ -266,8 +252,8 @@ class Recorder:
             return x
         if isinstance(x, np.generic):
             x = np.asarray(x)
-        if not hasattr(x, "dtype") or not hasattr(x, "strides") or record.is_constant(x):
-            return x
+        if not hasattr(x, "dtype") or not hasattr(x, "strides") or record.is_constant(x) or hasattr(x, "level"):
+            return x  # the last: an array of a func transform, which holds symbols itself
         root = x if id(x) in self.cells else _root(x)
         cell = self.cells.get(id(root))
         if cell is None:
@@ -275,10 +261,12 @@ class Recorder:
             self.graph.states.append((cell.value, root))
         if x is root or (x.shape == root.shape and x.strides == root.strides):
             return Symbol(self, cell)
+        if x.size == root.size and x.flags.c_contiguous and root.flags.c_contiguous:
+            return Symbol(self, cell, ((OPS["reshape"], (tuple(x.shape),)),), x)
         item = root.dtype.itemsize
         owner = _owner(root)
         offset = (owner.address(x) - owner.address(root)) // item
-        params = (tuple(x.shape), tuple(n // item for n in x.strides), offset)
+        params = (tuple(x.shape), tuple(n // item for n in x.strides), offset, tuple(n // item for n in root.strides))
         return Symbol(self, cell, ((OPS["as_strided"], params),), x)
 
     def argument(self, array: Any) -> None:
@@ -294,7 +282,7 @@ class Recorder:
 
     def read(self, x: Any) -> Any:
         """Return the value an input has now; a view is taken by equations, once for each state of its storage."""
-        if isinstance(x, tuple):
+        if isinstance(x, tuple | list):
             return tuple(self.read(v) for v in x)
         x = self.lift(x)
         if not isinstance(x, Symbol):

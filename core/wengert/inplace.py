@@ -39,13 +39,15 @@ def check_history(target: Tensor) -> None:
         raise errors.inference_write()
     if not state.grad:
         return
+    if isinstance(target._blind, str):
+        raise errors.blind_view(target._blind)
     if target._edge is not None and target.is_leaf:
         raise errors.leaf_inplace(view=False)
     base = target._base
     if base is not None and base._edge is not None and base.is_leaf:
         raise errors.leaf_inplace(view=True)
     if target._blind:
-        raise errors.no_grad_view()
+        raise errors.blind_view(target._blind)
 
 
 def commit(name: str, target: Tensor, result: Any) -> Tensor:
@@ -53,6 +55,8 @@ def commit(name: str, target: Tensor, result: Any) -> Tensor:
     array = result._array
     if array.shape != target._array.shape:
         raise errors.inplace_shape(name, target._array.shape, array.shape)
+    if hasattr(array, "level") and not hasattr(target._array, "level"):  # of a func transform, into a plain array
+        raise errors.plain_target(name)
     own = target._array.dtype
     if array.dtype != own:
         if dtypes.category(array.dtype) > dtypes.category(own):
@@ -104,7 +108,7 @@ def refresh(base: Tensor) -> None:
     base._views[:] = [r for r, _ in living]
     for _, view in living:
         if view._blind:
-            view._edge = Node(_LOST, (base._edge,), (), None)
+            view._edge = Node(_LOST, (base._edge,), (view._blind,), None)
             continue
         replayed = wrap(base._array, base._edge)
         for op, params in view._path:
@@ -113,10 +117,10 @@ def refresh(base: Tensor) -> None:
 
 
 def _lost(g: Any, saved: Any) -> Any:
-    raise errors.no_grad_view()
+    raise errors.blind_view(saved[0])
 
 
-# the history of a view made under no_grad, once its base has a new one: whoever asks for a gradient is told
+# the history of a view whose own is unknown, once its base has a new one: whoever asks for a gradient is told
 _LOST = dataclasses.replace(OPS["cast"].plan((True,)), pulls=((0, _lost),))
 
 
@@ -128,7 +132,7 @@ def keep_old(target: Tensor, *others: Any) -> Tensor:
 
 
 # Methods that change how a tensor looks at its memory, not what is in it.
-LOOKS = frozenset({"t_", "transpose_", "swapaxes_", "swapdims_", "squeeze_", "unsqueeze_"})
+LOOKS = frozenset({"t_", "transpose_", "swapaxes_", "swapdims_", "squeeze_", "unsqueeze_", "as_strided_"})
 
 
 def look(target: Tensor, view: Tensor) -> Tensor:
@@ -185,6 +189,8 @@ def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[...,
             bump(self)
             return self
         check(self)
+        if any([hasattr(x, "level") for x in others]):
+            raise errors.plain_target(name)
         shapes = [tuple(x.shape) for x in (a, *others)]
         if others and errors.broadcast(name, shapes) is None:
             raise errors.inplace_shape(name, shapes[0], tuple(map(max, *shapes))) from error

@@ -19,6 +19,9 @@ class _State(threading.local):
     grad: bool = True  # record operations on tensors that require grad
     inference: bool = False  # tensors made now never take part in autograd
     recorder: Any = None  # the graph being captured on this thread, or None
+    packing: tuple[Any, ...] = ()  # (pack, unpack) of values that are kept for backward, innermost last (autograd.graph)
+    unpackable: str | None = None  # why values may not be packed now
+    task: Any = None  # the backward that is running
 
 
 state = _State()
@@ -28,16 +31,13 @@ class _Switch:
     """Set the grad flag on entry, put back on exit; re-entrant, and usable as a decorator."""
 
     _grad: bool
-    _inference: bool | None = None  # None: leave as it is
 
     def __init__(self) -> None:
         self._before: list[tuple[bool, bool]] = []
 
     def __enter__(self) -> None:
         self._before.append((state.grad, state.inference))
-        state.grad = self._grad
-        if self._inference is not None:
-            state.inference = self._inference
+        state.grad = self._grad and not state.inference  # nothing is recorded inside of inference_mode
 
     def __exit__(self, *exc: object) -> None:
         state.grad, state.inference = self._before.pop()
@@ -107,12 +107,14 @@ class set_grad_enabled(_Switch):
 
     def __init__(self, mode: bool) -> None:
         super().__init__()
-        self._grad, self._outer = bool(mode), state.grad
-        state.grad = self._grad
+        if not isinstance(mode, bool):
+            raise TypeError(f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type(mode).__name__}")
+        self._grad, self._outer = mode, state.grad
+        state.grad = mode and not state.inference
 
     def __enter__(self) -> None:
         self._before.append((self._outer, state.inference))
-        state.grad = self._grad
+        state.grad = self._grad and not state.inference
 
     def clone(self) -> _Switch:
         fresh = _Switch()

@@ -43,7 +43,7 @@ def constant(value: Any, dtype: np.dtype[Any]) -> Any:
     if array is not None and shared:
         return array
     with np.errstate(all="ignore"):
-        array = np.asarray(value).astype(dtype)
+        array = np.asarray(value).astype(F32 if dtype is dtypes.BF16 else dtype)
     if not shared:
         return array
     if len(_CONSTANTS) > 1024:
@@ -59,6 +59,14 @@ def constant(value: Any, dtype: np.dtype[Any]) -> Any:
 def is_constant(array: Any) -> bool:
     """Say whether a raw array came from `constant`."""
     return id(array) in _constant_ids
+
+
+# What makes the node of a call; autograd.saving puts a maker here that does more, while hooks on kept values or anomaly
+# mode are on. So a call asks for neither.
+make_node: Callable[..., Node] = Node
+def layered(inputs: Sequence[Any]) -> list[Any]:
+    """Bring a call's inputs to one level; replaced by func/layers.py, whose arrays alone have a `transform`."""
+    raise NotImplementedError
 
 
 # ---- the readable form
@@ -86,9 +94,15 @@ def call(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
             ends.append(x._edge)
             if kind is np.ndarray:
                 kind = type(array)
+            elif type(array) is not kind and hasattr(type(array), "transform"):
+                kind = type(array)
         else:
             arrays.append(x)
             ends.append(None)
+    if kind is not np.ndarray and hasattr(kind, "transform"):  # inside of a func transform: all inputs on one level
+        flat = layered(flat)
+        arrays = [x._array if isinstance(x, Tensor) else x for x in flat]
+        ends = [x._edge if isinstance(x, Tensor) else None for x in flat]
     edges = tuple(ends)
     if op.variadic:
         fixed = len(op.inputs) - 1
@@ -102,7 +116,7 @@ def call(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
     if op.outputs > 1:
         results = tuple([wrap(a) for a in made])
         if recorded:
-            node = record(op, flat, arrays, params, edges, made, None)
+            node = record(op, flat, arrays, params, edges, made, results)
             for number, result in enumerate(results):
                 if dtypes.category(result._array.dtype) >= dtypes.FLOATING:
                     result._edge = Slot(node, number)
@@ -133,7 +147,7 @@ def record(
         guards += [x.version_box() for x in kept if isinstance(x, Tensor)]
     if plan.out:
         saved[width] = made
-        guards += [result.version_box()] if result is not None else []
+        guards += [r.version_box() for r in (result if op.outputs > 1 else (result,)) if r is not None]
     if plan.specs:
         saved += [None] * (len(op.places) - len(saved))
         for place, i, what in plan.specs:
@@ -144,7 +158,7 @@ def record(
         shapes = tuple([tuple(a.shape if isinstance(x, Tensor) else made.shape) for a, x in zip(arrays, inputs, strict=True)])
         if op.elementwise and all([s == made.shape for s in shapes]):
             shapes = None
-    return Node(plan, edges, tuple(saved), shapes, tuple([v for box in guards for v in (box, box[0])]))
+    return make_node(plan, edges, tuple(saved), shapes, tuple([v for box in guards for v in (box, box[0])]))
 
 
 def call_raw(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
@@ -163,6 +177,23 @@ def call_raw(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any
     return kernel(*arrays, *params, out=...) if op.elementwise else kernel(*arrays, *params)
 
 
+OPERATORS = {  # Python's, by the op they call
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
+    "mod": "remainder", "pow": "power", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor", "eq": "equal",
+    "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+}  # fmt: skip
+
+
+def give_operators(cls: Any) -> None:
+    """Give a class of raw arrays Python's operators: rules are written with them."""
+    for name, op in OPERATORS.items():
+        setattr(cls, f"__{name}__", lambda x, y, op=op: call_raw(OPS[op], (x, y)))
+        setattr(cls, f"__r{name}__", lambda x, y, op=op: call_raw(OPS[op], (y, x)))
+    for name, op in (("neg", "negative"), ("abs", "absolute"), ("invert", "invert")):
+        setattr(cls, f"__{name}__", lambda x, op=op: call_raw(OPS[op], (x,)))
+    setattr(cls, "__hash__", lambda x: id(x))
+
+
 def _as_array(a: Any, source: Any) -> Any:
     if isinstance(a, np.generic):  # first: np.float64 is also a Python float
         return np.asarray(a)
@@ -176,10 +207,8 @@ def _flat(arrays: Sequence[Any]) -> list[Any]:
 def _key(arrays: Sequence[Any]) -> type:
     """Return the array type that a call dispatches on: the first that is no constant of the host."""
     types = [type(a) for a in _flat(arrays)]
-    for t in types:
-        if t is not np.ndarray:
-            return t
-    return types[0]
+    others = [t for t in types if t is not np.ndarray]
+    return next((t for t in others if hasattr(t, "transform")), others[0] if others else types[0])
 
 
 def prepare(op: Op, inputs: list[Any]) -> list[Any]:
@@ -248,7 +277,8 @@ def same_device(op: Op, inputs: list[Any]) -> list[Any]:
     """Let 0-d host tensors join tensors on another device, as PyTorch does; other mixtures are an error."""
     if state.recorder is not None:
         return inputs
-    target = next(x for x in inputs if isinstance(x, Tensor) and not (x._array.ndim == 0 and x.is_cpu))
+    tensors = [x for x in inputs if isinstance(x, Tensor)]
+    target = next((x for x in tensors if not (x._array.ndim == 0 and x.is_cpu)), tensors[0])
     place = target.device
     for x in inputs:
         if isinstance(x, Tensor) and x.device != place and not (x._array.ndim == 0 and x.is_cpu):
@@ -300,7 +330,7 @@ def unary(op: Op) -> Callable[..., Any]:
     plan = op.plan((True,))
     keep_x, keep_out, constant_, width = bool(plan.inputs), plan.out, op.constant, len(op.params)
     if plan.specs or (keep_x and keep_out) or width > 1:
-        return functools.partial(_general, op)
+        return general(op)
 
     def run(input: Any, *params: Any, out: Tensor | None = None) -> Any:
         if out is not None:
@@ -331,12 +361,12 @@ def unary(op: Op) -> Callable[..., Any]:
             box = input._box
             if box is None:
                 box = input.version_box()
-            result._edge = Node(plan, (edge,), (a, None, *params), None, (box, box[0]))
+            result._edge = make_node(plan, (edge,), (a, None, *params), None, (box, box[0]))
         elif keep_out:
             box = result._box = [0]
-            result._edge = Node(plan, (edge,), (None, made, *params), None, (box, 0))
+            result._edge = make_node(plan, (edge,), (None, made, *params), None, (box, 0))
         else:
-            result._edge = Node(plan, (edge,), (None, None, *params), None)
+            result._edge = make_node(plan, (edge,), (None, None, *params), None)
         return result
 
     return run
@@ -354,7 +384,8 @@ def single(op: Op) -> Callable[..., Any]:
         if out is not None:
             return into(op, (input,), params, out)
         if not isinstance(input, Tensor):
-            return call_raw(op, (input,), params)
+            kernel = kernels.get(type(input))
+            return call_raw(op, (input,), params) if kernel is None else kernel(input, *params)
         a = input._array
         try:
             made = kernels[type(a)](a, *params)
@@ -365,7 +396,7 @@ def single(op: Op) -> Callable[..., Any]:
         if view:
             attach(result, input, op, params)
         if not state.grad:
-            if state.inference:
+            if state.inference and not view:  # a view is of the kind its base is, and shares its counter
                 result._box = INFERENCE
             return result
         edge = input._edge
@@ -386,24 +417,26 @@ def single(op: Op) -> Callable[..., Any]:
                 rest[place] = getattr(made if i < 0 else a, what)
             saved = (*saved, *rest)
         followed = plan if category == dtypes.FLOATING else op.complex_plan((True,))
-        result._edge = Node(followed, (edge,), saved, (a.shape,) if broadcasts else None, guards)
+        result._edge = make_node(followed, (edge,), saved, (a.shape,) if broadcasts else None, guards)
         return result
 
     return run
 
 
-def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None) -> Callable[..., Any]:
+def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None, numbers: bool = True) -> Callable[..., Any]:
     """Return the call of a two-input elementwise op: as `call`, in fewer steps for equal float types and numbers.
 
-    unusual: what to do where the second operand is neither tensor nor number (operators leave it to Python).
+    unusual: what to do where the first operand is no tensor, or the second neither tensor nor number (operators leave it to
+    Python). numbers: whether the second may be a number without asking `unusual`.
     """
     otherwise = unusual or (lambda op, x, y: call(op, (x, y)))
+    plain = (float, int) if numbers else ()
     if op.params or op.free or op.domain == ANY:
-        return functools.partial(_general, op)
+        return general(op)
     kernels = op.kernels
     plan_x, plan_y, plan_xy = op.plan((True, False)), op.plan((False, True)), op.plan((True, True))
     if plan_xy.specs:
-        return functools.partial(_general, op)
+        return general(op)
     steps = {p: (p, 0 in p.inputs, 1 in p.inputs, p.out) for p in (plan_x, plan_y, plan_xy)}
     step_x, step_y, step_xy = steps[plan_x], steps[plan_y], steps[plan_xy]
     boolean = op.constant
@@ -413,7 +446,7 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None) -> Call
             return into(op, (input, other), (), out)
         if type(input) is not Tensor and not isinstance(input, Tensor):
             if isinstance(other, Tensor):
-                return call(op, (input, other))
+                return otherwise(op, input, other)
             return call_raw(op, (input, other))
         a = input._array
         dtype = a.dtype
@@ -429,8 +462,7 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None) -> Call
             if a.shape != b.shape:
                 shapes = (a.shape, b.shape)
         else:
-            kind = type(other)
-            if kind is not float and kind is not int:
+            if type(other) not in plain:
                 return otherwise(op, input, other)
             b = (_NUMBERS32 if dtype is F32 else _NUMBERS64).get(other)
             if b is None:
@@ -470,7 +502,64 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None) -> Call
             box = result._box = [0]
             guards = (*guards, box, 0)
         saved = (a if keep_x else None, b if keep_y else None, made if keep_out else None)
-        result._edge = Node(plan, (edge_x, edge_y), saved, shapes, guards)
+        result._edge = make_node(plan, (edge_x, edge_y), saved, shapes, guards)
+        return result
+
+    return run
+
+
+def pair(op: Op) -> Callable[..., Any]:
+    """Return the call of a two-input structural op (a product): as `call`, in fewer steps for equal float types."""
+    kernels = op.kernels
+    steps = {needs: op.plan(needs) for needs in ((True, False), (False, True), (True, True))}
+    if op.constant or any(p.specs for p in steps.values()):
+        return general(op)
+    step_x, step_y, step_xy = [(p, 0 in p.inputs, 1 in p.inputs, p.out) for p in steps.values()]
+    broadcasts = op.broadcasts
+
+    def run(input: Any, other: Any, *, out: Tensor | None = None) -> Any:
+        if out is not None:
+            return into(op, (input, other), (), out)
+        if not isinstance(input, Tensor) or not isinstance(other, Tensor):
+            kernel = kernels.get(type(input))
+            return kernel(input, other) if kernel is not None and type(other) is type(input) else call(op, (input, other))
+        a, b = input._array, other._array
+        dtype = a.dtype
+        if b.dtype is not dtype or (dtype is not F32 and dtype is not F64) or type(b) is not type(a):
+            return call(op, (input, other))
+        try:
+            made = kernels[type(a)](a, b)
+        except Exception as error:
+            made = recover(op, (a, b), (input, other), (), error)
+        result = new(Tensor)
+        result._array = made
+        if not state.grad:
+            if state.inference:
+                result._box = INFERENCE
+            return result
+        edge_x, edge_y = input._edge, other._edge
+        if edge_x is not None:
+            plan, keep_x, keep_y, keep_out = step_x if edge_y is None else step_xy
+        elif edge_y is not None:
+            plan, keep_x, keep_y, keep_out = step_y
+        else:
+            return result
+        guards: tuple[Any, ...] = ()
+        if keep_x:
+            box = input._box
+            if box is None:
+                box = input.version_box()
+            guards = (box, box[0])
+        if keep_y:
+            box = other._box
+            if box is None:
+                box = other.version_box()
+            guards = (*guards, box, box[0])
+        if keep_out:
+            box = result._box = [0]
+            guards = (*guards, box, 0)
+        saved = (a if keep_x else None, b if keep_y else None, made if keep_out else None)
+        result._edge = make_node(plan, (edge_x, edge_y), saved, (a.shape, b.shape) if broadcasts else None, guards)
         return result
 
     return run
@@ -482,6 +571,10 @@ def _general(op: Op, *args: Any, out: Tensor | None = None) -> Any:
     if out is not None:
         return into(op, args[:n], args[n:], out)
     return call(op, args[:n], args[n:])
+
+
+def general(op: Op) -> Callable[..., Any]:
+    return functools.partial(_general, op)
 
 
 def into(op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], out: Tensor) -> Tensor:
@@ -508,7 +601,7 @@ def elementwise(
         broadcasts=len(names) > 1, free=tuple(free.split()), face=face, label=label,
     )  # fmt: skip
     op.infer = functools.partial(infer_elementwise, op)
-    return register(op, {1: unary, 2: binary}.get(len(names), lambda o: functools.partial(_general, o)))
+    return register(op, {1: unary, 2: binary}.get(len(names), general))
 
 
 def structural(
@@ -526,8 +619,13 @@ def structural(
         name, names, tuple(params.split()), split_rules(names, rules), infer, None, domain, constant=constant, view=view,
         broadcasts=broadcasts, variadic=variadic, face=face, label=label, outputs=outputs, free=tuple(free.split()),
     )  # fmt: skip
-    one = len(names) == 1 and not variadic and outputs == 1 and domain == ANY
-    return register(op, single if one else lambda o: functools.partial(_general, o))
+    caller: Callable[[Op], Callable[..., Any]] = general
+    if not variadic and outputs == 1:
+        if len(names) == 1 and domain == ANY:
+            caller = single
+        elif len(names) == 2 and not (params or view or free) and domain != FLOAT:
+            caller = pair
+    return register(op, caller)
 
 
 def _mentions(expr: str, name: str) -> bool:

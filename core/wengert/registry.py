@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wengert import errors
-from wengert.op import OPS
+from wengert.op import OPS, Op
 
 KINDS = ("devices", "ops", "methods", "optimizers", "modules")
 SHOWN_IN = {"ops": "wengert", "optimizers": "wengert.optim", "modules": "wengert.nn"}  # the namespace of each kind
@@ -29,7 +29,7 @@ class Entry:
     value: Any
     plugin: str
     loaded: bool
-    form: str = ""  # what is made of the value when it is first asked for: "out" or "inplace"
+    form: str = ""  # what is made of the value when it is first asked for: "out", "inplace", or "record" of an Op
 
 
 class Registry:
@@ -160,6 +160,8 @@ class Registry:
             except Exception as error:
                 raise errors.broken_name(kind, name, entry.plugin, entry.value, error) from error
             entry.loaded = True
+        if isinstance(entry.value, Op) and kind in ("ops", "methods") and not entry.form:
+            entry.form = "record"
         if entry.form:
             entry.value, entry.form = forms[entry.form](name, entry.value), ""
         return entry.value

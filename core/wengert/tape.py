@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wengert import errors
 from wengert.modes import state
@@ -27,40 +27,19 @@ duplicate: Callable[[Any], Any] = _unset  # raw array -> a copy
 sum_to: Callable[[Any, tuple[int, ...]], Any] = _unset  # (g, shape) -> g summed to that shape
 
 
-class Node:
-    """One recorded call: which plan it follows, the nodes of its inputs, and the values its rules read.
+class GraphNode:
+    """What every node of the tape shows of itself, in PyTorch's words."""
 
-    `guards` are the write counters of the kept tensors, each followed by its count when the tensor was kept.
-    """
+    __slots__ = ()
+    if TYPE_CHECKING:
+        edges: tuple[Any, ...]  # where gradients go: to nodes, to slots of nodes, to leaves; None where none is wanted
+        hooks: Hooks | None
+        metadata_: dict[str, Any]  # set when first needed
+    outputs = 1
 
-    __slots__ = ("plan", "edges", "saved", "shapes", "guards", "hooks", "label", "metadata_", "__weakref__")
-    label: str  # of the function that was called, where PyTorch prints that and not the op; set when first needed,
-    metadata_: dict[str, Any]  # as is this
-
-    def __init__(
-        self,
-        plan: Plan,
-        edges: tuple[Any, ...],
-        saved: tuple[Any, ...],
-        shapes: tuple[tuple[int, ...], ...] | None,
-        guards: tuple[Any, ...] = (),
-    ) -> None:
-        self.plan = plan
-        self.edges = edges
-        self.saved: tuple[Any, ...] | None = saved
-        self.shapes = shapes  # of the inputs, where the call broadcast them; else None
-        self.guards = guards
-        self.hooks: Hooks | None = None
-
-    # ---- what PyTorch shows of a node
     def name(self) -> str:
         """Return PyTorch's name for this node, such as `MulBackward0`."""
-        if hasattr(self, "label"):
-            return self.label
-        op = self.plan.op
-        first = len(op.inputs) + 1
-        params = self.saved[first : first + len(op.params)] if self.saved else (None,) * len(op.params)
-        return op.label_of(params)
+        return type(self).__name__
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -87,6 +66,54 @@ class Node:
     def __repr__(self) -> str:
         return f"<{self.name().rpartition('::')[2]} object at {id(self):#x}>"
 
+
+class Node(GraphNode):
+    """One recorded call: which plan it follows, the nodes of its inputs, and the values its rules read.
+
+    `guards` are the write counters of the kept tensors, each followed by its count when the tensor was kept.
+    """
+
+    __slots__ = ("plan", "edges", "saved", "shapes", "guards", "hooks", "label", "metadata_", "__weakref__")
+    label: str  # of the function that was called, where PyTorch prints that and not the op; set when first needed
+
+    def __init__(
+        self,
+        plan: Plan,
+        edges: tuple[Any, ...],
+        saved: tuple[Any, ...],
+        shapes: tuple[tuple[int, ...], ...] | None,
+        guards: tuple[Any, ...] = (),
+    ) -> None:
+        self.plan = plan
+        self.edges = edges
+        self.saved: tuple[Any, ...] | None = saved
+        self.shapes = shapes  # of the inputs, where the call broadcast them; else None
+        self.guards = guards
+        self.hooks: Hooks | None = None
+
+    def name(self) -> str:
+        if hasattr(self, "label"):
+            return self.label
+        op = self.plan.op
+        first = len(op.inputs) + 1
+        params = self.saved[first : first + len(op.params)] if self.saved else (None,) * len(op.params)
+        return op.label_of(params)
+
+    @property
+    def outputs(self) -> int:  # type: ignore[override]
+        return self.plan.op.outputs
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a kept value as `_saved_self`, `_saved_other`, `_saved_result`, or `_saved_` and the name of a parameter."""
+        if name.startswith("_saved_"):
+            op = self.plan.op
+            known = dict(zip(("self", "other"), op.inputs, strict=False)) | {"result": "out"}
+            place = op.places.get(known.get(name[7:], name[7:]))
+            saved = self.tensors(self.check_saved())
+            if place is not None and place < len(saved) and saved[place] is not None:
+                return saved[place]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     # ---- what the engine asks of a node
     def pull(
         self, g: Any, create: bool, lift: Callable[[Any], Any] | None, needed: set[Any] | None
@@ -98,7 +125,7 @@ class Node:
         pulls = self.plan.pulls
         if create or lift is not None or needed is not None or type(g) is Part:
             if type(g) is Part:
-                g = tuple([g.parts.get(i) for i in range(self.plan.op.outputs)])
+                g = spread(g, self.outputs)
             if create:
                 saved = self.tensors(saved)
             elif lift is not None:
@@ -124,14 +151,16 @@ class Node:
     def out_shape(self) -> tuple[int, ...] | None:
         saved = self.saved or ()
         i = len(self.plan.op.inputs)
-        return tuple(saved[i].shape) if i < len(saved) and saved[i] is not None else None
+        made = saved[i] if i < len(saved) else None
+        return tuple(made.shape) if made is not None and hasattr(made, "shape") else None
 
     def tensors(self, saved: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the kept values as Tensors that know their history, so that rules can be recorded again."""
         op, kept = self.plan.op, self.plan.inputs
         values = list(saved)
         last = len(op.inputs) - 1
-        count = sum([len(saved[i]) if op.variadic and i == last else 1 for i in kept]) + self.plan.out
+        count = sum([len(saved[i]) if op.variadic and i == last else 1 for i in kept])
+        count += op.outputs if self.plan.out else 0
         numbers = count - len(self.guards) // 2  # numbers are kept without a counter: 0-d and without a node
         boxes = iter(self.guards[::2])
 
@@ -150,7 +179,12 @@ class Node:
             else:
                 values[i] = known(saved[i], self.edges[i])
         if self.plan.out:
-            values[last + 1] = known(saved[last + 1], self)
+            made = saved[last + 1]
+            if op.outputs > 1:  # what has no gradient, such as indices, has no history
+                ends = [Slot(self, n) if a.dtype.kind not in "biu" else None for n, a in enumerate(made)]
+                values[last + 1] = tuple([known(a, edge) for a, edge in zip(made, ends, strict=True)])
+            else:
+                values[last + 1] = known(made, self)
         return tuple(values)
 
     def free(self) -> None:
@@ -164,6 +198,7 @@ class Slot:
     """One output of a node that has several: it hands its gradient to the node under its number."""
 
     __slots__ = ("origin", "edges", "hooks", "shapes", "__weakref__")
+    outputs = 1
 
     def __init__(self, node: Any, number: int) -> None:
         self.origin = (node, number)
@@ -198,16 +233,15 @@ class Part:
         return both
 
 
-class AccumulateGrad:
+class AccumulateGrad(GraphNode):
     """The end of the tape at one leaf: it adds what arrives to the leaf's `.grad`.
 
     The leaf is held weakly, so that a tensor and its own end are no reference cycle.
     """
 
-    __slots__ = ("leaf", "hooks", "__weakref__")
+    __slots__ = ("leaf", "hooks", "metadata_", "__weakref__")
     edges: tuple[Any, ...] = ()
     shapes = None
-    next_functions: tuple[Any, ...] = ()
 
     def __init__(self, leaf: Any) -> None:
         self.leaf = weakref.ref(leaf)
@@ -220,15 +254,6 @@ class AccumulateGrad:
 
     def name(self) -> str:
         return "torch::autograd::AccumulateGrad"
-
-    def register_hook(self, hook: Callable[..., Any]) -> Handle:
-        return hooks_of(self).add("post", hook)
-
-    def register_prehook(self, hook: Callable[..., Any]) -> Handle:
-        return hooks_of(self).add("pre", hook)
-
-    def __repr__(self) -> str:
-        return f"<AccumulateGrad object at {id(self):#x}>"
 
     def free(self) -> None:
         pass
@@ -296,7 +321,25 @@ def accumulate(node: AccumulateGrad, g: Any, create: bool, own: bool) -> None:
         for hook in node.hooks.of("leaf"):
             hook(leaf)
         if "post" in node.hooks.kinds:
-            _after(node.hooks, {}, g, 0, create)
+            _after(node, {}, g, create)
+
+
+class Task:
+    """One running backward: what it starts from, and which nodes it is limited to (None: all that can be reached)."""
+
+    __slots__ = ("roots", "needed", "reached", "__weakref__")
+
+    def __init__(self, roots: Sequence[tuple[Any, Any]], needed: set[Any] | None) -> None:
+        self.roots, self.needed, self.reached = roots, needed, needed
+
+    def runs(self, edge: Any) -> bool:
+        """Say whether a gradient will arrive at an edge."""
+        if self.reached is None:
+            self.reached = _reachable([root for root, _ in self.roots])
+        return edge in self.reached
+
+
+anomaly: Any = None  # set by autograd.anomaly_mode: what notes where nodes were made, and looks at every gradient
 
 
 def run(
@@ -309,8 +352,19 @@ def run(
     """
     shared = _count([edge for edge, _ in roots])
     needed = None if targets is None else _ancestors(targets, [edge for edge, _ in roots])
+    before, state.task = state.task, Task(roots, needed)
+    try:
+        return _run(roots, retain, create, targets, needed, shared, leaves)
+    finally:
+        state.task = before
+
+
+def _run(
+    roots: Sequence[tuple[Any, Any]], retain: bool, create: bool, targets: Sequence[Any] | None, needed: set[Any] | None,
+    shared: dict[Any, int], leaves: bool,
+) -> dict[Any, Any]:  # fmt: skip
     lift = state.recorder.lift if state.recorder is not None else None
-    plain = targets is None and not create and lift is None
+    plain = targets is None and not create and lift is None and anomaly is None
     sums: dict[Any, Any] = {}  # what has arrived at nodes with several consumers
     summed: set[Any] = set()  # those whose gradient is a sum made here, which nobody else holds
     ready: list[tuple[Any, Any]] = []
@@ -320,7 +374,7 @@ def run(
         _deliver(edge, g, shared, sums, summed, ready)
     while ready:
         node, g = ready.pop()
-        if plain and type(node) is Node and node.hooks is None and g is not None:
+        if plain and type(node) is Node and node.hooks is None and g is not None and type(g) is not Part:
             # the loop below for the usual case, without what only options and hooks need
             saved, guards = node.saved, node.guards
             if saved is None or (guards and (len(guards) > 2 or guards[0][0] != guards[1])):
@@ -344,7 +398,7 @@ def run(
         hooks = node.hooks
         if g is not None:
             if hooks is not None:
-                g = _before(hooks, g, create)
+                g = _before(node, g, create)
             if needed is not None and node in targets:  # type: ignore[operator]
                 found[node] = g
             if type(node) is AccumulateGrad and (needed is None or (leaves and node in targets)):  # type: ignore[operator]
@@ -354,9 +408,16 @@ def run(
         runs = needed is None or any([e in needed for e in edges])
         sent: dict[int, Any] = {}
         if edges and runs and g is not None:
-            sent = dict(node.pull(g, create, lift, needed))
-            if hooks is not None and "post" in hooks.kinds:
-                sent = _after(hooks, sent, g, len(edges), create)
+            if anomaly is None:
+                sent = dict(node.pull(g, create, lift, needed))
+                if hooks is not None and "post" in hooks.kinds:
+                    sent = _after(node, sent, g, create)
+            else:
+                with anomaly.watching(node):
+                    sent = dict(node.pull(g, create, lift, needed))
+                    if hooks is not None and "post" in hooks.kinds:
+                        sent = _after(node, sent, g, create)
+                    anomaly.look(node, sent)
         for i, edge in enumerate(edges):
             if edge is None:
                 continue
@@ -434,6 +495,24 @@ def _ancestors(targets: Iterable[Any], roots: Iterable[Any]) -> set[Any]:
     return needed
 
 
+def release(roots: Sequence[Any], targets: Sequence[Any]) -> None:
+    """Let the nodes between roots and targets go of what they kept."""
+    for node in _ancestors(targets, roots):
+        if node not in targets:
+            node.free()
+
+
+def _reachable(roots: Iterable[Any]) -> set[Any]:
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        for edge in stack.pop().edges:
+            if edge is not None and edge not in seen:
+                seen.add(edge)
+                stack.append(edge)
+    return seen
+
+
 def _fresh(gi: Any, g: Any, saved: tuple[Any, ...]) -> bool:
     """Say whether a rule made gi anew: it is not the gradient it was given, nor a kept value, nor a view of one."""
     if gi is g or getattr(gi, "base", None) is not None:
@@ -444,27 +523,43 @@ def _fresh(gi: Any, g: Any, saved: tuple[Any, ...]) -> bool:
     return True
 
 
-def _before(hooks: Hooks, g: Any, create: bool) -> Any:
+def spread(g: Any, outputs: int) -> tuple[Any, ...]:
+    """Return the gradients that arrived at a node, one for each of its outputs, None where nothing came."""
+    return tuple([g.parts.get(i) for i in range(outputs)]) if type(g) is Part else (g,)
+
+
+def _up(value: Any, create: bool) -> Any:
+    return value if value is None or create else wrap(value, None)
+
+
+def _down(value: Any, create: bool) -> Any:
+    return value if value is None or create else value._array
+
+
+def _before(node: Any, g: Any, create: bool) -> Any:
     """Run the hooks that see a node's incoming gradient; each may replace it."""
-    for kind in ("tensor", "pre"):
-        for hook in hooks.of(kind):
-            given = g if create else wrap(g, None)
-            result = hook((given,)) if kind == "pre" else hook(given)
-            if isinstance(result, tuple):
-                (result,) = result
-            if result is not None:
-                g = result if create else result._array
+    for hook in node.hooks.of("tensor"):
+        result = hook(_up(g, create))
+        if result is not None:
+            g = _down(result, create)
+    for hook in node.hooks.of("pre"):
+        result = hook(tuple([_up(v, create) for v in spread(g, node.outputs)]))
+        if result is None:
+            continue
+        values = [_down(v, create) for v in (result if isinstance(result, tuple) else (result,))]
+        if type(g) is Part:
+            g.parts = {i: v for i, v in enumerate(values) if v is not None}
+        else:
+            (g,) = values
     return g
 
 
-def _after(hooks: Hooks, sent: dict[int, Any], g: Any, count: int, create: bool) -> dict[int, Any]:
+def _after(node: Any, sent: dict[int, Any], g: Any, create: bool) -> dict[int, Any]:
     """Run the hooks that see what a node sends on; each may replace it."""
-
-    def up(value: Any) -> Any:
-        return value if value is None or create else wrap(value, None)
-
-    for hook in hooks.of("post"):
-        result = hook(tuple(up(sent.get(i)) for i in range(count)), (up(g),))
+    given = tuple([_up(v, create) for v in spread(g, node.outputs)])
+    for hook in node.hooks.of("post"):
+        result = hook(tuple([_up(sent.get(i), create) for i in range(len(node.edges))]), given)
         if result is not None:
-            sent = {i: r if create else r._array for i, r in enumerate(result) if r is not None}
+            results = result if isinstance(result, tuple) else (result,)
+            sent = {i: _down(r, create) for i, r in enumerate(results) if r is not None}
     return sent

@@ -17,3 +17,13 @@ if TYPE_CHECKING:
 @hookimpl
 def wengert_register_ops(registry: Registry) -> None:
     """Register every name by the module that has it."""
+    kinds = "fft ifft rfft irfft hfft ihfft".split()
+    names = " ".join(f"{kind}{dims}" for kind in kinds for dims in ("", "2", "n")) + " fftfreq rfftfreq"
+    registry.family("wengert_fft.transforms", functions=f"{names} fftshift ifftshift", out=names, prefix="fft.")
+    registry.family("wengert_fft.frames", "stft istft")
+    for op in ("fft_c2c", "fft_r2c", "fft_c2r", "paired", "frames", "overlap_add"):
+        registry.kernel(op, "xp", f"wengert_fft.kernels:{op.removeprefix('fft_')}")
+    older = "bartlett_window blackman_window hamming_window hann_window kaiser_window"
+    windows = "bartlett blackman cosine exponential gaussian general_cosine general_hamming hamming hann kaiser nuttall"
+    registry.family("wengert_fft.windows", functions=older, out=older)
+    registry.family("wengert_fft.windows", functions=windows, prefix="signal.windows.")

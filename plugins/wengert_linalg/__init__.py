@@ -17,3 +17,38 @@ if TYPE_CHECKING:
 @hookimpl
 def wengert_register_ops(registry: Registry) -> None:
     """Register every name by the module that has it."""
+    solving, spectral, functions = (f"wengert_linalg.{name}" for name in ("solving", "spectral", "functions"))
+    registry.family(
+        solving, "det cholesky=cholesky_top cholesky_inverse cholesky_solve inverse=inv logdet lu_solve=lu_solve_top "
+        "slogdet=slogdet_top triangular_solve lu=lu_top", functions="lu_unpack",
+        out="cholesky cholesky_inverse cholesky_solve inverse lu lu_solve slogdet triangular_solve lu_unpack",
+    )  # fmt: skip
+    registry.family(
+        solving, functions="det slogdet inv inv_ex solve solve_ex solve_triangular cholesky cholesky_ex lu lu_factor lu_factor_ex "
+        "lu_solve tensorinv tensorsolve ldl_factor ldl_factor_ex ldl_solve", prefix="linalg.",
+        out="det slogdet inv inv_ex solve solve_ex solve_triangular cholesky cholesky_ex lu lu_factor lu_factor_ex lu_solve "
+        "tensorinv tensorsolve ldl_factor ldl_factor_ex ldl_solve",
+    )  # fmt: skip
+    registry.family(
+        spectral, "qr=qr_top svd=svd_top geqrf ormqr orgqr=householder_product pinverse", out="qr svd geqrf ormqr orgqr",
+    )  # fmt: skip
+    registry.family(
+        spectral, functions="qr svd svdvals eigh eigvalsh eig eigvals pinv lstsq matrix_rank householder_product",
+        out="qr svd svdvals eigh eigvalsh eig eigvals pinv lstsq matrix_rank householder_product", prefix="linalg.",
+    )  # fmt: skip
+    registry.family(
+        functions, "matrix_exp matrix_power cross=cross_top", functions="chain_matmul svd_lowrank pca_lowrank",
+        out="matrix_power cross chain_matmul",
+    )  # fmt: skip
+    registry.family(
+        functions, functions="matrix_exp matrix_power multi_dot vander vecdot diagonal cross vector_norm matrix_norm norm cond",
+        out="matrix_power multi_dot vecdot cross vector_norm matrix_norm norm cond", prefix="linalg.",
+    )  # fmt: skip
+    registry.op("linalg.matmul", "wengert.ops.products:matmul")
+    registry.op("linalg.LinAlgError", "wengert.errors:LinAlgError")
+    for op in (
+        "inv solve det slogdet cofactor cholesky qr geqrf svd svdvals eigh eigvalsh eig eigvals pinv triangle permutation matrix_exp"
+    ).split():
+        registry.kernel(op, "xp", f"wengert_linalg.kernels:{op}")
+    for op in ("solve_triangular", "cholesky_solve", "lu_factor", "ldl_factor", "ldl_solve"):
+        registry.kernel(op, "cpu", f"wengert_linalg.kernels:{op}")

@@ -6,8 +6,68 @@ Must not know: tensors, gradients.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 
 def polygamma(backend: Any, x: Any, n: int, out: Any = ...) -> Any:
-    return backend.give(backend.scipy("special").polygamma(n, x).astype(x.dtype, copy=False), out)
+    scale = (-1) ** (n + 1) * math.factorial(n)
+    return backend.give((backend.scipy("special").zeta(x.dtype.type(n + 1), x) * scale).astype(x.dtype, copy=False), out)
+
+
+def i0(backend: Any, x: Any, out: Any = ...) -> Any:
+    return backend.give(backend.scipy("special").i0(x).astype(x.dtype, copy=False), out)  # NumPy's is no ufunc
+
+
+def airy_ai(backend: Any, x: Any, out: Any = ...) -> Any:
+    return backend.give(backend.scipy("special").airy(x)[0].astype(x.dtype, copy=False), out)
+
+
+def airy_ai_slope(backend: Any, x: Any, out: Any = ...) -> Any:
+    return backend.give(backend.scipy("special").airy(x)[1].astype(x.dtype, copy=False), out)
+
+
+def spherical_j0(backend: Any, x: Any, out: Any = ...) -> Any:
+    xp = backend.xp
+    with backend.quiet():
+        return backend.give(xp.where(x == 0, x.dtype.type(1), xp.where(xp.isinf(x), x.dtype.type(0), xp.sin(x) / x)), out)
+
+
+def logit(backend: Any, x: Any, out: Any = ...) -> Any:
+    xp, one = backend.xp, x.dtype.type(1)
+    with backend.quiet():
+        return xp.log(x / (one - x), out=out)
+
+
+def sinc(backend: Any, x: Any, out: Any = ...) -> Any:
+    wide = x.astype("float32") if x.dtype.char == "e" else x  # pi x has more digits than float16
+    return backend.give(spherical_j0(backend, wide * wide.dtype.type(math.pi)).astype(x.dtype, copy=False), out)
+
+
+# ---- polynomials: SciPy has recurrences for integer degrees, in float64
+def degree(name: str) -> Any:
+    """Return the kernel of a polynomial by SciPy's name, 0 for negative degrees."""
+
+    def run(backend: Any, x: Any, n: Any, out: Any = ...) -> Any:
+        whole = n.astype("int64")
+        made = getattr(backend.scipy("special"), name)(whole, x)
+        return backend.give(backend.xp.where(whole < 0, 0, made).astype(x.dtype), out)
+
+    return run
+
+
+def chebyshev(sign: int) -> Any:
+    """Return the kernel of the third (sign -1) or fourth (sign 1) kind: U_n + sign U_(n - 1)."""
+
+    def run(backend: Any, x: Any, n: Any, out: Any = ...) -> Any:
+        whole, u = n.astype("int64"), backend.scipy("special").eval_chebyu
+        made = u(whole, x) + sign * backend.xp.where(whole < 1, 0, u(whole - 1, x))
+        return backend.give(backend.xp.where(whole < 0, 0, made).astype(x.dtype), out)
+
+    return run
+
+
+chebyshev_polynomial_t, chebyshev_polynomial_u = degree("eval_chebyt"), degree("eval_chebyu")
+chebyshev_polynomial_v, chebyshev_polynomial_w = chebyshev(-1), chebyshev(1)
+hermite_polynomial_h, hermite_polynomial_he = degree("eval_hermite"), degree("eval_hermitenorm")
+laguerre_polynomial_l, legendre_polynomial_p = degree("eval_laguerre"), degree("eval_legendre")

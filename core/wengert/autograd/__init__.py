@@ -1,11 +1,13 @@
 """`wengert.autograd`: running the tape by hand.
 
-Owns: `backward`, `grad`, `Variable`, and the checks on their arguments. May import: tape, tensor, modes.
-Must not know: any op, any device.
+Owns: `backward`, `grad`, `Variable`, the checks on their arguments, and the names of the package, of which those in `_LATE`
+load on first use. May import: tape, tensor, modes, function. Must not know: any op, any device.
 """
 
 from __future__ import annotations
 
+import importlib
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,10 +15,30 @@ import numpy as np
 
 from wengert import backend, dtypes, errors, tape
 from wengert._tensor import Tensor, wrap
+from wengert.autograd.function import Function
 from wengert.modes import enable_grad, inference_mode, no_grad, set_grad_enabled, state
 from wengert.op import OPS
 
-__all__ = ["Variable", "backward", "enable_grad", "grad", "inference_mode", "no_grad", "set_grad_enabled"]
+__all__ = ["Function", "Variable", "backward", "enable_grad", "grad", "inference_mode", "no_grad", "set_grad_enabled"]
+
+
+_LATE = {  # names, and the modules of this package that bring them
+    "GradcheckError": "gradcheck", "anomaly_mode": "", "functional": "", "forward_ad": "", "detect_anomaly": "anomaly_mode",
+    "grad_mode": "", "gradcheck": "gradcheck", "gradgradcheck": "gradcheck", "graph": "", "set_detect_anomaly": "anomaly_mode",
+    "set_multithreading_enabled": "grad_mode",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module 'wengert.autograd' has no attribute {name!r}")
+    module = importlib.import_module(f"wengert.autograd.{_LATE[name] or name}")
+    found = globals()[name] = getattr(module, name) if _LATE[name] else module
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})
 
 
 _FILLED = OPS["filled"]
@@ -38,7 +60,12 @@ def _one(array: Any) -> Any:
 
 
 def _tensors(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (value,)
+    """Return one or several tensors as a tuple; a gradient edge stands for a tensor."""
+    if not isinstance(value, Tensor) and hasattr(value, "ownership_token"):
+        return (value.ownership_token,)
+    if not isinstance(value, tuple | list):
+        return (value,)
+    return tuple([x if isinstance(x, Tensor) or not hasattr(x, "ownership_token") else x.ownership_token for x in value])
 
 
 def _roots(outputs: Sequence[Tensor], grads: Sequence[Any] | None, create: bool) -> list[tuple[Any, Any]]:
@@ -65,7 +92,9 @@ def _roots(outputs: Sequence[Tensor], grads: Sequence[Any] | None, create: bool)
             raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
         elif g._array.shape != y._array.shape:
             raise errors.grad_mismatch(i, g._array.shape, y._array.shape)
-        elif type(g._array) is not type(y._array) and state.recorder is None:
+        elif (g._array.dtype.kind == "c") != (y._array.dtype.kind == "c"):
+            raise errors.complex_mismatch(i, g.dtype, y.dtype)
+        elif type(g._array) is not type(y._array) and state.recorder is None and g.device != y.device:
             raise errors.devices_differ("backward", [y.device, g.device])
         if g._array.dtype != y._array.dtype:
             g = OPS["cast"](g, y._array.dtype)
@@ -84,6 +113,8 @@ def _require_grad(name: str, inputs: Sequence[Any]) -> None:
 
 
 def _run(roots: list[tuple[Any, Any]], retain: bool, create: bool, targets: Any = None, leaves: bool = True) -> dict[Any, Any]:
+    if not roots:
+        return {}
     owner = backend.of_array(roots[0][1]._array if create else roots[0][1])
     before = state.grad
     state.grad = create
@@ -95,13 +126,19 @@ def _run(roots: list[tuple[Any, Any]], retain: bool, create: bool, targets: Any 
 
 
 def backward(
-    tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
-) -> None:
+    tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+    grad_variables: Any = None, inputs: Any = None,
+) -> None:  # fmt: skip
     """Add the gradients of outputs to `.grad` of the leaves they came from, or only of `inputs`.
 
     grad_tensors: the gradient of the final scalar with respect to each output, in its shape; None is 1 for scalars.
-    Raises RuntimeError for outputs without history, wrong shapes, and graphs that were freed.
+    grad_variables: its old name. Raises RuntimeError for outputs without history, wrong shapes, and graphs that were freed.
     """
+    if grad_variables is not None:
+        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        if grad_tensors is not None:
+            raise RuntimeError("`grad_tensors` and `grad_variables` (its old name) cannot both be given; use `grad_tensors`.")
+        grad_tensors = grad_variables
     outputs = _tensors(tensors)
     grads = None if grad_tensors is None else _tensors(grad_tensors)
     retain = create_graph if retain_graph is None else retain_graph
@@ -132,7 +169,7 @@ def grad(
     An input that was not used raises RuntimeError, or gives None (allow_unused) or zeros (materialize_grads).
     """
     if is_grads_batched:
-        raise NotImplementedError("grad: is_grads_batched=True is not supported; call grad once for each gradient")
+        return _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
     if materialize_grads and allow_unused is False:
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
@@ -150,12 +187,35 @@ def grad(
         if g is not None:
             results.append(g if create_graph else wrap(g).clone())
         elif materialize_grads:
-            results.append(wrap(OPS["filled"](x._array, x._array.shape, 0, None)))
+            zeros = wrap(OPS["filled"](x._array, x._array.shape, 0, None))
+            results.append(zeros.requires_grad_() if create_graph else zeros)
         elif allow_unused:
             results.append(None)
         else:
             raise errors.unused(i)
     return tuple(results)
+
+
+def _batched(outputs: Any, inputs: Any, grad_outputs: Any, retain: Any, create: bool, *options: Any) -> tuple[Any, ...]:
+    """Return the gradients for a batch of `grad_outputs`, their first dim, in one run of the tape."""
+    from wengert.func import vmap
+
+    allow_unused, materialize = options
+    found: list[int] = []  # the gradients that there are: vmap takes no None
+
+    def one(grads: Any) -> tuple[Any, ...]:
+        made = grad(outputs, inputs, grads, True, create, True, allow_unused, False, materialize)
+        found[:] = [i for i, g in enumerate(made) if g is not None]
+        return tuple([made[i] for i in found])
+
+    given = _tensors(grad_outputs)
+    batch = vmap(one, randomness="different")(given)
+    made: list[Any] = [None] * len(_tensors(inputs))
+    for i, g in zip(found, batch, strict=True):
+        made[i] = g
+    if not (create if retain is None else retain):
+        tape.release([y._edge for y in _tensors(outputs)], [x._edge for x in _tensors(inputs)])
+    return tuple(made)
 
 
 class _VariableType(type):
@@ -189,7 +249,7 @@ def _backward(
         if self._array.dtype.kind != "c":
             _run([(self._edge, _one(self._array))], bool(retain_graph), False)
             return
-    backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
+    backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, None, inputs)
 
 
 setattr(Tensor, "backward", _backward)

@@ -16,12 +16,14 @@ from wengert import backend, dtypes, errors
 from wengert._tensor import INFERENCE, Size, Tensor, wrap
 from wengert.faces import face
 from wengert.modes import state
+from wengert.narrow import hosted
 from wengert.ops import shapes as s
-from wengert.ops.dims import shape_of
+from wengert.ops.dims import index_of, shape_of
 
 
 def made(host: np.ndarray[Any, Any], device: Any = None, requires_grad: bool = False) -> Tensor:
     """Return a fresh host array as a tensor on a device. The array must be nobody else's."""
+    host = hosted(host)
     place = backend.resolve(device)
     array = host if place.type == backend.HOST else place.backend.from_host(host, place.index or 0)
     if state.recorder is not None:
@@ -41,6 +43,38 @@ def given(name: str, result: Tensor, out: Any) -> Tensor:
     from wengert.inplace import write_out
 
     return write_out(name, result, out)  # type: ignore[no-any-return]
+
+
+def chosen(name: str, dtype: Any, out: Any, inferred: np.dtype[Any] | None = None) -> np.dtype[Any]:
+    """Return the type to make: the one given, else that of `out=`, else the inferred one, else the default float.
+
+    Raises RuntimeError where dtype and `out=` contradict each other.
+    """
+    if dtype is None:
+        if out is not None:
+            return out._array.dtype  # type: ignore[no-any-return]
+        return dtypes.default_float() if inferred is None else inferred
+    wanted = dtypes.to_numpy(dtype)
+    if out is not None and out._array.dtype != wanted:
+        raise RuntimeError(f"{name}(): dtype {dtypes.of(wanted)} does not match dtype of out parameter ({out.dtype})")
+    return wanted
+
+
+def check_fits(value: Any, wanted: np.dtype[Any]) -> None:
+    """Raise RuntimeError for a number that a type cannot hold; negative ones wrap around in unsigned types."""
+    kind = dtypes.category(wanted)
+    if isinstance(value, complex | np.complexfloating) and kind < dtypes.COMPLEX and value.imag:
+        fits = False
+    elif kind == dtypes.INTEGRAL:
+        limits = np.iinfo(wanted)
+        low = -int(limits.max) if wanted.kind == "u" and isinstance(value, int | np.integer) else int(limits.min)
+        fits = low <= value.real <= int(limits.max)
+    elif kind == dtypes.FLOATING and wanted != dtypes.F64:
+        fits = not math.isfinite(value.real) or abs(value.real) <= dtypes.finfo(dtypes.of(wanted)).max
+    else:
+        fits = True
+    if not fits:
+        raise RuntimeError(f"value cannot be converted to type {dtypes.of(wanted)} without overflow: {value!r}")
 
 
 # ---- from data
@@ -85,15 +119,30 @@ def to_host_array(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
         raise ValueError(f"expected sequence of equal length at every depth, got {_shorten(data)}") from None
     if host.dtype.kind == "O":
         raise RuntimeError(f"Could not infer dtype of {type(data).__name__}: cannot make a tensor of {_shorten(data)}")
-    if host.dtype.kind not in "biufc":
+    if host.dtype.kind not in "biufc" and host.dtype is not dtypes.BF16:
         raise TypeError(f"new(): invalid data type {type(data).__name__!r}: cannot make a tensor of {_shorten(data)}")
     if wanted is None:
         kinds = {"f": dtypes.default_float(), "c": dtypes._to_complex(dtypes.default_float()), "i": dtypes.I64, "u": dtypes.I64}
         wanted = host.dtype if isinstance(plain, np.ndarray) or _typed(plain) else kinds.get(host.dtype.kind, dtypes.B8)
         if host.size == 0 and not isinstance(plain, np.ndarray):
             wanted = dtypes.default_float()
+    _check_range(host, wanted)
     with np.errstate(all="ignore"):
         return host.astype(wanted)
+
+
+def _check_range(host: np.ndarray[Any, Any], wanted: np.dtype[Any]) -> None:
+    """Raise where a value of nested data does not fit an integer type, or is complex for a real one."""
+    kind = dtypes.category(wanted)
+    if host.dtype.kind == "c" and kind < dtypes.COMPLEX:
+        raise TypeError(f"must be real number, not complex: cannot make a tensor of {dtypes.of(wanted)}")
+    if kind != dtypes.INTEGRAL or not host.size or host.dtype == wanted:
+        return
+    low, high = host.min().item(), host.max().item()
+    if host.dtype.kind == "u" and wanted == dtypes.I64 and high > np.iinfo(wanted).max:
+        raise ValueError(f"Overflow when unpacking long long: {high} does not fit int64")
+    for value in (low, high):  # nan is both
+        check_fits(value, wanted)
 
 
 def _plain(data: Any) -> Any:
@@ -121,7 +170,7 @@ def _shorten(data: Any) -> str:
     return text if len(text) < 60 else text[:57] + "..."
 
 
-@face("as_tensor", "asarray", method=False)
+@face("as_tensor", method=False)
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Return data as a tensor, sharing memory with a tensor or host array where nothing must change."""
     if isinstance(data, Tensor):
@@ -146,7 +195,7 @@ def from_numpy(ndarray: Any) -> Tensor:
             "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
             "supported. (You can probably work around this by making a copy of your array with array.copy().)"
         )
-    return wrap(ndarray.view(np.ndarray))
+    return wrap(hosted(ndarray.view(np.ndarray)))
 
 
 def legacy(dtype: np.dtype[Any], args: tuple[Any, ...], device: Any = None) -> Tensor:
@@ -186,9 +235,10 @@ class TypedTensor:
 
 
 LEGACY = {
-    "Float": "float32", "Double": "float64", "Half": "float16", "Byte": "uint8", "Char": "int8", "Short": "int16",
-    "Int": "int32", "Long": "int64", "Bool": "bool",
+    "Float": "float32", "Double": "float64", "Half": "float16", "BFloat16": "bfloat16", "Byte": "uint8", "Char": "int8",
+    "Short": "int16", "Int": "int32", "Long": "int64", "Bool": "bool",
 }  # fmt: skip
+TYPE_NAMES = {name: short for short, name in LEGACY.items()} | {"complex64": "ComplexFloat", "complex128": "ComplexDouble"}
 
 
 def typed_tensors(device: str | None = None) -> dict[str, TypedTensor]:
@@ -199,7 +249,7 @@ def typed_tensors(device: str | None = None) -> dict[str, TypedTensor]:
 def type_(self: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
     """Return the name of the tensor's legacy type, or with an argument the tensor converted to it."""
     if dtype is None:
-        short = {v: k for k, v in LEGACY.items()}.get(self.dtype.name, self.dtype.name)
+        short = TYPE_NAMES.get(self.dtype.name, self.dtype.name)
         return f"torch.{'cuda.' if self.is_cuda else ''}{short}Tensor"
     if isinstance(dtype, TypedTensor):
         return self.to(dtype=dtype.dtype, device=dtype.device)
@@ -252,8 +302,12 @@ def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
 def filled(shape: Sequence[int], value: Any, dtype: np.dtype[Any], device: Any, requires_grad: bool) -> Tensor:
     if requires_grad and dtypes.category(dtype) < dtypes.FLOATING:
         raise errors.integer_grad(dtype)
-    if any(n < 0 for n in shape):
+    if shape and min(shape) < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+    if value not in (0, 1):
+        check_fits(value, dtype)
+    if dtype.kind == "u" and value < 0:
+        value = value % (int(np.iinfo(dtype).max) + 1)
     host = np.zeros(shape, dtype) if value == 0 else np.full(shape, value, dtype)
     return made(host, device, requires_grad)
 
@@ -265,18 +319,23 @@ def _sizes(size: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[int, ...]:
 def _maker(name: str, value: int) -> Any:
     def make(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, out: Any = None,
              layout: Any = None, pin_memory: bool = False, memory_format: Any = None, **keywords: Any) -> Any:  # fmt: skip
+        if not size and "size" not in keywords:
+            raise TypeError(f"{name}() missing 1 required positional arguments: 'size'")
         shape = _sizes(size, keywords)
         if keywords:
             raise TypeError(f"{name}() got an unexpected keyword argument {next(iter(keywords))!r}")
-        wanted = dtypes.default_float() if dtype is None else dtypes.to_numpy(dtype)
-        return given(name, filled(shape, value, wanted, device, requires_grad), out)
+        return given(name, filled(shape, value, chosen(name, dtype, out), device, requires_grad), out)
 
     def like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None,
              memory_format: Any = None, pin_memory: bool = False) -> Any:  # fmt: skip
         return _like(input, tuple(input.shape), value, dtype, device, requires_grad)
 
-    def new(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **keywords: Any) -> Any:
-        return _like(self, _sizes(size, keywords), value, dtype, device, requires_grad)
+    def new(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None,
+            pin_memory: bool = False, **keywords: Any) -> Any:  # fmt: skip
+        shape = _sizes(size, keywords)
+        if keywords:
+            raise TypeError(f"new_{name}() got an unexpected keyword argument {next(iter(keywords))!r}")
+        return _like(self, shape, value, dtype, device, requires_grad)
 
     content = {"zeros": "zeros", "ones": "ones", "empty": "zeros (memory is never handed out uninitialised)"}[name]
     make.__doc__ = f"Return a tensor of the given size filled with {content}."
@@ -292,8 +351,9 @@ def _maker(name: str, value: int) -> Any:
 
 def _like(x: Any, shape: tuple[int, ...], value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
     wanted = None if dtype is None else dtypes.to_numpy(dtype)
-    if not isinstance(value, Tensor):
-        dtypes.of_number(value)  # refuses what is none
+    value = value.item() if isinstance(value, Tensor) else value
+    dtypes.of_number(value)  # refuses what is none
+    check_fits(value, x._array.dtype if wanted is None else wanted)
     result: Tensor = s.filled(x.detach(), shape, value, wanted)
     if device is not None:
         result = result.to(device=device)
@@ -307,24 +367,25 @@ empty, empty_like = _maker("empty", 0)
 
 @face("full", method=False)
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, out: Any = None,
-         layout: Any = None) -> Tensor:  # fmt: skip
+         layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Return a tensor of the given size filled with one value, whose kind gives the dtype."""
+    if isinstance(size, int):
+        raise TypeError("full(): argument 'size' (position 1) must be tuple of ints, not int")
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-    wanted = dtypes.of_number(value) if dtype is None else dtypes.to_numpy(dtype)
+    wanted = chosen("full", dtype, out, dtypes.of_number(value))
     return given("full", filled(shape_of((size,), "full"), value, wanted, device, requires_grad), out)
 
 
 @face("full_like", method=False)
 def full_like(input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-              memory_format: Any = None) -> Tensor:  # fmt: skip
+              layout: Any = None, memory_format: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Return a tensor like input filled with one value."""
     return _like(input, tuple(input.shape), fill_value, dtype, device, requires_grad)
 
 
 @face("new_full", function=False)
-def new_full(
-    self: Any, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Any:
+def new_full(self: Any, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+             layout: Any = None, pin_memory: bool = False) -> Any:  # fmt: skip
     """Return a tensor of the given size and this one's dtype and device, filled with one value."""
     return _like(self, shape_of((size,), "new_full"), fill_value, dtype, device, requires_grad)
 
@@ -337,61 +398,112 @@ def new_tensor(self: Any, data: Any, *, dtype: Any = None, device: Any = None, r
 
 
 @face("scalar_tensor", method=False)
-def scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+def scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None,
+                  pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Return a 0-d tensor of a number, in the default float dtype unless said otherwise."""
-    return tensor(value, dtype=dtypes.default_float() if dtype is None else dtype, device=device)
+    number = value.item() if isinstance(value, Tensor) else value
+    dtypes.of_number(number)  # refuses what is none
+    return filled((), number, chosen("scalar_tensor", dtype, None), device, requires_grad)
 
 
 # ---- of a range
+def _bounds(name: str, *values: Any) -> list[Any]:
+    """Return bounds as numbers, 0-d tensors read. Raises RuntimeError for tensors with dims."""
+    for v in values:
+        if isinstance(v, Tensor) and v._array.ndim:
+            raise RuntimeError(f"{name} only supports 0-dimensional start and end tensors, but got one of {v._array.ndim} dims")
+    return [v.item() if isinstance(v, Tensor) else v for v in values]
+
+
+def _real_only(name: str, wanted: np.dtype[Any], low: int = dtypes.INTEGRAL, high: int = dtypes.FLOATING) -> None:
+    if not low <= dtypes.category(wanted) <= high:
+        raise NotImplementedError(f'"{name}" not implemented for {dtypes.of(wanted)}')
+
+
 @face("arange", method=False)
 def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-           out: Any = None, layout: Any = None) -> Tensor:  # fmt: skip
+           out: Any = None, layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Return start, start + step, ... below end (from 0 when one number is given): ceil((end - start) / step) values.
 
-    Raises RuntimeError for step 0, and where the sign of step leads away from end.
+    In an integer type bounds and step are rounded towards zero first.
+    Raises RuntimeError for step 0, for bounds that are not finite, and where the sign of step leads away from end.
     """
     if end is None:
         start, end = 0, start
-    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
+    start, end, step = _bounds("arange", start, end, step)
+    kinds = [dtypes.of_number(v) for v in (start, end, step)]
+    real = max(map(dtypes.category, kinds)) <= dtypes.INTEGRAL
+    wanted = chosen("arange", dtype, out, dtypes.I64 if real else None)
+    _real_only("arange", wanted)
+    start, end, step = (v.real for v in (start, end, step))
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
+    if wanted == dtypes.I64:
+        start, end, step = int(start), int(end), int(step)
     if step == 0:
         raise RuntimeError("step must be nonzero")
-    if (end - start) / step < 0:
+    if (end > start and step < 0) or (end < start and step > 0):
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    kinds = [dtypes.of_number(v) for v in (start, end, step)]
-    inferred = dtypes.default_float() if any(dtypes.category(k) == dtypes.FLOATING for k in kinds) else dtypes.I64
-    wanted = inferred if dtype is None else dtypes.to_numpy(dtype)
-    count = math.ceil((end - start) / step)
-    return given("arange", made((start + np.arange(count) * step).astype(wanted), device, requires_grad), out)
+    count = -((start - end) // step) if wanted == dtypes.I64 else math.ceil((end - start) / step)
+    if dtypes.category(wanted) == dtypes.INTEGRAL:
+        start, step = int(start), int(step)
+    if wanted == dtypes.I64 or (start == 0 and step == 1 and wanted.itemsize > 2):
+        host = np.arange(start, start + count * step, step, dtype=wanted)
+    else:
+        host = (start + np.arange(count) * step).astype(wanted)
+    return given("arange", made(host, device, requires_grad), out)
 
 
 @face("linspace", method=False)
 def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-             out: Any = None) -> Tensor:  # fmt: skip
-    """Return `steps` values spaced evenly from start to end, both included."""
-    start, end = (v.item() if isinstance(v, Tensor) else v for v in (start, end))
-    if steps < 0:
-        raise RuntimeError(f"number of steps must be non-negative, got {steps}")
-    wanted = dtypes.default_float() if dtype is None else dtypes.to_numpy(dtype)
-    return given("linspace", made(np.linspace(start, end, steps).astype(wanted), device, requires_grad), out)
+             out: Any = None, layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """Return `steps` values spaced evenly from start to end, both included. Raises RuntimeError for steps < 0."""
+    wanted, values = _spaced("linspace", start, end, steps, dtype, out)
+    return given("linspace", made(values.astype(wanted, copy=False), device, requires_grad), out)
 
 
 @face("logspace", method=False)
-def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
-             requires_grad: bool = False) -> Tensor:  # fmt: skip
-    """Return `steps` powers of base with exponents spaced evenly from start to end."""
+def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
+             requires_grad: bool = False, out: Any = None, layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """Return `steps` powers of base with exponents spaced evenly from start to end. Raises RuntimeError for steps < 0."""
+    wanted, exponents = _spaced("logspace", start, end, steps, dtype, out)
+    with np.errstate(all="ignore"):
+        values = np.power(complex(base) if exponents.dtype.kind == "c" else float(base), exponents).astype(wanted, copy=False)
+    return given("logspace", made(values, device, requires_grad), out)
+
+
+def _spaced(name: str, start: Any, end: Any, steps: int, dtype: Any, out: Any) -> tuple[np.dtype[Any], Any]:
+    """Return the type of a result and `steps` values from start to end, counted from both sides as PyTorch does."""
+    start, end = _bounds(name, start, end)
+    steps = index_of(name, steps)
     if steps < 0:
         raise RuntimeError(f"number of steps must be non-negative, got {steps}")
-    wanted = dtypes.default_float() if dtype is None else dtypes.to_numpy(dtype)
-    return made(np.logspace(start, end, steps, base=base).astype(wanted), device, requires_grad)
+    is_complex = isinstance(start, complex) or isinstance(end, complex)
+    inferred = dtypes._to_complex(dtypes.default_float()) if is_complex else None
+    wanted = chosen(name, dtype, out, inferred)
+    if is_complex and dtypes.category(wanted) < dtypes.COMPLEX:
+        raise RuntimeError(
+            f"torch.{name}(): inferred dtype {dtypes.of(dtypes.to_numpy(complex))} can't be safely cast to passed dtype "
+            f"{dtypes.of(wanted)}"
+        )
+    _real_only(name, wanted, high=dtypes.COMPLEX)
+    if dtypes.category(wanted) == dtypes.INTEGRAL:
+        start, end = int(start), int(end)
+    step = (end - start) / max(steps - 1, 1)
+    values = start + np.arange(steps) * step
+    half = max(steps // 2, 1)
+    values[half:] = end - np.arange(steps - 1 - half, -1, -1) * step
+    return wanted, values
 
 
 @face("eye", method=False)
-def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Return an n x m matrix with ones on the diagonal."""
-    if n < 0 or (m is not None and m < 0):
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, out: Any = None,
+        layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """Return an n x m matrix with ones on the diagonal. Raises RuntimeError for a negative size."""
+    n, m = index_of("eye", n), n if m is None else index_of("eye", m)
+    if n < 0 or m < 0:
         raise RuntimeError(f"eye(): the sizes must be greater or equal to 0, got {n} and {m}")
-    wanted = dtypes.default_float() if dtype is None else dtypes.to_numpy(dtype)
-    return made(np.eye(n, m, dtype=wanted), device, requires_grad)
+    return given("eye", made(np.eye(n, m, dtype=chosen("eye", dtype, out)), device, requires_grad), out)
 
 
 @face("is_tensor", method=False)

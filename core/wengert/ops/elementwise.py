@@ -14,11 +14,11 @@ import numpy as np
 
 from wengert import dtypes, errors
 from wengert._tensor import Tensor
-from wengert.faces import REFLECTED, composite, face
+from wengert.faces import PROPERTIES, REFLECTED, face
 from wengert.inplace import inplace_op, write_out
-from wengert.op import ANY, OPS, SAME
+from wengert.op import ANY, FLOAT, OPS, SAME
 from wengert.ops.dims import index_of, only_tensors
-from wengert.record import call, cast, elementwise, relabel
+from wengert.record import call, cast, elementwise, relabel, structural
 
 TWO_OVER_SQRT_PI = 1.1283791670955126
 
@@ -34,11 +34,21 @@ def split_tie(g: Any, mine: Any, theirs: Any, loses: Any) -> Any:
     return where(mine == theirs, g / 2, where(loses, 0.0, g))
 
 
-def sign_rule(g: Any) -> Any:
-    """Return 0; the sign of a complex number varies with its angle, which no rule here says."""
-    if (g._array if isinstance(g, Tensor) else g).dtype.kind == "c":
-        raise NotImplementedError("sign: the gradient for complex numbers (also the second one of abs) is not implemented")
-    return zeros(g)
+def is_complex(x: Any) -> bool:
+    return bool((x._array if isinstance(x, Tensor) else x).dtype.kind == "c")
+
+
+def direction(x: Any) -> Any:
+    """Return x / |x|, and 0 at 0."""
+    return sgn(x) if is_complex(x) else sign(x)
+
+
+def sgn_rule(g: Any, x: Any) -> Any:
+    """Return 0 for reals; a complex x / |x| turns with the part of a step across it: (g - Re(g s) conj(s)) / |x|."""
+    if not is_complex(x):
+        return zeros(g)
+    s, size = sgn(x), absolute(x)
+    return where(x == 0, 0.0, (g - real(g * s) * conjugate(s)) / where(size == 0, 1.0, size))
 
 
 def power_number_rule(g: Any, x: Any, exponent: Any) -> Any:
@@ -62,6 +72,18 @@ def angle_rule(g: Any, side: Any, x: Any, y: Any) -> Any:
     """Return g * side / (x^2 + y^2), and 0 at the origin, where the angle has no derivative."""
     square = x * x + y * y
     return g * (side / where(square == 0, 1.0, square))
+
+
+def real_type(dtype: Any) -> np.dtype[Any]:
+    """Return the type of a part of numbers of a type."""
+    return dtypes.of(dtype).to_real().numpy
+
+
+def infer_complex(x: Any, y: Any) -> Any:
+    mismatch = errors.broadcast("complex", [tuple(x.shape), tuple(y.shape)])
+    if mismatch is not None:
+        raise mismatch
+    return np.broadcast_shapes(tuple(x.shape), tuple(y.shape)), dtypes.of(x.dtype).to_complex().numpy
 
 
 # fmt: off
@@ -91,8 +113,9 @@ power        = elementwise("power", "pow(x, y)", domain=SAME, face="pow", label=
     x=power_base_rule, y=power_exponent_rule)
 power_number = elementwise("power_number", "pow(x, exponent)", params="exponent", face="pow", x=power_number_rule)
 negative     = elementwise("negative", "-x", domain=SAME, face="neg", x=lambda g: -g)
-absolute     = elementwise("absolute", "x <= 0 ? 0 - x : x", domain=SAME, face="abs", x=lambda g, x: g * sign(x))
-sign         = elementwise("sign", "x != x ? x : (x > 0) - (x < 0)", domain=SAME, x=lambda g: sign_rule(g))
+absolute     = elementwise("absolute", "x <= 0 ? 0 - x : x", domain=SAME, face="abs", x=lambda g, x: g * direction(x))
+sign         = elementwise("sign", "x != x ? x : (x > 0) - (x < 0)", domain=SAME, x=lambda g: zeros(g))
+sgn          = elementwise("sgn", "x != x ? x : (x > 0) - (x < 0)", domain=SAME, x=lambda g, x: sgn_rule(g, x))
 reciprocal   = elementwise("reciprocal", "1 / x", x=lambda g, out: -g * out * out)
 square       = elementwise("square", "x * x", domain=SAME, label="PowBackward0", x=lambda g, x: g * (2 * x))
 sqrt         = elementwise("sqrt", "sqrt(x)", x=lambda g, out: g / (2 * out))
@@ -106,6 +129,7 @@ clip         = elementwise("clip", "x < low || low != low ? low < high || low !=
     face="clamp", label="ClampBackward1", x=lambda g, x, low, high: where((x >= low) & (x <= high), g, 0.0),
     low=lambda g, x, low, high: where((x < low) & (low < high), g, 0.0),
     high=lambda g, x, low, high: where((x > high) | (low > high), g, 0.0))
+relu         = elementwise("relu", "x <= 0 ? 0 : x", domain=SAME, x=lambda g, out: where(out != 0, g, 0.0))
 
 # ---- exponentials and logarithms
 exp          = elementwise("exp", "exp(x)", x=lambda g, out: g * out)
@@ -165,9 +189,17 @@ bitwise_xor   = elementwise("bitwise_xor", "x ^ y", inputs="x y", domain=SAME)
 invert        = elementwise("invert", "~x", inputs="x", domain=SAME, face="bitwise_not")
 left_shift    = elementwise("left_shift", "x << y", inputs="x y", domain=SAME, face="bitwise_left_shift")
 right_shift   = elementwise("right_shift", "x >> y", inputs="x y", domain=SAME, face="bitwise_right_shift")
-real          = elementwise("real", None, inputs="x", domain=ANY, x=lambda g, x_dtype: cast(g, x_dtype))
 conjugate     = elementwise("conjugate", None, inputs="x", domain=ANY, face="conj", x=lambda g: conjugate(g))
+
+# ---- complex numbers and their parts, which share the memory
+real          = structural("real", "x", lambda x: (x.shape, real_type(x.dtype)), view=True, label="SelectBackward0",
+    x=lambda g, x_dtype: cast(g, x_dtype))
+imag          = structural("imag", "x", lambda x: (x.shape, real_type(x.dtype)), view=True, label="SelectBackward0",
+    x=lambda g: complex_(0.0, g))
+complex_      = structural("complex", "real imag", lambda x, y: infer_complex(x, y), domain=FLOAT, broadcasts=True,
+    real=lambda g: real(g), imag=lambda g: -imag(g))
 # fmt: on
+absolute.infer = lambda x: (tuple(x.shape), real_type(x.dtype))
 
 
 # ---- PyTorch's faces where they say more than the record
@@ -208,6 +240,7 @@ def sub_face(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
 @face("rsub")
 def rsub_face(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """Return other - alpha * input."""
+    only_tensors("rsub", (input,))
     result = rsub(input if alpha == 1 else scaled(other, input, alpha), other)
     return relabel(result, "RsubBackward0") if isinstance(other, Tensor) else result
 
@@ -264,6 +297,8 @@ def pow_face(input: Any, exponent: Any, *, out: Any = None) -> Any:
         if isinstance(exponent, float):
             return power_number(call(cast, (input,), (dtypes.default_float(),)), exponent, out=out)
     if dtypes.BOOL == _category(input) == _category(exponent):
+        if not isinstance(exponent, Tensor):
+            return logical_or(input, not exponent, out=out)
         raise NotImplementedError("pow of bools is not implemented; convert them to integers")
     if not isinstance(input, Tensor) and isinstance(exponent, Tensor) and out is None:
         return relabel(power(input, exponent), "PowBackward2")
@@ -289,12 +324,14 @@ def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> A
 @face("clamp_min")
 def clamp_min(input: Any, min: Any, *, out: Any = None) -> Any:
     """Return input, but at least min."""
+    only_tensors("clamp_min", (input,))
     return relabel(clamp(input, min=min, out=out), f"ClampMinBackward{int(isinstance(min, Tensor))}")
 
 
 @face("clamp_max")
 def clamp_max(input: Any, max: Any, *, out: Any = None) -> Any:
     """Return input, but at most max."""
+    only_tensors("clamp_max", (input,))
     return relabel(clamp(input, max=max, out=out), f"ClampMaxBackward{int(isinstance(max, Tensor))}")
 
 
@@ -308,6 +345,7 @@ def remainder_face(input: Any, other: Any, *, out: Any = None) -> Any:
 @face("fmod")
 def fmod_face(input: Any, other: Any, *, out: Any = None) -> Any:
     """Return what is left of input / other rounded towards zero: its sign is that of input."""
+    only_tensors("fmod", (input,))
     result = fmod(input, other, out=out)
     return relabel(result, "FmodBackward1") if isinstance(other, Tensor) else result
 
@@ -328,7 +366,24 @@ def rpow(input: Any, other: Any) -> Any:
     return pow_face(other, input)
 
 
-@face("where")
+@face("square")
+def square_face(input: Any, *, out: Any = None) -> Any:
+    """Return input * input; of bools as integers."""
+    if isinstance(input, Tensor) and input._array.dtype == dtypes.B8:
+        input = call(cast, (input,), (dtypes.I64,))
+    return square(input, out=out)
+
+
+square_face.record = square.__call__  # type: ignore[attr-defined]
+
+
+@face("where", function=False)
+def where_method(input: Any, condition: Any, other: Any) -> Any:
+    """Return input where condition holds, else other."""
+    return where_face(condition, input, other)
+
+
+@face("where", method=False)
 def where_face(condition: Any, input: Any = None, other: Any = None, *, out: Any = None) -> Any:
     """Return input where condition holds, else other; with the condition alone, the indices where it holds."""
     if input is None and other is None:
@@ -352,6 +407,22 @@ def conj(input: Any) -> Any:
     return conjugate(input) if _category(input) == dtypes.COMPLEX else input
 
 
+def part(name: str, view: Any) -> property:
+    """Return the attribute of a tensor that is a part of its complex numbers, to read and to write."""
+
+    def get(input: Any) -> Any:
+        if _category(input) == dtypes.COMPLEX:
+            return view(input)
+        if name == "real":
+            return input
+        raise RuntimeError(f"{name} is not implemented for tensors with non-complex dtypes: this one is {input.dtype}")
+
+    return property(get, lambda input, values: get(input).copy_(values))
+
+
+PROPERTIES.update(real=part("real", real), imag=part("imag", imag))
+
+
 @face("masked_fill")
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """Return input with `value` where mask (bool, broadcast) holds. Raises RuntimeError for another mask type."""
@@ -362,6 +433,8 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
             raise RuntimeError(
                 f"masked_fill_ only supports a 0-dimensional value tensor, but got one of {value._array.ndim} dims"
             )
+        if _category(value) == dtypes.COMPLEX > _category(input):
+            raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
         value = value.to(input.dtype)
     elif _category(value) > _category(input):
         if isinstance(value, complex):
@@ -425,11 +498,3 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
         raise RuntimeError(f"Integer division with addcdiv is not supported (of {tensor1.dtype} and {tensor2.dtype})")
     quotient = tensor1 / tensor2
     return relabel(input + (quotient if value == 1 else value * quotient), "AddcdivBackward0")
-
-
-@composite("relu")
-def relu(input: Any) -> Any:
-    """Return max(x, 0); the gradient at 0 is 0."""
-    if input.dtype.category == dtypes.BOOL:
-        raise RuntimeError("Boolean inputs not supported for relu")
-    return where(input <= 0, 0, input)  # nan stays nan

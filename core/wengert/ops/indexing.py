@@ -1,8 +1,8 @@
 """Indexing: what `x[...]` means, and the ops that gather and scatter by integer indices.
 
-Owns: the reading of index expressions (views first, then index tensors, as PyTorch does), getting and setting by index
-tensors, and gather/scatter and their kin as composites of those two. May import: record, shape and elementwise ops.
-Must not know: devices.
+Owns: the reading of index expressions (views first, then index tensors, as PyTorch does), the records that get, set and
+add by index tensors, by masks and along a dim, and PyTorch's functions made of them. May import: record, shape and
+elementwise ops. Must not know: devices.
 """
 
 from __future__ import annotations
@@ -12,22 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from wengert import dtypes, errors
+from wengert import backend, dtypes, errors
 from wengert._tensor import Tensor
 from wengert.faces import face
-from wengert.inplace import check, commit
+from wengert.inplace import bump, check, commit, write_out
+from wengert.modes import state
 from wengert.ops import elementwise as e
 from wengert.ops import shapes as s
-from wengert.ops.dims import one_dim, size_of, tensor_like
+from wengert.ops.dims import one_dim, tensor_like
 from wengert.record import call, cast, relabel, structural
-
-
-def key_of(ndim: int, indices: tuple[Any, ...], places: tuple[int, ...]) -> tuple[Any, ...]:
-    """Return the NumPy-style key with index arrays in their places and full slices elsewhere."""
-    key: list[Any] = [slice(None)] * ndim
-    for index, place in zip(indices, places, strict=True):
-        key[place] = index
-    return tuple(key)
 
 
 def infer_index(x: Any, indices: Any, places: tuple[int, ...]) -> Any:
@@ -53,18 +46,102 @@ def infer_put(x: Any, values: Any, indices: Any, places: tuple[int, ...], accumu
     return x.shape, x.dtype
 
 
+def infer_sum(values: Any, indices: Any, shape: Any, places: tuple[int, ...]) -> Any:
+    return shape, values.dtype
+
+
 def infer_nonzero(x: Any) -> Any:
     raise errors.captured_value("nonzero (and indexing with a bool tensor)")
 
 
+def infer_mask_get(x: Any, mask: Any, dim: int) -> Any:
+    mask_fits(x, mask, dim)
+    if not isinstance(mask, np.ndarray):
+        raise errors.captured_value("indexing with a bool tensor")
+    return (*x.shape[:dim], int(np.count_nonzero(mask)), *x.shape[dim + mask.ndim :]), x.dtype
+
+
+def infer_mask_put(x: Any, values: Any, mask: Any, dim: int) -> Any:
+    mask_fits(x, mask, dim)
+    return x.shape, x.dtype
+
+
+def mask_fits(x: Any, mask: Any, dim: int) -> None:
+    """Raise IndexError for a mask of another shape than the dims it stands for."""
+    if tuple(mask.shape) != tuple(x.shape[dim : dim + len(mask.shape)]):
+        raise IndexError(
+            f"The shape of the mask {list(mask.shape)} at index {dim} does not match the shape of the indexed tensor "
+            f"{list(x.shape)} at index {dim}"
+        )
+
+
+def infer_gather(x: Any, index: Any, dim: int) -> Any:
+    fits_along("gather", x, index, dim)
+    return index.shape, x.dtype
+
+
+def infer_scatter(x: Any, values: Any, index: Any, dim: int, accumulate: bool) -> Any:
+    fits_along("scatter", x, index, dim)
+    return x.shape, x.dtype
+
+
+def fits_along(name: str, x: Any, index: Any, dim: int) -> None:
+    """Raise RuntimeError for an index along dim that has other dims, is too large beside dim, or names what is not there."""
+    shapes_along(name, x, index, dim)
+    within(name, index, dim, x.shape[dim], RuntimeError)
+
+
+def shapes_along(name: str, x: Any, index: Any, dim: int) -> None:
+    """Raise RuntimeError for an index along dim that has other dims, or is too large beside dim."""
+    if tuple(x.shape) == tuple(index.shape):
+        return
+    if len(index.shape) != len(x.shape):
+        raise RuntimeError(
+            f"Index tensor must have the same number of dimensions as input tensor: {len(index.shape)} and {len(x.shape)} "
+            f"({name})"
+        )
+    for d, (m, n) in enumerate(zip(index.shape, x.shape, strict=True)):
+        if d != dim and m > n:
+            raise RuntimeError(
+                f"Size does not match at dimension {d} expected index {list(index.shape)} to be no larger than self "
+                f"{list(x.shape)} apart from dimension {dim} ({name})"
+            )
+
+
+def within(name: str, index: Any, dim: int, n: int, kind: type[Exception]) -> None:
+    """Raise an exception for a raw index that is out of range or negative; devices other than the host are not asked."""
+    if isinstance(index, np.ndarray) and index.size:
+        for bad in (index.min(), index.max()):
+            if not 0 <= bad < n:
+                raise kind(f"index {bad} is out of bounds for dimension {dim} with size {n} ({name})")
+
+
 # fmt: off
-index_get = structural("index_get", "x *indices", infer_index, params="places", face="index",
-    x=lambda g, x_shape, indices, places: index_put(s.filled(g, tuple(x_shape), 0, None), g, indices, places, True))
+index_get  = structural("index_get", "x *indices", infer_index, params="places", face="index",
+    x=lambda g, x_shape, indices, places: index_sum(g, tuple(indices), tuple(x_shape), places))
 index_put_ = structural("index_put", "x values *indices", infer_put, params="places accumulate",
     x=lambda g, values_shape, indices, places, accumulate:
         g if accumulate else index_put(g, s.filled(g, tuple(values_shape), 0, None), indices, places, False),
     values=lambda g, indices, places: index_get(g, indices, places))
-nonzero_ = structural("nonzero", "x", infer_nonzero, constant=True)
+# zeros of a shape with values added at indices, each as often as it is named
+index_sum  = structural("index_sum", "values *indices", infer_sum, params="shape places",
+    values=lambda g, indices, places: index_get(g, tuple(indices), places))
+# out[i][j] = x[index[i][j]][j] for dim 0, and the writing and the adding there
+gather_    = structural("gather", "x index", infer_gather, params="dim",
+    x=lambda g, x_shape, index, dim: scatter_sum(g, index, tuple(x_shape), dim))
+scatter_   = structural("scatter", "x values index", infer_scatter, params="dim accumulate",
+    x=lambda g, values_shape, index, dim, accumulate:
+        g if accumulate else scatter_(g, s.filled(g, tuple(values_shape), 0, None), index, dim, False),
+    values=lambda g, index, dim: gather_(g, index, dim))
+scatter_sum = structural("scatter_sum", "values index", lambda values, index, shape, dim: (shape, values.dtype),
+    params="shape dim", values=lambda g, index, dim: gather_(g, index, dim))
+# the elements of dims from `dim` on where a mask holds, as one dim; and x with them replaced
+mask_get   = structural("mask_get", "x mask", infer_mask_get, params="dim", face="index",
+    x=lambda g, x_shape, mask, dim: mask_put(s.filled(g, tuple(x_shape), 0, None), g, mask, dim))
+mask_put   = structural("mask_put", "x values mask", infer_mask_put, params="dim", face="index_put",
+    x=lambda g, values_shape, mask, dim: mask_put(g, s.filled(g, tuple(values_shape), 0, None), mask, dim),
+    values=lambda g, mask, dim: mask_get(g, mask, dim))
+nonzero_   = structural("nonzero", "x", infer_nonzero, constant=True)
 # fmt: on
 
 
@@ -77,59 +154,78 @@ Part = Any  # int, slice, None, Tensor
 
 
 def parse(x: Tensor, index: Any) -> tuple[tuple[Part, ...], list[tuple[int, Tensor]]]:
-    """Return the basic part (for one view) and the index tensors by the dim they index in that view.
+    """Return the basic part (for one view) and the index tensors by the dim they index in that view; a mask stands for as
+    many dims as it has.
 
     Raises IndexError for too many indices or a mask of another shape, TypeError for what is no index.
     """
-    parts = index if isinstance(index, tuple) else (index,)
-    parts = tuple(_part(x, p) for p in parts)
-    consumed = sum(0 if p is None or p is Ellipsis else _dims(p) for p in parts)
-    ndim = x._array.ndim
-    if consumed > ndim:
-        raise IndexError(f"too many indices for tensor of dimension {ndim} (got {consumed})")
-    if sum(1 for p in parts if p is Ellipsis) > 1:
-        raise IndexError("an index can only have a single ellipsis ('...')")
-    fill = (slice(None),) * (ndim - consumed)
-    if Ellipsis in [p if p is Ellipsis else 0 for p in parts]:
-        at = next(i for i, p in enumerate(parts) if p is Ellipsis)
-        parts = (*parts[:at], *fill, *parts[at + 1 :])
-    else:
-        parts = (*parts, *fill)
+    shape = x._array.shape
+    parts: list[Part] = []
+    missing = len(shape)
+    for p in index if isinstance(index, tuple) else (index,):
+        p = p if type(p) in _PLAIN else _part(x, p)
+        parts.append(p)
+        if p is not None and p is not Ellipsis:
+            missing -= _dims(p)
+    if missing < 0:
+        raise IndexError(f"too many indices for tensor of dimension {len(shape)} (got {len(shape) - missing})")
     basic: list[Part] = []
     advanced: list[tuple[int, Tensor]] = []
     dim = out = 0  # dims of x, dims of the view
+    ellipsis = False
     for p in parts:
-        if isinstance(p, Tensor) and not p._array.ndim and p._array.dtype == dtypes.B8:
-            basic.append(None)  # a 0-d mask takes a new dim whole, or nothing of it
-            advanced.append((out, tensor_like(x, np.zeros(int(bool(p)), np.int64))))
-            out += 1
-        elif isinstance(p, Tensor):
-            for part in _expand_mask(x, p, dim):
-                basic.append(slice(None))
-                advanced.append((out, part))
-                dim, out = dim + 1, out + 1
-        elif p is None:
-            basic.append(None)
-            out += 1
-        elif isinstance(p, slice):
-            basic.append(_slice(p, x.shape[dim], dim))
-            dim, out = dim + 1, out + 1
-        else:
-            n = x.shape[dim]
+        if type(p) is int:
+            n = shape[dim]
             if not -n <= p < n:
                 raise IndexError(f"index {p} is out of bounds for dimension {dim} with size {n}")
             basic.append(p + n if p < 0 else p)
             dim += 1
-    while basic and basic[-1] == slice(None):
+        elif type(p) is slice:
+            basic.append(_slice(p, shape[dim], dim))
+            dim, out = dim + 1, out + 1
+        elif p is None:
+            basic.append(None)
+            out += 1
+        elif p is Ellipsis:
+            if ellipsis:
+                raise IndexError("an index can only have a single ellipsis ('...')")
+            ellipsis = True
+            basic += [_ALL] * missing
+            dim, out = dim + missing, out + missing
+        elif not p._array.ndim and p._array.dtype == dtypes.B8:  # a 0-d mask takes a new dim whole, or nothing of it
+            basic.append(None)
+            advanced.append((out, tensor_like(x, np.zeros(int(bool(p)), np.int64))))
+            out += 1
+        else:
+            width = _dims(p)
+            if p._array.dtype == dtypes.B8:
+                mask_fits(x, p, dim)
+            basic += [_ALL] * width
+            advanced.append((out, p))
+            dim, out = dim + width, out + width
+    while basic and basic[-1] == _ALL:
         basic.pop()
     return tuple(basic), advanced
+
+
+_ALL = slice(None)
+_PLAIN = (int, slice, type(None), type(Ellipsis))
+
+
+def indices_of(x: Tensor, advanced: list[tuple[int, Tensor]]) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+    """Return index tensors and their dims: masks become the indices where they hold; all are on x's device."""
+    found = []
+    for place, p in advanced:
+        every = nonzero(p, as_tuple=True) if p._array.dtype == dtypes.B8 else (p,)
+        found += [(place + d, _same_place(x, i)) for d, i in enumerate(every)]
+    return tuple([i for _, i in found]), tuple([place for place, _ in found])
 
 
 def _part(x: Tensor, p: Any) -> Part:
     if isinstance(p, Tensor):
         if p._array.dtype == np.uint8:
             words = "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead."
-            warnings.warn(words, stacklevel=5)
+            warnings.warn(words, stacklevel=4)
             return call(cast, (p,), (dtypes.B8,))
         if dtypes.category(p._array.dtype) == dtypes.INTEGRAL:
             return p.item() if not p._array.ndim and isinstance(p._array, np.ndarray) else p
@@ -163,25 +259,13 @@ def _dims(p: Part) -> int:
 
 
 def _slice(p: slice, n: int, dim: int) -> slice:
-    if p.step is not None and int(p.step) <= 0:
-        raise ValueError(f"step must be greater than zero (dimension {dim}); flip() reverses")
-    if p == slice(None):
+    start, stop, step = p.start, p.stop, p.step
+    if start is None and stop is None and step is None:
         return p
-    start, stop, step = slice(*[None if v is None else int(v) for v in (p.start, p.stop, p.step)]).indices(n)
+    if step is not None and int(step) <= 0:
+        raise ValueError(f"step must be greater than zero (dimension {dim}); flip() reverses")
+    start, stop, step = slice(*[None if v is None else int(v) for v in (start, stop, step)]).indices(n)
     return slice(start, max(stop, start), step)
-
-
-def _expand_mask(x: Tensor, p: Tensor, dim: int) -> list[Tensor]:
-    """Return a bool mask as the index tensors of its true elements; an integer tensor as itself."""
-    if p._array.dtype != dtypes.B8:
-        return [p]
-    shape = tuple(x.shape[dim : dim + p._array.ndim])
-    if tuple(p.shape) != shape:
-        raise IndexError(
-            f"The shape of the mask {list(p.shape)} at index 0 does not match the shape of the indexed tensor {list(x.shape)} "
-            f"at index {dim}"
-        )
-    return list(nonzero(p, as_tuple=True))
 
 
 @face("__getitem__", function=False)
@@ -194,12 +278,19 @@ def get(self: Tensor, index: Any) -> Any:
         if not shape:
             raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert it to a number")
         raise IndexError(f"index {index} is out of bounds for dimension 0 with size {shape[0]}")
+    if type(index) is Tensor and index._array.dtype is dtypes.I64:  # as is this, the next
+        array = index._array
+        if array.ndim and self._array.ndim and type(array) is type(self._array):
+            return index_get(self, (index,), (0,))
     basic, advanced = parse(self, index)
     viewed = s.getitem(self, basic) if basic or not advanced else self
     if not advanced:
         return viewed
-    places = tuple(place for place, _ in advanced)
-    return index_get(viewed, tuple(_same_place(viewed, i) for _, i in advanced), places)
+    place, first = advanced[0]
+    if len(advanced) == 1 and first._array.dtype == dtypes.B8 and first._array.ndim:
+        return mask_get(viewed, _same_place(viewed, first), place)
+    indices, places = indices_of(viewed, advanced)
+    return index_get(viewed, indices, places)
 
 
 def _same_place(x: Tensor, i: Tensor) -> Tensor:
@@ -211,30 +302,83 @@ def put(self: Tensor, index: Any, value: Any) -> None:
     """Write value (a tensor or number, broadcast) to self[index], with history."""
     check(self)
     basic, advanced = parse(self, index)
-    target = s.getitem(self, basic) if basic else self
-    number = not isinstance(value, Tensor) or not value._array.ndim
     if not isinstance(value, Tensor):
-        if isinstance(value, list | tuple | np.ndarray | np.generic):
-            value = tensor_like(self, np.asarray(value).astype(self._array.dtype))
-        else:
-            dtype = self._array.dtype
-            if isinstance(value, complex) and dtype.kind != "c":
-                raise RuntimeError(f"value cannot be converted to type {self.dtype} without overflow: {value!r}")
-            if dtypes.category(dtype) < dtypes.category(dtypes.of_number(value)) and dtype != dtypes.B8:
-                value = int(value)
-            value = tensor_like(self, np.asarray(value).astype(dtype))
-    if type(value._array) is not type(self._array):
+        value = _value_like(self, value)
+    elif type(value._array) is not type(self._array):
         value = s.transfer(value, self.device)
-    if not advanced:
-        _named(copy_(target, _drop_ones(value, target._array.ndim)), "FillBackward3" if number and target._array.ndim else "")
+    if not state.grad or (self._edge is None and value._edge is None):
+        if _written(self, basic, advanced, value):
+            bump(self)
+            return
+    elif not advanced:
+        target = s.getitem(self, basic) if basic else self
+        number = not value._array.ndim and target._array.ndim
+        _named(copy_(target, _drop_ones(value, target._array.ndim)), "FillBackward3" if number else "")
         return
-    places = tuple(place for place, _ in advanced)
-    indices = tuple(_same_place(self, i) for _, i in advanced)
-    shape, _ = infer_index(target._array, tuple(i._array for i in indices), places)
+    target = s.getitem(self, basic) if basic else self
     value = call(cast, (value,), (self._array.dtype,)) if value._array.dtype != self._array.dtype else value
+    place, mask = advanced[0]
+    if len(advanced) == 1 and mask._array.dtype == dtypes.B8 and not value._array.ndim and mask._array.ndim:
+        mask = _same_place(self, mask)
+        open_dims = target._array.ndim - place - mask._array.ndim
+        mask = s.reshape(mask, (*mask.shape, *(1,) * open_dims)) if open_dims else mask
+        commit("__setitem__", target, relabel(e.where(mask, value, target), "IndexPutBackward0"))
+        return
+    indices, places = indices_of(self, advanced)
+    shape, _ = infer_index(target._array, tuple(i._array for i in indices), places)
     value = _drop_ones(value, len(shape))
     values = s.broadcast_to(value, tuple(shape)) if tuple(value.shape) != tuple(shape) else value
     commit("__setitem__", target, index_put(target, values, indices, places, False))
+
+
+def _written(self: Tensor, basic: tuple[Part, ...], advanced: list[tuple[int, Tensor]], value: Tensor) -> bool:
+    """Write value straight into the memory, where no history is at stake. False: it takes the way with one."""
+    array, values = self._array, value._array
+    if hasattr(values, "level") and not hasattr(array, "level"):
+        raise errors.plain_target("__setitem__")
+    owner = backend.of_array(array)
+    view = s.getitem.kernels[type(array)](array, basic) if basic else array
+    if not advanced:
+        if values.shape != view.shape and values.ndim:
+            values = _drop_ones(value, view.ndim)._array
+            _fits(values, view)
+        owner.write(view, values)
+        return True
+    masks = [p._array.dtype == dtypes.B8 for _, p in advanced]
+    if (len(masks) > 1 and any(masks)) or not all(type(p._array) is type(array) for _, p in advanced):
+        return False
+    write_at = getattr(owner, "write_at", None)
+    if write_at is None:
+        return False
+    try:
+        write_at(view, values, tuple([p._array for _, p in advanced]), tuple([place for place, _ in advanced]))
+    except (ValueError, IndexError):  # the other way says what is wrong
+        return False
+    return True
+
+
+def _value_like(self: Tensor, value: Any) -> Tensor:
+    """Return what is no tensor as one of this one's type and device. Raises RuntimeError for a complex number in a real one."""
+    dtype = self._array.dtype
+    if type(value) is float and dtype.kind == "f":
+        return tensor_like(self, np.array(value, dtype))
+    if isinstance(value, list | tuple | np.ndarray | np.generic):
+        return tensor_like(self, np.asarray(value).astype(dtype))
+    if isinstance(value, complex) and dtype.kind != "c":
+        raise RuntimeError(f"value cannot be converted to type {self.dtype} without overflow: {value!r}")
+    if dtypes.category(dtype) < dtypes.category(dtypes.of_number(value)) and dtype != dtypes.B8:
+        value = int(value)
+    return tensor_like(self, np.array(value, dtype))
+
+
+def _fits(values: Any, target: Any) -> None:
+    """Raise RuntimeError where raw values do not broadcast to the shape of a raw target."""
+    if tuple(values.shape) != tuple(target.shape):
+        try:
+            s.infer_broadcast(values, tuple(target.shape))
+        except RuntimeError:
+            mismatch = errors.broadcast("copy_", [tuple(target.shape), tuple(values.shape)])
+            raise mismatch or errors.inplace_shape("copy_", target.shape, values.shape) from None
 
 
 def _drop_ones(value: Tensor, ndim: int) -> Tensor:
@@ -248,20 +392,11 @@ def _drop_ones(value: Tensor, ndim: int) -> Tensor:
 @face("copy_", function=False)
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Write the elements of src (broadcast, cast, from any device) to this tensor and return it."""
-    from wengert import backend
-    from wengert.inplace import bump
-    from wengert.modes import state
-
     check(self)
     if not isinstance(src, Tensor):
         src = _number_like(self, "copy_", src)
     src = s.transfer(src, self.device)
-    if tuple(src.shape) != tuple(self.shape):
-        try:
-            s.infer_broadcast(src, tuple(self.shape))
-        except RuntimeError:
-            mismatch = errors.broadcast("copy_", [tuple(self.shape), tuple(src.shape)])
-            raise mismatch or errors.inplace_shape("copy_", self.shape, src.shape) from None
+    _fits(src._array, self._array)
     if not state.grad or (self._edge is None and src._edge is None):
         backend.of_array(self._array).write(self._array, src._array)
         bump(self)
@@ -303,20 +438,36 @@ def zero_(self: Tensor) -> Tensor:
 
 # ---- by index tensors
 @face("nonzero")
-def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
+def nonzero(input: Any, *, as_tuple: bool = False, out: Any = None) -> Any:
     """Return the indices of elements that are not zero: as rows of one tensor, or a tuple of a tensor per dim."""
-    table = nonzero_(input)
-    return tuple(s.unbind(e.clone(s.transpose_(table, (1, 0))), 0)) if as_tuple else table
+    if as_tuple:
+        return s.unbind(nonzero_(input if input._array.ndim else s.reshape(input, (1,))), 1)
+    return nonzero_(input, out=out)
+
+
+def checked_index(name: str, index: Any, *, vector: bool = False, kind: type[Exception] = RuntimeError) -> None:
+    """Raise for an index that is no tensor of integers or, where a vector is wanted, that has more dims."""
+    if not isinstance(index, Tensor):
+        raise TypeError(f"{name}(): argument 'index' must be Tensor, not {type(index).__name__}")
+    if dtypes.category(index._array.dtype) != dtypes.INTEGRAL:
+        raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {index.dtype}")
+    if vector and index._array.ndim > 1:
+        raise kind(f"{name}(): Index is supposed to be a vector, got one of shape {list(index.shape)}")
+
+
+def as_vector(x: Any) -> Any:
+    """Return a 0-d tensor as one of a single element."""
+    return x if x._array.ndim else s.reshape(x, (1,))
 
 
 @face("index_select")
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """Return the entries of dim that a vector of indices names."""
     d = one_dim("index_select", input, dim)
-    if index._array.ndim > 1:
-        raise IndexError("index_select(): Index is supposed to be a vector")
-    _check_index("index_select", input, d, index, IndexError)
-    return relabel(index_get(input, (s.reshape(index, (size_of(index.shape),)),), (d,)), "IndexSelectBackward0")
+    checked_index("index_select", index, vector=True, kind=IndexError)
+    within("index_select", index._array, d, input._array.shape[d] if input._array.ndim else 1, IndexError)
+    found = relabel(index_get(as_vector(input), (as_vector(index),), (d,)), "IndexSelectBackward0")
+    return found if input._array.ndim else s.reshape(found, ())
 
 
 @face("masked_select")
@@ -324,92 +475,95 @@ def masked_select(input: Any, mask: Any) -> Any:
     """Return the elements where mask (bool, broadcast) holds, as a vector."""
     if mask._array.dtype != dtypes.B8:
         raise RuntimeError(f"masked_select: expected BoolTensor for mask, got {mask.dtype}")
-    both = s.broadcast_tensors(input, mask)
-    return relabel(get(both[0], both[1]), "MaskedSelectBackward0")
-
-
-def _check_index(name: str, input: Any, dim: int, index: Any, kind: type[Exception] = RuntimeError) -> None:
-    """Raise RuntimeError for indices that are no integers, and `kind` for one that is out of range or negative."""
-    if dtypes.category(index._array.dtype) != dtypes.INTEGRAL:
-        raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {index.dtype}")
-    values = index._array
-    if isinstance(values, np.ndarray) and values.size:
-        n = input.shape[dim] if input._array.ndim else 1
-        for bad in (values.min(), values.max()):
-            if not 0 <= bad < n:
-                raise kind(f"index {bad} is out of bounds for dimension {dim} with size {n} ({name})")
-
-
-def _grid(name: str, input: Any, dim: int, index: Any) -> tuple[tuple[Any, ...], tuple[int, ...]]:
-    """Return index tensors that name, for each element of `index`, its own place with dim replaced by its value."""
-    if index._array.ndim != input._array.ndim:
-        raise RuntimeError(
-            f"Index tensor must have the same number of dimensions as input tensor: {index._array.ndim} and "
-            f"{input._array.ndim} ({name})"
-        )
-    for d, (m, n) in enumerate(zip(index.shape, input.shape, strict=True)):
-        if d != dim and m > n:
-            raise RuntimeError(
-                f"Size does not match at dimension {d} expected index {list(index.shape)} to be no larger than self "
-                f"{list(input.shape)} apart from dimension {dim} ({name})"
-            )
-    parts = []
-    for d, m in enumerate(index.shape):
-        shape = [1] * index._array.ndim
-        shape[d] = m
-        parts.append(index if d == dim else tensor_like(input, np.arange(m).reshape(shape)))
-    return tuple(parts), tuple(range(input._array.ndim))
+    if mask._array.shape != input._array.shape or not mask._array.ndim:
+        input, mask = s.broadcast_tensors(as_vector(input), as_vector(mask))
+    return relabel(mask_get(input, mask, 0), "MaskedSelectBackward0")
 
 
 @face("gather")
-def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
+def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False, out: Any = None) -> Any:
     """Return input[index] along dim: out[i][j] = input[index[i][j]][j] for dim 0."""
     d = one_dim("gather", input, dim)
-    if not input._array.ndim:
-        return s.broadcast_to(input, tuple(index.shape)).clone()
-    _check_index("gather", input, d, index)
-    return relabel(gathered(input, d, index), "GatherBackward0")
+    checked_index("gather", index)
+    if out is not None:
+        if out.dtype is not input.dtype:
+            raise RuntimeError(
+                f"Expected out tensor to have dtype {input.dtype}, but got {out.dtype} instead: it can't be cast (gather)"
+            )
+        return write_out("gather", gather(input, dim, index), out)
+    if not index._array.size:  # PyTorch then asks nothing of its shape
+        nothing = s.getitem(s.reshape(input, (input._array.size,)), (slice(0, 0),))
+        return relabel(e.clone(s.reshape(nothing, tuple(index.shape))), "GatherBackward0")
+    shapes_along("gather", as_vector(input), as_vector(index), d)
+    if not input._array.ndim or not index._array.ndim:
+        found = gather_(as_vector(input), as_vector(index), d)
+        return relabel(found if index._array.ndim else s.reshape(found, ()), "GatherBackward0")
+    return gather_(input, index, d)
 
 
-def gathered(input: Any, dim: int, index: Any) -> Any:
-    """Return input[index] along dim, for indices that are known to be there."""
-    return index_get(input, *_grid("gather", input, dim, index))
+gathered = gather_.__call__  # (input, index, dim), of indices that are known to be there
 
 
 @face("take_along_dim")
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """Return input at indices along dim, both broadcast elsewhere; without dim of the flattened tensors."""
+    checked_index("take_along_dim", indices)
     if dim is None:
-        return gather(s.ravel(input), 0, s.ravel(indices))
+        return take_along_dim(s.ravel(input), s.ravel(indices), 0)
     d = one_dim("take_along_dim", input, dim)
+    if input._array.ndim != indices._array.ndim:
+        raise RuntimeError(
+            f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            f"{input._array.ndim} dimensions for input, and {indices._array.ndim} dimensions for indices"
+        )
     common = s.broadcast_shapes(*[(*x.shape[:d], 1, *x.shape[d + 1 :]) for x in (input, indices)])
     wide = [s.broadcast_to(x, (*common[:d], x.shape[d], *common[d + 1 :])) for x in (input, indices)]
-    return gather(wide[0], d, wide[1])
+    return gather(wide[0], d, e.where(wide[1] < 0, wide[1] + input.shape[d], wide[1]))
 
 
-def _scattered(name: str, input: Any, dim: int, index: Any, src: Any, accumulate: bool) -> Any:
+def scatter_source(name: str, input: Any, dim: int, index: Any, src: Any) -> tuple[Any, Any, Any, int]:
+    """Return (input, index, src, dim) as the records take them: none of them 0-d, src a tensor of the shape of index."""
     d = one_dim(name, input, dim)
-    _check_index(name, input, d, index)
-    parts, places = _grid(name, input, d, index)
+    checked_index(name, index)
     if isinstance(src, Tensor):
         if src._array.dtype != input._array.dtype:
             raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype, got {input.dtype} and {src.dtype}")
-        if src._array.ndim != index._array.ndim or any(m > n for m, n in zip(index.shape, src.shape, strict=True)):
-            raise RuntimeError(f"Expected index {list(index.shape)} to be no larger than src {list(src.shape)} ({name})")
-        src = s.getitem(src, tuple(slice(0, m) for m in index.shape))
+        index, src = as_vector(index), as_vector(src)
+        if index._array.size and src._array.shape != index._array.shape:
+            if src._array.ndim != index._array.ndim or any(m > n for m, n in zip(index.shape, src.shape, strict=True)):
+                raise RuntimeError(f"Expected index {list(index.shape)} to be no larger than src {list(src.shape)} ({name})")
+            src = s.getitem(src, tuple(slice(0, m) for m in index.shape))
     else:
-        src = tensor_like(input, np.full(tuple(index.shape), src, input._array.dtype))
-    return index_put(input, src, parts, places, accumulate)
+        index = as_vector(index)
+        src = s.broadcast_to(_value_like(input, src), tuple(index.shape))
+    x = as_vector(input)
+    if index._array.size:
+        shapes_along(name, x, index, d)
+    return x, index, src, d
+
+
+def _scattered(name: str, input: Any, dim: int, index: Any, src: Any, accumulate: bool) -> Any:
+    x, index, src, d = scatter_source(name, input, dim, index, src)
+    if not index._array.size:
+        return e.clone(input)
+    made = scatter_(x, src, index, d, accumulate)
+    return made if input._array.ndim else s.reshape(made, ())
 
 
 @face("scatter")
 def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
-    """Return input with src (or a value) written at index along dim; reduce="add" adds instead."""
-    if reduce not in (None, "add"):
-        raise NotImplementedError(f"scatter: reduce={reduce!r} is not supported; 'add' is")
+    """Return input with src (or a value) written at index along dim; reduce="add" or "multiply" combines instead."""
     source = value if src is None else src
+    if reduce == "multiply":
+        return input.scatter_reduce(dim, index, _filled_like(input, index, source), "prod")
+    if reduce not in (None, "add"):
+        raise RuntimeError(f"reduce argument must be either add or multiply, got {reduce!r} (scatter)")
     label = "ScatterBackward0" if isinstance(source, Tensor) else "ScatterBackward1"
     return relabel(_scattered("scatter", input, dim, index, source, reduce == "add"), label)
+
+
+def _filled_like(input: Any, index: Any, value: Any) -> Any:
+    return value if isinstance(value, Tensor) else s.broadcast_to(_value_like(input, value), tuple(index.shape))
 
 
 @face("scatter_add")
@@ -418,25 +572,43 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     return relabel(_scattered("scatter_add", input, dim, index, src, True), "ScatterAddBackward0")
 
 
+def index_source(name: str, input: Any, dim: int, index: Any, source: Any) -> int:
+    """Return the dim of index_add and its kin. Raises for an index that is no vector of places that are there, and for a
+    source of another type or shape."""
+    d = one_dim(name, input, dim)
+    checked_index(name, index, vector=True)
+    if source.dtype is not input.dtype:
+        raise RuntimeError(f"{name}(): self ({input.dtype}) and source ({source.dtype}) must have the same scalar type")
+    shape, given = tuple(input.shape) or (1,), tuple(source.shape) or (1,)
+    within(name, index._array, d, shape[d], RuntimeError)
+    if (*shape[:d], index._array.size, *shape[d + 1 :]) != given:
+        raise RuntimeError(
+            f"source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
+            f"{list(input.shape)} source.shape = {list(source.shape)}, and an index of {index._array.size} ({name})"
+        )
+    return d
+
+
 @face("index_add")
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
     """Return input with alpha * source added to the entries of dim that a vector of indices names."""
-    d = one_dim("index_add", input, dim)
-    _check_index("index_add", input, d, index)
-    if source.dtype is not input.dtype:
-        raise RuntimeError(f"index_add_(): self ({input.dtype}) and source ({source.dtype}) must have the same scalar type")
+    d = index_source("index_add", input, dim, index, source)
     moved = source if alpha == 1 else source * alpha
-    return relabel(index_put(input, moved, (index,), (d,), True), "IndexAddBackward0")
+    made = index_put(as_vector(input), as_vector(moved), (as_vector(index),), (d,), True)
+    return relabel(made if input._array.ndim else s.reshape(made, ()), "IndexAddBackward0")
 
 
 @face("index_put")
 def index_put_face(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
-    """Return input with values written (or added) at index tensors, one a dim."""
-    places = tuple(range(len(indices)))
+    """Return input with values written (or added) at index tensors, one a dim; a None stands for all of its dim."""
     if values.dtype is not input.dtype:
         raise RuntimeError(f"Index put requires the source and destination dtypes match, got {input.dtype} and {values.dtype}")
-    shape, _ = infer_index(input._array, tuple(i._array for i in indices), places)
-    return index_put(input, s.broadcast_to(values, tuple(shape)), tuple(indices), places, accumulate)
+    basic, advanced = parse(input, tuple(slice(None) if i is None else i for i in indices))
+    if basic or not advanced:
+        raise RuntimeError("index_put: expected at least one index tensor, with at least one dim")
+    found, places = indices_of(input, advanced)
+    shape, _ = infer_index(input._array, tuple(i._array for i in found), places)
+    return index_put(input, s.broadcast_to(_drop_ones(values, len(shape)), tuple(shape)), found, places, accumulate)
 
 
 @face("take")

@@ -1,22 +1,26 @@
 """Products: matmul and what is made of it.
 
-Owns: matmul (batched, broadcast), dot, mm, mv, bmm, outer, addmm, linear, einsum, trace. May import: record, shape,
+Owns: matmul (batched, broadcast), dot, mm, mv, bmm, outer, addmm, tensordot, einsum, trace. May import: record, shape,
 elementwise and reduction ops. Must not know: devices.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from wengert import dtypes, errors
+from wengert._tensor import Tensor
 from wengert.faces import composite, face
 from wengert.inplace import write_out
+from wengert.op import SAME
 from wengert.ops import elementwise as e
 from wengert.ops import reductions as r
 from wengert.ops import shapes as s
-from wengert.ops.dims import only_tensors, size_of
+from wengert.ops.dims import one_dim, only_tensors, size_of
 from wengert.record import call, cast, relabel, structural
 
 
@@ -26,8 +30,18 @@ def infer_matmul(x: Any, y: Any) -> Any:
     mismatch = errors.broadcast("matmul", [tuple(x.shape[:-2]), tuple(y.shape[:-2])])
     if mismatch is not None:
         raise mismatch
-    _same_type("matmul", x, y)
+    same_type("matmul", x, y)
     return (*np.broadcast_shapes(tuple(x.shape[:-2]), tuple(y.shape[:-2])), x.shape[-2], y.shape[-1]), x.dtype
+
+
+def infer_mv(x: Any, y: Any) -> Any:
+    if len(x.shape) != 2 or len(y.shape) != 1:
+        raise RuntimeError(f"vector + matrix @ vector expected, got {len(y.shape)}, {len(x.shape)} (mv)")
+    if x.shape[1] != y.shape[0]:
+        rows, columns = x.shape
+        raise RuntimeError(f"size mismatch, got input ({rows}), mat ({rows}x{columns}), vec ({y.shape[0]})")
+    same_type("mv", x, y)
+    return (x.shape[0],), x.dtype
 
 
 def infer_dot(x: Any, y: Any) -> Any:
@@ -38,29 +52,74 @@ def infer_dot(x: Any, y: Any) -> Any:
             f"inconsistent tensor size, expected tensor [{x.shape[0]}] and src [{y.shape[0]}] to have the same number of "
             f"elements"
         )
-    _same_type("dot", x, y)
+    same_type("dot", x, y)
     return (), x.dtype
 
 
-def _same_type(op: str, x: Any, y: Any) -> None:
+def same_type(op: str, x: Any, y: Any) -> None:
+    """Raise RuntimeError where two factors differ in dtype: products do not promote."""
     if x.dtype != y.dtype:
         raise RuntimeError(
             f"expected m1 and m2 to have the same dtype, but got: {x.dtype} != {y.dtype} ({op}; convert one with .to())"
         )
 
 
+def infer_rows(x: Any, y: Any) -> Any:
+    if len(y.shape) != 2 or x.shape[-1] != y.shape[0]:
+        raise errors.matmul(x, y)
+    same_type("matmul", x, y)
+    return (*x.shape[:-1], y.shape[1]), x.dtype
+
+
+def infer_outer(x: Any, y: Any) -> Any:
+    if len(x.shape) != 1 or len(y.shape) != 1:
+        raise RuntimeError(f"outer: Expected 1-D arguments, but got {len(x.shape)}-D and {len(y.shape)}-D")
+    return (x.shape[0], y.shape[0]), x.dtype
+
+
+def as_rows(x: Any) -> Any:
+    """Return x as one matrix, a row for each vector along its last dim."""
+    return s.reshape(x, (size_of(x.shape[:-1]), x.shape[-1]))
+
+
 # fmt: off
 matmul_ = structural("matmul", "x y", infer_matmul, broadcasts=True, label=lambda *_: "MmBackward0",
     x=lambda g, y: matmul_(g, s.mT(y)), y=lambda g, x: matmul_(s.mT(x), g))
+# every vector along the last dim of x, times one matrix
+rows_   = structural("rows", "x y", infer_rows, face="matmul", label="UnsafeViewBackward0",
+    x=lambda g, y: rows_(g, s.mT(y)), y=lambda g, x: matmul_(s.mT(as_rows(x)), as_rows(g)))
+mv_     = structural("mv", "x y", infer_mv, x=lambda g, y: outer_(g, y), y=lambda g, x: mv_(s.mT(x), g))
 dot_    = structural("dot", "x y", infer_dot, x=lambda g, y: g * y, y=lambda g, x: g * x)
+outer_  = structural("outer", "x y", infer_outer, domain=SAME, label="MulBackward0",
+    x=lambda g, y: mv_(g, y), y=lambda g, x: mv_(s.mT(g), x))
 # fmt: on
 
 
-def _check(name: str, x: Any, y: Any) -> None:
-    for position, value in (("input", x), ("other", y)):
-        if not hasattr(value, "shape"):
-            raise errors.not_a_tensor(name, value, position)
-    _same_type(name, x, y)
+def factors(name: str, input: Any, other: Any) -> None:
+    """Raise TypeError for a factor that is no Tensor, RuntimeError where the dtypes of two differ."""
+    if not isinstance(input, Tensor) or not isinstance(other, Tensor):
+        raise errors.not_a_tensor(name, other if isinstance(input, Tensor) else input, "input or other")
+    if input._array.dtype is not other._array.dtype:
+        same_type(name, input, other)
+
+
+def matrices(name: str, input: Any, mat2: Any) -> None:
+    """Raise what `factors` does, and RuntimeError for other dims than two."""
+    factors(name, input, mat2)
+    if input._array.ndim != 2 or mat2._array.ndim != 2:
+        dims = f"{input._array.ndim}D and {mat2._array.ndim}D"
+        raise RuntimeError(f"self must be a matrix, and so must mat2: {name} takes 2D tensors, got {dims}")
+
+
+def _plain(input: Any, other: Any, ndim: int) -> bool:
+    """Say whether two factors are tensors of one type and of `ndim` dims: all that is to be checked of them."""
+    if not isinstance(input, Tensor) or not isinstance(other, Tensor):
+        return False
+    a, b = input._array, other._array
+    return a.ndim == ndim and b.ndim == ndim and a.dtype is b.dtype
+
+
+_product = matmul_.__call__
 
 
 @face("matmul", "__matmul__")
@@ -69,20 +128,26 @@ def matmul(input: Any, other: Any, *, out: Any = None) -> Any:
 
     Raises RuntimeError where inner sizes differ.
     """
-    _check("matmul", input, other)
-    m, n = len(input.shape), len(other.shape)
+    if _plain(input, other, 2):
+        return _product(input, other, out=out)
+    factors("matmul", input, other)
+    m, n = input._array.ndim, other._array.ndim
     if m == 2 and n == 2:
         return matmul_(input, other, out=out)
     if m == 0 or n == 0:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {m}D and {n}D")
     if m == 1 and n == 1:
         return dot_(input, other, out=out)
-    if m == 1:
-        label = "SqueezeBackward4" if n == 2 else "UnsafeViewBackward0"
-        result = relabel(s.squeeze(matmul_(s.unsqueeze(input, 0), other), -2), label)
+    if m == 2 and n == 1:
+        return mv_(input, other, out=out)
+    if m == 1 and n == 2:
+        result = relabel(mv_(s.mT(other), input), "SqueezeBackward4")
+    elif m == 1:
+        result = relabel(s.squeeze(matmul_(s.unsqueeze(input, 0), other), -2), "UnsafeViewBackward0")
     elif n == 1:
-        label = "MvBackward0" if m == 2 else "UnsafeViewBackward0"
-        result = relabel(s.squeeze(matmul_(input, s.unsqueeze(other, 1)), -1), label)
+        result = relabel(s.squeeze(matmul_(input, s.unsqueeze(other, 1)), -1), "UnsafeViewBackward0")
+    elif n == 2 and input._array.flags.c_contiguous:
+        return rows_(input, other, out=out)
     else:
         result = relabel(matmul_(input, other), "UnsafeViewBackward0")
     return result if out is None else write_out("matmul", result, out)
@@ -98,53 +163,83 @@ def rmatmul(input: Any, other: Any) -> Any:
 @face("mm")
 def mm(input: Any, mat2: Any, *, out: Any = None) -> Any:
     """Return the product of two matrices. Raises RuntimeError for other dims."""
-    if len(input.shape) != 2 or len(mat2.shape) != 2:
-        raise RuntimeError(f"self must be a matrix: mm takes 2D tensors, got {len(input.shape)}D and {len(mat2.shape)}D")
-    _same_type("mm", input, mat2)
-    return matmul_(input, mat2, out=out)
+    if not _plain(input, mat2, 2):
+        matrices("mm", input, mat2)
+    return _product(input, mat2, out=out)
 
 
 @face("bmm")
 def bmm(input: Any, mat2: Any, *, out: Any = None) -> Any:
     """Return the products of two batches of matrices. Raises RuntimeError for other dims."""
-    if len(input.shape) != 3 or len(mat2.shape) != 3 or input.shape[0] != mat2.shape[0]:
-        shapes = f"{list(input.shape)} and {list(mat2.shape)}"
-        raise RuntimeError(f"batch1 and batch2 must be 3D tensors of equal batch size, got {shapes}")
-    _same_type("bmm", input, mat2)
-    return relabel(matmul_(input, mat2, out=out), "BmmBackward0")
+    if not _plain(input, mat2, 3) or input._array.shape[0] != mat2._array.shape[0]:
+        factors("bmm", input, mat2)
+        if len(input.shape) != 3 or len(mat2.shape) != 3 or input.shape[0] != mat2.shape[0]:
+            shapes = f"{list(input.shape)} and {list(mat2.shape)}"
+            raise RuntimeError(f"batch1 and batch2 must be 3D tensors of equal batch size, got {shapes}")
+    return relabel(_product(input, mat2, out=out), "BmmBackward0")
 
 
 @face("mv")
-def mv(input: Any, vec: Any) -> Any:
+def mv(input: Any, vec: Any, *, out: Any = None) -> Any:
     """Return the product of a matrix and a vector."""
-    if len(input.shape) != 2 or len(vec.shape) != 1:
-        raise RuntimeError(f"vector + matrix @ vector expected, got {len(vec.shape)}, {len(input.shape)} (mv)")
-    if input.shape[1] != vec.shape[0]:
-        rows, columns = input.shape
-        raise RuntimeError(f"size mismatch, got input ({rows}), mat ({rows}x{columns}), vec ({vec.shape[0]})")
-    return matmul(input, vec)
+    factors("mv", input, vec)
+    if input._array.ndim != 2 or vec._array.ndim != 1:
+        infer_mv(input, vec)
+    return mv_(input, vec, out=out)
 
 
 @face("dot")
-def dot(input: Any, other: Any, *, out: Any = None) -> Any:
+def dot(input: Any, tensor: Any, *, out: Any = None) -> Any:
     """Return the sum of products of two vectors. Raises RuntimeError for other dims or sizes."""
-    infer_dot(input, other)
-    return dot_(input, other, out=out)
+    factors("dot", input, tensor)
+    if input._array.ndim != 1 or input._array.shape != tensor._array.shape:
+        infer_dot(input, tensor)
+    return dot_(input, tensor, out=out)
 
 
-@composite("outer", label="MulBackward0")
-def outer(input: Any, vec2: Any) -> Any:
-    """Return all products of two vectors' elements."""
-    if len(input.shape) != 1 or len(vec2.shape) != 1:
-        raise RuntimeError(f"outer: Expected 1-D arguments, but got {len(input.shape)}-D and {len(vec2.shape)}-D")
-    return e.multiply(s.unsqueeze(input, 1), vec2)
+@face("outer")
+def outer(input: Any, vec2: Any, *, out: Any = None) -> Any:
+    """Return all products of two vectors' elements. Raises RuntimeError for other dims."""
+    only_tensors("outer", (input, vec2))
+    if input._array.ndim != 1 or vec2._array.ndim != 1:
+        infer_outer(input, vec2)
+    return outer_(input, vec2, out=out)
+
+
+def added(name: str, input: Any, product: Any, beta: Any, alpha: Any) -> Any:
+    """Return beta * input + alpha * product in the product's shape and type; input does not count where beta is 0.
+
+    Raises RuntimeError for an input that does not broadcast to the product, or of another dtype.
+    """
+    if beta == 1 and alpha == 1:
+        factors(name, input, product)
+        result = e.add(input, product)
+        if result._array.shape == product._array.shape:
+            return result
+    beta, alpha = (_as_type(name, factor, product) for factor in (beta, alpha))
+    factors(name, input, product)
+    s.infer_broadcast(input, tuple(product.shape))
+    scaled = product if alpha == 1 else product * alpha
+    if beta == 0:
+        return e.overwrite(input, 0) + scaled
+    return (input if beta == 1 else input * beta) + scaled
+
+
+def _as_type(name: str, factor: Any, x: Any) -> Any:
+    """Return a number as one of x's category: PyTorch cuts off what is behind the point. Raises RuntimeError for complex ones."""
+    category = dtypes.category(x._array.dtype)
+    if category < dtypes.COMPLEX and isinstance(factor, complex):
+        raise RuntimeError(f"value cannot be converted to type {x.dtype} without overflow: {factor!r} ({name})")
+    return factor if category >= dtypes.FLOATING else bool(factor) if category == dtypes.BOOL else int(factor)
 
 
 @composite("addmm")
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """Return beta * input + alpha * mat1 @ mat2."""
-    product = mm(mat1, mat2)
-    return (input if beta == 1 else input * beta) + (product if alpha == 1 else product * alpha)
+    if not _plain(mat1, mat2, 2):
+        matrices("addmm", mat1, mat2)
+    product = _product(mat1, mat2)
+    return added("addmm", input, product, beta, alpha)
 
 
 @composite("trace")
@@ -158,15 +253,28 @@ def trace(input: Any) -> Any:
 @face("tensordot", method=False)
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     """Return the sum of products over dims: the last n of a with the first n of b, or two lists of dims."""
-    _check("tensordot", a, b)
+    factors("tensordot", a, b)
+    if isinstance(dims, Tensor):
+        dims = dims.tolist()
     if isinstance(dims, int):
+        if not 0 <= dims <= min(len(a.shape), len(b.shape)):
+            raise RuntimeError(f"tensordot expects dims >= 0 and not above {min(len(a.shape), len(b.shape))}, but got {dims}")
         left, right = list(range(len(a.shape) - dims, len(a.shape))), list(range(dims))
     else:
         left, right = ([d] if isinstance(d, int) else list(d) for d in dims)
-    left, right = [d % len(a.shape) for d in left], [d % len(b.shape) for d in right]
-    if [a.shape[d] for d in left] != [b.shape[d] for d in right]:
-        raise RuntimeError(f"contracted dimensions need to match, but first has {[a.shape[d] for d in left]} and second "
-                           f"{[b.shape[d] for d in right]} (tensordot)")  # fmt: skip
+    left = [one_dim("tensordot", a, d) for d in left]
+    right = [one_dim("tensordot", b, d) for d in right]
+    if len(left) != len(right):
+        raise RuntimeError(f"both dimension lists should have same length, got {left} and {right} (tensordot)")
+    for i, j in zip(left, right, strict=True):
+        m, n = a.shape[i], b.shape[j]
+        if m != n and 1 not in (m, n):
+            raise RuntimeError(
+                f"contracted dimensions need to match, but first has size {m} in dim {i} and second has size {n} in dim {j} "
+                f"(tensordot)"
+            )
+        if m != n:  # a dim of size 1 is repeated: the other one can as well be summed first
+            a, b = (a, r.sum_(b, (j,), True)) if m == 1 else (r.sum_(a, (i,), True), b)
     free_a = [d for d in range(len(a.shape)) if d not in left]
     free_b = [d for d in range(len(b.shape)) if d not in right]
     inner = size_of([a.shape[d] for d in left])
@@ -180,47 +288,88 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
 def einsum(equation: Any, *operands: Any) -> Any:
     """Return Einstein's sum of products: `einsum("ij,jk->ik", a, b)`; `...` stands for broadcast dims.
 
-    Raises RuntimeError where labels and dims do not fit.
+    Labels may also be lists of ints, one behind each operand and one for the result. Raises RuntimeError where labels and
+    dims do not fit.
     """
-    if len(operands) == 1 and isinstance(operands[0], tuple | list):
+    if not isinstance(equation, str):
+        equation, operands = _from_lists((equation, *operands))
+    elif len(operands) == 1 and isinstance(operands[0], tuple | list):
         operands = tuple(operands[0])
     only_tensors("einsum", operands)
-    common = dtypes.result_of([x._array for x in operands])
-    operands = tuple(x if x._array.dtype == common else call(cast, (x,), (common,)) for x in operands)
-    inputs, output = _parse(equation, operands)
-    terms = [_diagonal(x, labels) for x, labels in zip(operands, inputs, strict=True)]
+    terms = [*operands]
+    first = terms[0]._array.dtype if terms else None
+    if not all([x._array.dtype is first for x in terms]):
+        common = dtypes.result_of([x._array for x in terms])
+        terms = [x if x._array.dtype == common else call(cast, (x,), (common,)) for x in terms]
+    for i, step, params in _planned(equation, tuple([x._array.shape for x in terms])):
+        if i < 0:
+            terms[:2] = [step(*terms[:2])]
+        else:
+            terms[i] = step(terms[i], *params)
+    return terms[0]
+
+
+def _from_lists(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """Return the equation and the operands of einsum(a, [0, 1], b, [1, 2], [0, 2])."""
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+    def term(labels: Any) -> str:
+        if not all(c is Ellipsis or 0 <= c < len(letters) for c in labels):
+            raise RuntimeError(f"einsum(): subscripts must be in [0, {len(letters)}), got {list(labels)}")
+        return "".join("..." if c is Ellipsis else letters[c] for c in labels)
+
+    operands, labels = arguments[: len(arguments) // 2 * 2 : 2], arguments[1::2]
+    arrow = f"->{term(arguments[-1])}" if len(arguments) % 2 else ""
+    return ",".join(term(v) for v in labels) + arrow, operands
+
+
+# A step of a plan: (operand, function, its further arguments); operand -1: the function joins the first two.
+Step = tuple[int, Callable[..., Any], tuple[Any, ...]]
+
+
+@functools.lru_cache(maxsize=1024)
+def _planned(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[Step, ...]:
+    """Return the calls that make up an equation for operands of these shapes."""
+    inputs, output = _parse(equation, shapes)
+    steps: list[Step] = []
+    terms: list[dict[str, int]] = []
+    for i, (labels, shape) in enumerate(zip(inputs, shapes, strict=True)):
+        labels, shape = _diagonals(i, labels, shape, steps)
+        terms.append(dict(zip(labels, shape, strict=True)))
     sizes: dict[str, int] = {}
-    for x, labels in terms:
-        for n, label in zip(x.shape, labels, strict=True):
-            if sizes.setdefault(label, n) != n and 1 not in (n, sizes[label]):
-                raise RuntimeError(
-                    f"einsum(): operands do not broadcast with remapped shapes: label {label!r} has sizes {sizes[label]} "
-                    f"and {n}"
-                )
-            sizes[label] = max(sizes[label], n)
-    x, labels = terms[0]
-    for i, (y, others) in enumerate(terms[1:], 2):
-        later = {c for _, rest in terms[i:] for c in rest} | set(output)
-        x, labels = _contract(x, labels, y, others, later)
-    x, labels = _sum_out(x, labels, set(output))
-    return s.contiguous(s.transpose_(x, tuple(labels.index(c) for c in output))) if labels != output else x
+    for label, n in [pair for term in terms for pair in term.items()]:
+        if sizes.setdefault(label, n) != n and 1 not in (n, sizes[label]):
+            raise RuntimeError(
+                f"einsum(): operands do not broadcast with remapped shapes: label {label!r} has sizes {sizes[label]} and {n}"
+            )
+        sizes[label] = max(sizes[label], n)
+    term = terms[0]
+    for i, other in enumerate(terms[1:], 2):
+        later = {c for rest in terms[i:] for c in rest} | set(output)
+        term = _contracted(term, other, later, steps)
+    term = _summed(0, term, set(output), steps)
+    order = tuple([*term].index(c) for c in output)
+    if order != tuple(range(len(order))):
+        steps.append((0, s.transpose_, (order,)))
+    return tuple(steps)
 
 
-def _parse(equation: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
+def _parse(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[str], str]:
+    """Return the labels of each operand and of the result, `...` written out."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     inputs = left.split(",")
-    if len(inputs) != len(operands):
-        raise RuntimeError(f"einsum(): {len(inputs)} operands in the equation {equation!r}, but {len(operands)} were given")
+    if len(inputs) != len(shapes):
+        raise RuntimeError(f"einsum(): {len(inputs)} operands in the equation {equation!r}, but {len(shapes)} were given")
     letters = iter(c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in equation)
     strange = [c for c in equation.replace("...", "") if not (c.isascii() and c.isalpha()) and c not in " ,->"]
     if strange:
         raise RuntimeError(f"einsum(): invalid subscript {strange[0]!r} in {equation!r}: subscripts must be in [a-zA-Z]")
-    counts = [len(x.shape) - len(t.replace("...", "")) for x, t in zip(operands, inputs, strict=True)]
+    counts = [len(shape) - len(t.replace("...", "")) for shape, t in zip(shapes, inputs, strict=True)]
     dots = [next(letters) for _ in range(max([n for n, t in zip(counts, inputs, strict=True) if "..." in t], default=0))]
     full = []
-    for x, term, n in zip(operands, inputs, counts, strict=True):
+    for shape, term, n in zip(shapes, inputs, counts, strict=True):
         if n < 0 or (n > 0 and "..." not in term):
-            raise RuntimeError(f"einsum(): the term {term!r} has {len(term)} labels, but its operand has {len(x.shape)} dims")
+            raise RuntimeError(f"einsum(): the term {term!r} has {len(term)} labels, but its operand has {len(shape)} dims")
         full.append(term.replace("...", "".join(dots[len(dots) - n :])))
     if arrow:
         output = right.replace("...", "".join(dots))
@@ -233,42 +382,57 @@ def _parse(equation: str, operands: tuple[Any, ...]) -> tuple[list[str], str]:
     return full, output
 
 
-def _diagonal(x: Any, labels: str) -> tuple[Any, str]:
-    """Take diagonals until no label repeats."""
+def _diagonals(i: int, labels: str, shape: tuple[int, ...], steps: list[Step]) -> tuple[str, tuple[int, ...]]:
+    """Take diagonals of operand i until no label repeats."""
     for c in labels:
         while labels.count(c) > 1:
-            i, j = labels.index(c), labels.rindex(c)
-            x = s.diagonal(x, 0, i, j)
-            labels = labels[:i] + labels[i + 1 : j] + labels[j + 1 :] + c
-    return x, labels
+            a, b = labels.index(c), labels.rindex(c)
+            if shape[a] != shape[b]:
+                raise RuntimeError(f"einsum(): label {c!r} is repeated for dims of sizes {shape[a]} and {shape[b]}")
+            steps.append((i, s.diagonal_, (0, a, b)))
+            labels = labels[:a] + labels[a + 1 : b] + labels[b + 1 :] + c
+            shape = (*shape[:a], *shape[a + 1 : b], *shape[b + 1 :], shape[b])
+    return labels, shape
 
 
-def _sum_out(x: Any, labels: str, kept: set[str]) -> tuple[Any, str]:
-    axes = tuple(i for i, c in enumerate(labels) if c not in kept)
-    return (r.sum_(x, axes, False) if axes else x), "".join(c for c in labels if c in kept)
+def _summed(i: int, term: dict[str, int], kept: set[str], steps: list[Step]) -> dict[str, int]:
+    """Sum operand i over the labels that nothing else has."""
+    axes = tuple(d for d, c in enumerate(term) if c not in kept)
+    if axes:
+        steps.append((i, r.sum_, (axes, False)))
+    return {c: n for c, n in term.items() if c in kept}
 
 
-def _contract(x: Any, a: str, y: Any, b: str, later: set[str]) -> tuple[Any, str]:
-    """Multiply two operands and sum over what neither a later operand nor the output needs, by one batched matmul."""
-    x, a = _sum_out(x, a, later | set(b))
-    y, b = _sum_out(y, b, later | set(a))
+def _contracted(a: dict[str, int], b: dict[str, int], later: set[str], steps: list[Step]) -> dict[str, int]:
+    """Multiply the first two operands, and sum over what neither a later operand nor the result needs: one matmul of
+    batches, or a product of elements where there is nothing to sum."""
+    a = _summed(0, a, later | set(b), steps)
+    b = _summed(1, b, later | set(a), steps)
+    for c in [c for c in a if c in b and c not in later and a[c] != b[c]]:  # one is 1 and repeated: sum the other before
+        i, term = (1, b) if a[c] == 1 else (0, a)
+        steps.append((i, r.sum_, (([*term].index(c),), True)))
+        term[c] = 1
     batch = [c for c in a if c in b and c in later]
     inner = [c for c in a if c in b and c not in later]
     rows, columns = [c for c in a if c not in b], [c for c in b if c not in a]
 
-    def arranged(z: Any, labels: str, order: list[str], shape: tuple[int, ...]) -> Any:
-        return s.reshape(s.transpose_(z, tuple(labels.index(c) for c in order)), shape)
+    def arranged(i: int, term: dict[str, int], order: list[str], shape: tuple[int, ...]) -> None:
+        axes = tuple([*term].index(c) for c in order)
+        if axes != tuple(range(len(axes))):
+            steps.append((i, s.transpose_, (axes,)))
+        if shape != tuple(term[c] for c in order):
+            steps.append((i, s.reshape, (shape,)))
 
-    size_a, size_b = dict(zip(a, x.shape, strict=True)), dict(zip(b, y.shape, strict=True))
-    for c in inner:
-        if size_a[c] != size_b[c]:  # one of them is 1: it is repeated
-            n = max(size_a[c], size_b[c])
-            x = s.broadcast_to(x, tuple(n if d == c else size_a[d] for d in a))
-            y = s.broadcast_to(y, tuple(n if d == c else size_b[d] for d in b))
-            size_a[c] = size_b[c] = n
-    n = size_of([size_a[c] for c in inner])
-    left = arranged(x, a, [*batch, *rows, *inner], (*[size_a[c] for c in batch], size_of([size_a[c] for c in rows]), n))
-    right = arranged(y, b, [*batch, *inner, *columns], (*[size_b[c] for c in batch], n, size_of([size_b[c] for c in columns])))
-    product = matmul_(left, right)
-    shape = (*product.shape[: len(batch)], *[size_a[c] for c in rows], *[size_b[c] for c in columns])
-    return s.reshape(product, shape), "".join([*batch, *rows, *columns])
+    result = {c: max(a[c], b[c]) for c in batch} | {c: a[c] for c in rows} | {c: b[c] for c in columns}
+    if not inner:
+        for i, term in enumerate((a, b)):
+            arranged(i, term, [c for c in result if c in term], tuple(term.get(c, 1) for c in result))
+        steps.append((-1, e.multiply, ()))
+        return result
+    n = size_of([a[c] for c in inner])
+    arranged(0, a, [*batch, *rows, *inner], (*[a[c] for c in batch], size_of([a[c] for c in rows]), n))
+    arranged(1, b, [*batch, *inner, *columns], (*[b[c] for c in batch], n, size_of([b[c] for c in columns])))
+    steps.append((-1, matmul_, ()))
+    if len(rows) != 1 or len(columns) != 1:
+        steps.append((0, s.reshape, (tuple(result.values()),)))
+    return result

@@ -7,50 +7,196 @@ Source: J. Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011.
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from wengert import dtypes
+from wengert import backend, dtypes
 from wengert._tensor import Tensor
 from wengert.faces import face
 from wengert.inplace import check, commit
 from wengert.modes import state
-from wengert.ops.creation import given, made, tensor
+from wengert.ops.creation import chosen, given, made, tensor
 from wengert.ops.dims import shape_of, size_of
 from wengert.ops.elementwise import overwrite
+from wengert.ops.shapes import broadcast_shapes
+
+Array = np.ndarray[Any, Any]
 
 ROUNDS = 10
-MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+MULTIPLIERS = np.array([[0xD2511F53], [0xCD9E8D57]], np.uint64)
 KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 LOW = np.uint64(0xFFFFFFFF)
 HALF = np.uint64(32)
+LOWER, UPPER = (0, 1) if sys.byteorder == "little" else (1, 0)  # the halves of a uint64 seen as uint32
+
+PIECE = 8192  # blocks that are made at once: what they need stays in the processor's cache
+WINDOW = 1024  # blocks that are made ahead for small draws, as a few cost as much as these
+SMALL = 256  # blocks up to which a draw is small
 
 
-def philox(seed: int, first: int, count: int) -> np.ndarray[Any, Any]:
+def halves(x: Array) -> tuple[Array, Array]:
+    """Return the lower and the upper 32 bits of uint64 values, as views."""
+    parts = x.view(np.uint32)
+    return parts[:, LOWER::2], parts[:, UPPER::2]
+
+
+def planes(seed: int, first: int, count: int) -> Iterator[tuple[Array, Array]]:
+    """Yield blocks first..first+count-1 of the stream of a seed, piece by piece: words 0 and 2, words 1 and 3 of each.
+
+    Each is uint64[2, n] with numbers below 2^32, and is written to again for the next piece.
+    """
+    parts = zip((seed & 0xFFFFFFFF, seed >> 32), KEY_STEPS, strict=True)
+    keys = [[(part + r * step) & 0xFFFFFFFF for r in range(ROUNDS)] for part, step in parts]
+    rounds = np.array(keys, np.uint64).T[:, :, None]
+    even, odd, *products = (np.empty((2, min(count, PIECE)), np.uint64) for _ in range(4))
+    for start in range(first, first + count, PIECE):
+        n = min(PIECE, first + count - start)
+        c, d, p, q = even[:, :n], odd[:, :n], products[0][:, :n], products[1][:, :n]
+        if not c.flags.c_contiguous:
+            c, d, p, q = (np.empty((2, n), np.uint64) for _ in range(4))
+        p[0] = np.arange(start, start + n, dtype=np.uint64)  # as if a product of this counter had come before
+        c[1] = d[1] = 0
+        np.bitwise_and(p[0], LOW, out=c[0])
+        np.right_shift(p[0], HALF, out=d[0])
+        lower, into = halves(d)[0], halves(c)[0]
+        for key in rounds:  # words 0, 2 = upper half of the other product ^ words 1, 3 ^ key; words 1, 3 = its lower half
+            np.multiply(c, MULTIPLIERS, out=p)
+            turned_lower, turned_upper = halves(p[::-1])
+            np.bitwise_xor(turned_upper, lower, out=into)
+            np.bitwise_xor(c, key, out=c)
+            lower = turned_lower
+            p, q = q, p
+        np.copyto(d, lower)
+        yield c, d
+
+
+# ---- what is made of a piece of blocks: (words 0 and 2, words 1 and 3) -> values in the order of the stream
+def words(c: Array, d: Array) -> Array:
+    """Return the four words of each block as they follow each other: uint32. Both arguments are written to."""
+    lower, upper = (c, d) if LOWER == 0 else (d, c)
+    np.left_shift(upper, HALF, out=upper)
+    np.bitwise_or(lower, upper, out=lower)
+    pairs = np.empty((c.shape[1], 2), np.uint64)
+    pairs[:, 0], pairs[:, 1] = lower
+    return pairs.view(np.uint32).reshape(-1)
+
+
+def uniform32(c: Array, d: Array) -> Array:
+    """Return float32 in [0, 1) with 24 random bits, four a block."""
+    return scaled(words(c, d), 24, dtypes.F32)
+
+
+def scaled(bits: Array, count: int, dtype: np.dtype[Any]) -> Array:
+    """Return the first `count` bits of words as floats in [0, 1)."""
+    np.right_shift(bits, np.uint32(32 - count), out=bits)
+    made: Array = np.multiply(bits.view(np.int32), dtype.type(2.0**-count), dtype=dtype, casting="unsafe")
+    return made
+
+
+def long_words(c: Array, d: Array) -> Array:
+    """Return the two halves of each block as numbers below 2^53, int64[2, n]; c is written to."""
+    np.left_shift(c, HALF, out=c)
+    np.bitwise_or(c, d, out=c)
+    return np.right_shift(c, np.uint64(11), out=c).view(np.int64)
+
+
+def uniform64(c: Array, d: Array) -> Array:
+    """Return float64 in [0, 1) with 53 random bits, two a block."""
+    values = np.empty((c.shape[1], 2))
+    values[:, 0], values[:, 1] = np.multiply(long_words(c, d), 2.0**-53)
+    return values.reshape(-1)
+
+
+def polar(radius: Array, angle: Array) -> Array:
+    """Return r cos t, r sin t, r^2 = -2 log(1 - u), of uniform u and t / 2 pi: standard normal values, in pairs.
+
+    Source: G. Box and M. Muller, A note on the generation of random normal deviates, 1958.
+    """
+    np.subtract(1, radius, out=radius)
+    np.log(radius, out=radius)
+    np.multiply(radius, -2, out=radius)
+    np.sqrt(radius, out=radius)
+    np.multiply(angle, angle.dtype.type(np.pi), out=angle)
+    half = np.tan(angle, out=angle)  # of t / 2, by which cos t = 2 / (1 + half^2) - 1 and sin t = half (cos t + 1)
+    above = half * half
+    np.add(above, 1, out=above)
+    np.divide(2, above, out=above)
+    values = np.empty((radius.size, 2), radius.dtype)
+    np.multiply(np.multiply(half, above, out=half), radius, out=values[:, 1])
+    np.multiply(np.subtract(above, 1, out=above), radius, out=values[:, 0])
+    return values.reshape(-1)
+
+
+def normal32(c: Array, d: Array) -> Array:
+    """Return standard normal float32, four a block."""
+    pairs = uniform32(c, d).reshape(-1, 2)
+    return polar(pairs[:, 0].copy(), pairs[:, 1].copy())
+
+
+def normal64(c: Array, d: Array) -> Array:
+    """Return standard normal float64, two a block."""
+    first, second = np.multiply(long_words(c, d), 2.0**-53)
+    return polar(first, second)
+
+
+Maker = Callable[[Array, Array], Array]
+PER_BLOCK: dict[Maker, int] = {words: 4, uniform32: 4, normal32: 4, uniform64: 2, normal64: 2}
+TYPES: dict[Maker, np.dtype[Any]] = {words: np.dtype(np.uint32), uniform32: dtypes.F32, normal32: dtypes.F32}
+
+
+def philox(seed: int, first: int, count: int) -> Array:
     """Return blocks first..first+count-1 of the stream of a seed: uint32[count, 4]."""
-    with np.errstate(over="ignore"):
-        counter = np.arange(first, first + count, dtype=np.uint64)
-        c0, c1 = counter & LOW, counter >> HALF
-        c2 = c3 = np.zeros(count, np.uint64)
-        k0, k1 = seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF
-        for _ in range(ROUNDS):
-            p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
-            c0, c1, c2, c3 = (p1 >> HALF) ^ c1 ^ np.uint64(k0), p1 & LOW, (p0 >> HALF) ^ c3 ^ np.uint64(k1), p0 & LOW
-            k0, k1 = (k0 + KEY_STEPS[0]) & 0xFFFFFFFF, (k1 + KEY_STEPS[1]) & 0xFFFFFFFF
-        return np.stack([c0, c1, c2, c3], 1).astype(np.uint32)
+    return stream(words, seed, first, 4 * count).reshape(count, 4)
+
+
+def stream(make: Maker, seed: int, first: int, count: int) -> Array:
+    """Return `count` values of the stream of a seed, from block `first` on."""
+    per = PER_BLOCK[make]
+    values = np.empty(count, TYPES.get(make, dtypes.F64))
+    at = 0
+    for c, d in planes(seed, first, -(-count // per)):
+        piece = make(c, d)[: count - at]
+        values[at : at + piece.size] = piece
+        at += piece.size
+    return values
+
+
+class Window:
+    """Blocks made ahead: what small draws take their values from."""
+
+    def __init__(self, seed: int, first: int) -> None:
+        self.seed, self.first = seed, first
+        ((self.even, self.odd),) = planes(seed, first, WINDOW)
+        self.values: dict[Maker, Array] = {}
+
+    def holds(self, seed: int, first: int, blocks: int) -> bool:
+        return self.seed == seed and self.first <= first and first + blocks <= self.first + WINDOW
+
+    def take(self, make: Maker, first: int, count: int) -> Array:
+        values = self.values.get(make)
+        if values is None:
+            values = self.values[make] = make(self.even.copy(), self.odd.copy())
+        start = (first - self.first) * PER_BLOCK[make]
+        return values[start : start + count].copy()
 
 
 class Generator:
-    """A stream of random numbers: a seed and how far it was read."""
+    """A stream of random numbers: a seed and how far it was read, in blocks of four words."""
 
     def __init__(self, device: Any = "cpu") -> None:
-        self.device = device
+        self._place = device
         self._seed, self._offset = 0x9C5E, 0
+        self._window: Window | None = None
         self._lock = threading.Lock()
+
+    @property
+    def device(self) -> backend.device:
+        return backend.resolve(self._place)
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of `seed` from its beginning and return the generator."""
@@ -73,46 +219,73 @@ class Generator:
         return tensor(np.array([self._seed, self._offset], np.uint64).view(np.uint8))
 
     def set_state(self, new_state: Tensor) -> Generator:
-        """Go on where a state was taken."""
-        values = new_state.host().view(np.uint64)
-        if values.shape != (2,):
+        """Go on where a state was taken. Raises RuntimeError for what is no state, TypeError for what is no uint8 tensor."""
+        if not isinstance(new_state, Tensor) or new_state._array.dtype != np.uint8:
+            raise TypeError("RNG state must be a torch.ByteTensor: it comes from get_state()")
+        values = new_state.host().tobytes()
+        if len(values) != 16:
             raise RuntimeError("RNG state is wrong size: it must come from get_state()")
-        self._seed, self._offset = int(values[0]), int(values[1])
+        self._seed, self._offset = (int(v) for v in np.frombuffer(values, np.uint64))
         return self
 
     def clone_state(self) -> Generator:
         """Return a generator that goes on as this one does."""
-        twin = Generator(self.device)
+        twin = Generator(self._place)
         twin._seed, twin._offset = self._seed, self._offset
         return twin
 
-    def bits(self, count: int) -> np.ndarray[Any, Any]:
-        """Return the next `count` random uint32 values; whole blocks of four are consumed."""
+    def draw(self, make: Maker, count: int) -> Array:
+        """Return the next `count` values of a kind; whole blocks of four words are consumed."""
         if state.recorder is not None:
             raise NotImplementedError("random numbers inside a captured function would be the same in every run; draw them "
                                       "outside and pass them in")  # fmt: skip
-        blocks = -(-count // 4)
+        blocks = -(-count // PER_BLOCK[make])
         with self._lock:
-            first = self._offset
+            seed, first = self._seed, self._offset
             self._offset += blocks
-        return philox(self._seed, first, blocks).reshape(-1)[:count]
+            if blocks <= SMALL:
+                window = self._window
+                if window is None or not window.holds(seed, first, blocks):
+                    window = self._window = Window(seed, first)
+                return window.take(make, first, count)
+        return stream(make, seed, first, count)
 
-    def uniforms(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-        """Return floats in [0, 1): 24 random bits each, 53 for float64."""
-        count = size_of(shape)
-        if dtype == dtypes.F64:
-            pairs = self.bits(2 * count).astype(np.uint64)
-            return ((pairs[::2] << HALF | pairs[1::2]) >> np.uint64(11)).reshape(shape) * 2.0**-53
-        return ((self.bits(count) >> np.uint32(8)) * np.float32(2.0**-24)).reshape(shape).astype(dtype)
+    def bits(self, count: int) -> Array:
+        """Return the next `count` random uint32 values."""
+        return self.draw(words, count)
 
-    def normals(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-        """Return standard normal values: r cos t, r sin t with r^2 = -2 log u (Box and Muller, 1958)."""
+    def uniforms(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Return floats in [0, 1), of complex types both parts: of 53 random bits, or as many as the type holds exactly."""
+        if dtypes.category(dtype) == dtypes.COMPLEX:
+            return self.uniforms((*shape, 2), dtypes.to_numpy(dtypes.of(dtype).to_real())).view(dtype)[..., 0]
         count = size_of(shape)
-        half = -(-count // 2)
-        wide = dtypes.F64 if dtype == dtypes.F64 else dtypes.F32
-        u = self.uniforms((2, half), wide)
-        radius, angle = np.sqrt(-2 * np.log(1 - u[0])), u[1] * wide.type(2 * np.pi)
-        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count].reshape(shape).astype(dtype)
+        if dtype.itemsize < 4:
+            made: Array = scaled(self.bits(count), 11 if dtype == np.float16 else 8, dtypes.F32).astype(dtype)
+        else:
+            made = self.draw(uniform64 if dtype == dtypes.F64 else uniform32, count)
+        return made.reshape(shape)
+
+    def normals(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Return standard normal values; of complex types both parts have half the variance."""
+        if dtypes.category(dtype) == dtypes.COMPLEX:
+            parts = self.normals((*shape, 2), dtypes.to_numpy(dtypes.of(dtype).to_real()))
+            return spread(parts, 0.5**0.5, 0).view(dtype)[..., 0]
+        made = self.draw(normal64 if dtype == dtypes.F64 else normal32, size_of(shape)).reshape(shape)
+        return made.astype(dtype, copy=False)
+
+    def integers(self, low: int, high: int, count: int) -> Array:
+        """Return int64 values in [low, high), each as often as the other but for 2^-16 or less of its chance."""
+        span = high - low
+        if span <= 1 << 16:
+            made = self.bits(count).astype(np.int64)
+            np.right_shift(np.multiply(made, span, out=made), 32, out=made)
+        else:
+            upper, lower = self.bits(2 * count).reshape(-1, 2).T.astype(np.uint64)
+            if span <= 1 << 32:
+                made = ((upper * np.uint64(span) + (lower * np.uint64(span) >> HALF)) >> HALF).view(np.int64)
+            else:
+                made = ((upper << HALF | lower) % np.uint64(span)).view(np.int64)
+        return np.add(made, low, out=made) if low else made
 
 
 default_generator = Generator()
@@ -159,25 +332,34 @@ def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
             default_generator.set_state(before)
 
 
-def _float(dtype: Any) -> np.dtype[Any]:
-    wanted = dtypes.default_float() if dtype is None else dtypes.to_numpy(dtype)
-    if dtypes.category(wanted) != dtypes.FLOATING:
-        raise RuntimeError(f"random floats need a floating-point dtype, not {dtypes.of(wanted)}; randint() makes integers")
+def _float(name: str, dtype: Any, out: Any) -> np.dtype[Any]:
+    wanted = chosen(name, dtype, out)
+    if dtypes.category(wanted) < dtypes.FLOATING:
+        raise NotImplementedError(
+            f"random floats need a floating-point or complex dtype, not {dtypes.of(wanted)}; randint() makes integers"
+        )
     return wanted
+
+
+def source(generator: Generator | None) -> Generator:
+    return default_generator if generator is None else generator
 
 
 def _drawn(name: str) -> Any:
     def draw(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None,
-             requires_grad: bool = False, out: Any = None, layout: Any = None, **keywords: Any) -> Any:  # fmt: skip
+             requires_grad: bool = False, out: Any = None, layout: Any = None, pin_memory: bool = False,
+             **keywords: Any) -> Any:  # fmt: skip
         shape = shape_of((keywords.pop("size"),) if "size" in keywords and not size else size, name)
         if keywords:
             raise TypeError(f"{name}() got an unexpected keyword argument {next(iter(keywords))!r}")
-        source = generator or default_generator
-        method = source.uniforms if name == "rand" else source.normals
-        return given(name, made(method(shape, _float(dtype)), device, requires_grad), out)
+        if shape and min(shape) < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+        drawn = source(generator)
+        method = drawn.uniforms if name == "rand" else drawn.normals
+        return given(name, made(method(shape, _float(name, dtype, out)), device, requires_grad), out)
 
     def like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, generator: Any = None,
-             memory_format: Any = None) -> Any:  # fmt: skip
+             layout: Any = None, memory_format: Any = None, pin_memory: bool = False) -> Any:  # fmt: skip
         dtype = input.dtype if dtype is None else dtype
         device = input.device if device is None else device
         return draw(tuple(input.shape), dtype=dtype, device=device, requires_grad=requires_grad, generator=generator)
@@ -196,116 +378,202 @@ randn, randn_like = _drawn("randn")
 
 @face("randint", method=False)
 def randint(low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
-            device: Any = None, requires_grad: bool = False) -> Tensor:  # fmt: skip
+            device: Any = None, requires_grad: bool = False, out: Any = None, layout: Any = None,
+            pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Return uniform integers in [low, high) (from 0 when one bound is given). Raises RuntimeError for an empty range."""
     if size is None:
-        low, high, size = 0, low, high
+        low, high, size = (0, low, high) if not isinstance(high, int | None) else (0, low if high is None else high, None)
+    if size is None:
+        raise TypeError("randint() missing the argument 'size'")
+    shape, wanted = shape_of((size,), "randint"), chosen("randint", dtype, out, dtypes.I64)
+    return given("randint", made(integers(low, high, shape, wanted, generator), device, requires_grad), out)
+
+
+def integers(low: Any, high: Any, shape: tuple[int, ...], wanted: np.dtype[Any], generator: Generator | None) -> Array:
+    """Return a host array of integers in [low, high). Raises RuntimeError for a range that is empty, or too wide."""
+    low, high = (int(v.item() if isinstance(v, Tensor) else v) for v in (low, high))
     if high <= low:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
-    shape = shape_of((size,), "randint")
-    wide = (generator or default_generator).bits(2 * size_of(shape)).astype(np.uint64)
-    values = low + ((wide[::2] << HALF | wide[1::2]) % np.uint64(high - low)).astype(np.int64)
-    wanted = dtypes.I64 if dtype is None else dtypes.to_numpy(dtype)
-    return made(values.reshape(shape).astype(wanted), device, requires_grad)
+    kind = dtypes.category(wanted)
+    if kind == dtypes.COMPLEX:
+        raise NotImplementedError(f"random integers are not implemented for {dtypes.of(wanted)}")
+    if kind < dtypes.FLOATING:
+        limits = (0, 1) if kind == dtypes.BOOL else (np.iinfo(wanted).min, np.iinfo(wanted).max)
+        for name, value in (("from", low), ("to - 1", high - 1)):
+            if not limits[0] <= value <= limits[1]:
+                raise RuntimeError(f"{name} is out of bounds for {dtypes.of(wanted)}: {value}")
+    return source(generator).integers(low, high, size_of(shape)).reshape(shape).astype(wanted, copy=False)
 
 
 @face("randperm", method=False)
-def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
-    """Return the integers 0..n-1 in random order."""
-    keys = (generator or default_generator).bits(2 * n).astype(np.uint64)
-    order = np.argsort(keys[::2] << HALF | keys[1::2], kind="stable")
-    return made(order.astype(dtypes.I64 if dtype is None else dtypes.to_numpy(dtype)), device)
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+             out: Any = None, layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """Return the integers 0..n-1 in random order: sorted by random keys, which they are the last bits of."""
+    if n < 0:
+        raise RuntimeError(f"n must be non-negative, got {n}")
+    wanted = chosen("randperm", dtype, out, dtypes.I64)
+    width = np.uint64(max(n - 1, 0).bit_length())
+    keys = source(generator).bits(2 * n).view(np.uint64)
+    keys = np.sort((keys >> width << width) | np.arange(n, dtype=np.uint64))
+    order = np.bitwise_and(keys, np.uint64((1 << int(width)) - 1), out=keys).view(np.int64)
+    return given("randperm", made(order.astype(wanted, copy=False), device, requires_grad), out)
 
 
 @face("normal", method=False)
 def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
-           device: Any = None) -> Any:  # fmt: skip
-    """Return mean + std * standard normal values; the size is given, or that of the tensors."""
-    like = next((v for v in (mean, std) if isinstance(v, Tensor)), None)
-    if like is not None and size is None:
-        from wengert.ops.shapes import broadcast_shapes
+           device: Any = None, requires_grad: bool = False, out: Any = None, layout: Any = None,
+           pin_memory: bool = False) -> Any:  # fmt: skip
+    """Return mean + std * standard normal values; the size is given, or that of the tensors. No gradient flows.
 
+    Raises RuntimeError for a standard deviation below 0.
+    """
+    like = next((v for v in (mean, std) if isinstance(v, Tensor)), None)
+    mean, std = (v.detach() if isinstance(v, Tensor) else v for v in (mean, std))
+    if isinstance(std, Tensor):
+        if std.is_complex():
+            raise RuntimeError("normal expects standard deviation to be non-complex")
+        if std.numel() and bool((std < 0).any()):
+            raise RuntimeError("normal expects all elements of std >= 0.0")
+    elif std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+    if like is not None and size is None:
         size = broadcast_shapes(*[v.shape for v in (mean, std) if isinstance(v, Tensor)])
-        dtype, device = like.dtype, like.device
-    return randn(tuple(size), generator=generator, dtype=dtype, device=device) * std + mean
+        dtype, device = like.dtype if out is None else out.dtype, like.device
+    if size is None:
+        raise TypeError("normal() with two numbers needs the argument 'size'")
+    result = randn(tuple(size), generator=generator, dtype=dtype, device=device) * std + mean
+    return given("normal", result.requires_grad_() if requires_grad else result, out)
 
 
 @face("bernoulli")
-def bernoulli(input: Any, p: Any = None, *, generator: Generator | None = None) -> Any:
-    """Return 1 with probability input (or p), else 0."""
-    chance = input if p is None else p
-    return (rand_like(input, generator=generator) < chance).to(input.dtype)
+def bernoulli(input: Any, p: Any = None, *, generator: Generator | None = None, out: Any = None) -> Any:
+    """Return 1 with probability input (or p), else 0. Raises RuntimeError for a probability that is none."""
+    chance = input.detach() if p is None else p
+    if p is None and dtypes.category(input._array.dtype) != dtypes.FLOATING:
+        raise NotImplementedError(f"bernoulli is not implemented for {input.dtype}: probabilities are floats")
+    if not bool(((chance >= 0) & (chance <= 1)).all() if isinstance(chance, Tensor) else 0 <= chance <= 1):
+        raise RuntimeError("bernoulli: Expected p_in >= 0 && p_in <= 1 to be true")
+    u = rand(tuple(input.shape), generator=generator, dtype=_draw_dtype(input), device=input.device)
+    return given("bernoulli", (u < chance).to(input.dtype), out)
 
 
 @face("multinomial")
-def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Any:
+def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None,
+                out: Any = None) -> Any:  # fmt: skip
     """Return indices drawn with probabilities proportional to the rows of input.
 
     Raises RuntimeError for negative or all-zero weights, and for more samples than categories without replacement.
     """
+    if input.dim() not in (1, 2):
+        raise RuntimeError(f"multinomial: prob_dist must be 1 or 2 dim, got {input.dim()}")
+    if dtypes.category(input._array.dtype) != dtypes.FLOATING:
+        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {input.dtype}")
+    if out is not None and out._array.dtype != dtypes.I64:
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {out.dtype}")
+    if num_samples <= 0:
+        raise RuntimeError(f"multinomial: cannot sample n_sample <= 0 samples, got {num_samples}")
     weights = input.detach().host().astype(np.float64)
     rows = weights.reshape(-1, weights.shape[-1])
+    if not replacement and num_samples > rows.shape[1]:
+        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
     if (rows < 0).any() or not np.isfinite(rows).all() or (rows.sum(1) <= 0).any():
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0, or sums to 0 (multinomial)")
-    if not replacement and num_samples > int((rows > 0).sum(1).min()):
+    if not replacement and len(rows) and num_samples > int((rows > 0).sum(1).min()):
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement (with positive weight)")
-    source = generator or default_generator
     if replacement:
         ends = np.cumsum(rows, 1) / rows.sum(1, keepdims=True)
-        u = source.uniforms((len(rows), num_samples), dtypes.F64)
-        picked = np.stack([np.searchsorted(e, v, side="right") for e, v in zip(ends, u, strict=True)])
-        picked = np.minimum(picked, rows.shape[1] - 1)
+        u = source(generator).uniforms((len(rows), num_samples), dtypes.F64)
+        offsets = np.arange(len(rows))[:, None]  # one search for all rows: each lies between its number and the next
+        picked = np.searchsorted((ends + offsets).reshape(-1), (u + offsets).reshape(-1), side="right").reshape(u.shape)
+        picked = np.minimum(picked - offsets * rows.shape[1], (rows.shape[1] - 1 - np.argmax(rows[:, ::-1] > 0, 1))[:, None])
     else:  # the largest of u^(1/w), in logs (Efraimidis and Spirakis, 2006)
         with np.errstate(divide="ignore"):
-            keys = np.log(1 - source.uniforms(rows.shape, dtypes.F64)) / rows
+            keys = np.log(1 - source(generator).uniforms(rows.shape, dtypes.F64)) / rows
         picked = np.argsort(-keys, axis=1, kind="stable")[:, :num_samples]
-    return made(picked.astype(np.int64).reshape((*weights.shape[:-1], num_samples)), input.device)
+    result = made(picked.astype(np.int64, copy=False).reshape((*weights.shape[:-1], num_samples)), input.device)
+    return given("multinomial", result, out)
 
 
 # ---- in place
-def _fill(self: Tensor, host: np.ndarray[Any, Any]) -> Tensor:
+def write(name: str, self: Tensor, host: Array) -> Tensor:
+    """Let a fresh host array be the values of a tensor; where that has a history, it ends here with zeros."""
     check(self)
-    return commit("random", self, overwrite(self, made(host.astype(self._array.dtype), self.device)))
+    values = made(host, self.device)
+    return commit(name, self, values if self._edge is None else overwrite(self, values.to(self.dtype)))
 
 
 def _draw_dtype(self: Tensor) -> np.dtype[Any]:
-    return self._array.dtype if dtypes.category(self._array.dtype) == dtypes.FLOATING else dtypes.F32
+    own = self._array.dtype
+    return own if dtypes.category(own) == dtypes.FLOATING and own.itemsize > 2 else dtypes.F32
+
+
+def continuous(name: str, self: Tensor, complex_too: bool = False) -> np.dtype[Any]:
+    """Return the type to draw in. Raises NotImplementedError for integers, which no continuous distribution has."""
+    kind = dtypes.category(self._array.dtype)
+    if kind < dtypes.FLOATING or (kind == dtypes.COMPLEX and not complex_too):
+        raise NotImplementedError(f"{name} is not implemented for {self.dtype}: the distribution is one of floats")
+    return self._array.dtype if kind == dtypes.COMPLEX else _draw_dtype(self)
+
+
+def spread(values: Array, factor: float, shift: Any) -> Array:
+    """Return values * factor + shift, written over them."""
+    if factor != 1:
+        np.multiply(values, values.dtype.type(factor), out=values)
+    return np.add(values, values.dtype.type(shift), out=values) if shift != 0 else values
 
 
 @face("uniform_", function=False)
 def uniform_(self: Any, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None, **bounds: float) -> Any:
     """Write uniform values in [a, b)."""
-    a, b = bounds.get("from_", a), bounds.get("to", b)
+    a, b = bounds.get("from", bounds.get("from_", a)), bounds.get("to", b)
     if b < a:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={a} > to={b}")
-    u = (generator or default_generator).uniforms(tuple(self.shape), _draw_dtype(self))
-    return _fill(self, u * (b - a) + a)
+    u = source(generator).uniforms(tuple(self.shape), continuous("uniform_", self, True))
+    return write("uniform_", self, spread(u, b - a, a))
 
 
 @face("normal_", function=False)
-def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Any:
+def normal_(self: Any, mean: Any = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Any:
     """Write normal values of the given mean and standard deviation. Raises RuntimeError for std < 0."""
     if std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
-    return _fill(self, (generator or default_generator).normals(tuple(self.shape), _draw_dtype(self)) * std + mean)
+    z = source(generator).normals(tuple(self.shape), continuous("normal_", self, True))
+    return write("normal_", self, spread(z, std, mean))
 
 
 @face("random_", function=False)
-def random_(self: Any, low: int = 0, high: int | None = None, *, generator: Generator | None = None) -> Any:
-    """Write uniform integers in [low, high)."""
+def random_(self: Any, low: int = 0, high: int | None = None, *, generator: Generator | None = None, **bounds: int) -> Any:
+    """Write uniform integers in [low, high); without bounds all that the type holds exactly, from 0."""
+    low, high, own = bounds.get("from", low), bounds.get("to", high), self._array.dtype
     if high is None:
-        low, high = (0, low) if low else (0, 2**24)
-    return _fill(self, randint(low, high, tuple(self.shape), generator=generator).host())
+        low, high = (0, low) if low else (0, _exact_up_to(own))
+    return write("random_", self, integers(low, high, tuple(self.shape), own, generator))
+
+
+def _exact_up_to(dtype: np.dtype[Any]) -> int:
+    """Return one more than the largest integer below which a type misses none."""
+    if dtypes.category(dtype) == dtypes.FLOATING:
+        return round(2 / dtypes.finfo(dtypes.of(dtype)).eps) + 1
+    return 2 if dtype == dtypes.B8 else int(np.iinfo(dtype).max) + (dtype != dtypes.I64)
 
 
 @face("exponential_", function=False)
 def exponential_(self: Any, lambd: float = 1.0, *, generator: Generator | None = None) -> Any:
-    """Write exponential values of rate lambd: -log(u) / lambd."""
-    u = (generator or default_generator).uniforms(tuple(self.shape), _draw_dtype(self))
-    return _fill(self, -np.log1p(-u) / lambd)
+    """Write exponential values of rate lambd: -log(1 - u) / lambd, above 0."""
+    if lambd <= 0:
+        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
+    u = source(generator).uniforms(tuple(self.shape), continuous("exponential_", self))
+    np.log(np.subtract(1, u, out=u), out=u)
+    np.negative(u, out=u)
+    np.maximum(u, np.finfo(u.dtype).eps / 4, out=u)
+    return write("exponential_", self, spread(u, 1 / lambd, 0))
 
 
 @face("bernoulli_", function=False)
-def bernoulli_(self: Any, p: float = 0.5, *, generator: Generator | None = None) -> Any:
-    """Write 1 with probability p, else 0."""
-    return _fill(self, (generator or default_generator).uniforms(tuple(self.shape), dtypes.F32) < p)
+def bernoulli_(self: Any, p: Any = 0.5, *, generator: Generator | None = None) -> Any:
+    """Write 1 with probability p, a number or a tensor, else 0. Raises RuntimeError for a probability that is none."""
+    host = p.detach().host() if isinstance(p, Tensor) else p
+    if not np.all((host >= 0) & (host <= 1)):
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+    u = source(generator).uniforms(tuple(self.shape), dtypes.F32)
+    return write("bernoulli_", self, np.less(u, host))

@@ -9,13 +9,16 @@ from __future__ import annotations
 import builtins
 from typing import Any, NamedTuple
 
-from wengert import dtypes
+from wengert import dtypes, errors
 from wengert._tensor import Tensor
-from wengert.faces import composite, face
+from wengert.faces import face
+from wengert.inplace import write_out
 from wengert.ops import elementwise as e
+from wengert.ops import indexing
 from wengert.ops import shapes as s
-from wengert.ops.dims import Axes, axes_of, count, one_dim, reduced
+from wengert.ops.dims import Axes, axes_of, count, index_of, one_dim, reduced
 from wengert.record import call, cast, relabel, structural
+from wengert.registry import registry
 
 
 def restore(g: Any, shape: tuple[int, ...], axis: Axes, keepdims: bool) -> Any:
@@ -33,8 +36,23 @@ def extreme_rule(g: Any, x: Any, out: Any, axis: Axes, keepdims: bool) -> Any:
     """Share the gradient evenly among the elements that reach the extreme."""
     shape = tuple(x.shape)
     reached = x == restore(out, shape, axis, keepdims)
-    shares = cast(sum_(reached, axis, True), g.dtype if not isinstance(g, Tensor) else g._array.dtype)
+    shares = cast(sum_(reached, axis, True), dtype_of(g))
     return e.where(reached, restore(g, shape, axis, keepdims), 0.0) / shares
+
+
+def dtype_of(x: Any) -> Any:
+    """Return the NumPy dtype of a tensor or a raw array."""
+    return x._array.dtype if isinstance(x, Tensor) else x.dtype
+
+
+def chosen_rule(g: Any, indices: Any, shape: tuple[int, ...], axis: int, keepdims: bool) -> Any:
+    """Give the gradient to the elements that were chosen, each once."""
+    if not shape:
+        return g
+    if not keepdims:
+        kept = (*shape[:axis], 1, *shape[axis + 1 :])
+        g, indices = s.reshape(g, kept), s.reshape(indices, kept)
+    return put_along(g, indices, shape, axis)
 
 
 def norm2_rule(g: Any, x: Any, out: Any, axis: Axes, keepdims: bool) -> Any:
@@ -45,30 +63,58 @@ def norm2_rule(g: Any, x: Any, out: Any, axis: Axes, keepdims: bool) -> Any:
 def prod_rule(g: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
     """Multiply by the product of all other elements, made of products alone so that zeros are exact to any order."""
     shape = tuple(x.shape)
-    if axis is not None and len(axis) > 1:
-        raise NotImplementedError("prod: the gradient over several dims at once; reduce one dim after another")
-    rows = x if axis else s.reshape(x, (count(shape, None),))
-    dim = axis[0] if axis else 0
+    inner = tuple(range(len(shape))) if axis is None else axis
+    order = (*[d for d in range(len(shape)) if d not in inner], *inner)
+    moved = s.transpose_(x, order)
+    rows = s.reshape(moved, (*moved.shape[: len(shape) - len(inner)], count(shape, inner)))
+    dim = len(rows.shape) - 1
     others = exclusive_product(rows, dim) * s.flip(exclusive_product(s.flip(rows, (dim,)), dim), (dim,))
-    return restore(g, shape, axis, keepdims) * s.reshape(others, shape)
+    others = s.transpose_(s.reshape(others, tuple(moved.shape)), s.inverse(order))
+    return restore(g, shape, axis, keepdims) * others
 
 
 def exclusive_product(x: Any, dim: int) -> Any:
-    """Return the product of the elements before each one, by doubling."""
+    """Return the product of the elements before each one."""
+    return shifted(cumprod_(x, dim), dim, 1, 1)
+
+
+def shifted(x: Any, dim: int, by: int, value: float) -> Any:
+    """Return x moved up by `by` places along dim (down, where `by` is negative), a value in the places left free."""
     n = x.shape[dim]
-    result, step = shifted(x, dim, 1), 1
+    size = builtins.min(abs(by), n)
+    kept = s.getitem(x, (*(slice(None),) * dim, slice(0, n - size) if by > 0 else slice(size, n)))
+    free = s.filled(x, (*x.shape[:dim], size, *x.shape[dim + 1 :]), value, None)
+    return s.concatenate((free, kept) if by > 0 else (kept, free), dim)
+
+
+def recurrence(g: Any, a: Any, dim: int) -> Any:
+    """Return y with y[k] = g[k] + a[k] * y[k + 1] along dim, where y past the end is 0: by doubling, of sums and products."""
+    n, step = g.shape[dim], 1
     while step < n:
-        result, step = result * shifted(result, dim, step), step * 2
-    return result
+        g = g + a * shifted(g, dim, -step, 0)
+        a = a * shifted(a, dim, -step, 0)
+        step *= 2
+    return g
 
 
-def shifted(x: Any, dim: int, by: int) -> Any:
-    """Return x moved up by `by` places along dim, with ones below."""
-    n = x.shape[dim]
-    index = (slice(None),) * dim
-    kept = s.getitem(x, (*index, slice(0, builtins.max(n - by, 0))))
-    ones = s.filled(x, (*x.shape[:dim], builtins.min(by, n), *x.shape[dim + 1 :]), 1, None)
-    return s.concatenate((ones, kept), dim)
+def cumprod_rule(g: Any, x: Any, axis: int) -> Any:
+    """Multiply each gradient by the products of the elements before and between; no division, so zeros are exact."""
+    if not len(x.shape):
+        return g
+    return exclusive_product(x, axis) * recurrence(g, shifted(x, axis, -1, 0), axis)
+
+
+def deviation(x: Any, axis: Axes, correction: float) -> Any:
+    """Return the derivative of the variance, 2 (x - mean) / (n - correction)."""
+    degrees = builtins.max(count(tuple(x.shape), axis) - correction, 0)
+    return (x - mean_(x, axis, True)) * (2 / degrees if degrees else float("inf"))
+
+
+def std_rule(g: Any, x: Any, out: Any, axis: Axes, correction: float, keepdims: bool) -> Any:
+    """Divide the variance's gradient by twice the deviation; where that is 0 the gradient is 0."""
+    zero = out == 0
+    scaled = e.where(zero, 0.0, g / (2 * e.where(zero, 1.0, out)))
+    return restore(scaled, tuple(x.shape), axis, keepdims) * deviation(x, axis, correction)
 
 
 def infer_reduction(x: Any, axis: Axes, keepdims: bool) -> Any:
@@ -86,6 +132,20 @@ def infer_extreme(x: Any, axis: Axes, keepdims: bool) -> Any:
 def infer_sum(x: Any, axis: Axes, keepdims: bool) -> Any:
     dtype = x.dtype if dtypes.category(x.dtype) >= dtypes.FLOATING else dtypes.I64
     return reduced(tuple(x.shape), axis, keepdims), dtype
+
+
+def infer_chosen(x: Any, axis: int, keepdims: bool) -> Any:
+    shape, dtype = infer_extreme(x, (axis,) if len(x.shape) else (), keepdims)
+    return (shape, dtype), (shape, dtypes.I64)
+
+
+def infer_topk(x: Any, k: int, axis: int, largest: bool) -> Any:
+    shape = (*x.shape[:axis], k, *x.shape[axis + 1 :]) if len(x.shape) else ()
+    return (shape, x.dtype), (shape, dtypes.I64)
+
+
+def infer_moments(x: Any, axis: Axes, correction: float, keepdims: bool) -> Any:
+    return reduced(tuple(x.shape), axis, keepdims), x.real.dtype if x.dtype.kind == "c" else x.dtype
 
 
 def infer_index(x: Any, axis: int | None, keepdims: bool) -> Any:
@@ -110,16 +170,52 @@ mean_   = structural("mean", "x", infer_reduction, params=P, label=by_dim("Mean"
 prod_   = structural("prod", "x", infer_sum, params=P, label=by_dim("Prod"), x=prod_rule)
 amax_   = structural("amax", "x", infer_extreme, params=P, label="AmaxBackward0", x=extreme_rule)
 amin_   = structural("amin", "x", infer_extreme, params=P, label="AminBackward0", x=extreme_rule)
-norm2   = structural("norm2", "x", infer_reduction, params=P, label="LinalgVectorNormBackward0",
-    x=norm2_rule)
+norm2   = structural("norm2", "x", lambda x, axis, keepdims: infer_moments(x, axis, 0, keepdims), params=P,
+    label="LinalgVectorNormBackward0", x=norm2_rule)
+var_    = structural("var", "x", infer_moments, params="axis correction keepdims", x=
+    lambda g, x, axis, correction, keepdims: restore(g, tuple(x.shape), axis, keepdims) * deviation(x, axis, correction))
+std_    = structural("std", "x", infer_moments, params="axis correction keepdims", x=std_rule)
+logsumexp_ = structural("logsumexp", "x", infer_reduction, params=P, x=lambda g, x, out, axis, keepdims:
+    restore(g, tuple(x.shape), axis, keepdims) * e.exp(x - restore(out, tuple(x.shape), axis, keepdims)))
 any_    = structural("any", "x", infer_bool, params=P, constant=True)
 all_    = structural("all", "x", infer_bool, params=P, constant=True)
 argmax_ = structural("argmax", "x", infer_index, params=P, constant=True)
 argmin_ = structural("argmin", "x", infer_index, params=P, constant=True)
+# an extreme along one dim with its place: (values, indices)
+max_along = structural("max_along", "x", infer_chosen, params=P, outputs=2, face="max", label="MaxBackward0",
+    x=lambda g, out, x_shape, axis, keepdims: chosen_rule(g[0], out[1], tuple(x_shape), axis, keepdims))
+min_along = structural("min_along", "x", infer_chosen, params=P, outputs=2, face="min", label="MinBackward0",
+    x=lambda g, out, x_shape, axis, keepdims: chosen_rule(g[0], out[1], tuple(x_shape), axis, keepdims))
+
+# ---- y = softmax(x) and log softmax(x), and their gradients as functions of y and of its gradient h
+softmax_ = structural("softmax", "x", lambda x, axis: (x.shape, x.dtype), params="axis",
+    x=lambda g, out, axis: softmax_back(g, out, axis))
+log_softmax_ = structural("log_softmax", "x", lambda x, axis: (x.shape, x.dtype), params="axis",
+    x=lambda g, out, axis: log_softmax_back(g, out, axis))
+# y * (h - sum(h * y))
+softmax_back = structural("softmax_back", "h y", lambda h, y, axis: (y.shape, y.dtype), params="axis",
+    label="SoftmaxBackwardDataBackward0", h=lambda g, y, axis: softmax_back(g, y, axis),
+    y=lambda g, h, y, axis: g * (h - sum_(h * y, axis, True)) - h * sum_(g * y, axis, True))
+# h - exp(y) * sum(h)
+log_softmax_back = structural("log_softmax_back", "h y", lambda h, y, axis: (y.shape, y.dtype), params="axis",
+    label="LogSoftmaxBackwardDataBackward0", h=lambda g, y, axis: g - sum_(g * e.exp(y), axis, True),
+    y=lambda g, h, y, axis: -g * (e.exp(y) * sum_(h, axis, True)))
+
+# ---- scans
+cumsum_ = structural("cumsum", "x", lambda x, axis: infer_sum(x, (), True), params="axis",
+    x=lambda g, axis: s.flip(cumsum_(s.flip(g, (axis,)), axis), (axis,)) if g.shape else g)
+cumprod_ = structural("cumprod", "x", lambda x, axis: infer_sum(x, (), True), params="axis", x=cumprod_rule)
+
+# ---- sorting
+# zeros of a shape with x at indices along axis, of which none occurs twice; apart from axis they have that shape
+put_along = structural("put_along", "x indices", lambda x, indices, shape, axis: (shape, x.dtype), params="shape axis",
+    face="scatter", x=lambda g, indices, axis: indexing.gather_(g, indices, axis))
 argsort_ = structural("argsort", "x", lambda x, axis, descending: (x.shape, dtypes.I64), params="axis descending",
     constant=True)
-cumsum_ = structural("cumsum", "x", lambda x, axis: infer_sum(x, (), True), params="axis",
-    x=lambda g, axis: s.flip(cumsum_(s.flip(g, (axis,)), axis), (axis,)))
+sort_   = structural("sort", "x", lambda x, axis, descending: ((x.shape, x.dtype), (x.shape, dtypes.I64)), outputs=2,
+    params="axis descending", x=lambda g, out, x_shape, axis: chosen_rule(g[0], out[1], tuple(x_shape), axis, True))
+topk_   = structural("topk", "x", infer_topk, params="k axis largest", outputs=2,
+    x=lambda g, out, x_shape, axis: chosen_rule(g[0], out[1], tuple(x_shape), axis, True))
 # fmt: on
 
 
@@ -130,18 +226,18 @@ def unit(x: Any, norm: Any) -> Any:
 
 
 # ---- faces
-def _typed(input: Any, dtype: Any) -> Any:
+def typed(input: Any, dtype: Any) -> Any:
     return input if dtype is None else input.to(dtype)
 
 
 @face("sum")
 def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None, axis: Any = None) -> Any:
     """Return the sum over dim (all by default); integers are added as int64."""
-    input, dim = _typed(input, dtype), dim if axis is None else axis
+    input, dim = typed(input, dtype), dim if axis is None else axis
     return sum_(input, axes_of("sum", input, dim), keepdim, out=out)
 
 
-def _floating(name: str, input: Any) -> None:
+def floating(name: str, input: Any) -> None:
     if dtypes.category(input._array.dtype) < dtypes.FLOATING:
         raise RuntimeError(
             f"{name}(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
@@ -152,28 +248,39 @@ def _floating(name: str, input: Any) -> None:
 @face("mean")
 def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None, axis: Any = None) -> Any:
     """Return the mean over dim (all by default). Raises RuntimeError for integer input."""
-    input = _typed(input, dtype)
-    _floating("mean", input)
+    input = typed(input, dtype)
+    floating("mean", input)
     return mean_(input, axes_of("mean", input, dim if axis is None else axis), keepdim, out=out)
 
 
 @face("prod")
-def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Any:
     """Return the product over one dim, or of all elements; integers are multiplied as int64."""
-    input = _typed(input, dtype)
-    return prod_(input, axes_of("prod", input, dim), keepdim)
+    result = prod_(typed(input, dtype), axes_of("prod", input, dim), keepdim)
+    result = result if dtype is None else typed(result, dtype)
+    return result if out is None else write_out("prod", result, out)
+
+
+def ordered(name: str, input: Any) -> None:
+    """Raise where the elements have no order, or are none of a tensor."""
+    if not isinstance(input, Tensor):
+        raise errors.not_a_tensor(name, input, "input")
+    if input._array.dtype.kind == "c":
+        raise NotImplementedError(f"{name} is not implemented for complex numbers, which have no order: got {input.dtype}")
 
 
 @face("amax")
-def amax(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
+def amax(input: Any, dim: Any = (), keepdim: bool = False, *, out: Any = None) -> Any:
     """Return the maximum over dims; the gradient is shared evenly among equal maxima."""
-    return amax_(input, axes_of("amax", input, None if dim == () else dim), keepdim)
+    ordered("amax", input)
+    return amax_(input, axes_of("amax", input, None if dim == () else dim), keepdim, out=out)
 
 
 @face("amin")
-def amin(input: Any, dim: Any = (), keepdim: bool = False) -> Any:
+def amin(input: Any, dim: Any = (), keepdim: bool = False, *, out: Any = None) -> Any:
     """Return the minimum over dims; the gradient is shared evenly among equal minima."""
-    return amin_(input, axes_of("amin", input, None if dim == () else dim), keepdim)
+    ordered("amin", input)
+    return amin_(input, axes_of("amin", input, None if dim == () else dim), keepdim, out=out)
 
 
 class Extreme(NamedTuple):
@@ -186,71 +293,73 @@ class Extreme(NamedTuple):
         return f"torch.return_types.extreme(\nvalues={self.values!r},\nindices={self.indices!r})"
 
 
-def _named(name: str) -> type[Extreme]:
+def named(name: str) -> type[Extreme]:
+    """Return the type of PyTorch's pairs of that name."""
+
     def show(self: Extreme) -> str:
         return f"torch.return_types.{name}(\nvalues={self.values!r},\nindices={self.indices!r})"
 
     return type(name, (Extreme,), {"__repr__": show})
 
 
-_MAX, _MIN, _SORT, _TOPK = (_named(n) for n in ("max", "min", "sort", "topk"))
+_MAX, _MIN, _SORT, _TOPK = (named(n) for n in ("max", "min", "sort", "topk"))
 
 
-def _at_indices(input: Any, indices: Any, dim: int, keepdim: bool, label: str) -> Any:
-    from wengert.ops import indexing
-
-    if not input._array.ndim:
-        return e.clone(input)
-    values = indexing.gathered(input, dim, indices if keepdim else s.unsqueeze(indices, dim))
-    return relabel(values if keepdim else s.squeeze(values, dim), label)
-
-
-def _extreme(name: str, pick: Any, full: Any, pairwise: Any, made: Any, input: Any, dim: Any, keepdim: bool) -> Any:
+def _extreme(
+    name: str, along: Any, full: Any, pairwise: Any, made: Any, input: Any, dim: Any, keepdim: bool, out: Any
+) -> Any:  # fmt: skip
+    ordered(name, input)
     if dim is None:
         if keepdim:
             raise TypeError(f"{name}(): keepdim needs a dim")
-        return relabel(full(input, None, False), f"{name.capitalize()}Backward1")
+        result = full(input, None, False)
+        return relabel(result, f"{name.capitalize()}Backward1") if out is None else write_out(name, result, out)
     if isinstance(dim, Tensor):
-        return pairwise(input, dim)
-    axis = one_dim(name, input, dim)
-    indices = pick(input, axis, keepdim)
-    return made(_at_indices(input, indices, axis, keepdim, f"{name.capitalize()}Backward0"), indices)
+        return pairwise(input, dim, out=out)
+    pair = made(*along(input, one_dim(name, input, dim), keepdim))
+    return pair if out is None else write_out(name, pair, out)
 
 
 @face("max")
-def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None, out: Any = None) -> Any:
     """Return the maximum of all; over dim with its indices; or elementwise of two tensors."""
-    return _extreme("max", argmax_, amax_, e.maximum, _MAX, input, dim if other is None else other, keepdim)
+    return _extreme("max", max_along, amax_, e.maximum, _MAX, input, dim if other is None else other, keepdim, out)
 
 
 @face("min")
-def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None, out: Any = None) -> Any:
     """Return the minimum of all; over dim with its indices; or elementwise of two tensors."""
-    return _extreme("min", argmin_, amin_, e.minimum, _MIN, input, dim if other is None else other, keepdim)
+    return _extreme("min", min_along, amin_, e.minimum, _MIN, input, dim if other is None else other, keepdim, out)
 
 
 @face("argmax")
-def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+def argmax(input: Any, dim: int | None = None, keepdim: bool = False, *, out: Any = None) -> Any:
     """Return the index of the first maximum over dim, or in the flattened tensor."""
-    return argmax_(input, None if dim is None else one_dim("argmax", input, dim), keepdim)
+    ordered("argmax", input)
+    return argmax_(input, None if dim is None else one_dim("argmax", input, dim), keepdim, out=out)
 
 
 @face("argmin")
-def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+def argmin(input: Any, dim: int | None = None, keepdim: bool = False, *, out: Any = None) -> Any:
     """Return the index of the first minimum over dim, or in the flattened tensor."""
-    return argmin_(input, None if dim is None else one_dim("argmin", input, dim), keepdim)
+    ordered("argmin", input)
+    return argmin_(input, None if dim is None else one_dim("argmin", input, dim), keepdim, out=out)
+
+
+def _truth(name: str, record: Any, input: Any, dim: Any, keepdim: bool, out: Any) -> Any:
+    return record(input, () if dim in ((), []) else axes_of(name, input, dim), keepdim, out=out)
 
 
 @face("any")
-def any(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def any(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
     """Say whether any element (over dim) is true."""
-    return any_(input, () if dim in ((), []) else axes_of("any", input, dim), keepdim)
+    return _truth("any", any_, input, dim, keepdim, out)
 
 
 @face("all")
-def all(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def all(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) -> Any:
     """Say whether all elements (over dim) are true."""
-    return all_(input, () if dim in ((), []) else axes_of("all", input, dim), keepdim)
+    return _truth("all", all_, input, dim, keepdim, out)
 
 
 @face("count_nonzero")
@@ -260,113 +369,110 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
 
 
 @face("cumsum")
-def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
+def cumsum(input: Any, dim: int, *, dtype: Any = None, out: Any = None) -> Any:
     """Return the running sum along dim."""
-    input = _typed(input, dtype)
-    if not input._array.ndim:
-        return relabel(sum_(input, None, False), "CumsumBackward0")
-    return cumsum_(input, one_dim("cumsum", input, dim))
+    input = typed(input, dtype)
+    axis = one_dim("cumsum", input, dim)
+    result = cumsum_(input, axis)
+    result = result if dtype is None else typed(result, dtype)
+    return result if out is None else write_out("cumsum", result, out)
 
 
-def _moments(name: str, input: Any, dim: Any, correction: Any, keepdim: bool) -> tuple[Any, Any]:
-    _floating(name, input)
-    axis = axes_of(name, input, dim)
-    n = count(tuple(input.shape), axis)
-    middle = mean_(input, axis, True)
-    off = input - middle
-    degrees = builtins.max(n - correction, 0)
-    size = e.absolute(off) if dtypes.category(input._array.dtype) == dtypes.COMPLEX else off
-    spread_ = sum_(size * size, axis, keepdim)
-    return (spread_ / degrees if degrees else spread_ * float("inf")), (
-        middle if keepdim else s.reshape(middle, reduced(tuple(input.shape), axis, False))
-    )
-
-
-def _correction(dim: Any, unbiased: Any, correction: Any) -> tuple[Any, Any]:
+def correction_of(dim: Any, unbiased: Any, correction: Any) -> tuple[Any, Any]:
     if isinstance(dim, bool):  # var(unbiased)
         dim, unbiased = None, dim
     return dim, (correction if correction is not None else 1 if unbiased is None or unbiased else 0)
 
 
-@composite("var")
-def var(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Any:
-    """Return the variance over dim: sum (x - mean)^2 / (n - correction), correction 1 by default."""
-    dim, correction = _correction(dim, unbiased, correction)
-    return _moments("var", input, dim, correction, keepdim)[0]
+@face("var")
+def var(
+    input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, out: Any = None
+) -> Any:
+    """Return the variance over dim: sum |x - mean|^2 / (n - correction), correction 1 by default."""
+    dim, correction = correction_of(dim, unbiased, correction)
+    floating("var", input)
+    return var_(input, axes_of("var", input, None if dim == () else dim), correction, keepdim, out=out)
 
 
-@composite("std")
-def std(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Any:
+@face("std")
+def std(
+    input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, out: Any = None
+) -> Any:
     """Return the standard deviation over dim, the square root of `var`; its gradient where it is 0 is 0."""
-    dim, correction = _correction(dim, unbiased, correction)
-    variance = _moments("std", input, dim, correction, keepdim)[0]
-    zero = variance == 0
-    return e.where(zero, 0.0, e.sqrt(e.where(zero, 1.0, variance)))
+    dim, correction = correction_of(dim, unbiased, correction)
+    floating("std", input)
+    return std_(input, axes_of("std", input, None if dim == () else dim), correction, keepdim, out=out)
 
 
-def _highest(input: Any, axis: Axes) -> Any:
-    """Return the maximum over dims, as a constant; of nothing it is 0."""
-    if count(tuple(input.shape), axis):
-        return amax_(input.detach(), axis, True)
-    return sum_(input.detach(), axis, True)
-
-
-@composite("logsumexp")
-def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
+@face("logsumexp")
+def logsumexp(input: Any, dim: Any, keepdim: bool = False, *, out: Any = None) -> Any:
     """Return log sum exp(x) over dim, safe from overflow."""
     axis = axes_of("logsumexp", input, dim)
     if dtypes.category(input._array.dtype) < dtypes.FLOATING:
         input = call(cast, (input,), (dtypes.default_float(),))
-    top = _highest(input, axis)
-    top = e.where(e.isfinite(top), top, 0.0)
-    total = e.log(sum_(e.exp(input - top), axis, keepdim))
-    return total + (top if keepdim else s.reshape(top, tuple(total.shape)))
+    return logsumexp_(input, axis, keepdim, out=out)
 
 
-def _no_integers(name: str, input: Any) -> None:
-    if dtypes.category(input._array.dtype) < dtypes.FLOATING:
+def _share(name: str, record: Any, input: Any, dim: int, dtype: Any, out: Any) -> Any:
+    input = typed(input, dtype)
+    if dtypes.category(input._array.dtype) != dtypes.FLOATING:
         raise NotImplementedError(f"{name} is not implemented for {input.dtype}; convert with .float(), or give dtype=")
+    return record(input, axes_of(name, input, dim), out=out)
 
 
-@composite("softmax")
-def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
+@face("softmax")
+def softmax(input: Any, dim: int, dtype: Any = None, *, out: Any = None) -> Any:
     """Return exp(x) / sum exp(x) along dim. Raises NotImplementedError for integers."""
-    input = s.contiguous(_typed(input, dtype))
-    _no_integers("softmax", input)
-    axis = axes_of("softmax", input, dim)
-    powers = e.exp(input - _highest(input, axis))
-    return powers / sum_(powers, axis, True)
+    return _share("softmax", softmax_, input, dim, dtype, out)
 
 
-@composite("log_softmax")
-def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
+@face("log_softmax")
+def log_softmax(input: Any, dim: int, dtype: Any = None, *, out: Any = None) -> Any:
     """Return x - log sum exp(x) along dim. Raises NotImplementedError for integers."""
-    input = s.contiguous(_typed(input, dtype))
-    _no_integers("log_softmax", input)
-    axis = axes_of("log_softmax", input, dim)
-    lowered = input - _highest(input, axis)
-    return lowered - e.log(sum_(e.exp(lowered), axis, True))
+    return _share("log_softmax", log_softmax_, input, dim, dtype, out)
 
 
 @face("norm")
-def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
-    """Return the p-norm of the elements over dim: (sum |x|^p)^(1/p); "fro" is 2; inf, -inf and 0 as usual."""
-    input = _typed(input, dtype)
-    _floating("linalg.vector_norm", input)
-    axis = axes_of("norm", input, dim)
-    title = "LinalgVectorNormBackward0"
-    if p is None or p == "fro" or p == 2:
+def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, out: Any = None, dtype: Any = None) -> Any:
+    """Return the p-norm of the elements over dim: (sum |x|^p)^(1/p); "fro" is 2; inf, -inf and 0 as usual.
+
+    "nuc" is the sum of the singular values of a matrix. Raises RuntimeError for integers.
+    """
+    input = typed(input, dtype)
+    floating("linalg.vector_norm", input)
+    if p == "nuc":
+        result = _nuclear(input, dim, keepdim)
+    elif isinstance(p, str) and p != "fro":
+        raise RuntimeError(f"norm: p={p!r} is not supported; use 'fro', 'nuc' or a number")
+    else:
+        result = vector_norm(input, 2 if p is None or p == "fro" else p, axes_of("norm", input, dim), keepdim)
+    return result if out is None else write_out("norm", result, out)
+
+
+def vector_norm(input: Any, p: float, axis: Axes, keepdim: bool) -> Any:
+    """Return (sum |x|^p)^(1/p) over dims."""
+    if p == 2:
         return norm2(input, axis, keepdim)
-    if isinstance(p, str):
-        raise RuntimeError(f"norm: p={p!r} is not supported; use 'fro' or a number (singular-value norms are in linalg)")
     size = e.absolute(input)
     if p in (float("inf"), float("-inf")):
-        return relabel((amax_ if p > 0 else amin_)(size, axis, keepdim), title)
-    if p == 0:
-        return relabel(sum_(e.overwrite(input, input != 0), axis, keepdim), title)
-    if p == 1:
-        return relabel(sum_(size, axis, keepdim), title)
-    return relabel(_power(sum_(_power(size, p), axis, keepdim), 1 / p), title)
+        result = (amax_ if p > 0 else amin_)(size, axis, keepdim)
+    elif p == 0:
+        result = sum_(e.overwrite(size, size != 0), axis, keepdim)
+    elif p == 1:
+        result = sum_(size, axis, keepdim)
+    else:
+        result = _power(sum_(_power(size, p), axis, keepdim), 1 / p)
+    return relabel(result, "LinalgVectorNormBackward0")
+
+
+def _nuclear(input: Any, dim: Any, keepdim: bool) -> Any:
+    axis = axes_of("norm", input, tuple(range(len(input.shape))) if dim is None else dim)
+    if axis is None or len(axis) != 2:
+        raise RuntimeError(f"norm: 'nuc' is of matrices, two dims: got dim={dim!r} and an input of {len(input.shape)} dims")
+    values = registry.resolve("ops", "linalg.svdvals")
+    rest = [d for d in range(len(input.shape)) if d not in axis]
+    result = sum_(values(s.transpose_(input, (*rest, *axis))), (len(rest),), False)
+    return s.reshape(result, reduced(tuple(input.shape), axis, keepdim))
 
 
 def _power(size: Any, p: float) -> Any:
@@ -380,25 +486,25 @@ def _power(size: Any, p: float) -> Any:
 @face("argsort")
 def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """Return the indices that sort input along dim (always stable here)."""
+    ordered("argsort", input)
     return argsort_(input, one_dim("argsort", input, dim), bool(descending))
 
 
 @face("sort")
-def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False, *, out: Any = None) -> Any:
     """Return (values, indices) sorted along dim, stable; nan counts as the largest."""
-    axis = one_dim("sort", input, dim)
-    indices = argsort_(input, axis, bool(descending))
-    return _SORT(_at_indices(input, indices, axis, True, "SortBackward0"), indices)
+    ordered("sort", input)
+    pair = _SORT(*sort_(input, one_dim("sort", input, dim), bool(descending)))
+    return pair if out is None else write_out("sort", pair, out)
 
 
 @face("topk")
-def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, out: Any = None) -> Any:
     """Return the k largest (or smallest) elements along dim and their indices. Raises RuntimeError when k is too large."""
-    axis = one_dim("topk", input, dim)
-    if not 0 <= k <= (input.shape[axis] if input._array.ndim else 1):
-        length = input.shape[axis] if input._array.ndim else 1
+    ordered("topk", input)
+    axis, k = one_dim("topk", input, dim), index_of("topk", k)
+    length = input.shape[axis] if input._array.ndim else 1
+    if not 0 <= k <= length:
         raise RuntimeError(f"selected index k out of range: k={k}, the dimension has {length}")
-    indices = argsort_(input, axis, bool(largest))
-    if input._array.ndim:
-        indices = e.clone(s.getitem(indices, (*(slice(None),) * axis, slice(0, k))))
-    return _TOPK(_at_indices(input, indices, axis, True, "TopkBackward0"), indices)
+    pair = _TOPK(*topk_(input, k, axis, bool(largest)))
+    return pair if out is None else write_out("topk", pair, out)

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from wengert import backend, dtypes, errors
-from wengert._tensor import Size, Tensor
+from wengert._tensor import Size, Tensor, wrap
 from wengert.faces import PROPERTIES, composite, face
+from wengert.modes import state
 from wengert.op import OPS, SAME
+from wengert.ops import dims
 from wengert.ops import elementwise as e
 from wengert.ops.dims import Shape, axes_of, fill_in, index_of, one_dim, only_tensors, shape_of, size_of, tensor_like
 from wengert.record import call, cast, relabel, structural
@@ -99,7 +101,74 @@ def infer_diagonal(x: Any, offset: int, axis1: int, axis2: int) -> Any:
     return (*rest, builtins.max(length, 0)), x.dtype
 
 
-def infer_strided(x: Any, shape: Shape, strides: Shape, offset: int) -> Any:
+def infer_stack(xs: Any, axis: int) -> Any:
+    first = tuple(xs[0].shape)
+    for i, x in enumerate(xs):
+        if tuple(x.shape) != first:
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(x.shape)} at entry {i}"
+            )
+    return (*first[:axis], len(xs), *first[axis:]), xs[0].dtype
+
+
+def infer_bytes(x: Any, dtype: Any) -> Any:
+    old, new = x.dtype.itemsize, dtype.itemsize
+    if old == new:
+        return x.shape, dtype
+    if not x.shape:
+        raise RuntimeError(f"self.dim() cannot be 0 to view {x.dtype} as {dtype} (different element sizes)")
+    last = x.shape[-1] * old
+    if last % new or any(n % builtins.max(new // old, 1) for n in _steps(x)[:-1]):
+        raise RuntimeError(
+            f"self.size(-1) (and all strides but the last) must be divisible by {new // old} to view {x.dtype} as {dtype} "
+            f"(different element sizes), but got shape {list(x.shape)}"
+        )
+    if _steps(x)[-1] != 1:
+        raise RuntimeError(f"self.stride(-1) must be 1 to view {x.dtype} as {dtype} (different element sizes)")
+    return (*x.shape[:-1], last // new), dtype
+
+
+def _steps(x: Any) -> Shape:
+    return tuple(n // x.dtype.itemsize for n in x.strides)
+
+
+def reach(shape: Shape, strides: Shape) -> int:
+    """Return how many places lie between the first and the last element, both included."""
+    return 1 + builtins.sum((n - 1) * step for n, step in zip(shape, strides, strict=True)) if 0 not in shape else 0
+
+
+def overlaps(shape: Shape, strides: Shape) -> bool:
+    """Say whether two elements may share a place (always where they do)."""
+    taken = 1
+    for step, n in sorted((step, n) for n, step in zip(shape, strides, strict=True) if n != 1):
+        if step < taken:
+            return True
+        taken = step * (n - 1) + taken
+    return False
+
+
+def strided_rule(g: Any, x_shape: Shape, shape: Shape, strides: Shape, offset: int, own: Shape) -> Any:
+    """Return g added up in memory where as_strided looked, and read there as x reads it."""
+    memory = into_memory(g, shape, strides, offset, builtins.max(reach(x_shape, own), offset + reach(shape, strides)))
+    found = as_strided_(memory, tuple(x_shape), own, 0, (1,))
+    if not overlaps(x_shape, own):
+        return found
+    times = into_memory(filled(g, tuple(x_shape), 1, None), tuple(x_shape), own, 0, memory.shape[0])
+    return found / as_strided_(times, tuple(x_shape), own, 0, (1,))
+
+
+def into_memory(g: Any, shape: Shape, strides: Shape, offset: int, length: int) -> Any:
+    """Return a vector of zeros with each element of g added at its place."""
+    if not overlaps(shape, strides):
+        return place(g, (length,), "as_strided", shape, strides, offset, (1,))
+    places = np.full(shape, offset)
+    for d, (n, step) in enumerate(zip(shape, strides, strict=True)):
+        places += (np.arange(n) * step).reshape((-1,) + (1,) * (len(shape) - 1 - d))
+    index = tensor_like(g, places) if isinstance(g, Tensor) else dims.raw_like(g, places)
+    return OPS["index_sum"](g, (index,), (length,), (0,))
+
+
+def infer_strided(x: Any, shape: Shape, strides: Shape, offset: int, own: Shape) -> Any:
     return shape, x.dtype
 
 
@@ -110,9 +179,19 @@ def replay(x: Any, path: Any) -> Any:
     return x
 
 
+def looked_at(g: Any, path: Any) -> Any:
+    """Return g where a path looks; not conjugated, as the tape hands g to rules, for the path may take the imaginary part."""
+    return e.conjugate(replay(e.conjugate(g), path)) if e.is_complex(g) else replay(g, path)
+
+
 def place(g: Any, shape: Shape, op_name: str, *params: Any) -> Any:
     """Return zeros of a shape with g where the view op looks: the transpose of that view."""
-    return assign(filled(g, shape, 0, None), g, ((OPS[op_name], params),))
+    return placed(g, tuple(shape), ((OPS[op_name], params),))
+
+
+def getitem_rule(g: Any, x_shape: Shape, index: Any) -> Any:
+    whole = size_of(g.shape) == size_of(x_shape)  # all of it, in order
+    return reshape(g, tuple(x_shape)) if whole else place(g, x_shape, "getitem", index)
 
 
 def part_rule(g: Any, index: int, xs_shape: Any, axis: int) -> Any:
@@ -135,17 +214,26 @@ transpose_   = structural("transpose", "x", lambda x, axes: (tuple(x.shape[a] fo
 broadcast_to = structural("broadcast_to", "x", infer_broadcast, params="shape", view=True, label="ExpandBackward0",
     broadcasts=True, x=lambda g: g)
 getitem      = structural("getitem", "x", infer_getitem, params="index", view=True, label=getitem_label,
-    x=lambda g, x_shape, index: place(g, x_shape, "getitem", index))
+    x=lambda g, x_shape, index: getitem_rule(g, x_shape, index))
 diagonal_    = structural("diagonal", "x", infer_diagonal, params="offset axis1 axis2", view=True, label="DiagonalBackward0",
     x=lambda g, x_shape, offset, axis1, axis2: place(g, x_shape, "diagonal", offset, axis1, axis2))
-as_strided_  = structural("as_strided", "x", infer_strided, params="shape strides offset", view=True,
+# the elements of x's memory, counted from x's first, that strides lead to; own: the strides of x itself
+as_strided_  = structural("as_strided", "x", infer_strided, params="shape strides offset own", view=True,
     label="AsStridedBackward0",
-    x=lambda g, x_shape, shape, strides, offset: place(g, x_shape, "as_strided", shape, strides, offset))
+    x=lambda g, x_shape, shape, strides, offset, own: strided_rule(g, x_shape, shape, strides, offset, own))
+view_bytes   = structural("view_bytes", "x", infer_bytes, params="dtype", view=True, constant=True)
 # x with y where a path of views looks: the out-of-place form of every in-place write
 assign       = structural("assign", "x y", infer_assign, params="path", label="torch::autograd::CopySlices",
-    x=lambda g, y_shape, path: assign(g, filled(g, y_shape, 0, None), path), y=lambda g, path: replay(g, path))
+    x=lambda g, y_shape, y_dtype, path: assign(g, filled(g, y_shape, 0, y_dtype), path), y=lambda g, path: looked_at(g, path))
+# zeros with y where a path of views looks: the transpose of those views
+placed       = structural("placed", "y", lambda y, shape, path: (shape, y.dtype), params="shape path",
+    y=lambda g, path: replay(g, path))
 concatenate  = structural("concatenate", "*xs", infer_concatenate, params="axis", domain=SAME, face="cat", xs=part_rule)
+stack_       = structural("stack", "*xs", infer_stack, params="axis", domain=SAME,
+    xs=lambda g, index, axis: getitem(g, (*(slice(None),) * axis, index)))
 flip         = structural("flip", "x", lambda x, axes: (x.shape, x.dtype), params="axes", x=lambda g, axes: flip(g, axes))
+roll_        = structural("roll", "x", lambda x, shifts, axis: (x.shape, x.dtype), params="shifts axis",
+    x=lambda g, shifts, axis: roll_(g, tuple(-n for n in shifts), axis))
 to_device    = structural("to_device", "x", lambda x, place, origin: (x.shape, x.dtype), params="place origin",
     label="ToCopyBackward0", x=lambda g, place, origin: to_device(g, origin, place))
 # an array of one value, on x's device and (dtype None) of x's type; no gradient flows
@@ -168,20 +256,22 @@ reshape.__call__ = _reshape
 
 # ---- faces
 @face("reshape")
-def reshape_face(input: Any, *shape: Any) -> Any:
+def reshape_face(input: Any, *sizes: Any, shape: Any = None) -> Any:
     """Return input in another shape; -1 once stands for what is left. A view where possible, else a copy."""
-    wanted = fill_in("reshape", shape_of(shape, "reshape"), input._array.size)
+    wanted = fill_in("reshape", shape_of(sizes if shape is None else (shape,), "reshape"), input._array.size)
     return reshape(input, wanted)
 
 
 @face("view", function=False)
-def view(input: Any, *shape: Any) -> Any:
-    """Return a view in another shape (or, for a dtype, of other elements of the same size).
+def view(input: Any, *shape: Any, size: Any = None, dtype: Any = None) -> Any:
+    """Return a view in another shape or, for a dtype, of the same bytes read as another type.
 
     Raises RuntimeError where elements would have to move; reshape() copies then.
     """
+    if size is not None or dtype is not None:
+        shape = (size if dtype is None else dtype,)
     if len(shape) == 1 and isinstance(shape[0], dtypes.dtype):
-        raise NotImplementedError("view(dtype): reinterpreting bytes is not supported; .to(dtype) converts values")
+        return view_bytes(input, shape[0].numpy)
     wanted = fill_in("view", shape_of(shape, "view"), input._array.size)
     if not viewable(input._array, wanted):
         raise RuntimeError(
@@ -232,9 +322,10 @@ def unflatten(input: Any, dim: int, sizes: Any) -> Any:
 
 
 @face("permute")
-def permute(input: Any, *dims: Any) -> Any:
+def permute(input: Any, *order: Any, dims: Any = None) -> Any:
     """Return a view with dims in another order."""
-    axes = tuple(one_dim("permute", input, d) for d in shape_of(dims, "permute"))
+    dims = shape_of(order if dims is None else (dims,), "permute")
+    axes = tuple([one_dim("permute", input, d) for d in dims])
     if sorted(axes) != list(range(len(input.shape))):
         raise RuntimeError(
             f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering "
@@ -264,8 +355,8 @@ def t(input: Any) -> Any:
 
 def mT(x: Any) -> Any:
     """Return the matrices of x (its last two dims) transposed."""
-    ndim = len(x.shape)
-    return transpose_(x, (*range(ndim - 2), ndim - 1, ndim - 2))
+    ndim = x.ndim
+    return transpose_(x, (1, 0) if ndim == 2 else (*range(ndim - 2), ndim - 1, ndim - 2))
 
 
 @face("movedim")
@@ -286,9 +377,9 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
 
 
 @face("expand", function=False)
-def expand(input: Any, *shape: Any) -> Any:
+def expand(input: Any, *sizes: Any, size: Any = None, implicit: bool = False) -> Any:
     """Return a view with dims of size 1 repeated; -1 keeps a size. Raises RuntimeError where sizes do not fit."""
-    wanted = shape_of(shape, "expand")
+    wanted = shape_of(sizes if size is None else (size,), "expand")
     old = tuple(input.shape)
     kept = (None,) * (len(wanted) - len(old)) + old
     if len(wanted) < len(old) or builtins.any(n == -1 and k is None for n, k in zip(wanted, kept, strict=True)):
@@ -299,9 +390,9 @@ def expand(input: Any, *shape: Any) -> Any:
 
 
 @face("broadcast_to")
-def broadcast_to_face(input: Any, *shape: Any) -> Any:
+def broadcast_to_face(input: Any, size: Any) -> Any:
     """Return input broadcast to a shape."""
-    return expand(input, *shape)
+    return expand(input, size)
 
 
 @face("expand_as", function=False)
@@ -338,7 +429,8 @@ def unsqueeze(input: Any, dim: int) -> Any:
     if not -ndim - 1 <= dim <= ndim:
         raise errors.dim_range("unsqueeze", dim, ndim + 1)
     d = dim % (ndim + 1)
-    return getitem(input, (*(slice(None),) * d, None))
+    shape = tuple(input.shape)
+    return relabel(_reshape_record(input, (*shape[:d], 1, *shape[d:])), "UnsqueezeBackward0")
 
 
 @face("squeeze")
@@ -348,7 +440,8 @@ def squeeze(input: Any, dim: Any = None) -> Any:
     if dim is not None:
         axes = () if dim in ((), []) else axes_of("squeeze", input, dim) or ()
     shape = tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in axes)
-    return relabel(reshape(input, shape), f"SqueezeBackward{0 if dim is None else 2 if isinstance(dim, tuple | list) else 1}")
+    overload = 0 if dim is None else 2 if isinstance(dim, tuple | list) else 1
+    return relabel(_reshape_record(input, shape), f"SqueezeBackward{overload}")
 
 
 @face("select")
@@ -371,6 +464,8 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
 
     Raises IndexError for a start, RuntimeError for a length that is not there.
     """
+    if isinstance(start, Tensor) and (start._array.ndim or dtypes.category(start._array.dtype) != dtypes.INTEGRAL):
+        raise RuntimeError(f"start must be an 0-dim integral Tensor, got {start.dtype} of shape {list(start.shape)} (narrow)")
     d, start = _divided("narrow", input, dim), index_of("narrow", start)
     n = input.shape[d]
     if not -n <= start <= n:
@@ -401,9 +496,11 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
         sizes, label = [builtins.min(sizes, n - i) for i in range(0, n, sizes)] if n else [0], "SplitBackward0"
     elif builtins.sum(sizes) != n:
         raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (dimension {d}), but got {list(sizes)}")
-    parts, start = [], 0
+    if builtins.any([length < 0 for length in sizes]):
+        raise RuntimeError(f"split_with_sizes expects split_sizes have only non-negative entries, but got {list(sizes)}")
+    parts, start, whole = [], 0, (slice(None),) * d
     for length in sizes:
-        parts.append(relabel(narrow(input, d, start, length), label))
+        parts.append(relabel(getitem(input, (*whole, slice(start, start + length))), label))
         start += length
     return tuple(parts)
 
@@ -417,84 +514,104 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     return split(input, -(-n // chunks), dim) if n else split(input, [0] * chunks, dim)
 
 
-def _several(name: str, tensors: Any, kind: type[Exception] = RuntimeError) -> tuple[Any, ...]:
+def several(name: str, tensors: Any, kind: type[Exception] = RuntimeError) -> tuple[Any, ...]:
     """Return tensors as a tuple. Raises TypeError for what is no sequence of tensors, `kind` for none at all."""
     if isinstance(tensors, Tensor):
         raise TypeError(f"{name}(): argument 'tensors' must be tuple of Tensors, not Tensor")
     found = tuple(tensors)
-    only_tensors(name, found)
+    for x in found:
+        if not isinstance(x, Tensor):
+            only_tensors(name, found)
     if not found:
         raise kind(f"torch.{name}(): expected a non-empty list of Tensors")
     return found
 
 
+def joined(op: Any, tensors: tuple[Any, ...], axis: int, out: Any) -> Any:
+    """Call a join: in fewer steps where there is nothing to record or to promote."""
+    first = tensors[0]._array
+    kind, dtype, recording = type(first), first.dtype, state.grad
+    arrays = []
+    for x in tensors:
+        array = x._array
+        if array.dtype is not dtype or type(array) is not kind or (recording and x._edge is not None):
+            return op(tensors, axis, out=out)
+        arrays.append(array)
+    if out is not None or state.inference or (dtype is not dtypes.F32 and dtype is not dtypes.F64):
+        return op(tensors, axis, out=out)
+    try:
+        return wrap(op.kernels[kind](arrays, axis))
+    except Exception:  # the general call says what is wrong
+        return op(tensors, axis)
+
+
 @face("cat", method=False)
 def cat(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None) -> Any:
     """Return tensors joined along dim; types are promoted. Raises RuntimeError where other sizes differ."""
-    tensors = _several("cat", tensors, ValueError)
+    tensors = several("cat", tensors, ValueError)
+    skipped = False
     for i, x in enumerate(tensors):
-        if not x._array.ndim:
+        shape = x._array.shape
+        if not shape:
             raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated; stack() joins those")
-    joined = [x for x in tensors if x._array.shape != (0,)] or [tensors[0]]  # PyTorch skips empty vectors
-    if len(joined) < len(tensors):  # a skipped one still counts for the type
+        skipped = skipped or shape == (0,)
+    if skipped:  # PyTorch skips empty vectors; they still count for the type
         common = dtypes.result_of([x._array for x in tensors])
-        joined = [x if x._array.dtype == common else call(cast, (x,), (common,)) for x in joined]
-    d = one_dim("cat", joined[0], dim if axis is None else axis)
-    return concatenate(tuple(joined), d, out=out)
+        tensors = tuple(x for x in tensors if x._array.shape != (0,)) or tensors[:1]
+        tensors = tuple(x if x._array.dtype == common else call(cast, (x,), (common,)) for x in tensors)
+    d = one_dim("cat", tensors[0], dim if axis is None else axis)
+    return joined(concatenate, tensors, d, out)
 
 
-@composite("stack")
+@face("stack", method=False)
 def stack(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
     """Return tensors of one shape joined along a new dim."""
-    tensors = _several("stack", tensors)
-    for i, x in enumerate(tensors):
-        if tuple(x.shape) != tuple(tensors[0].shape):
-            raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(tensors[0].shape)} at entry 0 and "
-                f"{list(x.shape)} at entry {i}"
-            )
-    return cat([unsqueeze(x, dim) for x in tensors], dim, out=out)
+    tensors = several("stack", tensors)
+    ndim = tensors[0]._array.ndim + 1
+    if not -ndim <= dim < ndim:
+        raise errors.dim_range("stack", dim, ndim)
+    return joined(stack_, tensors, dim % ndim, out)
 
 
 @face("vstack", method=False)
 def vstack(tensors: Any) -> Any:
     """Return tensors joined along the first dim, vectors as rows."""
-    return cat([x if len(x.shape) > 1 else reshape(x, (1, size_of(x.shape))) for x in _several("vstack", tensors)], 0)
+    return cat([x if len(x.shape) > 1 else reshape(x, (1, size_of(x.shape))) for x in several("vstack", tensors)], 0)
 
 
 @face("hstack", method=False)
 def hstack(tensors: Any) -> Any:
     """Return tensors joined along the second dim, vectors along their only one."""
-    parts = [reshape(x, (1,)) if not len(x.shape) else x for x in _several("hstack", tensors)]
+    parts = [reshape(x, (1,)) if not len(x.shape) else x for x in several("hstack", tensors)]
     return cat(parts, 0 if len(parts[0].shape) == 1 else 1)
 
 
 @face("flip")
-def flip_face(input: Any, *dims: Any) -> Any:
+def flip_face(input: Any, *axes: Any, dims: Any = None) -> Any:
     """Return input with the order along dims reversed."""
-    axes = shape_of(dims, "flip")
-    return flip(input, (axes_of("flip", input, axes) or ()) if axes else ())
+    dims = shape_of(axes if dims is None else (dims,), "flip")
+    return flip(input, (axes_of("flip", input, dims) or ()) if dims else ())
 
 
-@composite("roll")
+@face("roll")
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
-    """Return input with elements moved along dims, what falls off coming in at the other end."""
-    if dims is None and isinstance(shifts, int):
-        return reshape(roll(ravel(input), shifts, 0), tuple(input.shape))
+    """Return input with elements moved along dims, what falls off coming in at the other end; without dims as a vector."""
     shifts, dims = ((v,) if isinstance(v, int) else tuple(v or ()) for v in (shifts, dims))
+    if not shifts:
+        raise RuntimeError("`shifts` required (roll)")
+    if not dims and len(shifts) == 1:
+        return relabel(reshape(roll_(ravel(input), shifts, (0,)), tuple(input.shape)), "RollBackward0")
     if len(shifts) != len(dims):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims: {len(dims)} (roll)")
-    for shift, dim in zip(shifts, dims, strict=True):
-        n = input.shape[one_dim("roll", input, dim)]
-        k = shift % n if n else 0
-        input = cat((narrow(input, dim, n - k, k), narrow(input, dim, 0, n - k)), dim) if k else e.clone(input)
-    return input
+    if not len(input.shape):
+        raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions (roll)")
+    return roll_(input, shifts, tuple([one_dim("roll", input, d) for d in dims]))
 
 
 @composite("repeat")
-def repeat(input: Any, *sizes: Any) -> Any:
+def repeat(input: Any, *sizes: Any, repeats: Any = None) -> Any:
     """Return input repeated `sizes` times along each dim (more sizes than dims: dims are put in front)."""
-    times = shape_of(sizes, "repeat")
+    times = shape_of(sizes if repeats is None else (repeats,), "repeat")
     if len(times) < len(input.shape):
         raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     shape = (1,) * (len(times) - len(input.shape)) + tuple(input.shape)
@@ -504,9 +621,9 @@ def repeat(input: Any, *sizes: Any) -> Any:
 
 
 @face("tile")
-def tile(input: Any, *dims: Any) -> Any:
+def tile(input: Any, *times: Any, dims: Any = None) -> Any:
     """Return input repeated as NumPy's tile: missing times are 1."""
-    times = shape_of(dims, "tile")
+    times = shape_of(times if dims is None else (dims,), "tile")
     return repeat(input, (1,) * (len(input.shape) - len(times)) + times)
 
 
@@ -552,8 +669,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     n = input.shape[-1] + abs(offset)
     rest = list(input.shape[:-1])
     shape = [rest.pop(0) if i not in (a, b) else n for i in range(ndim)]
-    zeros = filled(input, tuple(shape), 0, None)
-    return relabel(assign(zeros, input, ((diagonal_, (offset, a, b)),)), "DiagEmbedBackward0")
+    return relabel(place(input, tuple(shape), "diagonal", offset, a, b), "DiagEmbedBackward0")
 
 
 @face("diag")
@@ -573,7 +689,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
         tensors = tuple(tensors[0])
     if indexing not in ("ij", "xy"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
-    _several("meshgrid", tensors)
+    several("meshgrid", tensors)
     for v in tensors:
         if len(v.shape) > 1:
             raise RuntimeError(
@@ -614,9 +730,10 @@ def numel(input: Any) -> int:
 def to(input: Any, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, non_blocking: bool = False,
        memory_format: Any = None) -> Any:  # fmt: skip
     """Return input with another dtype, on another device, or like another tensor; itself where nothing changes."""
+    copy = copy or [v for v in args if isinstance(v, bool)][1:] == [True]  # after non_blocking
     for value in args:
         if isinstance(value, bool):
-            continue  # non_blocking
+            continue
         if isinstance(value, Tensor):
             dtype, device = value.dtype, value.device
         elif isinstance(value, str | backend.device | int):
@@ -651,4 +768,14 @@ def _matrices(input: Any) -> Any:
     return relabel(mT(input), "TransposeBackward0")
 
 
-PROPERTIES.update(T=_reversed_dims, mT=_matrices)
+def _adjoint(input: Any) -> Any:
+    return e.conj(_matrices(input))
+
+
+def _conjugate_transpose(input: Any) -> Any:
+    if len(input.shape) > 2:
+        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {len(input.shape)}-D tensor; see .mH")
+    return e.conj(_reversed_dims(input))
+
+
+PROPERTIES.update(T=_reversed_dims, mT=_matrices, H=_conjugate_transpose, mH=_adjoint)

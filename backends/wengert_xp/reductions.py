@@ -1,0 +1,330 @@
+"""Kernels of reductions, scans and sorting, written against an array module.
+
+Owns: `table`, which gives them by op name. `axis` is a dim, a tuple of dims, or None: all. Large arrays are worked on in
+blocks that stay in a core's cache, so that a softmax reads its input once. May import: NumPy, for types.
+Must not know: tensors, gradients, any one device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+Kernel = Callable[..., Any]
+# What sums and products of a type, by its character, are added up in; None: in the type itself.
+ADDS_IN: dict[str, Any] = {c: np.dtype(np.int64) for c in np.typecodes["AllInteger"] + "?"}
+ADDS_IN |= {c: None for c in np.typecodes["AllFloat"]} | {"e": np.dtype(np.float32)}
+
+
+def lanes(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """Return sizes (before, along, after) the dims of `axis` where these follow each other, else None."""
+    if not axis:
+        return None
+    first, last = min(axis), max(axis)
+    if last - first + 1 != len(axis):
+        return None
+    before = along = after = 1
+    for i, n in enumerate(shape):
+        if i < first:
+            before *= n
+        elif i > last:
+            after *= n
+        else:
+            along *= n
+    return before, along, after
+
+
+def groups(sizes: tuple[int, int, int], block: int) -> Iterator[tuple[slice, list[slice]]]:
+    """Yield (rows, parts of them) of an array with these sizes: rows that are reduced together, in parts of one block."""
+    before, along, after = sizes
+    step, many = max(1, block // after), max(1, block // (along * after))
+    parts = [slice(j, j + step) for j in range(0, along, step)]
+    for i in range(0, before, many):
+        yield slice(i, i + many), parts
+
+
+def positions(xp: Any, indices: Any, n: int, axis: int) -> Any:
+    """Return where elements stand in a flattened array: those at `indices` along an axis of length n, which else has the
+    indices' shape."""
+    shape = indices.shape
+    before, along, after = lanes(shape, (axis,)) or (1, 1, 1)
+    made = indices.reshape(before, along, after)
+    if after > 1:
+        made = made * after + xp.arange(after)
+    return (made + xp.arange(0, before * n * after, n * after)[:, None, None]).reshape(shape)
+
+
+def table(backend: Any) -> dict[str, Kernel]:
+    """Return the kernels over the backend's array module, by op name."""
+    xp, block = backend.xp, backend.block
+    add = xp.add
+
+    def dense(made: Any) -> Any:
+        """Return an array in row-major order, as PyTorch lays out new results: view() works on them."""
+        return made if made.ndim < 2 or made.flags.c_contiguous else xp.ascontiguousarray(made)
+
+    def packed(x: Any) -> Any:
+        """Return an input as it is if it is in row-major order, else a copy that is."""
+        return x if x.flags.c_contiguous else xp.ascontiguousarray(x)
+
+    def every(x: Any, axis: Any) -> tuple[int, ...]:
+        return tuple(range(x.ndim)) if axis is None else axis
+
+    def size(x: Any, axis: Any) -> int:
+        n = 1
+        for a in every(x, axis):
+            n *= x.shape[a]
+        return n
+
+    def large(x: Any, axis: Any) -> tuple[int, int, int] | None:
+        """Return the sizes of an array that is worked on in blocks, as `lanes` does; None where it is taken whole."""
+        return lanes(x.shape, every(x, axis)) if x.size > block and x.flags.c_contiguous else None
+
+    def wide(kernel: Kernel) -> Kernel:
+        """Return a kernel that computes float16 in float32."""
+
+        def run(*args: Any) -> Any:
+            if args[0].dtype.char != "e":
+                return kernel(*args)
+            made = kernel(*[a.astype(np.float32) if hasattr(a, "dtype") else a for a in args])
+            return made.astype(np.float16)
+
+        return run
+
+    # ---- sums and products
+    def total(x: Any, axis: Any, keepdims: bool) -> Any:
+        made = add.reduce(x, axis, ADDS_IN[x.dtype.char], None, keepdims)
+        return dense(made.astype(x.dtype) if x.dtype.char == "e" else made)
+
+    def mean(x: Any, axis: Any, keepdims: bool) -> Any:
+        made = add.reduce(x, axis, ADDS_IN[x.dtype.char], None, keepdims)
+        return dense((made / made.dtype.type(size(x, axis))).astype(x.dtype, copy=False))
+
+    def product(x: Any, axis: Any, keepdims: bool) -> Any:
+        made = xp.multiply.reduce(x, axis, ADDS_IN[x.dtype.char], None, keepdims)
+        return dense(made.astype(x.dtype) if x.dtype.char == "e" else made)
+
+    def squared(x: Any) -> Any:
+        return x.real**2 + x.imag**2 if x.dtype.kind == "c" else x * x
+
+    def squares(x: Any, axis: Any, middle: Any) -> Any:
+        """Return the sum of |x - middle|^2 with its dims kept; middle (None: 0) has them too."""
+        axis = every(x, axis)
+        kept = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
+        if middle is None and x.size == size(x, axis) and x.flags.c_contiguous and x.dtype.kind == "f":
+            return x.reshape(-1).dot(x.reshape(-1)).reshape(kept)
+        sizes = large(x, axis)
+        if sizes is None:
+            return add.reduce(squared(x if middle is None else x - middle), axis, None, None, True)
+        before, _, after = sizes
+        made = xp.zeros((before, 1, after), x.real.dtype)
+        rows, centre = x.reshape(sizes), None if middle is None else middle.reshape(before, 1, after)
+        for here, parts in groups(sizes, block):
+            for p in parts:
+                part = rows[here, p]
+                made[here] += add.reduce(squared(part if centre is None else part - centre[here]), 1, None, None, True)
+        return made.reshape(kept)
+
+    def variance(x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+        n = size(x, axis)
+        middle = add.reduce(x, axis, None, None, True) / x.dtype.type(n)
+        made = squares(x, axis, middle)
+        made = made / made.dtype.type(max(n - correction, 0))
+        return made if keepdims else made.reshape([n for a, n in enumerate(x.shape) if a not in every(x, axis)]).copy()
+
+    def deviation(x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+        return xp.sqrt(variance(x, axis, correction, keepdims))
+
+    def norm2(x: Any, axis: Any, keepdims: bool) -> Any:
+        made = xp.sqrt(squares(x, axis, None))
+        return made if keepdims else made.reshape([n for a, n in enumerate(x.shape) if a not in every(x, axis)]).copy()
+
+    # ---- exponentials that are summed
+    def highest(x: Any, axis: Any) -> Any:
+        """Return the maximum (of complex numbers: of their real parts) with its dims kept."""
+        return xp.maximum.reduce(x.real if x.dtype.kind == "c" else x, axis, None, None, True)
+
+    def blockwise(work: Kernel) -> Kernel:
+        """Return a kernel (*inputs, axis) for a `work` (parts, first input, axis) that fills the last array of each part."""
+
+        def run(*args: Any) -> Any:
+            *inputs, axis = args
+            if inputs[0].dtype.char == "e":
+                return run(*[x.astype(np.float32) for x in inputs], axis).astype(np.float16)
+            inputs = [packed(x) for x in inputs]
+            made = xp.empty_like(inputs[0])
+            sizes = large(made, axis)
+            if sizes is not None:
+                views = [x.reshape(sizes) for x in (*inputs, made)]
+                for here, parts in groups(sizes, block):
+                    rows = [v[here] for v in views]
+                    work([[v[:, p] for v in rows] for p in parts], rows[0], 1)
+            elif made.size:
+                work([(*inputs, made)], inputs[0], axis)
+            return made
+
+        return run
+
+    def softmax(parts: Any, x: Any, axis: Any) -> None:
+        top, total = highest(x, axis), None
+        for part, out in parts:
+            xp.subtract(part, top, out=out)
+            xp.exp(out, out=out)
+            sums = add.reduce(out, axis, None, None, True)
+            total = sums if total is None else total + sums
+        for _, out in parts:
+            xp.divide(out, total, out=out)
+
+    def log_softmax(parts: Any, x: Any, axis: Any) -> None:
+        top, total = highest(x, axis), None
+        for part, out in parts:
+            xp.subtract(part, top, out=out)
+            sums = add.reduce(xp.exp(out), axis, None, None, True)
+            total = sums if total is None else total + sums
+        total = xp.log(total)
+        for _, out in parts:
+            xp.subtract(out, total, out=out)
+
+    def softmax_back(parts: Any, h: Any, axis: Any) -> None:
+        total = None
+        for slope, y, out in parts:
+            xp.multiply(slope, y, out=out)
+            sums = add.reduce(out, axis, None, None, True)
+            total = sums if total is None else total + sums
+        for slope, y, out in parts:
+            xp.subtract(slope, total, out=out)
+            xp.multiply(out, y, out=out)
+
+    def log_softmax_back(parts: Any, h: Any, axis: Any) -> None:
+        total = add.reduce(h, axis, None, None, True)
+        for slope, y, out in parts:
+            xp.exp(y, out=out)
+            xp.multiply(out, total, out=out)
+            xp.subtract(slope, out, out=out)
+
+    def logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
+        x, axis = packed(x), every(x, axis)
+        kept = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
+        made = xp.empty(kept if keepdims else tuple(n for a, n in enumerate(x.shape) if a not in axis), x.dtype)
+        if not x.size:
+            made[...] = -np.inf
+            return made
+        sizes = large(x, axis)
+        if sizes is None:
+            log_total([x], x, axis, made.reshape(kept))
+        else:
+            rows, out = x.reshape(sizes), made.reshape(sizes[0], 1, sizes[2])
+            for here, parts in groups(sizes, block):
+                log_total([rows[here, p] for p in parts], rows[here], 1, out[here])
+        return made
+
+    def log_total(parts: Any, x: Any, axis: Any, out: Any) -> None:
+        top, total = highest(x, axis), None
+        top = xp.where(xp.isfinite(top), top, top.dtype.type(0))
+        for part in parts:
+            lowered = part - top
+            sums = add.reduce(xp.exp(lowered, out=lowered), axis, None, None, True)
+            total = sums if total is None else total + sums
+        out[...] = xp.log(total) + top
+
+    # ---- extremes
+    def extreme(name: str) -> Kernel:
+        reduce = getattr(xp, f"{name}imum").reduce
+
+        def run(x: Any, axis: Any, keepdims: bool) -> Any:
+            return dense(reduce(x, axis, None, None, keepdims))
+
+        return run
+
+    def place_of(name: str) -> Kernel:
+        method = f"arg{name}"
+
+        def run(x: Any, axis: Any, keepdims: bool) -> Any:
+            return xp.asarray(getattr(x, method)(axis, keepdims=keepdims), np.int64)
+
+        return run
+
+    def along(name: str) -> Kernel:
+        reduce, method = getattr(xp, f"{name}imum").reduce, f"arg{name}"
+
+        def run(x: Any, axis: int, keepdims: bool) -> Any:
+            if not x.ndim:
+                return x.copy(), xp.zeros((), np.int64)
+            places = xp.asarray(getattr(x, method)(axis, keepdims=keepdims), np.int64)
+            return xp.asarray(dense(reduce(x, axis, None, None, keepdims))), places
+
+        return run
+
+    # ---- scans
+    def scan(name: str) -> Kernel:
+        step = getattr(xp, name)
+
+        def run(x: Any, axis: int) -> Any:
+            kind = ADDS_IN[x.dtype.char] or x.dtype
+            before, n, after = lanes(x.shape, (axis,)) or (1, 1, 1)
+            if not x.ndim:
+                made = x.astype(kind)
+            elif after >= 256 and x.size > block:  # rows that are long enough to be taken one after another
+                made = xp.array(x, kind, order="C")
+                rows = made.reshape(before, n, after)
+                for i in range(1, n):
+                    step(rows[:, i - 1], rows[:, i], out=rows[:, i])
+            else:
+                made = dense(step.accumulate(x, axis, kind))
+            return made.astype(x.dtype) if x.dtype.char == "e" else made
+
+        return run
+
+    # ---- by indices, and sorting
+    def take_along(x: Any, indices: Any, axis: int) -> Any:
+        if x.ndim < 2:
+            return x.take(indices) if x.ndim else x.copy()
+        return packed(x).reshape(-1).take(positions(xp, indices, x.shape[axis], axis))
+
+    def put_along(x: Any, indices: Any, shape: Any, axis: int) -> Any:
+        made = xp.zeros(shape, x.dtype)
+        if x.size:
+            made.reshape(-1)[indices if made.ndim < 2 else positions(xp, indices, shape[axis], axis)] = x
+        return made
+
+    def argsort(x: Any, axis: int, descending: bool) -> Any:
+        if not x.ndim:
+            return xp.zeros((), np.int64)
+        if not descending:
+            return xp.argsort(x, axis=axis, kind="stable").astype(np.int64, copy=False)
+        # stable and descending: sort the reversed array ascending, then reverse the order back
+        n = x.shape[axis]
+        order = xp.flip(xp.argsort(xp.flip(x, axis), axis=axis, kind="stable"), axis)
+        return (n - 1 - order).astype(np.int64, copy=False)
+
+    def sort(x: Any, axis: int, descending: bool) -> Any:
+        order = argsort(x, axis, descending)
+        return take_along(x, order, axis), order
+
+    def topk(x: Any, k: int, axis: int, largest: bool) -> Any:
+        if not x.ndim:
+            return x.copy(), xp.zeros((), np.int64)
+        n = x.shape[axis]
+        ends = [slice(None)] * x.ndim
+        if k and n >= 8 * k and n > 64:
+            ends[axis] = slice(n - k, n) if largest else slice(0, k)
+            found = xp.sort(xp.argpartition(x, n - k if largest else k - 1, axis)[tuple(ends)], axis)
+            order = take_along(found, argsort(take_along(x, found, axis), axis, largest), axis)
+        else:
+            ends[axis] = slice(0, k)
+            order = packed(argsort(x, axis, largest)[tuple(ends)])
+        return take_along(x, order, axis), order
+
+    return {
+        "sum": total, "mean": mean, "prod": product, "norm2": wide(norm2), "var": wide(variance), "std": wide(deviation),
+        "amax": extreme("max"), "amin": extreme("min"), "max_along": along("max"), "min_along": along("min"),
+        "argmax": place_of("max"), "argmin": place_of("min"),
+        "any": lambda x, axis, keepdims: dense(xp.any(x, axis=axis, keepdims=keepdims)),
+        "all": lambda x, axis, keepdims: dense(xp.all(x, axis=axis, keepdims=keepdims)), "softmax": blockwise(softmax),
+        "log_softmax": blockwise(log_softmax), "softmax_back": blockwise(softmax_back),
+        "log_softmax_back": blockwise(log_softmax_back),
+        "logsumexp": wide(logsumexp), "cumsum": scan("add"), "cumprod": scan("multiply"), "put_along": put_along,
+        "argsort": argsort, "sort": sort, "topk": topk,
+    }  # fmt: skip

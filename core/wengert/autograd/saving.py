@@ -1,0 +1,139 @@
+"""What becomes of values that are kept for backward while somebody wants a say in it.
+
+Owns: the node that keeps packed values, and the maker of nodes that stands in `record.make_node` while hooks on saved
+tensors or anomaly mode are on, on any thread. May import: tape, record, tensor, modes. Must not know: any op, and what
+the hooks do.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from wengert import errors, record, tape
+from wengert._tensor import Tensor, wrap
+from wengert.modes import no_grad, state
+from wengert.tape import AccumulateGrad, Node, Slot
+
+_lock = threading.Lock()
+_users = 0
+
+
+def want(count: int) -> None:
+    """Note that someone wants (1), or no longer wants (-1), nodes to be made here."""
+    global _users
+    with _lock:
+        _users += count
+        record.make_node = make if _users else Node
+
+
+def make(plan: Any, edges: tuple[Any, ...], saved: tuple[Any, ...], shapes: Any, guards: tuple[Any, ...] = ()) -> Node:
+    """Return the node of a call, with its values packed and its origin noted if that is asked for on this thread."""
+    node = Node(plan, edges, saved, shapes, guards)
+    if state.packing and plan.keeps_arrays:
+        node = PackedNode(node)
+    if tape.anomaly is not None:
+        tape.anomaly.note(node)
+    return node
+
+
+class Packed:
+    """One value as the innermost hooks packed it."""
+
+    __slots__ = ("value", "unpack", "shape")
+
+    def __init__(self, tensor: Tensor) -> None:
+        hooks, state.packing = state.packing, ()
+        version, self.shape = tensor.version_box()[0], tensor._array.shape
+        pack, self.unpack = hooks[-1]
+        try:
+            with no_grad():
+                self.value = pack(tensor)
+        finally:
+            state.packing = hooks
+        if tensor.version_box()[0] != version:
+            raise RuntimeError(
+                "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot be "
+                "modified by in-place operations as this can lead to unexpected side-effects; change a clone() instead."
+            )
+
+    def open(self) -> Any:
+        """Return the raw array that the hooks give for the value. Raises TypeError for what is no tensor, RuntimeError for
+        one of another shape."""
+        tensor = self.unpack(self.value)
+        if not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(tensor).__name__}"
+            )
+        if tensor._array.shape != self.shape:
+            raise RuntimeError(
+                f"Output of saved tensor unpack_hook has shape {list(tensor.shape)}, what was packed had {list(self.shape)}"
+            )
+        return tensor._array
+
+
+_NEVER = [0]  # the write counter of packed values: nobody can write to them
+
+
+class PackedNode(Node):
+    """A node whose kept values are what hooks made of them."""
+
+    __slots__ = ()
+
+    def __init__(self, node: Node) -> None:
+        assert node.saved is not None
+        whole, packed = node.tensors(node.saved), list(node.saved)
+        for place in self.kept(node):
+            value, raw = whole[place], packed[place]
+            if place == len(node.plan.op.inputs):  # the result: with its history it would keep itself alive
+                value = tuple([v.detach() for v in value]) if isinstance(value, tuple) else value.detach()
+            if isinstance(value, tuple):
+                packed[place] = tuple([self.packed(v, r) for v, r in zip(value, raw, strict=True)])
+            else:
+                packed[place] = self.packed(value, raw)
+        super().__init__(node.plan, node.edges, tuple(packed), node.shapes, (_NEVER, 0))
+
+    @staticmethod
+    def kept(node: Node) -> list[int]:
+        return [*node.plan.inputs, *([len(node.plan.op.inputs)] if node.plan.out else [])]
+
+    @staticmethod
+    def packed(value: Tensor, raw: Any) -> Any:
+        """Pack a tensor: a leaf as itself, a result without its history; a number stays as it is."""
+        edge, box = value._edge, value._box
+        if edge is None and box is None and not raw.ndim:
+            return raw
+        if type(edge) is AccumulateGrad:
+            leaf = edge.variable
+            if leaf is not None and leaf._array is raw:
+                return Packed(leaf)
+        return Packed(value)
+
+    def check_saved(self) -> tuple[Any, ...]:
+        if self.saved is None:
+            raise errors.freed(self.name())
+        values = list(self.saved)
+        for place in self.kept(self):
+            value = values[place]
+            values[place] = tuple([opened(v) for v in value]) if isinstance(value, tuple) else opened(value)
+        return tuple(values)
+
+    def tensors(self, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+        op, values = self.plan.op, list(saved)
+        last = len(op.inputs) - 1
+        for i in self.plan.inputs:
+            if op.variadic and i == last:
+                values[i] = tuple([wrap(a, e) for a, e in zip(saved[i], self.edges[i:], strict=True)])
+            else:
+                values[i] = wrap(saved[i], self.edges[i])
+        if self.plan.out and op.outputs > 1:
+            made = enumerate(saved[last + 1])
+            values[last + 1] = tuple([wrap(a, Slot(self, n) if a.dtype.kind in "fc" else None) for n, a in made])
+        elif self.plan.out:
+            values[last + 1] = wrap(saved[last + 1], self)
+        return tuple(values)
+
+
+def opened(value: Any) -> Any:
+    return value.open() if isinstance(value, Packed) else value
+

@@ -1,0 +1,162 @@
+"""Forward mode: the tangent of an op, from the same rules that backward uses.
+
+Owns: `Forward`, the level of one jvp; its arrays hold a value and (`beside`) its tangent, or None where it is constant.
+What the rules of a record read says what kind of op it is, and so what its tangent is: an elementwise rule takes the tangent
+for g; a linear op is its own tangent; one that is linear in each input gives a sum; for any other op the rules are
+transposed (they are linear in g, so their gradient with respect to g is the tangent map). There is no second formula.
+May import: layers, record, autograd, ops by name. Must not know: any op's formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wengert import dtypes
+from wengert._tensor import Tensor, wrap
+from wengert.func.layers import Layer, Level
+from wengert.modes import state
+from wengert.op import OPS, Op
+from wengert.record import sum_to
+
+
+class Forward(Level):
+    """One jvp."""
+
+    name = "jvp"
+
+    def dual(self, value: Tensor, tangent: Tensor | None) -> Layer:
+        return Layer(self, value, tangent)
+
+    def read(self, layer: Layer) -> Any:
+        return layer.value.host()
+
+    def write(self, target: Layer, values: Layer) -> None:
+        if values.beside is not None and target.beside is None:
+            target.beside = zeros_like(target.value)
+        target.value.copy_(values.value)
+        if target.beside is not None:
+            target.beside.copy_(values.beside if values.beside is not None else zeros_like(values.value))
+
+    def apply(self, op: Op, inputs: Sequence[Any], params: tuple[Any, ...]) -> Any:
+        args = [tuple(self.arg(a) for a in x) if isinstance(x, tuple) else self.arg(x) for x in inputs]
+        values = [tuple(a.value for a in x) if isinstance(x, tuple) else x.value for x in args]
+        flat = [a for x in args for a in (x if isinstance(x, tuple) else (x,))]
+        made = op(*values, *params)
+        moving = [a.beside is not None and dtypes.category(a.dtype) >= dtypes.FLOATING for a in flat]
+        if op.constant or not any(moving):
+            return tuple(self.dual(m, None) for m in made) if isinstance(made, tuple) else self.dual(made, None)
+        if op.outputs > 1:
+            tangents = transposed(op, flat, made, params, moving)
+            return tuple(self.dual(m, t) for m, t in zip(made, tangents, strict=True))
+        if dtypes.category(made._array.dtype) < dtypes.FLOATING:
+            return self.dual(made, None)
+        moved = tangent(op, args, flat, made, params, moving)
+        if not op.view and (moved._base is not None or any(moved is a.beside for a in flat)):
+            moved = moved.clone()  # a write to the result must not reach the tangent of an input
+        return self.dual(made, moved)
+
+    def arg(self, x: Any) -> Layer:
+        return x if isinstance(x, Layer) and x.level is self else self.dual(x if isinstance(x, Tensor) else wrap(x), None)
+
+
+def zeros_like(x: Tensor) -> Tensor:
+    return wrap(OPS["filled"](x._array, tuple(x.shape), 0, None))
+
+
+def tangent(op: Op, args: Sequence[Any], flat: Sequence[Layer], made: Tensor, params: Any, moving: Sequence[bool]) -> Tensor:
+    """Return the tangent of a single result, by what the rules of the inputs that move read."""
+    smooth = {n for n, rule in zip(op.inputs, op.rules, strict=True) if rule is not None}
+    real = made._array.dtype.kind != "c" and all(a.dtype.kind != "c" for a in flat)
+    which = [min(i, len(op.inputs) - 1) for i in range(len(flat))]
+    reads = [op.reads[which[i]] & {*smooth, "out"} for i, m in enumerate(moving) if m]
+    every = [op.reads[i] & {*smooth, "out"} for i, rule in enumerate(op.rules) if rule is not None]
+    if op.name == "cast" and made._array.dtype.kind == flat[0].dtype.kind:
+        return op(flat[0].beside, *params)  # type: ignore[no-any-return]
+    if op.elementwise and real:
+        saved = kept(op, args, made, params)
+        parts = [op.pulls[which[i]](spread(flat[i].beside, made), saved) for i, m in enumerate(moving) if m]
+        return total(parts)
+    if not op.elementwise and not any(every) and op.name != "cast":  # linear in all inputs at once
+        return op(*_with(args, lambda a: a.beside if a.beside is not None else _constant(a)), *params)  # type: ignore[no-any-return]
+    multilinear = all(
+        op.reads[i] & {*smooth, "out"} == smooth - {op.inputs[i]} for i, rule in enumerate(op.rules) if rule is not None
+    )
+    if multilinear and not op.elementwise and not op.variadic and reads:
+        parts = []
+        for i, m in enumerate(moving):
+            if m:
+                parts.append(op(*[a.beside if j == i else a.value for j, a in enumerate(flat)], *params))
+        return total(parts)
+    (found,) = transposed(op, flat, made, params, moving)
+    return found
+
+
+def _constant(a: Layer) -> Tensor:
+    """Return what stands for a constant input of a linear op: no motion; what is no number of the formula stays."""
+    return zeros_like(a.value) if dtypes.category(a.dtype) >= dtypes.FLOATING else a.value
+
+
+def _with(args: Sequence[Any], pick: Any) -> list[Any]:
+    return [tuple(pick(a) for a in x) if isinstance(x, tuple) else pick(x) for x in args]
+
+
+def spread(t: Tensor, made: Tensor) -> Tensor:
+    return t if t._array.shape == made._array.shape else OPS["broadcast_to"](t, tuple(made.shape))
+
+
+def total(parts: Sequence[Tensor]) -> Tensor:
+    result = parts[0]
+    for part in parts[1:]:
+        result = result + part
+    return result
+
+
+def kept(op: Op, args: Sequence[Any], made: Any, params: Any) -> tuple[Any, ...]:
+    """Return the values that rules read, at their places."""
+    saved: list[Any] = [None] * len(op.places)
+    names = [*op.inputs, "out"]
+    for name, value in zip(names, [*_with(args, lambda a: a.value), made], strict=True):
+        saved[op.places[name]] = value
+        many = isinstance(value, tuple)
+        saved[op.places[f"{name}_shape"]] = tuple(tuple(v.shape) for v in value) if many else tuple(value.shape)
+        saved[op.places[f"{name}_dtype"]] = tuple(v._array.dtype for v in value) if many else value._array.dtype
+    for name, value in zip(op.params, params, strict=True):
+        saved[op.places[name]] = value
+    return tuple(saved)
+
+
+def transposed(op: Op, flat: Sequence[Layer], made: Any, params: Any, moving: Sequence[bool]) -> tuple[Tensor, ...]:
+    """Return the tangents of the results: the transpose of the op's rules, as the gradient of what they give for a g."""
+    from wengert import autograd
+
+    results = made if isinstance(made, tuple) else (made,)
+    fixed = len(op.inputs) - op.variadic
+    values = [a.value for a in flat]
+    args = [*values[:fixed], tuple(values[fixed:])] if op.variadic else values
+    layers = [*flat[:fixed], tuple(flat[fixed:])] if op.variadic else list(flat)
+    del args
+    before = state.grad
+    state.grad = True
+    try:
+        floating = [dtypes.category(r._array.dtype) >= dtypes.FLOATING for r in results]
+        seeds = [zeros_like(r).requires_grad_() if f else None for r, f in zip(results, floating, strict=True)]
+        g = tuple(seeds) if op.outputs > 1 else seeds[0]
+        saved = kept(op, layers, made, params)
+        is_complex = op.outputs == 1 and results[0]._array.dtype.kind == "c"
+        plan = (op.complex_plan if is_complex else op.plan)(tuple(moving))
+        sent, tangents = [], []
+        for i, pull in plan.pulls:
+            pulled = pull(g, saved)
+            if tuple(pulled.shape) != tuple(values[i].shape):
+                pulled = sum_to(pulled, tuple(values[i].shape))
+            if pulled.requires_grad:
+                sent.append(pulled)
+                tangents.append(flat[i].beside)
+        wanted = [s for s in seeds if s is not None]
+        found = autograd.grad(sent, wanted, tangents, create_graph=before, allow_unused=True) if sent else (None,) * len(wanted)
+    finally:
+        state.grad = before
+    arrived = iter(found)
+    given = [next(arrived) if f else None for f in floating]
+    return tuple(zeros_like(r) if t is None and f else t for r, t, f in zip(results, given, floating, strict=True))  # type: ignore[misc]

@@ -1,0 +1,264 @@
+"""Transforms are backends: an array of a running transform holds a tensor, and its kernels call ops on that.
+
+Owns: `Layer` (such an array), `Level` (one running transform), the stack of levels, the backend protocol for them, and
+which level an op belongs to. May import: tensor, record, backend, modes. Must not know: what any transform does to an op
+(batching.py, forward.py), any op's formula, any device. What a layer holds is a Tensor, so what happens inside of a
+transform is recorded by the transforms around it: that is how they compose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from wengert import backend, record
+from wengert._tensor import Tensor, wrap
+from wengert.modes import state
+from wengert.op import OPS, Op
+
+
+class _Stack(threading.local):
+    levels: tuple[Level, ...] = ()
+
+
+_stack = _Stack()
+
+
+class Level:
+    """One running transform: how deep it is nested, and whether gradients are recorded around it."""
+
+    name = "a transform"
+
+    def __init__(self) -> None:
+        self.depth = len(_stack.levels) + 1
+        self.grad = state.grad
+        self.open = True
+
+    def __enter__(self) -> Any:
+        _stack.levels = (*_stack.levels, self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _stack.levels = _stack.levels[:-1]
+        self.open = False
+
+    def apply(self, op: Op, inputs: Sequence[Any], params: tuple[Any, ...]) -> Any:
+        """Return what an op gives for this level's arrays (and plain ones): layers, a tuple of them for several outputs."""
+        raise NotImplementedError
+
+    def lift(self, value: Tensor) -> Layer:
+        """Return a tensor from outside as an array of this level that is the same throughout."""
+        return Layer(self, value)
+
+    def read(self, layer: Layer) -> Any:
+        """Return the values on the host, or raise the error that says why there are none."""
+        raise NotImplementedError
+
+
+def innermost() -> Level | None:
+    """Return the transform that runs innermost on this thread."""
+    return _stack.levels[-1] if _stack.levels else None
+
+
+class Layer:
+    """An array of one level: a tensor, and what the level keeps beside it (whether it is batched; its tangent)."""
+
+    __slots__ = ("level", "value", "beside", "shape", "_dtype", "__weakref__")
+    __array_ufunc__ = None
+
+    def __init__(self, level: Level, value: Tensor, beside: Any = None, dropped: int = 0) -> None:
+        self.level, self.value, self.beside = level, value, beside
+        self.shape: tuple[int, ...] = tuple(value._array.shape[dropped:])
+        self._dtype = _twin(value._array.dtype)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        count = 1
+        for n in self.shape:
+            count *= n
+        return count
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        strides = self.value._array.strides
+        return tuple(strides[len(strides) - len(self.shape) :])
+
+    @property
+    def flags(self) -> _Flags:
+        return _Flags(self)
+
+    @property
+    def base(self) -> Any:
+        return self.value  # it shares the tensor's memory: never the only holder
+
+    def __bool__(self) -> bool:
+        return bool(self.level.read(self))
+
+    def __getitem__(self, index: Any) -> Any:
+        return OPS["getitem"](self, index if isinstance(index, tuple) else (index,))
+
+    def __repr__(self) -> str:
+        return f"<{self.level.name} array {self.dtype}{list(self.shape)} at level {self.level.depth}>"
+
+
+record.give_operators(Layer)
+_twins: dict[np.dtype[Any], np.dtype[Any]] = {}
+
+
+def _twin(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return an equal dtype that is another object: the short calls, which ask for the very object, leave these arrays to
+    the general one."""
+    twin = _twins.get(dtype)
+    if twin is None:
+        twin = _twins[dtype] = np.dtype(dtype, copy=True)
+    return twin
+
+
+class _Flags:
+    def __init__(self, layer: Layer) -> None:
+        step = layer.dtype.itemsize
+        self.c_contiguous = True
+        for n, stride in zip(reversed(layer.shape), reversed(layer.strides), strict=True):
+            self.c_contiguous &= n == 1 or stride == step
+            step *= n
+        self.c_contiguous |= 0 in layer.shape
+        self.f_contiguous = False
+
+
+# ---- an op among levels
+def layered(inputs: Sequence[Any]) -> list[Any]:
+    """Return a call's inputs with every tensor on the innermost level among them; those of outer levels, which keep their
+    own history inside, count as constants of that level."""
+    level = max((x._array.level for x in inputs if isinstance(x, Tensor) and isinstance(x._array, Layer)), key=_depth)
+    if not level.open:
+        raise RuntimeError(f"an array of {level.name} was used after it had ended: return it from the function instead")
+
+    def lifted(x: Any) -> Any:
+        if not isinstance(x, Tensor) or (isinstance(x._array, Layer) and x._array.level is level):
+            return x
+        return wrap(level.lift(x))
+
+    return [lifted(x) for x in inputs]
+
+
+def _depth(level: Level) -> int:
+    return level.depth
+
+
+def on_level(x: Tensor, level: Level | None) -> Tensor:
+    """Return a tensor as one of a level (None: as it is), or of the deeper one it is on."""
+    if level is None or (isinstance(x._array, Layer) and x._array.level.depth >= level.depth):
+        return x
+    return wrap(level.lift(x))
+
+
+class Transforms:
+    """The backend of layers: every request goes to the level, or to the tensor inside."""
+
+    name = "transform"
+    array_type = Layer
+
+    def kernel(self, op: Op) -> Callable[..., Any]:
+        width = len(op.inputs)
+
+        def run(*args: Any, out: Any = ...) -> Any:
+            inputs, params = args[:width], args[width:]
+            level = max((a.level for a in record._flat(inputs) if isinstance(a, Layer)), key=_depth)
+            before = state.grad
+            state.grad = level.grad
+            try:
+                made = level.apply(op, inputs, params)
+            finally:
+                state.grad = before
+            return made if out is ... else self.write(out, made)
+
+        return run
+
+    def place(self, array: Layer) -> backend.device:
+        return array.value.device
+
+    def write(self, target: Layer, values: Any) -> Layer:
+        level = target.level
+        before = state.grad
+        state.grad = level.grad
+        try:
+            return self._written(level, target, values)
+        finally:
+            state.grad = before
+
+    def _written(self, level: Level, target: Layer, values: Any) -> Layer:
+        given = values if isinstance(values, Layer) and values.level is level else level.lift(wrap(values))
+        level.write(target, given)  # type: ignore[attr-defined]
+        return target
+
+    def copy(self, array: Layer) -> Any:
+        return self.kernel(OPS["copy"])(array)
+
+    def add_into(self, target: Layer, values: Any) -> None:
+        self.write(target, self.kernel(OPS["add"])(target, values))
+
+    def to_host(self, array: Layer) -> Any:
+        return array.level.read(array)
+
+    def from_host(self, array: Any, index: int) -> Any:
+        raise TypeError("a transform has no arrays of its own")
+
+    def address(self, array: Layer) -> int:
+        return array.value.data_ptr()
+
+    def index_of(self, array: Layer) -> int:
+        return array.value.device.index or 0
+
+    def devices(self) -> list[backend.DeviceInfo]:
+        return []
+
+    def quiet(self) -> contextlib.AbstractContextManager[Any]:
+        return backend.backend_named(backend.HOST).quiet()  # type: ignore[no-any-return]
+
+    def synchronize(self, index: int) -> None:
+        """Nothing runs here."""
+
+
+Layer.transform = Transforms()  # type: ignore[attr-defined]
+record.layered = layered
+
+
+# ---- nested arguments
+def leaves(tree: Any) -> Iterator[Any]:
+    """Yield what stands in nested tuples, lists and dicts, in order."""
+    if isinstance(tree, tuple | list):
+        for part in tree:
+            yield from leaves(part)
+    elif isinstance(tree, dict):
+        for part in tree.values():
+            yield from leaves(part)
+    else:
+        yield tree
+
+
+def mapped(tree: Any, function: Callable[[Any], Any]) -> Any:
+    """Return nested tuples, lists and dicts with `function` of what stands in them."""
+    if isinstance(tree, tuple | list):
+        parts = [mapped(part, function) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    if isinstance(tree, dict):
+        return type(tree)((k, mapped(v, function)) for k, v in tree.items())
+    return function(tree)
+
+
+def rebuilt(tree: Any, values: Iterable[Any]) -> Any:
+    """Return nested tuples, lists and dicts with these values in the places of what stands in them."""
+    given = iter(values)
+    return mapped(tree, lambda _: next(given))

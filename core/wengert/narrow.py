@@ -1,0 +1,92 @@
+"""bfloat16 on the host: arrays of two bytes an element, which every op computes in float32 and rounds once.
+
+Owns: `BFloat16Array`, whose type leads an op to its kernel for float32, and the way of plain arrays into it.
+May import: dtypes, op records, NumPy. Must not know: tensors, any op. Arrays of other types never come here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from wengert import dtypes
+from wengert.dtypes import F32
+from wengert.op import ANY, Op
+
+Kernel = Callable[..., Any]
+
+
+class BFloat16Array(np.ndarray[Any, Any]):
+    """An array of bfloat16. Python's operators and NumPy's functions compute in float32 and round their result."""
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
+        made = np.asarray(getattr(ufunc, method)(*[widen(x) for x in inputs], **options))
+        if out is not None:
+            out[0][...] = made
+            return out[0]
+        wider = any(isinstance(x, np.ndarray) and x.ndim and x.dtype == F32 for x in inputs)
+        return made if wider or made.dtype != F32 else rounded(made)
+
+    @staticmethod
+    def widened(op: Op, kernel: Kernel) -> Kernel:
+        """Return a kernel for arrays among which some are bfloat16, of one that knows no such type."""
+        if op.view:
+            return lambda x, *params: hosted(kernel(x.view(np.ndarray), *params))
+        return elementwise(op, kernel) if op.elementwise else structural(op, kernel)
+
+
+def hosted(array: Any) -> Any:
+    """Return a host array as the type that leads to its kernels: bfloat16 as a BFloat16Array, others as they are."""
+    return array.view(BFloat16Array) if dtypes.BF16 is not None and array.dtype is dtypes.BF16 else array
+
+
+def rounded(array: Any) -> Any:
+    return array.astype(dtypes.BF16).view(BFloat16Array)
+
+
+def widen(x: Any) -> Any:
+    """Return bfloat16 as float32, also inside of a tuple; anything else as it is."""
+    if isinstance(x, tuple):
+        return tuple(widen(v) for v in x)
+    return np.asarray(x).astype(F32) if getattr(x, "dtype", None) is dtypes.BF16 else x
+
+
+def elementwise(op: Op, kernel: Kernel) -> Kernel:
+    typed = [i for i, name in enumerate(op.inputs) if name not in op.free]
+    deciding = typed[:1] if op.domain == ANY else typed  # inputs of the others have one type; numbers stay float32
+
+    def run(*args: Any, out: Any = ...) -> Any:
+        made = kernel(*[widen(a) for a in args], out=...)
+        if out is not ...:
+            out[...] = made
+            return out
+        narrow = made.dtype == F32 and any(args[i].dtype is dtypes.BF16 for i in deciding)
+        return rounded(made) if narrow else made
+
+    return run
+
+
+def structural(op: Op, kernel: Kernel) -> Kernel:
+    def run(*args: Any) -> Any:
+        made = kernel(*[widen(a) for a in args])
+        if op.outputs > 1:
+            return tuple(as_told(m, dtype) for m, dtype in zip(made, told(op, args), strict=True))
+        return hosted(made) if made.dtype != F32 else as_told(made, told(op, args)[0])
+
+    return run
+
+
+def told(op: Op, args: Sequence[Any]) -> list[Any]:
+    """Return the type of each result; where only the values tell its shape, bfloat16 as the inputs are."""
+    assert op.infer is not None
+    try:
+        specs = op.infer(*args)
+    except RuntimeError:
+        return [dtypes.BF16] * op.outputs
+    return [dtype for _, dtype in (specs if op.outputs > 1 else (specs,))]
+
+
+def as_told(made: Any, dtype: Any) -> Any:
+    return rounded(made) if dtype is dtypes.BF16 and made.dtype == F32 else hosted(made)

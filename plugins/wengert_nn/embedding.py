@@ -1,0 +1,190 @@
+"""Rows of a table by number: embedding, embedding_bag, one_hot.
+
+Owns: the `embedding` record, whose gradient adds to rows as often as they were taken, and what bags make of rows.
+May import: wengert.extend. Must not know: devices; the kernel is in kernels_layers.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from wengert.extend import category, cast, creation, dtypes, e, indexing, labelled, r, s, structural
+
+
+def infer_embedding(weight: Any, index: Any, padding: int, by_frequency: bool) -> Any:
+    rows = weight.shape[0]
+    if isinstance(index, np.ndarray) and index.size and not (0 <= index.min() and index.max() < rows):
+        bad = index[(index < 0) | (index >= rows)][0]
+        raise IndexError(f"index out of range in self: row {bad} of a table of {rows} (embedding)")
+    return (*index.shape, *weight.shape[1:]), weight.dtype
+
+
+def rows_rule(g: Any, weight_shape: Any, index: Any, padding: int, by_frequency: bool) -> Any:
+    """Add each gradient to its row: none to the row `padding`; by_frequency: over how often the row was taken."""
+    shape = tuple(weight_shape)
+    if padding >= 0:
+        g = e.where(s.reshape(index == padding, (*index.shape, 1)), 0.0, g)
+    if by_frequency:
+        ones = s.filled(g, tuple(index.shape), 1, None)
+        times = indexing.index_get(indexing.index_sum(ones, (index,), shape[:1], (0,)), (index,), (0,))
+        g = g / s.reshape(times, (*index.shape, 1))
+    return indexing.index_sum(g, (index,), shape, (0,))
+
+
+# weight[index]; padding: a row that gets no gradient (-1: none)
+rows_ = structural("embedding", "weight index", infer_embedding, params="padding by_frequency", weight=rows_rule)
+
+
+def table(name: str, weight: Any, index: Any) -> None:
+    if len(weight.shape) != 2:
+        raise RuntimeError(f"{name}: 'weight' must be 2-D, got {len(weight.shape)}-D")
+    if index._array.dtype not in (dtypes.I64, np.dtype(np.int32)):
+        raise RuntimeError(f"{name}: expected indices of dtype Long or Int, but got {index.dtype}")
+
+
+def padding_row(weight: Any, padding_idx: int | None) -> int:
+    """Return the row as a non-negative number, or -1 for none. Raises ValueError out of range."""
+    if padding_idx is None:
+        return -1
+    rows = weight.shape[0]
+    if not -rows <= padding_idx < rows:
+        raise ValueError(f"Padding_idx must be within num_embeddings: {padding_idx} of {rows}")
+    return int(padding_idx % rows)
+
+
+def renormed(weight: Any, index: Any, max_norm: float, norm_type: float) -> None:
+    """Scale the rows that are to be taken down to a norm, in place and without a history."""
+    rows = creation.tensor(np.unique(index.detach().host()), device=weight.device)
+    own = weight.detach()
+    taken = own[rows]
+    norms = r.norm(taken, norm_type, 1, True)
+    own[rows] = e.where(norms > max_norm, taken * (max_norm / (norms + 1e-7)), taken)
+
+
+def embedding(
+    input: Any, weight: Any, padding_idx: int | None = None, max_norm: float | None = None, norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False, sparse: bool = False,
+) -> Any:  # fmt: skip
+    """Return the rows of weight that input names. Raises IndexError for a row that is not there.
+
+    padding_idx: a row that gets no gradient. max_norm: rows that are taken are first scaled down to it, in weight itself.
+    scale_grad_by_freq: a row's gradient is divided by how often it is taken. sparse is ignored: gradients are dense.
+    """
+    table("embedding", weight, input)
+    padding = padding_row(weight, padding_idx)
+    if max_norm is not None:
+        renormed(weight, input, max_norm, norm_type)
+    return rows_(weight, input, padding, bool(scale_grad_by_freq))
+
+
+def embedding_of_table(
+    weight: Any, indices: Any, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
+) -> Any:
+    """Return the rows of weight that indices name; padding_idx: a row that gets no gradient, -1 for none."""
+    return embedding(indices, weight, None if padding_idx < 0 else padding_idx, None, 2.0, scale_grad_by_freq)
+
+
+def bags_of(offsets: Any, size: int, include_last: bool) -> tuple[np.ndarray[Any, Any], int]:
+    """Return which bag each index is in, and how many bags there are. Raises RuntimeError for offsets that are none."""
+    starts = offsets.detach().host()
+    if starts.ndim != 1:
+        raise ValueError("offsets has to be a 1D Tensor")
+    if starts.size and starts[0] != 0:
+        raise RuntimeError(f"offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got {starts[0]}")
+    if starts.size and starts[-1] > size:
+        raise RuntimeError(f"offsets[-1] can not be greater than input's length({size}) but got offsets[-1] of {starts[-1]}")
+    if include_last:
+        starts = starts[:-1]
+    return np.searchsorted(starts, np.arange(size), side="right") - 1, len(starts)
+
+
+@labelled("EmbeddingBagBackward0")
+def embedding_bag(
+    input: Any, weight: Any, offsets: Any = None, max_norm: float | None = None, norm_type: float = 2,
+    scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False, per_sample_weights: Any = None,
+    include_last_offset: bool = False, padding_idx: int | None = None,
+) -> Any:  # fmt: skip
+    """Return the sum, mean or maximum of the rows of each bag: a row of a matrix input, or what starts at each offset.
+
+    per_sample_weights: factors of the rows, for sums. padding_idx: a row that does not count. Raises ValueError for wrong
+    arguments.
+    """
+    table("embedding_bag", weight, input)
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError("mode has to be one of sum, mean or max")
+    if per_sample_weights is not None:
+        if mode != "sum":
+            raise NotImplementedError(f"embedding_bag: per_sample_weights is only supported for mode='sum' (got mode={mode!r})")
+        if tuple(per_sample_weights.shape) != tuple(input.shape):
+            raise ValueError(
+                f"embedding_bag: per_sample_weights ({list(per_sample_weights.shape)}) must have the shape of the input "
+                f"({list(input.shape)})"
+            )
+    if len(input.shape) == 2:
+        if offsets is not None:
+            raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences")
+        bags, length = input.shape
+        of_bag = np.repeat(np.arange(bags), length)
+    elif len(input.shape) == 1:
+        if offsets is None:
+            raise ValueError("offsets has to be a 1D Tensor but got None")
+        of_bag, bags = bags_of(offsets, input.shape[0], include_last_offset)
+    else:
+        raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {len(input.shape)}")
+    padding = padding_row(weight, padding_idx)
+    index = s.reshape(input, (input._array.size,))
+    if max_norm is not None:
+        renormed(weight, index, max_norm, norm_type)
+    rows = rows_(weight, index, padding, bool(scale_grad_by_freq))
+    return pooled(rows, index != padding, of_bag, bags, mode, per_sample_weights)
+
+
+def pooled(rows: Any, counts: Any, of_bag: np.ndarray[Any, Any], bags: int, mode: str, factors: Any) -> Any:
+    """Return the sum, mean or maximum of the rows of each bag that count."""
+    place = creation.tensor(of_bag, device=rows.device)
+    shape = (bags, rows.shape[1])
+    column = s.unsqueeze(counts, 1)
+    if mode == "max":
+        lengths = np.bincount(of_bag, minlength=bags)
+        longest = int(lengths.max(initial=0))
+        if not longest:
+            return s.filled(rows, shape, 0, None)
+        slot = np.arange(of_bag.size) - (np.cumsum(lengths) - lengths)[of_bag]
+        low = s.filled(rows, (bags, longest, shape[1]), float("-inf"), None)
+        places = (place, creation.tensor(slot, device=rows.device))
+        grid = indexing.index_put(low, e.where(column, rows, float("-inf")), places, (0, 1), False)
+        top = r.max(grid, 1)[0]
+        return e.where(top == float("-inf"), 0.0, top)
+    rows = e.where(column, rows, 0.0)
+    if factors is not None:
+        rows = rows * s.reshape(factors, (rows.shape[0], 1))
+    total = indexing.index_sum(rows, (place,), shape, (0,))
+    if mode == "sum":
+        return total
+    sizes = indexing.index_sum(cast(column, rows._array.dtype), (place,), (bags, 1), (0,))
+    return total / e.maximum(sizes, 1.0)
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """Return int64 zeros with ones at the classes that a tensor of integers names, in a new last dim.
+
+    Raises RuntimeError for a class that is negative or too large.
+    """
+    if category(tensor._array.dtype) != dtypes.INTEGRAL:
+        raise RuntimeError(f"one_hot is only applicable to index tensor of type LongTensor, got {tensor.dtype}")
+    if tensor._array.size == 0:
+        if num_classes <= 0:
+            raise RuntimeError("Can not infer total number of classes from empty tensor.")
+        return s.filled(tensor, (*tensor.shape, num_classes), 0, dtypes.I64)
+    if int(r.min(tensor)) < 0:
+        raise RuntimeError("Class values must be non-negative.")
+    highest = int(r.max(tensor))
+    if num_classes == -1:
+        num_classes = highest + 1
+    elif num_classes < 1:
+        raise RuntimeError("num_classes should be positive")
+    elif num_classes <= highest:
+        raise RuntimeError(f"Class values must be smaller than num_classes: {highest} of {num_classes}")
+    return cast(s.unsqueeze(tensor, -1) == creation.arange(num_classes, device=tensor.device), dtypes.I64)

@@ -1,0 +1,52 @@
+"""Linear layers, attention's weights and rows of a table, on devices made of an array module.
+
+Owns: kernels (backend, *inputs, *params) -> array. May import: NumPy. Must not know: tensors, gradients.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def linear(backend: Any, x: Any, weight: Any, bias: Any) -> Any:
+    rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1]) if x.size else x.reshape(np.prod(x.shape[:-1], dtype=int), x.shape[-1])
+    made = backend.xp.matmul(rows, weight.T)
+    made += bias
+    return made.reshape((*x.shape[:-1], weight.shape[0]))
+
+
+def attention_weights(backend: Any, q: Any, k: Any, scale: float) -> Any:
+    """Softmax of the scores where they are."""
+    return softmax(backend.xp, backend.xp.matmul(q * scale, k.swapaxes(-1, -2)), False)
+
+
+def masked_attention_weights(backend: Any, q: Any, k: Any, mask: Any, scale: float) -> Any:
+    xp = backend.xp
+    scores = xp.matmul(q * scale, k.swapaxes(-1, -2))
+    if len(np.broadcast_shapes(scores.shape, mask.shape)) > scores.ndim or mask.size > scores.size:
+        return softmax(xp, scores + mask, True)
+    return softmax(xp, xp.add(scores, mask, out=scores), True)
+
+
+def softmax(xp: Any, scores: Any, masked: bool) -> Any:
+    """Write softmax over the last dim to the scores; masked: rows without a finite one are 0."""
+    if not scores.size:
+        return scores
+    top = xp.max(scores, axis=-1, keepdims=True)
+    if masked:
+        top[top == -np.inf] = 0
+    scores -= top
+    xp.exp(scores, out=scores)
+    total = xp.add.reduce(scores, -1, None, None, True)
+    if masked:
+        total[total == 0] = 1
+    scores /= total
+    return scores
+
+
+def embedding(backend: Any, weight: Any, index: Any, padding: int, by_frequency: bool) -> Any:
+    if isinstance(index, np.ndarray) and index.size and (index.min() < 0 or index.max() >= len(weight)):
+        raise IndexError("a row is out of range")
+    return backend.xp.take(weight, index, axis=0)

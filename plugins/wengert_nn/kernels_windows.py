@@ -1,0 +1,330 @@
+"""Windows that slide over the last dims of an array: convolution, unfolding and pooling on devices made of an array module.
+
+Owns: kernels (backend, *inputs, *params) -> array. May import: the arithmetic of windows; the backend
+brings its modules.
+Must not know: tensors, gradients. No kernel loops over elements: only over the places of one window, and over blocks of
+images whose columns fit the cache. Sizes, kernel, stride, padding and dilation are tuples with an entry per spatial dim.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from wengert_nn.windows import Ints, sizes
+
+CACHE = 1 << 19  # bytes of columns that are made and multiplied at a time
+
+
+# ---- windows as slices
+def spans(n: int, size: int, at: int, stride: int, padding: int, dilation: int) -> tuple[slice, slice] | None:
+    """Return which of `size` windows have their element `at` inside a dim of n, and which elements those are."""
+    first = at * dilation - padding
+    low = max(0, -(first // stride))
+    high = min(size, (n - 1 - first) // stride + 1)
+    if high <= low:
+        return None
+    start = first + low * stride
+    return slice(low, high), slice(start, start + (high - low - 1) * stride + 1, stride)
+
+
+def places(shape: Ints, size: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Iterator[tuple[int, Any, Any]]:
+    """Yield each place of the window: its number, an index of the windows that have it inside, one of those elements."""
+    for number, offset in enumerate(itertools.product(*map(range, kernel))):
+        found = [spans(*v) for v in zip(shape[-len(kernel) :], size, offset, stride, padding, dilation, strict=True)]
+        inside = [f for f in found if f is not None]
+        if len(inside) == len(found):
+            yield number, (..., *(f[0] for f in inside)), (..., *(f[1] for f in inside))
+
+
+def lines(n: int, size: int, kernel: int, stride: int, padding: int, dilation: int, axis: int) -> list[tuple[bool, Any, Any]]:
+    """Return the places of a window along one dim (axis is negative): as `places`, and whether all windows have it inside;
+    those places come first."""
+    rest = (slice(None),) * (-axis - 1)
+    found = [spans(n, size, at, stride, padding, dilation) for at in range(kernel)]
+    made = [(f[0] == slice(0, size), (..., f[0], *rest), (..., f[1], *rest)) for f in found if f is not None]
+    return sorted(made, key=lambda line: not line[0])
+
+
+def resized(x: Any, axis: int, n: int) -> Ints:
+    """Return the shape of x with another size along axis."""
+    return (*x.shape[:axis], n, *x.shape[x.ndim + axis + 1 :])
+
+
+def swept(xp: Any, x: Any, function: Any, start: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, size: Ints) -> Any:
+    """Reduce every window by a ufunc, one dim after another: 2 k steps for a window of k * k."""
+    for i in reversed(range(len(kernel))):
+        axis = i - len(kernel)
+        steps = lines(x.shape[axis], size[i], kernel[i], stride[i], padding[i], dilation[i], axis)
+        made = xp.empty(resized(x, axis, size[i]), x.dtype)
+        whole = [elements for complete, _, elements in steps[:2] if complete]
+        if len(whole) == 2:
+            function(x[whole[0]], x[whole[1]], out=made)
+        else:
+            made[...] = x[whole[0]] if whole else start
+        for _, windows, elements in steps[len(whole) :]:
+            part = made[windows]
+            function(part, x[elements], out=part)
+        x = made
+    return x
+
+
+# ---- pooling
+def pool_max(backend: Any, x: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, size: Ints) -> Any:
+    xp = backend.xp
+    lowest = -math.inf if x.dtype.kind == "f" else xp.iinfo(x.dtype).min
+    return swept(xp, x, xp.maximum, lowest, kernel, stride, padding, dilation, size)
+
+
+def pool_winner(
+    backend: Any, x: Any, out: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, size: Ints
+) -> Any:
+    """Number the place of each window's maximum: the first of equal ones, the last nan."""
+    xp = backend.xp
+    winner = xp.zeros(out.shape, xp.int32)
+    every = list(places(x.shape, size, kernel, stride, padding, dilation))
+    for number, windows, elements in reversed(every):
+        xp.copyto(winner[windows], number, where=x[elements] == out[windows])
+    if x.dtype.kind == "f" and bool(xp.isnan(out).any()):
+        for number, windows, elements in every:
+            xp.copyto(winner[windows], number, where=xp.isnan(x[elements]))
+    return winner
+
+
+def pool_put(
+    backend: Any, g: Any, winner: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, spatial: Ints
+) -> Any:
+    xp = backend.xp
+    size = g.shape[-len(kernel) :]
+    made = xp.zeros((*g.shape[: -len(kernel)], *spatial), g.dtype)
+    apart = all(s > (k - 1) * d for k, s, d in zip(kernel, stride, dilation, strict=True))
+    for number, windows, elements in places(made.shape, size, kernel, stride, padding, dilation):
+        won = winner[windows] == number
+        if apart:
+            xp.copyto(made[elements], g[windows], where=won)
+        else:
+            made[elements] += xp.where(won, g[windows], g.dtype.type(0))
+    return made
+
+
+def pool_take(
+    backend: Any, x: Any, winner: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints
+) -> Any:
+    xp = backend.xp
+    made = xp.zeros(winner.shape, x.dtype)
+    for number, windows, elements in places(x.shape, winner.shape[-len(kernel) :], kernel, stride, padding, dilation):
+        xp.copyto(made[windows], x[elements], where=winner[windows] == number)
+    return made
+
+
+def pool_sum(backend: Any, x: Any, kernel: Ints, stride: Ints, padding: Ints, size: Ints, scale: float) -> Any:
+    xp = backend.xp
+    made = swept(xp, wide(xp, x), xp.add, 0, kernel, stride, padding, (1,) * len(kernel), size)
+    if scale != 1:
+        made *= made.dtype.type(scale)
+    return made.astype(x.dtype, copy=False)
+
+
+def pool_spread(backend: Any, g: Any, kernel: Ints, stride: Ints, padding: Ints, spatial: Ints, scale: float) -> Any:
+    xp = backend.xp
+    made = wide(xp, g)
+    if scale != 1:
+        made = made * made.dtype.type(scale)
+    for i in range(len(kernel)):
+        axis = i - len(kernel)
+        steps = lines(spatial[i], made.shape[axis], kernel[i], stride[i], padding[i], 1, axis)
+        larger = xp.zeros(resized(made, axis, spatial[i]), made.dtype)
+        for _, windows, elements in steps:
+            part = larger[elements]
+            if stride[i] >= kernel[i]:
+                part[...] = made[windows]
+            else:
+                part += made[windows]
+        made = larger
+    return made.astype(g.dtype, copy=False)
+
+
+def wide(xp: Any, x: Any) -> Any:
+    """Return float16 as float32: sums of it soon lose their digits, and BLAS has none."""
+    return x.astype(xp.float32) if x.dtype.char == "e" else x
+
+
+# ---- unfolding
+def unfold_windows(backend: Any, x: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Any:
+    size = sizes(x.shape[2:], kernel, stride, padding, dilation)
+    made = backend.xp.zeros((*x.shape[:2], math.prod(kernel), *size), x.dtype)
+    for number, windows, elements in places(x.shape, size, kernel, stride, padding, dilation):
+        made[:, :, number][windows] = x[elements]
+    return made
+
+
+def fold_windows(backend: Any, g: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, spatial: Ints) -> Any:
+    made = backend.xp.zeros((*g.shape[:2], *spatial), g.dtype)
+    for number, windows, elements in places(made.shape, g.shape[3:], kernel, stride, padding, dilation):
+        made[elements] += g[:, :, number][windows]
+    return made
+
+
+# ---- convolution
+class Block:
+    """The windows of a few images as columns of a matrix, (groups, channels * kernel, images * windows).
+
+    With stride 1 a window's element lies at one distance from its first in the flattened padded image, the same for all
+    windows. So a row of the matrix is one run of memory, and copying it costs little; the price are columns for windows
+    that would begin in the last elements of an image's rows, which `cropped` leaves out. `pitch` is the size of the grid of
+    windows with these.
+    """
+
+    def __init__(self, xp: Any, images: int, channels: int, spatial: Ints, window: tuple[Ints, ...], groups: int, dtype: Any) -> None:
+        self.xp, self.images, self.channels, self.groups, self.window = xp, images, channels, groups, window
+        kernel, stride, padding, dilation = window
+        self.size = sizes(spatial, *window)
+        self.padded = tuple(n + 2 * p for n, p in zip(spatial, padding, strict=True))
+        self.inner = (..., *(slice(p, p + n) for n, p in zip(spatial, padding, strict=True)))
+        steps = [math.prod(self.padded[i + 1 :]) for i in range(len(kernel))]
+        self.steps = [d * step for d, step in zip(dilation, steps, strict=True)]  # from one element of a window to the next
+        self.flat = all(s == 1 for s in stride)
+        self.pitch = (self.size[0], *self.padded[1:]) if self.flat else self.size
+        reach = sum((k - 1) * step for k, step in zip(kernel[1:], self.steps[1:], strict=True))
+        self.run = math.prod(self.pitch) - (reach if self.flat else 0)
+        self.rows = (groups, channels // groups * math.prod(kernel), images * math.prod(self.pitch))
+        self.dtype = dtype
+        self.buffers: dict[str, Any] = {}
+
+    def zeros(self, name: str, shape: Ints) -> Any:
+        """Return a buffer that is zero when it is first asked for."""
+        if name not in self.buffers:
+            self.buffers[name] = self.xp.zeros(shape, self.dtype)
+        return self.buffers[name]
+
+    def columns(self, x: Any) -> Any:
+        """Return the matrix of these images."""
+        kernel, stride, padding, _ = self.window
+        if any(padding) or not x.flags.c_contiguous:
+            image = self.zeros("image", (self.images, self.channels, *self.padded))
+            image[self.inner] = x
+            x = image
+        made = self.zeros("columns", (self.channels, *kernel, self.images, math.prod(self.pitch)))
+        n = x.dtype.itemsize
+        ends = (self.run,) if self.flat else self.size
+        moves = (n,) if self.flat else tuple(s * step for s, step in zip(stride, x.strides[2:], strict=True))
+        shape = (self.channels, *kernel, self.images, *ends)
+        strides = (x.strides[1], *(n * step for step in self.steps), x.strides[0], *moves)
+        windows = self.xp.lib.stride_tricks.as_strided(x, shape, strides)
+        if self.flat:
+            made[..., : self.run] = windows
+        else:
+            made.reshape(shape)[...] = windows
+        return made.reshape(self.rows)
+
+    def spread(self, g: Any) -> Any:
+        """Return what belongs to the windows, (images, channels, *size), as (groups, channels, images * windows)."""
+        made = self.zeros("grid", (g.shape[1], self.images, *self.pitch))
+        self.cropped(made)[...] = g
+        return made.reshape(self.groups, g.shape[1] // self.groups, -1)
+
+    def cropped(self, made: Any) -> Any:
+        """Return the opposite of `spread`, as a view."""
+        grid = made.reshape(-1, self.images, *self.pitch)
+        return grid[(..., *(slice(n) for n in self.size))].swapaxes(0, 1)
+
+    def fold(self, columns: Any, target: Any) -> None:
+        """Write the images to target, each element the sum over the columns it stands in: the transpose of `columns`."""
+        kernel, stride, padding, dilation = self.window
+        made = self.zeros("sums", (self.channels, self.images, math.prod(self.padded)))
+        made[...] = 0
+        columns = columns.reshape(self.channels, math.prod(kernel), self.images, -1)
+        if self.flat:
+            for number, offset in enumerate(itertools.product(*map(range, kernel))):
+                start = sum(at * step for at, step in zip(offset, self.steps, strict=True))
+                made[:, :, start : start + self.run] += columns[:, number, :, : self.run]
+        image = made.reshape(self.channels, self.images, *self.padded)
+        if not self.flat:
+            columns = columns.reshape(*columns.shape[:3], *self.size)
+            for number, windows, elements in places(self.padded, self.size, kernel, stride, (0,) * len(kernel), dilation):
+                image[elements] += columns[:, number][windows]
+        target[...] = image[self.inner].swapaxes(0, 1)
+
+
+def blocks(xp: Any, shape: Ints, window: tuple[Ints, ...], groups: int, dtype: Any) -> Iterator[tuple[slice, Block]]:
+    """Yield the images a block at a time, each block as large as the cache allows."""
+    count, channels, *rest = shape
+    spatial = tuple(rest)
+    columns = channels * math.prod(window[0]) * math.prod(sizes(spatial, *window))
+    images = max(1, min(count, CACHE // max(columns * dtype.itemsize, 1)))
+    block = None
+    for start in range(0, count, images):
+        part = slice(start, min(start + images, count))
+        if block is None or part.stop - start != images:
+            block = Block(xp, part.stop - start, channels, spatial, window, groups, dtype)
+        yield part, block
+
+
+def pointwise(window: tuple[Ints, ...]) -> bool:
+    """Say whether windows are single elements, every one: a product of matrices, without columns."""
+    kernel, stride, padding, _ = window
+    return all(k == s == 1 and not p for k, s, p in zip(kernel, stride, padding, strict=True))
+
+
+def convolution(
+    backend: Any, x: Any, weight: Any, biases: tuple[Any, ...], stride: Ints, padding: Ints, dilation: Ints, groups: int
+) -> Any:
+    xp, kind = backend.xp, x.dtype
+    x, weight = wide(xp, x), wide(xp, weight)
+    window = (weight.shape[2:], stride, padding, dilation)
+    channels = weight.shape[0]
+    made = xp.empty((x.shape[0], channels, *sizes(x.shape[2:], *window)), x.dtype)
+    bias = biases[0].reshape(channels, *(1,) * len(stride)) if biases else None
+    if not made.size or not weight.size:
+        made[...] = 0 if bias is None else bias
+    elif pointwise(window):
+        made = xp.matmul(weight.reshape(groups, channels // groups, -1), x.reshape(x.shape[0], groups, -1, math.prod(x.shape[2:])))
+        made = made.reshape(x.shape[0], channels, *x.shape[2:])
+        if bias is not None:
+            made += bias
+    else:
+        rows = weight.reshape(groups, channels // groups, -1)
+        for part, block in blocks(xp, x.shape, window, groups, x.dtype):
+            product = block.cropped(xp.matmul(rows, block.columns(x[part])))
+            if bias is None:
+                made[part] = product
+            else:
+                xp.add(product, bias, out=made[part])
+    return made.astype(kind, copy=False)
+
+
+def convolution_input(
+    backend: Any, g: Any, weight: Any, spatial: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int
+) -> Any:
+    xp, kind = backend.xp, g.dtype
+    g, weight = wide(xp, g), wide(xp, weight)
+    window = (weight.shape[2:], stride, padding, dilation)
+    made = xp.empty((g.shape[0], weight.shape[1] * groups, *spatial), g.dtype)
+    columns = weight.reshape(groups, weight.shape[0] // groups, -1).swapaxes(1, 2)
+    if not made.size or not g.size or not weight.size:
+        made[...] = 0
+    elif pointwise(window):
+        made = xp.matmul(columns, g.reshape(g.shape[0], groups, -1, math.prod(spatial))).reshape(made.shape)
+    else:
+        for part, block in blocks(xp, made.shape, window, groups, g.dtype):
+            block.fold(xp.matmul(columns, block.spread(g[part])), made[part])
+    return made.astype(kind, copy=False)
+
+
+def convolution_weight(
+    backend: Any, g: Any, x: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int
+) -> Any:
+    xp, kind = backend.xp, g.dtype
+    g, x = wide(xp, g), wide(xp, x)
+    window = (kernel, stride, padding, dilation)
+    channels, width = g.shape[1], x.shape[1] // groups
+    made = xp.zeros((groups, width * math.prod(kernel), channels // groups), g.dtype)
+    if g.size and x.size and pointwise(window):
+        for image, wanted in zip(x, g, strict=True):
+            made += xp.matmul(image.reshape(groups, width, -1), wanted.reshape(groups, channels // groups, -1).swapaxes(1, 2))
+    elif g.size and x.size:
+        for part, block in blocks(xp, x.shape, window, groups, g.dtype):
+            made += xp.matmul(block.columns(x[part]), block.spread(g[part]).swapaxes(1, 2))
+    return xp.ascontiguousarray(made.swapaxes(1, 2)).reshape(channels, width, *kernel).astype(kind, copy=False)

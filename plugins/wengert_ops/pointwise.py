@@ -1,0 +1,127 @@
+"""Further elementwise functions: signs, parts of numbers, extremes that pass over nan, logarithms of sums and products.
+
+Owns: their records and faces. May import: wengert.extend. Must not know: devices. `g` is the incoming gradient, `out` the
+result; kernels are the array module's by name, the others in pointwise_kernels.py.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from wengert.extend import SAME, Tensor, cast, category, dtypes, e, elementwise, errors, labelled, only_tensors, structural
+
+LN2 = math.log(2)
+
+
+def half(x: Any, dtype: Any) -> Any:
+    """Return 2 to the power of the exponent of x, in a type."""
+    return e.exp2(cast(frexp_(x)[1], dtype))
+
+
+# fmt: off
+copysign    = elementwise("copysign", "copysign(x, y)",
+    x=lambda g, x, out: g * (e.sign(x) * e.sign(out)), y=lambda g: e.zeros(g))
+fmax        = elementwise("fmax", "fmax(x, y)", domain=SAME,
+    x=lambda g, x, y: e.where((x >= y) | (y != y), g, 0.0), y=lambda g, x, y: e.where((x >= y) | (y != y), 0.0, g))
+fmin        = elementwise("fmin", "fmin(x, y)", domain=SAME,
+    x=lambda g, x, y: e.where((x <= y) | (y != y), g, 0.0), y=lambda g, x, y: e.where((x <= y) | (y != y), 0.0, g))
+frac        = elementwise("frac", "x - trunc(x)", domain=SAME, x=lambda g: g)
+heaviside_  = elementwise("heaviside", "x == 0 ? y : x > 0", domain=SAME, inputs="x y")
+nextafter   = elementwise("nextafter", "nextafter(x, y)", domain=SAME,
+    x=lambda g, x, y: e.where(x == y, 0.0, g), y=lambda g: e.zeros(g))
+gcd         = elementwise("gcd", domain=SAME, inputs="x y")
+lcm         = elementwise("lcm", domain=SAME, inputs="x y")
+signbit     = elementwise("signbit", "signbit(x)", domain=SAME, inputs="x", boolean=True)
+logaddexp2  = elementwise("logaddexp2", "fmax(x, y) + log2(1 + exp2(-fabs(x - y)))",
+    x=lambda g, x, y: g * e.sigmoid((x - y) * LN2), y=lambda g, x, y: g * e.sigmoid((y - x) * LN2))
+xlogy       = elementwise("xlogy", "x == 0 && y == y ? 0 : x * log(y)",
+    x=lambda g, x, y: e.where((x == 0) & (y <= 0), 0.0, xlogy(g, y)), y=lambda g, x, y: g * (x / y))
+nan_to_num_ = elementwise("nan_to_num", inputs="x", params="nan posinf neginf", domain=SAME,
+    x=lambda g, x: e.where(e.isfinite(x), g, 0.0))
+frexp_      = structural("frexp", "x", lambda x: infer_frexp(x), outputs=2, label="FrexpBackward0",
+    x=lambda g, x, x_dtype: g[0] / half(x, x_dtype))
+# fmt: on
+
+
+class Frexp(NamedTuple):
+    """What frexp returns: x = mantissa * 2^exponent, 1/2 <= |mantissa| < 1."""
+
+    mantissa: Any
+    exponent: Any
+
+
+def infer_frexp(x: Any) -> Any:
+    if category(x.dtype) != dtypes.FLOATING:
+        raise RuntimeError(f"torch.frexp() only supports floating-point dtypes, not {x.dtype}")
+    return (tuple(x.shape), x.dtype), (tuple(x.shape), dtypes.by_name("int32").numpy)
+
+
+def frexp(input: Any) -> Frexp:
+    """Return mantissas and exponents: x = mantissa * 2^exponent. Raises RuntimeError for integers and complex numbers."""
+    return Frexp(*frexp_(input))
+
+
+@labelled("LdexpBackward0")
+def ldexp(input: Any, other: Any) -> Any:
+    """Return input * 2^other."""
+    only_tensors("ldexp", (input,))
+    return input * e.pow_face(2.0, other)
+
+
+def float_power(input: Any, exponent: Any) -> Any:
+    """Return input ** exponent computed in float64, or in complex128 where one of them is complex."""
+    if not isinstance(input, Tensor) and not isinstance(exponent, Tensor):
+        raise errors.not_a_tensor("float_power", input, "input")
+    number = any(dtypes.of_number(x).kind == "c" for x in (input, exponent) if not isinstance(x, Tensor))
+    number = number or any(e.is_complex(x) for x in (input, exponent) if isinstance(x, Tensor))
+    wide = dtypes.by_name("complex128" if number else "float64")
+    base, power = (x.to(wide) if isinstance(x, Tensor) else wide.numpy.type(x).item() for x in (input, exponent))
+    return e.pow_face(base, power)
+
+
+def heaviside(input: Any, values: Any, *, out: Any = None) -> Any:
+    """Return 0 where input < 0, 1 where input > 0, and values where input is 0. Raises RuntimeError for two dtypes."""
+    only_tensors("heaviside", (input, values))
+    if input.dtype is not values.dtype:
+        raise RuntimeError(f"heaviside is not yet implemented for tensors with different dtypes: {input.dtype}, {values.dtype}")
+    if input.is_complex():
+        raise RuntimeError("heaviside is not yet implemented for complex tensors.")
+    return heaviside_(input, values, out=out)
+
+
+def nan_to_num(input: Any, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Any:
+    """Return input with numbers in the place of nan (0 if not given) and of infinities (the largest numbers there are)."""
+    return nan_to_num_(input, 0.0 if nan is None else nan, posinf, neginf)
+
+
+@labelled("Deg2RadBackward0")
+def deg2rad(input: Any) -> Any:
+    """Return angles in radians that are given in degrees: x * pi / 180."""
+    if input.is_complex():
+        raise RuntimeError("deg2rad is not supported for complex tensors.")
+    return input * (math.pi / 180)
+
+
+@labelled("Rad2DegBackward0")
+def rad2deg(input: Any) -> Any:
+    """Return angles in degrees that are given in radians: x * 180 / pi."""
+    if input.is_complex():
+        raise RuntimeError("rad2deg is not supported for complex tensors.")
+    return input * (180 / math.pi)
+
+
+def isposinf(input: Any) -> Any:
+    """Say where input is inf. Raises RuntimeError for complex numbers."""
+    return infinite("isposinf", input, math.inf)
+
+
+def isneginf(input: Any) -> Any:
+    """Say where input is -inf. Raises RuntimeError for complex numbers."""
+    return infinite("isneginf", input, -math.inf)
+
+
+def infinite(name: str, input: Any, value: float) -> Any:
+    if input.is_complex():
+        raise RuntimeError(f"{name} does not support complex inputs.")
+    return e.equal(input, value)

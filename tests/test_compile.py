@@ -1,0 +1,365 @@
+"""Compiled functions: passes, programs, guards, and equality with eager on every op, optimizer and seed.
+
+Owns: the proofs of wengert.compile. May import: wengert, the case table, NumPy. Must not know: how a program is made.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wengert as torch
+from cases import FUNCTIONS, Case
+from test_graph import same, seed_step, two_equations
+from test_ops import call, flat, title
+from wengert import passes
+from wengert.graph import capture
+from wengert.program import Program
+
+NO_CAPTURE = {  # ask for values, or make their result from Python data
+    "allclose", "equal", "is_nonzero", "item", "masked_select", "nonzero", "tolist", "argwhere", "numel", "result_type",
+    "new_tensor", "bincount", "unique", "is_same_size", "repeat_interleave",
+}  # fmt: skip
+
+
+ASK_FOR_SOME = {"__getitem__", "__setitem__", "index_put"}  # where an index is a 0-d tensor: its value is a Python number's
+
+
+# ---- passes
+def shown(graph: Any) -> list[str]:
+    return [e.op.name for e in graph.equations]
+
+
+def test_simplify_drops_what_does_nothing() -> None:
+    x = torch.ones(2, 3)
+    graph = capture(lambda x: ((x.clone() * 1.0 - 0.0).reshape(3, 2).reshape(2, 3).t().t() / 1.0, x**2), x)
+    assert shown(graph) == ["copy", "multiply", "subtract", "reshape", "reshape", "transpose", "transpose", "divide", "power_number"]
+    assert shown(passes.prune(passes.simplify(graph))) == ["multiply"]
+
+
+def test_simplify_keeps_what_changes_some_number() -> None:
+    graph = capture(lambda x: (x + 0.0, x * 0.0, 0.0 - x), torch.ones(2))  # -0.0 + 0.0 is 0.0; nan * 0 is nan
+    assert shown(passes.simplify(graph)) == shown(graph)
+
+
+def test_fold_computes_what_is_the_same_in_every_run() -> None:
+    graph = capture(lambda x: x * (torch.zeros(3) + 2.0).sum(), torch.ones(3))
+    assert shown(passes.prune(passes.fold(graph))) == ["multiply"]
+    assert Program(passes.optimised(graph))([np.ones(3, np.float32)]).tolist() == [6.0, 6.0, 6.0]
+
+
+def test_merge_computes_equal_things_once() -> None:
+    graph = capture(lambda x: x.sin() * x.sin() + x.sin(), torch.ones(3))
+    assert shown(passes.merge(graph)) == ["sin", "multiply", "add"]
+
+
+def test_prune_leaves_out_what_nobody_reads() -> None:
+    graph = capture(lambda x: (x.exp(), x * 2)[1], torch.ones(3))
+    assert shown(graph) == ["exp", "multiply"] and shown(passes.prune(graph)) == ["multiply"]
+
+
+def test_a_pass_leaves_its_graph_alone() -> None:
+    graph = capture(seed_step()[0])
+    before = str(graph)
+    passes.optimised(graph)
+    assert str(graph) == before
+
+
+# ---- programs
+@pytest.mark.parametrize("maker", [seed_step, two_equations])
+def test_the_seed_steps_run_on_scalars_and_equal_eager(maker: Any) -> None:
+    (step, _), (eager, _) = maker(), maker()
+    compiled = torch.compile(step)
+    for _ in range(50):
+        assert same(compiled(), eager())
+    (program,) = compiled.programs
+    assert len(program.scalars) == len(program.graph.equations)
+    assert "multiply" in compiled.source() and "equations" in compiled.explanation()
+
+
+def fits(case: Case) -> bool:
+    return bool(case.samples) and not case.random and case.name not in NO_CAPTURE and any(s.leaves() for s in case.samples)
+
+
+@pytest.mark.parametrize("case", [c for c in FUNCTIONS.values() if fits(c)], ids=title)
+def test_every_function_compiled_equals_eager(case: Case) -> None:
+    for sample in case.samples:
+        arrays = sample.arrays(case.name)
+        if not arrays or (case.name == "where" and len(sample.args) == 1) or any(a.dtype == bool for a in arrays):
+            continue  # masks ask for values where they index
+
+        def run(*values: Any, case: Any = case, sample: Any = sample) -> Any:
+            return tuple(r for r in flat(call(torch, case, sample, list(values))) if isinstance(r, torch.Tensor))
+
+        def given(arrays: Any = arrays) -> list[Any]:
+            return [torch.from_numpy(a.copy()) for a in arrays]
+
+        expected = run(*given())
+        compiled = torch.compile(run)
+        for _ in range(3):
+            inputs = given()
+            try:
+                made = compiled(*inputs)
+            except RuntimeError as error:
+                assert "symbolic" in str(error) and case.name in ASK_FOR_SOME, (case.name, str(sample))
+                break
+            assert len(made) == len(expected)
+            for m, e in zip(made, expected, strict=True):
+                assert m.dtype == e.dtype and m.shape == e.shape
+                np.testing.assert_allclose(m.numpy(), e.numpy(), 1e-14, 1e-14, err_msg=f"{case.name}{sample}")
+
+
+def test_large_arrays_run_in_blocks() -> None:
+    x = torch.linspace(-1, 1, 300_001, dtype=torch.float64)
+
+    def f(x: Any) -> Any:
+        y = torch.exp(-x * x) * torch.sin(x) + 3 * x
+        return y, y.sum(), y * 2
+
+    compiled = torch.compile(f)
+    for _ in range(3):
+        for m, e in zip(compiled(x), f(x), strict=True):
+            np.testing.assert_array_equal(m.numpy(), e.numpy())
+    (program,) = compiled.programs
+    assert program.fused and "in blocks" in program.source
+
+
+def test_results_of_earlier_calls_stay() -> None:
+    compiled = torch.compile(lambda x: (x * 2, x[1:], x))
+    first = [compiled(torch.full((3,), float(i))) for i in range(5)]
+    assert [r[0].tolist() for r in first] == [[2.0 * i] * 3 for i in range(5)]
+    a, b, c = compiled(torch.ones(3))
+    a += 1
+    assert b.tolist() == [1.0, 1.0] and c.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_gradients_of_earlier_calls_stay() -> None:
+    w = torch.ones(3, requires_grad=True)
+
+    def step(x: Any) -> None:
+        w.grad = None
+        (w * x).sum().backward()
+
+    compiled, kept = torch.compile(step), []
+    for i in range(5):
+        compiled(torch.full((3,), float(i)))
+        kept.append(w.grad)
+    assert [g.tolist() for g in kept] == [[float(i)] * 3 for i in range(5)]
+
+
+def test_writes_to_arguments_and_state_arrive() -> None:
+    total = torch.zeros(3)
+
+    def f(x: Any) -> Any:
+        x[0] = 5.0
+        total.add_(x)
+        total[1:].mul_(2)
+        return x.sum() + total.sum()
+
+    eager_total = torch.zeros(3)
+
+    def g(x: Any) -> Any:
+        x[0] = 5.0
+        eager_total.add_(x)
+        eager_total[1:].mul_(2)
+        return x.sum() + eager_total.sum()
+
+    compiled = torch.compile(f)
+    for _ in range(5):
+        a, b = torch.ones(3), torch.ones(3)
+        assert compiled(a).item() == g(b).item()
+        assert a.tolist() == b.tolist() and total.tolist() == eager_total.tolist()
+
+
+def test_storages_that_swap_their_values() -> None:
+    a, b = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
+
+    def swap() -> None:
+        old = a.clone()
+        a.copy_(b)
+        b.copy_(old)
+
+    compiled = torch.compile(swap)
+    for _ in range(3):
+        compiled()
+    assert a.tolist() == [3.0, 4.0] and b.tolist() == [1.0, 2.0]
+
+
+# ---- kinds of calls and guards
+def test_shapes_types_and_python_arguments_are_kinds_of_calls() -> None:
+    class Runs:  # of the function itself; a class is no state that a function reads
+        count = 0
+
+    @torch.compile
+    def f(x: Any, k: int = 1) -> Any:
+        Runs.count += 1
+        return x * k
+
+    for _ in range(4):
+        for x, k in ((torch.ones(2), 1), (torch.ones(3), 1), (torch.ones(2), 2), (torch.ones(2, dtype=torch.float64), 1)):
+            assert (f(x, k) == x * k).all()
+    assert Runs.count == 8 and len(f.programs) == 4  # each kind: once eagerly, once captured
+
+
+def test_what_the_closure_holds_is_watched() -> None:
+    scale, weight = 2.0, torch.ones(2)
+
+    def f(x: Any) -> Any:
+        return x * weight * scale
+
+    compiled, x = torch.compile(f), torch.ones(2)
+    assert [compiled(x).tolist() for _ in range(3)] == [[2.0, 2.0]] * 3
+    scale = 3.0
+    assert [compiled(x).tolist() for _ in range(3)] == [[3.0, 3.0]] * 3
+    weight = torch.zeros(2)
+    assert [compiled(x).tolist() for _ in range(3)] == [[0.0, 0.0]] * 3
+    weight.data = torch.ones(2) * 5
+    assert [compiled(x).tolist() for _ in range(3)] == [[15.0, 15.0]] * 3
+    assert [why.split()[0] for why in compiled.recaptures] == ["scale", "weight", "weight"]
+
+
+def test_a_learning_rate_that_changes_is_seen() -> None:
+    (step, x), (eager, y) = seed_step(), seed_step()
+    compiled = torch.compile(step)
+    for rate in (0.1, 0.1, 0.1, 0.5, 0.5, 0.5):
+        for function in (step, eager):
+            next(c for c in function.__closure__ if isinstance(c.cell_contents, torch.optim.Optimizer)).cell_contents.param_groups[0]["lr"] = rate
+        assert same(compiled(), eager()) and x.item() == y.item()
+
+
+def test_what_changes_each_time_ends_eagerly_with_a_warning() -> None:
+    count = 0
+
+    def f(x: Any) -> Any:
+        return x * count
+
+    compiled = torch.compile(f)
+    with pytest.warns(UserWarning, match="count is"):
+        for count in range(40):
+            assert compiled(torch.ones(1)).item() == count
+
+
+def test_arguments_that_share_memory_run_eagerly() -> None:
+    def f(x: Any, y: Any) -> Any:
+        x.add_(1)
+        return y * 2
+
+    compiled = torch.compile(f)
+    for _ in range(3):
+        x = torch.ones(2)
+        assert compiled(x, x).tolist() == [4.0, 4.0]
+        assert compiled(torch.ones(2), torch.ones(2)).tolist() == [2.0, 2.0]
+
+
+def test_values_asked_for_raise_or_run_eagerly() -> None:
+    def f(x: Any) -> Any:
+        return x * 2 if x.sum() > 0 else x
+
+    compiled = torch.compile(f)
+    compiled(torch.ones(2))
+    with pytest.raises(RuntimeError, match="symbolic"):
+        compiled(torch.ones(2))
+    soft = torch.compile(f, fallback="eager")
+    soft(torch.ones(2))
+    with pytest.warns(UserWarning, match="runs eagerly"):
+        assert soft(torch.ones(2)).tolist() == [2.0, 2.0]
+    assert soft(-torch.ones(2)).tolist() == [-1.0, -1.0]
+
+
+def test_a_capture_that_fails_leaves_nothing_half_written() -> None:
+    w = torch.ones(2, requires_grad=True)
+
+    def f() -> Any:
+        (w * 2).sum().backward()
+        with torch.no_grad():
+            w.sub_(w.grad)
+        w.grad = None
+        return w.sum().item()
+
+    compiled = torch.compile(f)
+    compiled()
+    before = w.tolist()
+    with pytest.raises(RuntimeError):
+        compiled()
+    assert w.tolist() == before and w.grad is None
+    f()
+    assert w.tolist() == [-3.0, -3.0]
+
+
+def test_threads_share_a_program() -> None:
+    compiled = torch.compile(lambda x: ((x * 2).sin() + x.exp()).sum())
+    inputs = [torch.full((50,), i / 10) for i in range(20)]
+    expected = [compiled.function(x).item() for x in inputs]
+    got: dict[int, list[float]] = {}
+
+    def work(k: int) -> None:
+        got[k] = [compiled(x).item() for x in inputs]
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert all(got[k] == expected for k in range(4))
+
+
+# ---- gradients outside
+def test_a_compiled_loss_is_differentiated_outside() -> None:
+    w, b = torch.randn(5, 4, requires_grad=True), torch.zeros(4, requires_grad=True)
+    x, y = torch.randn(20, 5, requires_grad=True), torch.randn(20, 4)
+
+    def loss(x: Any, y: Any) -> Any:
+        z = (x @ w + b).tanh()
+        return (z - y).pow(2).mean(), z.detach().sum()
+
+    compiled = torch.compile(loss)
+    for i in range(4):
+        made = []
+        for function in (compiled, loss):
+            for t in (w, b, x):
+                t.grad = None
+            value, other = function(x * 1.0, y)
+            (value * 3).backward()
+            made.append([value.item(), other.item(), *(t.grad.clone() for t in (w, b, x))])
+        assert made[0][:2] == made[1][:2]
+        for m, e in zip(made[0][2:], made[1][2:], strict=True):
+            np.testing.assert_allclose(m.numpy(), e.numpy(), 1e-5, 1e-7)
+        if i:
+            assert value.grad_fn is not None
+        with torch.no_grad():
+            w -= 0.1 * w.grad
+    assert not compiled.recaptures
+
+
+def test_a_parameter_written_between_forward_and_backward_is_noticed() -> None:
+    w = torch.ones(3, requires_grad=True)
+    compiled = torch.compile(lambda x: (w * w * x).sum())
+    for _ in range(3):
+        value = compiled(torch.ones(3))
+    with torch.no_grad():
+        w.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        value.backward()
+
+
+def test_second_gradients_of_a_compiled_function_raise() -> None:
+    w = torch.ones(3, requires_grad=True)
+    compiled = torch.compile(lambda x: (w**3 * x).sum())
+    for _ in range(3):
+        value = compiled(torch.ones(3))
+    with pytest.raises(NotImplementedError, match="differentiated again"):
+        torch.autograd.grad(value, w, create_graph=True)
+
+
+def test_options_of_torch_are_accepted() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        f = torch.compile(lambda x: x + 1, fullgraph=True, mode="max-autotune", dynamic=False, backend="inductor")
+        assert [f(torch.ones(1)).item() for _ in range(3)] == [2.0] * 3
+        assert torch.compile(disable=True)(f) is f
+    with pytest.raises(ValueError, match="fallback"):
+        torch.compile(lambda x: x, fallback="maybe")

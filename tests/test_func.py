@@ -1,0 +1,331 @@
+"""Function transforms: each op batched and pushed forward, transforms of transforms, and PyTorch's torch.func beside them.
+
+Owns: the proofs of wengert.func. May import: the case table (each row is run under vmap, jvp and vmap of grad), wengert,
+NumPy and, inside tests marked `parity`, torch. Must not know: how a transform treats any op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wengert as w
+from cases import FUNCTIONS, Case, Sample
+from test_ops import call, flat, title
+from wengert import func
+
+BATCH = 3
+# Rows that compute nothing from one element of a batch: they ask for values, draw numbers, or write.
+NO_BATCH = {
+    "allclose", "equal", "is_nonzero", "item", "masked_select", "nonzero", "numel", "tolist", "result_type", "new_tensor",
+    "to", "type", "cpu", "type_as", "is_same_size", "argwhere", "bincount", "unique", "logical_and_", "index_put",
+    "is_contiguous", "stride", "is_complex", "can_cast", "data_ptr",
+}  # fmt: skip
+
+
+def cases() -> list[Case]:
+    return [c for c in FUNCTIONS.values() if c.samples and not c.random and c.name not in NO_BATCH and any(s.leaves() for s in c.samples)]
+
+
+def batch_of(case: Case, sample: Sample) -> list[np.ndarray[Any, Any]] | None:
+    """Return BATCH different values for each leaf, in front."""
+    base = sample.arrays(case.name)
+    if not base:
+        return None
+    rng = np.random.default_rng(7)
+    made = []
+    for leaf, first in zip(sample.leaves(), base, strict=True):
+        others = [leaf.array(rng) for _ in range(BATCH - 1)]
+        made.append(np.stack([first, *others]))
+    return made
+
+
+def data_dependent(sample: Sample) -> bool:
+    """Say whether a sample indexes by a mask, so that elements of a batch differ in shape."""
+    return any(leaf.array(np.random.default_rng(0)).dtype == bool for leaf in sample.leaves())
+
+
+def run_one(case: Case, sample: Sample, values: list[Any]) -> list[Any]:
+    return [r for r in flat(call(w, case, sample, values)) if isinstance(r, w.Tensor)]
+
+
+@pytest.mark.parametrize("case", cases(), ids=title)
+def test_a_batch_gives_what_its_elements_give(case: Case) -> None:
+    for sample in case.samples:
+        batch = batch_of(case, sample)
+        if batch is None:
+            continue
+        try:
+            expected = [run_one(case, sample, [w.from_numpy(b[i].copy()) for b in batch]) for i in range(BATCH)]
+        except Exception:
+            continue  # other values do not fit this sample
+        shapes = {tuple(tuple(r.shape) for r in e) for e in expected}
+        if len(shapes) > 1 or not expected[0] or (data_dependent(sample) and case.name in ("__getitem__", "__setitem__")):
+            continue
+        batched = func.vmap(lambda *values, sample=sample: tuple(run_one(case, sample, list(values))))
+        if case.name == "where" and len(sample.args) == 1:
+            with pytest.raises(RuntimeError):  # its shape depends on the values
+                batched(*[w.from_numpy(b) for b in batch])
+            continue
+        got = batched(*[w.from_numpy(b) for b in batch])
+        for k, result in enumerate(got):
+            rows = np.stack([e[k].numpy() for e in expected])
+            np.testing.assert_allclose(result.numpy(), rows, 1e-12, 1e-12, err_msg=f"{case.name}{sample}")
+            assert result.dtype == expected[0][k].dtype
+
+
+def scalar(case: Case, sample: Sample) -> Callable[..., Any]:
+    """Return the sum of all smooth results, weighted unevenly."""
+
+    def total(*values: Any) -> Any:
+        found = [r for r in run_one(case, sample, list(values)) if r.is_floating_point()]
+        terms = [(r * w.linspace(1, 2, r.numel(), dtype=w.float64).reshape(r.shape)).sum() for r in found if r.numel()]
+        return sum(terms[1:], terms[0])
+
+    return total
+
+
+def smooth(case: Case, sample: Sample) -> list[int]:
+    return [i for i, leaf in enumerate(sample.leaves()) if leaf.floating and not leaf.constant]
+
+
+@pytest.mark.parametrize("case", [c for c in cases() if c.order > 0], ids=title)
+def test_forward_mode_agrees_with_backward(case: Case) -> None:
+    """Along a direction t, forward mode gives <grad, t>."""
+    for sample in case.samples:
+        arrays, places = sample.arrays(case.name), smooth(case, sample)
+        values = [w.tensor(a, requires_grad=i in places) for i, a in enumerate(arrays)]
+        try:
+            y = scalar(case, sample)(*values)
+        except (IndexError, RuntimeError):
+            continue
+        if not places or not y.requires_grad:
+            continue
+        grads = w.autograd.grad(y, [values[i] for i in places], allow_unused=True, materialize_grads=True)
+        rng = np.random.default_rng(3)
+        directions = [w.from_numpy(rng.standard_normal(arrays[i].shape)) for i in places]
+
+        def of_places(*moving: Any, arrays: Any = arrays, places: Any = places, sample: Any = sample) -> Any:
+            whole = [w.from_numpy(a) for a in arrays]
+            for i, value in zip(places, moving, strict=True):
+                whole[i] = value
+            return scalar(case, sample)(*whole)
+
+        points = tuple(w.from_numpy(arrays[i]) for i in places)
+        value, slope = func.jvp(of_places, points, tuple(directions))
+        expected = sum(float((g * t).sum()) for g, t in zip(grads, directions, strict=True))
+        np.testing.assert_allclose(value.item(), y.item(), 1e-12, err_msg=f"{case.name}{sample}")
+        np.testing.assert_allclose(slope.item(), expected, 1e-9, 1e-9, err_msg=f"{case.name}{sample}")
+
+
+@pytest.mark.parametrize("case", [c for c in cases() if c.order > 0], ids=title)
+def test_gradients_of_a_batch_at_once(case: Case) -> None:
+    for sample in case.samples:
+        batch, places = batch_of(case, sample), tuple(smooth(case, sample))
+        if batch is None or not places:
+            continue
+        one = func.grad(scalar(case, sample), argnums=places)
+        try:
+            expected = [one(*[w.from_numpy(b[i].copy()) for b in batch]) for i in range(BATCH)]
+        except Exception:
+            continue
+        if data_dependent(sample) and case.name in ("__getitem__", "__setitem__"):
+            continue
+        got = func.vmap(one)(*[w.from_numpy(b) for b in batch])
+        for k, result in enumerate(got):
+            np.testing.assert_allclose(
+                result.numpy(), np.stack([e[k].numpy() for e in expected]), 1e-10, 1e-10, err_msg=f"{case.name}{sample}"
+            )
+
+
+# ---- transforms of transforms, beside torch.func
+def programs() -> dict[str, Callable[[Any, Any], Any]]:
+    """Return programs (library, its func module) -> results; vectors a, b, matrix m are at hand in every one."""
+
+    def vectors(T: Any) -> tuple[Any, Any, Any]:
+        a = T.linspace(0.3, 1.7, 4, dtype=T.float64)
+        b = T.linspace(-1.0, 2.0, 4, dtype=T.float64)
+        return a, b, (a.unsqueeze(1) * b).sin()
+
+    def f(x: Any) -> Any:
+        return (x.unsqueeze(0) * x.unsqueeze(1)).sin().sum(1)
+
+    def g(x: Any) -> Any:
+        return f(x).pow(2).sum()
+
+    def loss(p: Any, x: Any, t: Any) -> Any:
+        return ((x * p).tanh().sum() - t) ** 2
+
+    def both(T: Any, F: Any) -> Any:
+        a, _, m = vectors(T)
+        w_ = a.clone().requires_grad_()
+        y = F.vmap(lambda row: (row * w_).exp().sum())(m).sum()
+        return T.autograd.grad(y, w_)
+
+    def in_place(T: Any, F: Any) -> Any:
+        def change(x: Any) -> Any:
+            y = x * 2
+            y[1:] += x[:-1]
+            y[0] = x.sum()
+            y.mul_(x)
+            return y
+
+        a, b, m = vectors(T)
+        return F.vmap(change)(m), F.jvp(change, (a,), (b,)), F.vmap(F.grad(lambda x: change(x).sum()))(m)
+
+    def dicts(T: Any, F: Any) -> Any:
+        a, b, m = vectors(T)
+        made, pull = F.vjp(lambda d, s: {"out": d["a"] * d["b"][0] + s}, {"a": a, "b": [b]}, m)
+        return made["out"], pull({"out": m})
+
+    return {
+        "grad": lambda T, F: F.grad(g)(vectors(T)[0]),
+        "grad of grad": lambda T, F: F.grad(lambda x: F.grad(g)(x).sin().sum())(vectors(T)[0]),
+        "no confusion of perturbations": lambda T, F: F.grad(lambda x: x * F.grad(lambda y: x * y)(x))(T.tensor(3.0)),
+        "nested confusion": lambda T, F: F.grad(lambda x: x * F.jvp(lambda y: x * y, (x,), (T.tensor(1.0),))[1])(T.tensor(3.0)),
+        "argnums": lambda T, F: F.grad(lambda x, y: (x * y**2).sum(), argnums=(1, 0))(*vectors(T)[:2]),
+        "has_aux": lambda T, F: F.grad(lambda x: ((x**3).sum(), {"y": x * 2}), has_aux=True)(vectors(T)[0]),
+        "grad_and_value": lambda T, F: F.grad_and_value(g)(vectors(T)[0]),
+        "vjp": lambda T, F: F.vjp(f, vectors(T)[0])[1](vectors(T)[1]),
+        "vjp of containers": dicts,
+        "jvp": lambda T, F: F.jvp(f, (vectors(T)[0],), (vectors(T)[1],)),
+        "jvp of jvp": lambda T, F: F.jvp(lambda x: F.jvp(f, (x,), (x,))[1], (vectors(T)[0],), (vectors(T)[1],)),
+        "jvp of grad": lambda T, F: F.jvp(F.grad(g), (vectors(T)[0],), (vectors(T)[1],)),
+        "grad of jvp": lambda T, F: F.grad(lambda x: F.jvp(f, (x,), (vectors(T)[1],))[1].sum())(vectors(T)[0]),
+        "jvp of products": lambda T, F: F.jvp(lambda x, m: (m @ x, m.T @ m, x @ x), vectors(T)[::2], vectors(T)[1:3][:1] + (vectors(T)[2].cos(),)),
+        "linearize": lambda T, F: F.linearize(f, vectors(T)[0])[1](vectors(T)[1]),
+        "jacrev": lambda T, F: F.jacrev(f)(vectors(T)[0]),
+        "jacfwd": lambda T, F: F.jacfwd(f)(vectors(T)[0]),
+        "jacobians of matrices": lambda T, F: (F.jacrev(lambda m: m @ m)(vectors(T)[2]), F.jacfwd(lambda m: m @ m)(vectors(T)[2])),
+        "jacobian of two results": lambda T, F: F.jacrev(lambda x, y: (x * y, x.sum()), argnums=(0, 1))(*vectors(T)[:2]),
+        "jacfwd of two results": lambda T, F: F.jacfwd(lambda x, y: (x * y, x.sum()), argnums=(0, 1))(*vectors(T)[:2]),
+        "hessian": lambda T, F: F.hessian(g)(vectors(T)[0]),
+        "jacfwd of jacrev": lambda T, F: F.jacfwd(F.jacrev(f))(vectors(T)[0]),
+        "jacrev of jacfwd": lambda T, F: F.jacrev(F.jacfwd(f))(vectors(T)[0]),
+        "jacrev of jacrev": lambda T, F: F.jacrev(F.jacrev(f))(vectors(T)[0]),
+        "third order": lambda T, F: F.jacfwd(F.jacrev(F.grad(g)))(vectors(T)[0]),
+        "vmap": lambda T, F: F.vmap(lambda x, y: (x * y).sum(), in_dims=(0, None))(vectors(T)[2], vectors(T)[0]),
+        "vmap of other dims": lambda T, F: F.vmap(lambda x, y: x * y, in_dims=(1, 0), out_dims=1)(vectors(T)[2], vectors(T)[0]),
+        "vmap of containers": lambda T, F: F.vmap(lambda d: {"s": d["x"].sum(), "t": (d["y"], d["x"])}, in_dims=({"x": 0, "y": None},))({"x": vectors(T)[2], "y": vectors(T)[0]}),
+        "vmap in pieces": lambda T, F: F.vmap(lambda x: x.softmax(0), chunk_size=3)(vectors(T)[2]),
+        "vmap of vmap": lambda T, F: F.vmap(F.vmap(lambda x, y: x.sin() * y, in_dims=(0, None)))(vectors(T)[2], vectors(T)[0]),
+        "an outer product by vmap": lambda T, F: F.vmap(F.vmap(T.mul, (None, 0)), (0, None))(*vectors(T)[:2]),
+        "vmap of grad": lambda T, F: F.vmap(F.grad(loss), (None, 0, 0))(vectors(T)[0], vectors(T)[2], vectors(T)[1]),
+        "grad of vmap": lambda T, F: F.grad(lambda m: F.vmap(f)(m).sum())(vectors(T)[2]),
+        "vmap of jvp": lambda T, F: F.vmap(lambda t: F.jvp(f, (vectors(T)[0],), (t,))[1])(vectors(T)[2]),
+        "jvp of vmap": lambda T, F: F.jvp(lambda m: F.vmap(f)(m), (vectors(T)[2],), (vectors(T)[2].cos(),)),
+        "vmap of hessian": lambda T, F: F.vmap(F.hessian(g))(vectors(T)[2]),
+        "gradient of a closure through vmap": both,
+        "writes": in_place,
+        "comparisons and choices": lambda T, F: F.vmap(F.grad(lambda x: T.where(x > 0, x**2, -x).sum()))(vectors(T)[2]),
+        "sorting, scans, statistics": lambda T, F: F.vmap(lambda x: (x.sort()[0], x.cumsum(0), x.std(), x.argmax(), x.max(0)[0], x.norm()))(vectors(T)[2]),
+        "indexing": lambda T, F: F.vmap(lambda x, i: (x[i], x[1:], x[None, :2], x[[0, 2]], x.gather(0, i.reshape(1))))(vectors(T)[2], T.tensor([0, 3, 1, 2])),
+        "joining": lambda T, F: F.vmap(lambda x, y: (T.cat([x, y]), T.stack([x, y]), T.stack([x, x], 1)), (0, None))(vectors(T)[2], vectors(T)[0]),
+        "products": lambda T, F: F.vmap(lambda x, y: (x @ y, T.dot(x, x), T.outer(x, y), T.einsum("i,i->", x, y)), (0, None))(vectors(T)[2], vectors(T)[0]),
+        "detach": lambda T, F: F.grad(lambda x: (x * x.detach()).sum())(vectors(T)[0]),
+        "unused": lambda T, F: F.grad(lambda x: T.ones((), dtype=T.float64))(vectors(T)[0]),
+    }  # fmt: skip
+
+
+def same(mine: Any, theirs: Any) -> None:
+    if isinstance(theirs, tuple | list):
+        assert len(mine) == len(theirs)
+        for a, b in zip(mine, theirs, strict=True):
+            same(a, b)
+    elif isinstance(theirs, dict):
+        assert mine.keys() == theirs.keys()
+        for key in theirs:
+            same(mine[key], theirs[key])
+    else:
+        assert tuple(mine.shape) == tuple(theirs.shape) and str(mine.dtype) == str(theirs.dtype)
+        assert mine.requires_grad == theirs.requires_grad
+        np.testing.assert_allclose(mine.detach().numpy(), theirs.detach().numpy(), 1e-10, 1e-10)
+
+
+@pytest.mark.parity
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning")
+@pytest.mark.parametrize("name", programs())
+def test_programs_equal_torch(name: str) -> None:
+    import torch
+
+    program = programs()[name]
+    same(program(w, func), program(torch, torch.func))
+
+
+WRONG: dict[str, Callable[[Any, Any], Any]] = {
+    "grad of a vector": lambda T, F: F.grad(lambda x: x)(T.ones(2)),
+    "grad of a number": lambda T, F: F.grad(lambda x: 1.0)(T.ones(2)),
+    "argnums out of range": lambda T, F: F.grad(lambda x: x.sum(), argnums=2)(T.ones(2)),
+    "argnums twice": lambda T, F: F.grad(lambda x: x.sum(), argnums=(0, 0))(T.ones(2)),
+    "grad of no tensor": lambda T, F: F.grad(lambda x: T.ones(()) * x)(3.0),
+    "aux without a pair": lambda T, F: F.grad(lambda x: x.sum(), has_aux=True)(T.ones(2)),
+    "vjp with a wrong shape": lambda T, F: F.vjp(lambda x: x, T.ones(2))[1](T.ones(3)),
+    "jvp of another structure": lambda T, F: F.jvp(lambda x: x, (T.ones(2),), (T.ones(2), T.ones(2))),
+    "jvp with another shape": lambda T, F: F.jvp(lambda x: x, (T.ones(2),), (T.ones(3),)),
+    "jvp of lists": lambda T, F: F.jvp(lambda x: x, [T.ones(2)], [T.ones(2)]),
+    "vmap of sizes that differ": lambda T, F: F.vmap(lambda x, y: x)(T.ones(2), T.ones(3)),
+    "vmap out of range": lambda T, F: F.vmap(lambda x: x, in_dims=3)(T.ones(2)),
+    "vmap of nothing batched": lambda T, F: F.vmap(lambda x: x, in_dims=None)(T.ones(2)),
+    "vmap of another structure": lambda T, F: F.vmap(lambda x, y: x, in_dims=(0, 0, 0))(T.ones(2), T.ones(2)),
+    "vmap of a number": lambda T, F: F.vmap(lambda x: x)(3.0),
+    "vmap that returns a number": lambda T, F: F.vmap(lambda x: 1.0)(T.ones(2)),
+    "item in vmap": lambda T, F: F.vmap(lambda x: x.item())(T.ones(2)),
+    "condition in vmap": lambda T, F: F.vmap(lambda x: x if x > 0 else -x)(T.ones(2)),
+    "write of a batch into one": lambda T, F: F.vmap(lambda x: T.zeros(()).add_(x))(T.ones(2)),
+    "randomness of another name": lambda T, F: F.vmap(lambda x: x, randomness="many")(T.ones(2)),
+    "chunks of nothing": lambda T, F: F.vmap(lambda x: x, chunk_size=0)(T.ones(2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_calls_raise(name: str) -> None:
+    with pytest.raises((RuntimeError, ValueError, TypeError, IndexError)):
+        WRONG[name](w, func)
+    assert func.layers.innermost() is None
+
+
+@pytest.mark.parity
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_calls_raise_as_in_torch(name: str) -> None:
+    import torch
+
+    with pytest.raises(Exception) as theirs:
+        WRONG[name](torch, torch.func)
+    with pytest.raises(Exception) as mine:
+        WRONG[name](w, func)
+    assert isinstance(mine.value, theirs.type) or issubclass(theirs.type, mine.type), (mine.value, theirs.value)
+
+
+def test_what_a_transform_leaves_behind_cannot_be_used() -> None:
+    kept = []
+    func.vmap(lambda x: kept.append(x) or x)(w.ones(2))
+    with pytest.raises(RuntimeError, match="after it had ended"):
+        kept[0] + 1
+
+
+def test_results_carry_no_history_unless_something_outside_has_one() -> None:
+    x = w.ones(3)
+    gradient, value = func.grad_and_value(lambda x: (x**2).sum())(x)
+    assert not gradient.requires_grad and not value.requires_grad
+    weight = w.ones(3, requires_grad=True)
+    gradient = func.grad(lambda x: (x**2 * weight).sum())(x)
+    gradient.sum().backward()
+    assert weight.grad.tolist() == [2.0, 2.0, 2.0] and x.grad is None
+
+
+def test_a_transform_is_captured() -> None:
+    from wengert.graph import capture
+
+    m = w.linspace(0, 1, 12, dtype=w.float64).reshape(4, 3)
+
+    def rows(m: Any) -> Any:
+        return func.vmap(func.grad(lambda x: (x.sin() * x).sum()))(m)
+
+    graph = capture(rows, m)
+    np.testing.assert_array_equal(graph(m).numpy(), rows(m).numpy())
+    np.testing.assert_array_equal(graph(m * 2).numpy(), rows(m * 2).numpy())
