@@ -96,10 +96,15 @@ def pool_max(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, size
 
 
 def pool_winner(x: Any, out: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, size: Any) -> Any:
+    out = pool_max(x, kernel, stride, padding, dilation, size)
     made = np.full(out.shape, -1)
     for window, at, element in visits(x.shape[-len(kernel) :], size, kernel, stride, padding, dilation):
         made[window] = np.where((made[window] < 0) & (x[element] == out[window]), numbered(kernel, at), made[window])
-    return np.maximum(made, 0)
+    return made
+
+
+def winner_of(library: Any, x: Any, out: Any, *window: Any) -> Any:
+    return wengert_nn.pooling.pool_winner(x, wengert_nn.pooling.pool_max(x, *window), *window)
 
 
 def pool_put(y: Any, winner: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, spatial: Any) -> Any:
@@ -220,7 +225,8 @@ RECORDS = table(
     row("fold_windows", s(R(2, 3, 4, 3, 4), TWO, (2, 1), PAD, (1, 2), (5, 4)), oracle=fold_windows),
     row("pool_max", s(R(2, 3, 5, 6), TWO, TWO, (0, 0), ONE, (2, 3)), s(R(3, 5, 6), (3, 2), ONE, PAD, (1, 2), (5, 6)),
         s(R(2, 2, 7), (2,), (3,), (1,), (1,), (3,)), oracle=pool_max, exact=True),
-    row("pool_winner", s(I(2, 5, 6), I(2, 2, 3), TWO, TWO, (0, 0), ONE, (2, 3)), oracle=pool_winner, exact=True, order=0),
+    row("pool_winner", s(I(2, 5, 6), None, TWO, TWO, (0, 0), ONE, (2, 3)), s(R(2, 5, 6), None, (3, 2), ONE, PAD, TWO, (5, 6)),
+        oracle=pool_winner, exact=True, order=0, call=winner_of),
     row("pool_put", s(R(2, 2, 3), I(2, 2, 3, high=4), TWO, TWO, (0, 0), ONE, (5, 6)),
         s(R(2, 4, 5), I(2, 4, 5, high=4), TWO, ONE, (0, 0), ONE, (5, 6)), oracle=pool_put),
     row("pool_take", s(R(2, 5, 6), I(2, 2, 3, high=4), TWO, TWO, (0, 0), ONE),

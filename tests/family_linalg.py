@@ -13,7 +13,7 @@ import scipy.linalg
 import wengert_linalg.functions  # noqa: F401  (enters the records)
 import wengert_linalg.solving
 import wengert_linalg.spectral  # noqa: F401
-from cases import V, R, row, s, table
+from cases import R, V, row, s, table
 from wengert.op import OPS
 
 EYE = np.eye(3)

@@ -15,7 +15,7 @@ import wengert_nn.activations
 import wengert_nn.attention
 import wengert_nn.embedding
 import wengert_nn.losses  # noqa: F401  (they enter the records)
-from cases import B, C, I, R, U, V, each, row, s, table
+from cases import C, I, R, U, V, each, row, s, table
 from wengert.op import OPS
 
 E = scipy.special.expit

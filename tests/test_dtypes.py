@@ -215,7 +215,7 @@ arange(0.5, 4.6, dtype=T.int64) | arange(0.5, 4.6, dtype=T.int32) | arange(0, 5,
 arange(300, dtype=T.uint8)[-1] | arange(2**62, 2**62 + 2) | arange(5, out=T.empty(0)) | arange(5.0, out=T.empty(0, dtype=T.int64))
 full((2,), 1.5, out=T.empty(0, dtype=T.int64)) | full((2,), 1 + 1j) | full((2,), 1 + 1j, dtype=T.float32) | full((2,), 1e40)
 full((2,), 300, dtype=T.uint8) | full((2,), -1, dtype=T.uint8) | full((2,), T.tensor(2)) | full(2, 3) | full((2,), 2**63)
-full_like(T.zeros(2, dtype=T.int64), 1.5) | full_like(T.zeros(2), 1j) | zeros(2).new_full((1,), 3) | scalar_tensor(True)
+full_like(T.zeros(2, dtype=T.int64), 1.5) | full_like(T.zeros(2), 1j) | zeros(2).new_full((1,), 3) | ones(2, dtype=T.uint8).new_full((1,), -2) | scalar_tensor(True)
 zeros(2, dtype=T.float64, out=T.empty(5)) | zeros(2, out=T.empty(0, dtype=T.int64)) | zeros() | zeros(-1) | zeros(2.5)
 zeros(2, dtype=T.int64, requires_grad=True) | eye(2, out=T.empty(0, dtype=T.int64)) | eye(2, -1) | eye(2, 3, dtype=T.bool)
 tensor([300], dtype=T.uint8) | tensor([-1], dtype=T.uint8) | tensor([float("nan")], dtype=T.int64) | tensor([1e40]) | tensor(2**63)

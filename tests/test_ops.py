@@ -431,6 +431,7 @@ WIDER = {
     "float16 and complex": "PyTorch has no kernels for the complex type of float16; here it is complex64",
     "bool": "bools count as 0 and 1 wherever that has one meaning",
     "integers": "integers are raised to the default float, as for every other function of floats",
+    "number": "a complex number next to reals counts as a complex tensor does",
 }
 # What PyTorch computes and is refused here.
 STRICTER: dict[str, str] = {}

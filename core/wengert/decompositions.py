@@ -46,6 +46,52 @@ def overwrite(x: Any, y: Any, out: Any = ...) -> Any:
     return owner.write(owner.copy(x) if out is ... else out, y)
 
 
+# ---- reductions: (x, ..., axis) as their records have it
+def softmax(x: Any, axis: Any) -> Any:
+    powers = OPS["exp"](x - OPS["amax"](x, axis, True))
+    return powers / OPS["sum"](powers, axis, True)
+
+
+def log_softmax(x: Any, axis: Any) -> Any:
+    lowered = x - OPS["amax"](x, axis, True)
+    return lowered - OPS["log"](OPS["sum"](OPS["exp"](lowered), axis, True))
+
+
+def logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
+    top = OPS["amax"](x, axis, True)
+    top = OPS["where"](OPS["isfinite"](top), top, 0.0)
+    total = OPS["log"](OPS["sum"](OPS["exp"](x - top), axis, keepdims))
+    return total + (top if keepdims else OPS["reshape"](top, tuple(total.shape)))
+
+
+def var(x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+    off = x - OPS["mean"](x, axis, True)
+    degrees = max(_count(x, axis) - correction, 0)
+    return OPS["sum"](off * off, axis, keepdims) * (1 / degrees if degrees else float("inf"))
+
+
+def chosen(order: str, extreme: str) -> Any:
+    """Return the kernel of an extreme along one dim with its place."""
+
+    def run(x: Any, axis: int, keepdims: bool) -> Any:
+        return OPS[extreme](x, (axis,) if x.ndim else (), keepdims), OPS[order](x, axis if x.ndim else None, keepdims)
+
+    return run
+
+
+def sort(x: Any, axis: int, descending: bool) -> Any:
+    order = OPS["argsort"](x, axis, descending)
+    return OPS["gather"](x, order, axis) if x.ndim else backend.of_array(x).copy(x), order
+
+
+def topk(x: Any, k: int, axis: int, largest: bool) -> Any:
+    if not x.ndim:
+        return sort(x, axis, largest)
+    order = OPS["getitem"](OPS["argsort"](x, axis, largest), (*(slice(None),) * axis, slice(0, k)))
+    order = backend.of_array(x).copy(order)
+    return OPS["gather"](x, order, axis), order
+
+
 TABLE: dict[str, Any] = {
     "assign": assign,
     "placed": placed,
@@ -57,6 +103,18 @@ TABLE: dict[str, Any] = {
     "rsqrt": lambda x, out=...: give(OPS["reciprocal"](OPS["sqrt"](x)), out),
     "mean": lambda x, axis, keepdims: OPS["sum"](x, axis, keepdims) / max(_count(x, axis), 1),
     "norm2": lambda x, axis, keepdims: OPS["sqrt"](OPS["sum"](x * x, axis, keepdims)),
+    "softmax": softmax,
+    "softmax_back": lambda h, y, axis: y * (h - OPS["sum"](h * y, axis, True)),
+    "log_softmax": log_softmax,
+    "log_softmax_back": lambda h, y, axis: h - OPS["exp"](y) * OPS["sum"](h, axis, True),
+    "logsumexp": logsumexp,
+    "var": var,
+    "std": lambda x, axis, correction, keepdims: OPS["sqrt"](OPS["var"](x, axis, correction, keepdims)),
+    "max_along": chosen("argmax", "amax"),
+    "min_along": chosen("argmin", "amin"),
+    "sort": sort,
+    "topk": topk,
+    "put_along": lambda x, indices, shape, axis: OPS["scatter_sum"](x, indices, shape, axis),
     "clip": lambda x, low, high, out=...: give(OPS["minimum"](OPS["maximum"](x, low), high), out),
 }
 

@@ -179,8 +179,8 @@ registry_.hide_method = hide_method
 
 # Functions, not methods, that take out=, beside those of elementwise records, which all do.
 _OUT = (
-    "addcdiv", "addcmul", "lerp", "outer", "addmm", "tensordot", "diag", "hstack", "index_add", "index_select",
-    "masked_select", "row_stack", "scatter", "scatter_add", "take", "take_along_dim", "tril", "triu", "vstack",
+    "addcdiv", "addcmul", "lerp", "outer", "tensordot", "diag", "hstack", "index_add", "index_select",
+    "masked_select", "scatter", "scatter_add", "take", "take_along_dim", "tril", "triu", "vstack",
 )  # fmt: skip
 # Public under another function that says more, or internal.
 _PRIVATE = {"overwrite", "rint", "clip", "power", "rsub", "where", "add", "subtract", "divide"}

@@ -24,7 +24,7 @@ from wengert.tape import Node
 def check(target: Tensor) -> None:
     """Raise RuntimeError where a write is forbidden: by history, by NumPy, or as one element stands for several (`expand`)."""
     array = target._array
-    if target._base is not None and 0 in array.strides:
+    if 0 in array.strides and array.size:
         if any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True)):
             raise errors.expanded_write()
     if not getattr(array.flags, "writeable", True):
@@ -201,7 +201,7 @@ def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[...,
         dtype = a.dtype
         if boolean or (dtype is not F32 and dtype is not F64) or (state.grad and (self._edge is not None or self._blind)):
             return general(self, ())
-        if self._base is not None or self._box is INFERENCE:
+        if self._base is not None or a.base is not None or self._box is INFERENCE:
             check(self)
         try:
             kernels[type(a)](a, out=a)
@@ -230,7 +230,7 @@ def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[...,
             return general(self, (other,), alpha)
         if (edge is not None or self._blind) and state.grad:
             return general(self, (other,), alpha)
-        if self._base is not None or self._box is INFERENCE:
+        if self._base is not None or a.base is not None or self._box is INFERENCE:
             check(self)
         if alpha != 1:
             factor = numbers.get(alpha)

@@ -52,7 +52,7 @@ class GraphNode:
         try:
             return self.metadata_
         except AttributeError:
-            self.metadata_ = {}
+            object.__setattr__(self, "metadata_", {})
             return self.metadata_
 
     def register_hook(self, hook: Callable[..., Any]) -> Handle:

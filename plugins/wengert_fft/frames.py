@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import wengert
 from wengert.extend import category, creation, dtypes, e, labelled, s, structural
 from wengert_fft.transforms import fftn, fitted, ifftn, irfftn, rfftn
 
@@ -83,7 +84,7 @@ def stft(
     result = s.transpose(spectra, 1, 2)
     if input.dim() == 1:
         result = s.squeeze(result, 0)
-    return result if return_complex else result.view_as_real()
+    return result if return_complex else wengert.view_as_real(result)
 
 
 @labelled("SqueezeBackward1")

@@ -24,8 +24,8 @@ def wengert_register_ops(registry: Registry) -> None:
         out="cholesky cholesky_inverse cholesky_solve inverse lu lu_solve slogdet triangular_solve lu_unpack",
     )  # fmt: skip
     registry.family(
-        solving, functions="det slogdet inv inv_ex solve solve_ex solve_triangular cholesky cholesky_ex lu lu_factor lu_factor_ex "
-        "lu_solve tensorinv tensorsolve ldl_factor ldl_factor_ex ldl_solve", prefix="linalg.",
+        solving, functions="det slogdet inv inv_ex solve solve_ex solve_triangular cholesky cholesky_ex lu lu_factor "
+        "lu_factor_ex lu_solve tensorinv tensorsolve ldl_factor ldl_factor_ex ldl_solve", prefix="linalg.",
         out="det slogdet inv inv_ex solve solve_ex solve_triangular cholesky cholesky_ex lu lu_factor lu_factor_ex lu_solve "
         "tensorinv tensorsolve ldl_factor ldl_factor_ex ldl_solve",
     )  # fmt: skip
@@ -47,7 +47,8 @@ def wengert_register_ops(registry: Registry) -> None:
     registry.op("linalg.matmul", "wengert.ops.products:matmul")
     registry.op("linalg.LinAlgError", "wengert.errors:LinAlgError")
     for op in (
-        "inv solve det slogdet cofactor cholesky qr geqrf svd svdvals eigh eigvalsh eig eigvals pinv triangle permutation matrix_exp"
+        "inv solve det slogdet cofactor cholesky qr geqrf svd svdvals eigh eigvalsh eig eigvals pinv triangle permutation "
+        "matrix_exp"
     ).split():
         registry.kernel(op, "xp", f"wengert_linalg.kernels:{op}")
     for op in ("solve_triangular", "cholesky_solve", "lu_factor", "ldl_factor", "ldl_solve"):

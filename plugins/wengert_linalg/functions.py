@@ -9,7 +9,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from wengert.extend import category, count, dtypes, e, errors, labelled, one_dim, products, r, random, relabel, s, structural
+from wengert.extend import (
+    axes_of,
+    category,
+    count,
+    dtypes,
+    e,
+    errors,
+    labelled,
+    one_dim,
+    products,
+    r,
+    random,
+    reduced,
+    relabel,
+    s,
+    structural,
+)
 from wengert_linalg.matrices import (
     conj,
     floating,
@@ -22,7 +38,7 @@ from wengert_linalg.matrices import (
     square,
 )
 from wengert_linalg.solving import infer_square, inv
-from wengert_linalg.spectral import qr_, svd_, svdvals_
+from wengert_linalg.spectral import qr_, svd_, values_of
 
 INF = float("inf")
 
@@ -173,7 +189,7 @@ def vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *,
     if isinstance(ord, str):
         raise TypeError(f"linalg.vector_norm(): argument 'ord' must be Number, not str: {ord!r}")
     x = _widened("linalg.vector_norm", x, dtype)
-    axis = r.axes_of("linalg.vector_norm", x, dim)
+    axis = axes_of("linalg.vector_norm", x, dim)
     axis = tuple(range(x._array.ndim)) if axis is None else axis
     if (ord < 0 or ord == INF) and count(tuple(x.shape), axis) == 0:
         whole = dim is None or any(x.shape[d] == 0 for d in axis)
@@ -190,7 +206,7 @@ def _widened(name: str, x: Any, dtype: Any) -> Any:
         raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {x.dtype}; use .float()")
     if dtype is None or x.dtype is dtype:
         return x
-    if dtype.category < dtypes.FLOATING or dtype.category != x.dtype.category or dtypes.promote_types(x.dtype, dtype) is not dtype:
+    if dtype.category != x.dtype.category or dtypes.promote_types(x.dtype, dtype) is not dtype:
         raise RuntimeError(f"{name}: the dtype of the input ({x.dtype}) should be convertible without narrowing to {dtype}")
     return x.to(dtype)
 
@@ -217,10 +233,10 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = F
     axis = tuple(sorted((rows, columns)))
     if ord in ("nuc", 2, -2):
         rest = tuple(d for d in range(A._array.ndim) if d not in axis)
-        values = svdvals_(s.transpose_(A, (*rest, rows, columns)))
+        values = values_of(s.transpose_(A, (*rest, rows, columns)))
         last = (len(rest),)
         made = r.sum_(values, last, False) if ord == "nuc" else _extreme(name, values, last, ord > 0, False)
-        return s.reshape(made, r.reduced(tuple(A.shape), axis, True)) if keepdim else made
+        return s.reshape(made, reduced(tuple(A.shape), axis, True)) if keepdim else made
     summed = columns if abs(ord) == INF else rows
     return _extreme(name, r.vector_norm(A, 1, (summed,), True), axis, ord > 0, keepdim)
 
@@ -242,7 +258,7 @@ def norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dty
     if dim is not None and len(dim) not in (1, 2):
         raise RuntimeError(f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dim)}")
     if dim is None and A._array.ndim not in (1, 2):
-        raise RuntimeError(f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A._array.ndim}D.")
+        raise RuntimeError(f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D.")
     if isinstance(ord, str) or (len(dim) if dim is not None else A._array.ndim) == 2:
         if dim is not None and len(dim) != 2 or dim is None and A._array.ndim != 2:
             raise RuntimeError(f"linalg.norm: the order {ord!r} is of matrices, two dims")
@@ -256,7 +272,7 @@ def cond(A: Any, p: Any = None) -> Any:
     if p is not None and p not in MATRIX_ORDERS:
         raise RuntimeError(f"linalg.cond got an invalid norm type: {p}")
     if p in (None, 2, -2):
-        values = svdvals_(A)
+        values = values_of(A)
         if not values.shape[-1]:
             return r.sum_(values, (values._array.ndim - 1,), False)
         ends = [s.select(values, -1, i) for i in (0, -1)]

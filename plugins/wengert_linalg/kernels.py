@@ -57,7 +57,7 @@ def slogdet(backend: Any, x: Any) -> Any:
 
 
 def cofactor(backend: Any, x: Any) -> Any:
-    """Return det(x) inv(x)^T, which singular matrices have too: by their singular values s, from the products of all but one."""
+    """Return det(x) inv(x)^T, which singular matrices have too: from the products of all singular values but one."""
     xp = backend.xp
     d = xp.linalg.det(x)
     if (d != 0).all():
@@ -155,18 +155,30 @@ LETTERS = {"f": "s", "d": "d", "F": "c", "D": "z"}
 
 
 def solve_triangular(x: Any, y: Any, upper: bool, unit: bool) -> Any:
-    """Return inv(x) y by BLAS's trsm, which reads rows as columns: y^T inv(x)^T, without a copy of x."""
+    """Return inv(x) y by BLAS's trsm; for many small matrices by NumPy's batched solve of the triangles."""
     from scipy.linalg import blas
 
     trsm = getattr(blas, LETTERS[x.dtype.char] + "trsm")
+    if x.ndim == 2 and y.ndim == 2 and y.size:
+        return np.ascontiguousarray(by_columns(trsm, x, y, upper, unit))
     batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    if math.prod(batch) >= 16 and x.shape[-1] <= 32:
+        low = np.triu(x, int(unit)) if upper else np.tril(x, -int(unit))
+        try:
+            return np.linalg.solve(low + np.eye(x.shape[-1], dtype=x.dtype) if unit else low, y)
+        except np.linalg.LinAlgError:
+            pass  # a 0 on a diagonal gives inf there, and only there
     made = np.empty((*batch, *y.shape[-2:]), y.dtype)
     xs, ys = np.broadcast_to(x, (*batch, *x.shape[-2:])), np.broadcast_to(y, made.shape)
     for place in np.ndindex(batch) if made.size else ():
-        a, b = xs[place], ys[place].T
-        by_columns = a.flags.f_contiguous
-        made[place] = trsm(1.0, a if by_columns else a.T, b, 1, upper ^ by_columns, by_columns, unit).T
+        made[place] = by_columns(trsm, xs[place], ys[place], upper, unit)
     return made
+
+
+def by_columns(trsm: Any, x: Any, y: Any, upper: bool, unit: bool) -> Any:
+    """Return inv(x) y as y^T inv(x)^T: BLAS reads the rows of an array as columns, so that x is not copied."""
+    turned = x.flags.f_contiguous
+    return trsm(1.0, x if turned else x.T, y.T, 1, upper ^ turned, turned, unit).T
 
 
 def cholesky_solve(x: Any, y: Any, upper: bool) -> Any:

@@ -99,7 +99,7 @@ def matrix(name: str, *xs: Any) -> None:
     for x in xs:
         if x._array.ndim < 2:
             raise RuntimeError(
-                f"{name}: The input tensor A must have at least 2 dimensions, but it has {x._array.ndim} (shape {list(x.shape)})"
+                f"{name}: The input tensor A must have at least 2 dimensions, but it has {x.ndim} (shape {list(x.shape)})"
             )
 
 
@@ -124,5 +124,5 @@ def named(name: str, fields: str) -> Any:
         return f"torch.return_types.{name}(\n" + ",\n".join(parts) + ")"
 
     made = namedtuple(name, fields)  # type: ignore[misc]
-    made.__repr__ = show  # type: ignore[method-assign, assignment]
+    made.__repr__ = show  # type: ignore[method-assign]
     return made

@@ -9,12 +9,11 @@ is conjugated by the tape: those of functions that are not holomorphic conjugate
 
 from __future__ import annotations
 
-import builtins
 from typing import Any
 
 import numpy as np
 
-from wengert.extend import cast, e, errors, labelled, products, r, s, structural
+from wengert.extend import cast, e, errors, labelled, r, s, structural
 from wengert_linalg.matrices import (
     check_square,
     column,
@@ -28,7 +27,6 @@ from wengert_linalg.matrices import (
     mT,
     named,
     part,
-    row,
     same,
     scalar,
     square,

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import dtypes, e, labelled, r, recast, s, structural
+from wengert.extend import dtypes, e, is_grad_enabled, labelled, r, recast, s, structural
 from wengert_linalg.matrices import (
     check_square,
     column,
@@ -118,7 +118,8 @@ def phase_free(name: str, off: Any) -> None:
 
 
 def svd_rule(g: Any, out: Any) -> Any:
-    """Return u ((skew(u^H g_u) s + s skew(v^H g_v)) / (s_j^2 - s_i^2) + g_s) v^H, and what g_u and g_v have outside of u and v."""
+    """Return u ((skew(u^H g_u) s + s skew(v^H g_v)) / (s_j^2 - s_i^2) + g_s) v^H, and what g_u and g_v have outside of
+    the spaces of u and v."""
     (g_u, g_s, g_vh), (u, sv, vh) = g, out
     m, n, k = u.shape[-2], vh.shape[-1], sv.shape[-1]
     if u.shape[-1] > k or vh.shape[-2] > k:  # full_matrices: what lies behind is no function of x
@@ -239,7 +240,7 @@ def qr(A: Any, mode: str = "reduced") -> Any:
     """Return (Q, R) with A = Q R; mode "reduced", "complete" (all columns of Q) or "r" (an empty Q and no gradient)."""
     matrix("linalg.qr", A)
     if mode not in ("reduced", "complete", "r"):
-        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'")
+        raise RuntimeError(f"qr received unrecognized mode '{mode}' but expected one of 'reduced', 'r', or 'complete'")
     if mode == "r":
         if A.requires_grad:
             raise RuntimeError("linalg.qr: the derivative depends on Q, which mode='r' does not make; use mode='reduced'")
@@ -338,7 +339,12 @@ def svdvals(A: Any, *, driver: Any = None) -> Any:
     """Return the singular values of matrices, descending."""
     matrix("linalg.svdvals", A)
     _no_driver("linalg.svdvals", driver)
-    return svdvals_(A)
+    return values_of(A)
+
+
+def values_of(A: Any) -> Any:
+    """Return the singular values; where a gradient may be asked for, which needs the vectors, from one decomposition."""
+    return svd_(A, False)[1] if A.requires_grad and is_grad_enabled() else svdvals_(A)
 
 
 # ---- eigenvalues
@@ -360,7 +366,8 @@ def eigh(A: Any, UPLO: str = "L") -> Any:
 def eigvalsh(A: Any, UPLO: str = "L") -> Any:
     """Return the eigenvalues of Hermitian matrices, ascending; UPLO: the triangle that is read."""
     square("linalg.eigvalsh", A)
-    return eigvalsh_(A, _upper("linalg.eigvalsh", UPLO))
+    upper = _upper("linalg.eigvalsh", UPLO)
+    return eigh_(A, upper)[0] if A.requires_grad and is_grad_enabled() else eigvalsh_(A, upper)
 
 
 def eig(A: Any) -> Any:
@@ -374,7 +381,7 @@ def eigvals(A: Any) -> Any:
     """Return the eigenvalues of square matrices, complex and in no order."""
     square("linalg.eigvals", A)
     _finite("linalg.eigvals", A)
-    return eigvals_(A)
+    return eig_(A)[0] if A.requires_grad and is_grad_enabled() else eigvals_(A)
 
 
 def _finite(name: str, A: Any) -> None:
@@ -448,7 +455,8 @@ def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: Any = None) -> Any:
         raise RuntimeError(f"torch.linalg.lstsq: parameter `driver` should be one of {DRIVERS}, got {driver!r}")
     vector = A._array.ndim - 1 == B._array.ndim and tuple(A.shape[:-1]) == tuple(B.shape)
     if B._array.ndim < 1 or not (vector or B._array.ndim >= 2 and A.shape[-2] == B.shape[-2]):
-        raise RuntimeError(f"torch.linalg.lstsq: A.size(-2) should match B.size(-2), got shapes {list(A.shape)}, {list(B.shape)}")
+        shapes = f"{list(A.shape)} and {list(B.shape)}"
+        raise RuntimeError(f"torch.linalg.lstsq: A.size(-2) should match B.size(-2), got shapes {shapes}")
     right = column(B) if vector else B
     m, n = A.shape[-2:]
     tolerance = max(m, n) * float(np.finfo(e.real_type(A._array.dtype)).eps) if rcond is None else rcond

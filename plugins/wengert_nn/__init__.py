@@ -19,8 +19,8 @@ def wengert_register_ops(registry: Registry) -> None:
     """Register every name by the module that has it."""
     registry.family(
         "wengert_nn.activations", prefix="nn.functional.",
-        functions="celu elu gelu glu gumbel_softmax hardshrink hardsigmoid hardswish hardtanh leaky_relu log_softmax logsigmoid "
-        "mish prelu relu relu6 rrelu selu silu softmax softmin softplus softshrink softsign tanhshrink threshold "
+        functions="celu elu gelu glu gumbel_softmax hardshrink hardsigmoid hardswish hardtanh leaky_relu log_softmax "
+        "logsigmoid mish prelu relu relu6 rrelu selu silu softmax softmin softplus softshrink softsign tanhshrink threshold "
         "celu_=celu_inplace elu_=elu_inplace hardtanh_=hardtanh_inplace leaky_relu_=leaky_relu_inplace relu_=relu_inplace "
         "rrelu_=rrelu_inplace selu_=selu_inplace threshold_=threshold_inplace sigmoid tanh",
         out="elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid silu softplus softshrink threshold",
@@ -37,10 +37,10 @@ def wengert_register_ops(registry: Registry) -> None:
         registry.kernel(name, "xp", f"wengert_nn.kernels_activations:{name}")
     registry.family(
         "wengert_nn.losses", prefix="nn.functional.",
-        functions="binary_cross_entropy binary_cross_entropy_with_logits cosine_embedding_loss cosine_similarity cross_entropy "
-        "gaussian_nll_loss hinge_embedding_loss huber_loss kl_div l1_loss linear_cross_entropy margin_ranking_loss mse_loss "
-        "multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss nll_loss pairwise_distance pdist poisson_nll_loss "
-        "smooth_l1_loss soft_margin_loss triplet_margin_loss triplet_margin_with_distance_loss",
+        functions="binary_cross_entropy binary_cross_entropy_with_logits cosine_embedding_loss cosine_similarity "
+        "cross_entropy gaussian_nll_loss hinge_embedding_loss huber_loss kl_div l1_loss linear_cross_entropy mse_loss "
+        "margin_ranking_loss multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss nll_loss pairwise_distance "
+        "pdist poisson_nll_loss smooth_l1_loss soft_margin_loss triplet_margin_loss triplet_margin_with_distance_loss",
     )  # fmt: skip
     registry.family("wengert_nn.ctc", prefix="nn.functional.", functions="ctc_loss")
     registry.family("wengert_nn.losses", functions="cosine_similarity pairwise_distance pdist")
@@ -91,14 +91,14 @@ def wengert_register_ops(registry: Registry) -> None:
     registry.family(
         "wengert_nn.normalisation",
         functions="batch_norm=torch_batch_norm group_norm instance_norm=torch_instance_norm layer_norm native_batch_norm "
-        "native_group_norm native_layer_norm rms_norm",
+        "native_layer_norm rms_norm", out="native_batch_norm",
     )  # fmt: skip
     registry.family("wengert_nn.padding", functions="pad", prefix="nn.functional.")
     registry.family("wengert_nn.padding", functions="constant_pad_nd")
     registry.family(
         "wengert_nn.resampling", prefix="nn.functional.",
-        functions="affine_grid channel_shuffle grid_sample interpolate pixel_shuffle pixel_unshuffle upsample upsample_bilinear "
-        "upsample_nearest",
+        functions="affine_grid channel_shuffle grid_sample interpolate pixel_shuffle pixel_unshuffle upsample "
+        "upsample_bilinear upsample_nearest",
     )  # fmt: skip
     registry.family(
         "wengert_nn.resampling",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from wengert.extend import SAME, category, creation, dtypes, e, elementwise, indexing, inplace, labelled, one_dim, r, random, relabel, s
+from wengert.extend import SAME, category, creation, dtypes, e, elementwise, indexing, inplace, labelled, one_dim, r, random, s
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 ROOT_TWO_OVER_PI, CUBIC = 0.7978845608028654, 0.044715  # gelu's approximation by tanh
@@ -197,13 +197,14 @@ def selu(input: Any, inplace: bool = False) -> Any:
     return elu_(real_floats("selu", input), SELU_ALPHA, SELU_SCALE, 1.0)
 
 
+@labelled("CeluBackward0")
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """Return x where it is positive, else alpha * (exp(x / alpha) - 1). Raises RuntimeError for alpha = 0."""
     if inplace:
         return celu_inplace(input, alpha)
     if alpha == 0:
         raise RuntimeError("celu: ZeroDivisionError: alpha cannot be 0")
-    return relabel(elu_(real_floats("celu", input), float(alpha), 1.0, 1.0 / alpha), "CeluBackward0")
+    return elu_(real_floats("celu", input), float(alpha), 1.0, 1.0 / alpha)
 
 
 def silu(input: Any, inplace: bool = False) -> Any:

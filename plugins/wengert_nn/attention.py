@@ -10,7 +10,20 @@ import math
 from typing import Any
 
 from wengert.extend import (
-    Tensor, creation, dtypes, e, errors, labelled, products, r, relabel, s, size_of, structural, sum_to, write_out,
+    Tensor,
+    creation,
+    dtypes,
+    e,
+    errors,
+    labelled,
+    products,
+    r,
+    relabel,
+    s,
+    size_of,
+    structural,
+    sum_to,
+    write_out,
 )  # fmt: skip
 from wengert_nn.dropout import dropout
 
@@ -144,8 +157,8 @@ def scaled_dot_product_attention(
             raise errors.not_a_tensor("scaled_dot_product_attention", x, name)
     if not query.dtype is key.dtype is value.dtype:
         raise RuntimeError(
-            f"Expected query, key, and value to have the same dtype, but got query.dtype: {query.dtype}, key.dtype: {key.dtype}, "
-            f"and value.dtype: {value.dtype} instead."
+            f"Expected query, key, and value to have the same dtype, but got query.dtype: {query.dtype}, key.dtype: "
+            f"{key.dtype}, and value.dtype: {value.dtype} instead."
         )
     if min(len(x.shape) for x in (query, key, value)) < 2:
         raise RuntimeError("Expected query, key, and value to all be at least 2 dimensional")
@@ -197,7 +210,10 @@ def multi_head_attention_forward(
         query, key, value = (s.unsqueeze(x, 1) for x in (query, key, value))
         key_padding_mask = None if key_padding_mask is None else s.unsqueeze(key_padding_mask, 0)
     if len(query.shape) != 3 or len(key.shape) != 3 or len(value.shape) != 3:
-        raise RuntimeError(f"query should be unbatched 2D or batched 3D tensor, as key and value, but received {len(query.shape)}D")
+        raise RuntimeError(
+            f"query should be unbatched 2D or batched 3D tensor, and key and value as it is, but received {len(query.shape)}D, "
+            f"{len(key.shape)}D and {len(value.shape)}D"
+        )
     target, batch, features = query.shape
     if features != embed_dim_to_check:
         raise RuntimeError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {features}")
@@ -252,7 +268,10 @@ def multi_head_attention_forward(
         elif shape == (batch * num_heads, target, source):
             mask = s.reshape(attn_mask, (batch, num_heads, target, source))
         else:
-            raise RuntimeError(f"The shape of the attn_mask is {list(shape)}, but should be {[target, source]} or {[batch * num_heads, target, source]}.")
+            raise RuntimeError(
+                f"The shape of the attn_mask is {list(shape)}, but should be {[target, source]} or "
+                f"{[batch * num_heads, target, source]}."
+            )
     if padding is not None:
         if tuple(padding.shape) != (batch, source):
             raise RuntimeError(f"key_padding_mask must be {[batch, source]}, got {list(padding.shape)}")

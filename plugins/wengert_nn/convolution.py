@@ -12,7 +12,7 @@ from typing import Any
 
 from wengert.extend import r, relabel, s, structural
 from wengert_nn.padding import constant_pad_
-from wengert_nn.windows import Ints, batched, per_dim, sizes, unbatched
+from wengert_nn.windows import Ints, batched, per_dim, positive, sizes, unbatched
 
 
 def infer_convolution(x: Any, weight: Any, biases: Any, stride: Ints, padding: Ints, dilation: Ints, groups: int) -> Any:
@@ -99,12 +99,6 @@ def _checked(name: str, input: Any, weight: Any, bias: Any, groups: int, dims: i
         )
 
 
-def _positive(name: str, **values: Ints) -> None:
-    for what, value in values.items():
-        if min(value) < (0 if "padding" in what else 1):
-            raise RuntimeError(f"{name}: {'negative' if 'padding' in what else 'non-positive'} {what} is not supported: {value}")
-
-
 def _same(name: str, x: Any, kernel: Ints, stride: Ints, dilation: Ints) -> tuple[Any, Ints]:
     """Return x, and the padding that keeps its size; where that is odd, x has one more element at its end."""
     if any(n != 1 for n in stride):
@@ -120,7 +114,7 @@ def _convolved(dims: int, input: Any, weight: Any, bias: Any, stride: Any, paddi
     x, single = batched(name, input, dims)
     _checked(name, x, weight, bias, groups, dims, False)
     stride, dilation = per_dim(name, "stride", stride, dims), per_dim(name, "dilation", dilation, dims)
-    _positive(name, stride=stride, dilation=dilation)
+    positive(name, stride=stride, dilation=dilation)
     kernel = tuple(weight.shape[2:])
     if padding == "same":
         x, padding = _same(name, x, kernel, stride, dilation)
@@ -130,7 +124,7 @@ def _convolved(dims: int, input: Any, weight: Any, bias: Any, stride: Any, paddi
         padding = (0,) * dims
     else:
         padding = per_dim(name, "padding", padding, dims)
-        _positive(name, padding=padding)
+        positive(name, padding=padding)
     padded = [n + 2 * p for n, p in zip(x.shape[2:], padding, strict=True)]
     window = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
     if min(kernel) < 1 or any(w > n for w, n in zip(window, padded, strict=True)):
@@ -149,7 +143,7 @@ def _transposed(
     _checked(name, x, weight, bias, groups, dims, True)
     stride, dilation = per_dim(name, "stride", stride, dims), per_dim(name, "dilation", dilation, dims)
     padding, more = per_dim(name, "padding", padding, dims), per_dim(name, "output_padding", output_padding, dims)
-    _positive(name, stride=stride, dilation=dilation, padding=padding, output_padding=more)
+    positive(name, stride=stride, dilation=dilation, padding=padding, output_padding=more)
     if any(m >= max(a, b) for m, a, b in zip(more, stride, dilation, strict=True)):
         raise RuntimeError(
             f"{name}: output padding must be smaller than either stride or dilation, but got output_padding={list(more)}, "
@@ -198,7 +192,10 @@ def conv2d(
 def conv3d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
-    """Return the sums of products of weight (out, in / groups, kd, kh, kw) with each window of input, plus bias. As `conv1d`."""
+    """Return the sums of products of weight (out, in / groups, kd, kh, kw) with each window of input, plus bias.
+
+    As `conv1d`.
+    """
     return _convolved(3, input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -266,5 +263,5 @@ def fold(input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padd
 def _window(name: str, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[Ints, Ints, Ints, Ints]:
     given = {"kernel_size": kernel, "stride": stride, "padding": padding, "dilation": dilation}
     made = {what: per_dim(name, what, value, 2) for what, value in given.items()}
-    _positive(name, **made)
+    positive(name, **made)
     return made["kernel_size"], made["stride"], made["padding"], made["dilation"]

@@ -11,16 +11,22 @@ import math
 import warnings
 from typing import Any
 
-from wengert.extend import creation, e, random, size_of
+import numpy as np
+
+from wengert.extend import creation, random, size_of
 from wengert_nn.activations import floats
 
 NEGATIVE_SATURATION = 1.7580993408473766  # -selu(-inf)
 
 
-def kept(input: Any, shape: tuple[int, ...], p: float) -> Any:
-    """Return a bool tensor that is true with probability 1 - p."""
-    bits = random.default_generator.bits(size_of(shape))
-    return creation.made((bits >= round(p * 2**32)).reshape(shape), input.device)
+def noise(input: Any, shape: tuple[int, ...], p: float, *values: tuple[float, float]) -> list[Any]:
+    """Return, for each pair of values, a tensor of input's type: the first value with probability p, else the second."""
+    kept = random.default_generator.bits(size_of(shape)) >= round(p * 2**32)
+    made, dtype = [], input._array.dtype
+    for lost, other in values:
+        host = np.multiply(kept, dtype.type(other - lost))
+        made.append(creation.made((host + dtype.type(lost) if lost else host).reshape(shape), input.device))
+    return made
 
 
 def of_channels(name: str, input: Any, training: bool) -> tuple[int, ...]:
@@ -43,8 +49,8 @@ def dropped(input: Any, shape: tuple[int, ...], p: float, training: bool, inplac
         return input
     floats("dropout", input)
     scale = 0.0 if p == 1 else 1 / (1 - p)
-    noise = e.multiply(kept(input, shape, p), creation.tensor(scale, dtype=input.dtype, device=input.device))
-    return input.mul_(noise) if inplace else input * noise
+    (factor,) = noise(input, shape, p, (0.0, scale))
+    return input.mul_(factor) if inplace else input * factor
 
 
 def alpha_dropped(input: Any, shape: tuple[int, ...], p: float, training: bool, inplace: bool) -> Any:
@@ -55,8 +61,8 @@ def alpha_dropped(input: Any, shape: tuple[int, ...], p: float, training: bool, 
     if p == 1:
         return input.mul_(0) if inplace else input * 0
     scale = 1 / math.sqrt((NEGATIVE_SATURATION**2 * p + 1) * (1 - p))
-    noise = kept(input, shape, p).to(input.dtype)
-    factor, shift = noise * scale, (noise - 1 + p) * (NEGATIVE_SATURATION * scale)
+    low = NEGATIVE_SATURATION * scale
+    factor, shift = noise(input, shape, p, (0.0, scale), (low * (p - 1), low * p))
     return input.mul_(factor).add_(shift) if inplace else input * factor + shift
 
 
@@ -72,7 +78,8 @@ def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: b
 
 def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
     """Return alpha_dropout of whole channels (dim 1)."""
-    return alpha_dropped(input, of_channels("feature_alpha_dropout", input, training), checked("alpha_dropout", p), training, inplace)
+    shape = of_channels("feature_alpha_dropout", input, training)
+    return alpha_dropped(input, shape, checked("alpha_dropout", p), training, inplace)
 
 
 def feature_dropout(input: Any, p: float, training: bool, inplace: bool = False) -> Any:

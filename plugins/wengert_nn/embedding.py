@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import category, cast, creation, dtypes, e, indexing, labelled, r, s, structural
+from wengert.extend import cast, category, creation, dtypes, e, indexing, labelled, r, s, structural
 
 
 def infer_embedding(weight: Any, index: Any, padding: int, by_frequency: bool) -> Any:
@@ -92,7 +92,7 @@ def bags_of(offsets: Any, size: int, include_last: bool) -> tuple[np.ndarray[Any
     if starts.ndim != 1:
         raise ValueError("offsets has to be a 1D Tensor")
     if starts.size and starts[0] != 0:
-        raise RuntimeError(f"offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got {starts[0]}")
+        raise RuntimeError(f"offsets[0] has to be 0: the first bag starts at the first index. However, got {starts[0]}")
     if starts.size and starts[-1] > size:
         raise RuntimeError(f"offsets[-1] can not be greater than input's length({size}) but got offsets[-1] of {starts[-1]}")
     if include_last:
@@ -124,7 +124,7 @@ def embedding_bag(
             )
     if len(input.shape) == 2:
         if offsets is not None:
-            raise ValueError("if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences")
+            raise ValueError("if input is 2D, then offsets has to be None: each row is a bag")
         bags, length = input.shape
         of_bag = np.repeat(np.arange(bags), length)
     elif len(input.shape) == 1:

@@ -1,17 +1,20 @@
 """Linear layers, attention's weights and rows of a table, on devices made of an array module.
 
-Owns: kernels (backend, *inputs, *params) -> array. May import: NumPy. Must not know: tensors, gradients.
+Owns: kernels (backend, *inputs, *params) -> array. May import: NumPy, the other kernels. Must not know: tensors, gradients.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from wengert_nn.kernels_activations import HALF, SINGLE
+
 
 def linear(backend: Any, x: Any, weight: Any, bias: Any) -> Any:
-    rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1]) if x.size else x.reshape(np.prod(x.shape[:-1], dtype=int), x.shape[-1])
+    rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     made = backend.xp.matmul(rows, weight.T)
     made += bias
     return made.reshape((*x.shape[:-1], weight.shape[0]))
@@ -19,11 +22,15 @@ def linear(backend: Any, x: Any, weight: Any, bias: Any) -> Any:
 
 def attention_weights(backend: Any, q: Any, k: Any, scale: float) -> Any:
     """Softmax of the scores where they are."""
+    if q.dtype == HALF:
+        return attention_weights(backend, q.astype(SINGLE), k.astype(SINGLE), scale).astype(HALF)
     return softmax(backend.xp, backend.xp.matmul(q * scale, k.swapaxes(-1, -2)), False)
 
 
 def masked_attention_weights(backend: Any, q: Any, k: Any, mask: Any, scale: float) -> Any:
     xp = backend.xp
+    if q.dtype == HALF:
+        return masked_attention_weights(backend, q.astype(SINGLE), k.astype(SINGLE), mask, scale).astype(HALF)
     scores = xp.matmul(q * scale, k.swapaxes(-1, -2))
     if len(np.broadcast_shapes(scores.shape, mask.shape)) > scores.ndim or mask.size > scores.size:
         return softmax(xp, scores + mask, True)

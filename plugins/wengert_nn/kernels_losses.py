@@ -70,7 +70,8 @@ def cross_entropy_pull(backend: Any, a: Any, x: Any, y: Any, index: Any, ignored
     """a (softmax(x) - onehot(index))"""
     xp = backend.xp
     if x.dtype == HALF:
-        return cross_entropy_pull(backend, *[v.astype(SINGLE) for v in (a, x, y)], index, ignored).astype(HALF)
+        a, x, y = (v.astype(SINGLE) for v in (a, x, y))
+        return cross_entropy_pull(backend, a, x, y, index, ignored).astype(HALF)
     made = xp.empty(x.shape, x.dtype)
     key, gone = places(backend, x, index, ignored)
     chosen = xp.expand_dims(x[key], 1)

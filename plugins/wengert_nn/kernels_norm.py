@@ -2,7 +2,8 @@
 
 Owns: kernels (backend, *inputs, *params) -> array. May import: the standard library; the backend brings its modules.
 Must not know: tensors, gradients. `axes` are those that statistics are taken over; mean and rstd have size 1 there. weight
-and bias broadcast to x.
+and bias broadcast to x. All formulas are y = x * A + D, with A and D made of what is small; where the mean is so far from
+zero that D would cancel digits of x * A, it is subtracted from x first.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-BLOCK = 1 << 15  # elements
+BLOCK = 1 << 16  # elements
+FAR = 16.0  # a square of mean / standard deviation above which digits would be lost
 
 
+# ---- shapes and blocks
 def rows(x: Any, axes: Any, *others: Any) -> tuple[Any, Any, list[Any]]:
-    """Return arrays with the dims before and those in `axes` merged into one each, where `axes` are the last dims and no other
-    array varies over some of each; (x, axes, others)."""
+    """Return arrays as matrices with a row for each statistic, where `axes` are the last dims and no array varies along part
+    of them or part of the rest: (x, axes, others); else all as they are."""
     first = x.ndim - len(axes)
     if axes != tuple(range(first, x.ndim)):
         return x, axes, [*others]
@@ -58,95 +61,169 @@ def trailing(ndim: int, axes: Any) -> int:
     return ndim
 
 
+def inner(weight: Any, axes: Any, ndim: int) -> tuple[int, ...]:
+    """Return those axes along which a weight does not vary."""
+    if weight is None:
+        return tuple(axes)
+    lead = ndim - weight.ndim
+    return tuple(d for d in axes if d < lead or weight.shape[d - lead] == 1)
+
+
+def statistics_shape(x: Any, axes: Any) -> tuple[int, ...]:
+    return tuple(1 if d in axes else n for d, n in enumerate(x.shape))
+
+
+# ---- sums
+def folded(xp: Any, x: Any, axes: Any) -> Any:
+    """Return the sum over axes, which stay as ones."""
+    rest = tuple(a for a in axes if x.shape[a] != 1)
+    return xp.add.reduce(x, rest, keepdims=True) if rest else x
+
+
 def total(xp: Any, x: Any, axes: Any) -> Any:
     """Return the sum over axes, which stay as ones; over the last dims by a product with ones, which BLAS has."""
     first = trailing(x.ndim, axes)
     n = math.prod(x.shape[first:])
     if n > 1:
         x = xp.matmul(x.reshape(*x.shape[:first], n), xp.ones(n, x.dtype)).reshape(*x.shape[:first], *(1,) * (x.ndim - first))
-    rest = tuple(a for a in axes if x.shape[a] != 1)
-    return xp.add.reduce(x, rest, keepdims=True) if rest else x
+    return folded(xp, x, axes)
 
 
 def dots(xp: Any, x: Any, y: Any, axes: Any) -> Any:
     """Return the sum over axes of x * y, arrays of one shape; the axes stay as ones."""
-    first = trailing(x.ndim, axes)
-    shape = x.shape[:first]
-    if first < x.ndim:
-        n = math.prod(x.shape[first:])
-        made = xp.einsum("...i,...i->...", x.reshape(*shape, n), y.reshape(*shape, n))
-    else:
-        made = x * y
-    made = made.reshape(*shape, *(1,) * (x.ndim - first))
-    rest = tuple(a for a in axes if made.shape[a] != 1)
-    return xp.add.reduce(made, rest, keepdims=True) if rest else made
+    first, ndim = trailing(x.ndim, axes), x.ndim
+    shape, n = x.shape[:first], math.prod(x.shape[first:])
+    if n == 1:
+        return folded(xp, x * y, axes)
+    x, y = x.reshape(*shape, n), y.reshape(*shape, n)
+    made = xp.vecdot(x, y) if hasattr(xp, "vecdot") else xp.einsum("...i,...i->...", x, y)
+    return folded(xp, made.reshape(*shape, *(1,) * (ndim - first)), axes)
 
 
-def stats_shape(x: Any, axes: Any) -> tuple[int, ...]:
-    return tuple(1 if d in axes else n for d, n in enumerate(x.shape))
+class Scratch:
+    """Memory for a block's intermediate results, used again for the next block: fresh memory costs more than the arithmetic."""
+
+    def __init__(self, xp: Any, dtype: Any) -> None:
+        self.xp, self.dtype, self.memory = xp, dtype, xp.empty(0, dtype)
+
+    def like(self, block: Any) -> Any:
+        if self.memory.size < block.size:
+            self.memory = self.xp.empty(block.size, self.dtype)
+        return self.memory[: block.size].reshape(block.shape)
 
 
+def pair(xp: Any, first: Any, second: Any, axis: int) -> Any:
+    """Return two columns, or two rows, side by side. A product of such pairs is a matrix made of factors of its rows and
+    columns: by BLAS, as NumPy takes longer to repeat a short row than to compute it."""
+    return xp.stack([first.reshape(-1), second.reshape(-1)], axis)
+
+
+# ---- kernels
 def moments(backend: Any, x: Any, axes: Any, centred: bool) -> tuple[Any, Any]:
     """Return the mean over axes and the mean square of the distance to it (centred), or zero and the mean square."""
     xp = backend.xp
-    shape = stats_shape(x, axes)
+    shape = statistics_shape(x, axes)
     count = x.dtype.type(max(1, x.size // max(1, math.prod(shape))))
     x, axes, _ = rows(x, axes)
-    means, squares = xp.zeros(stats_shape(x, axes), x.dtype), xp.zeros(stats_shape(x, axes), x.dtype)
+    means, squares = (xp.zeros(statistics_shape(x, axes), x.dtype) for _ in range(2))
     for part, cut in parts(x, axes):
         block = x[part]
+        square = dots(xp, block, block, axes) / count
         if centred:
-            mean = total(xp, block, axes) / count
-            block = block - mean
-            cut(means)[...] = mean
-        cut(squares)[...] = dots(xp, block, block, axes) / count
+            mean = cut(means)
+            mean[...] = total(xp, block, axes) / count
+            variance = square - mean * mean
+            if bool((variance * FAR <= square).any()):  # too few digits are left
+                block = block - mean
+                variance = dots(xp, block, block, axes) / count
+            square = variance
+        cut(squares)[...] = square
     return means.reshape(shape), squares.reshape(shape)
+
+
+def near(mean: Any, rstd: Any, mode: str) -> bool:
+    """Say whether no mean is far from zero, measured in standard deviations."""
+    return mode == "rms" or not mean.size or bool((mean * mean * rstd * rstd).max() < FAR)
 
 
 def normalise(
     backend: Any, x: Any, mean: Any, rstd: Any, affine: Any, axes: Any, eps: float, mode: str, kinds: str
 ) -> Any:
-    xp, shape = backend.xp, x.shape
-    x, axes, (mean, rstd, *affine) = rows(x, axes, mean, rstd, *affine)
-    weight = affine[0] if "w" in kinds else None
-    if weight is not None and 4 * math.prod(_common(rstd.shape, weight.shape)) <= x.size:
-        rstd, weight = rstd * weight, None
-    made = xp.empty(x.shape, x.dtype)
+    xp = backend.xp
+    result = made = xp.empty(x.shape, x.dtype)
+    x, axes, (made, mean, rstd, *affine) = rows(x, axes, made, mean, rstd, *affine)
+    weight, bias = affine[0] if "w" in kinds else None, affine[-1] if "b" in kinds else None
+    close = near(mean, rstd, mode)
+    shift = -mean * rstd if close and mode != "rms" else None  # (x - mean) * rstd = x * rstd + shift
+    scratch = Scratch(xp, x.dtype)
+    if weight is not None and x.ndim == 2 and weight.ndim == 1 and axes == (1,):
+        none, blank = xp.zeros_like(rstd), xp.zeros_like(weight)
+        factors = pair(xp, rstd, none, 1), pair(xp, weight, blank, 0)
+        sums = None
+        if shift is not None or bias is not None:
+            sums = (pair(xp, none if shift is None else shift, xp.ones_like(rstd), 1),
+                    pair(xp, weight, blank if bias is None else bias, 0))  # fmt: skip
+        for part, cut in parts(x, axes):
+            block = made[part]
+            other = scratch.like(block)
+            values = x[part] if close else xp.subtract(x[part], cut(mean), out=block)
+            xp.multiply(values, xp.matmul(cut(factors[0]), factors[1], out=other), out=block)
+            if sums is not None:
+                block += xp.matmul(cut(sums[0]), sums[1], out=other)
+        return result
+    if weight is not None:
+        rstd = rstd * weight
+        shift = None if shift is None else shift * weight
+    if bias is not None:
+        shift = bias if shift is None else shift + bias
     for part, cut in parts(x, axes):
         block = made[part]
-        if mode == "rms":
-            xp.multiply(x[part], cut(rstd), out=block)
-        else:
-            xp.subtract(x[part], cut(mean), out=block)
-            block *= cut(rstd)
-        if weight is not None:
-            block *= cut(weight)
-        if "b" in kinds:
-            block += cut(affine[-1])
-    return made.reshape(shape)
+        values = x[part] if close else xp.subtract(x[part], cut(mean), out=block)
+        xp.multiply(values, cut(rstd), out=block)
+        if shift is not None:
+            block += cut(shift)
+    return result
 
 
 def normalise_back(
     backend: Any, y: Any, x: Any, mean: Any, rstd: Any, weights: Any, axes: Any, eps: float, mode: str
 ) -> Any:
-    """rstd * (h - mean(h) - z * mean(h * z)), h being y * weight and z the normalised x; without the first mean for rms."""
-    xp, shape = backend.xp, x.shape
-    x, axes, (y, mean, rstd, *weights) = rows(x, axes, y, mean, rstd, *weights)
-    made = xp.empty(x.shape, x.dtype)
+    """rstd * (h - mean(h) - z * mean(h * z)), h being y * weight and z the normalised x; without the first mean for rms.
+
+    With s = sum(h) and t = sum(h * x) that is h * rstd + x * slope - (s * rstd / n + mean * slope), where
+    slope = (mean * s - t) * rstd^3 / n.
+    """
+    xp = backend.xp
+    result = made = xp.empty(x.shape, x.dtype)
+    x, axes, (made, y, mean, rstd, *weights) = rows(x, axes, made, y, mean, rstd, *weights)
+    weight = weights[0] if weights else None
+    close = near(mean, rstd, mode)
     count = x.dtype.type(max(1, x.size // max(1, rstd.size)))
+    scratch = Scratch(xp, x.dtype)
+    by_row = weight is not None and x.ndim == 2 and weight.ndim == 1 and axes == (1,)
+    within = inner(weight, axes, x.ndim)
+    if by_row:
+        left, right = pair(xp, rstd, xp.zeros_like(rstd), 1), pair(xp, weight, xp.zeros_like(weight), 0)
+    factor = rstd if weight is None or by_row else rstd * weight
     for part, cut in parts(x, axes):
-        h, scale = made[part], cut(rstd)
-        if weights:
-            xp.multiply(y[part], cut(weights[0]), out=h)
+        g, scale, block = y[part], cut(rstd), made[part]
+        other = scratch.like(block)
+        values = x[part] if close else x[part] - cut(mean)
+        if by_row:
+            s, t = xp.matmul(g, weight)[:, None], xp.matmul(xp.multiply(g, values, out=other), weight)[:, None]
+            xp.multiply(g, xp.matmul(cut(left), right, out=other), out=block)
         else:
-            h[...] = y[part]
-        off = x[part] if mode == "rms" else x[part] - cut(mean)
-        slope = dots(xp, h, off, axes) * (scale**3 / count)
+            s, t = total(xp, g, within), dots(xp, g, values, within)
+            if weight is not None:
+                s, t = folded(xp, s * cut(weight), axes), folded(xp, t * cut(weight), axes)
+            xp.multiply(g, cut(factor), out=block)
+        middle = cut(mean) if close else 0
+        slope = ((middle * s if mode != "rms" else 0) - t) * (scale**3 / count)
+        xp.multiply(values, slope, out=other)
         if mode != "rms":
-            h -= total(xp, h, axes) / count
-        h *= scale
-        h -= off * slope if mode == "rms" else xp.multiply(off, slope, out=off)
-    return made.reshape(shape)
+            other -= s * (scale / count) + middle * slope
+        block += other
+    return result
 
 
 def normalise_weight(
@@ -154,25 +231,24 @@ def normalise_weight(
 ) -> Any:
     """The sum of y times the normalised x over all dims along which a weight of `shape` is repeated."""
     xp = backend.xp
-    like = xp.empty(shape, x.dtype)
-    x, axes, (y, mean, rstd, like) = rows(x, axes, y, mean, rstd, like)
-    made = xp.zeros(like.shape, x.dtype)
+    x, axes, (y, mean, rstd, like) = rows(x, axes, y, mean, rstd, xp.empty(shape, x.dtype))
+    made, close = xp.zeros(like.shape, x.dtype), near(mean, rstd, mode)
     wide = (1,) * (x.ndim - like.ndim) + like.shape
     over = tuple(d for d, n in enumerate(wide) if n == 1)
-    first = trailing(x.ndim, over)
-    last = tuple(range(first, x.ndim))
+    within = tuple(d for d in over if d in axes)
+    scratch = Scratch(xp, x.dtype)
     for part, cut in parts(x, axes):
-        off = x[part] if mode == "rms" else x[part] - cut(mean)
-        if x.ndim == 2 and axes == (1,) and like.ndim == 1:
-            made += xp.matmul(cut(rstd).reshape(-1), off * y[part])
+        g, scale = y[part], cut(rstd)
+        values = x[part] if close else x[part] - cut(mean)
+        middle = cut(mean) if close and mode != "rms" else None
+        if x.ndim == 2 and like.ndim == 1 and axes == (1,):
+            made += xp.matmul(scale[:, 0], xp.multiply(g, values, out=scratch.like(g)))
+            if middle is not None:
+                made -= xp.matmul((scale * middle)[:, 0], g)
             continue
-        product = (dots(xp, off, y[part], last) if last else off * y[part]) * cut(rstd)
-        rest = tuple(d for d in over if product.shape[d] != 1)
+        product = dots(xp, g, values, within)
+        if middle is not None:
+            product -= total(xp, g, within) * middle
         target = cut(made)
-        target += (xp.add.reduce(product, rest, keepdims=True) if rest else product).reshape(target.shape)
+        target += folded(xp, product * scale, over).reshape(target.shape)
     return made.reshape(shape)
-
-
-def _common(*shapes: Any) -> Any:
-    width = max(len(s) for s in shapes)
-    return [max(s[i - width] if i >= width - len(s) else 1 for s in shapes) for i in range(width)]

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from wengert_nn.windows import Ints, sizes
+from wengert_nn.windows import Ints, sizes, winner_type
 
 CACHE = 1 << 19  # bytes of columns that are made and multiplied at a time
 
@@ -30,7 +30,9 @@ def spans(n: int, size: int, at: int, stride: int, padding: int, dilation: int) 
     return slice(low, high), slice(start, start + (high - low - 1) * stride + 1, stride)
 
 
-def places(shape: Ints, size: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Iterator[tuple[int, Any, Any]]:
+def places(
+    shape: Ints, size: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints
+) -> Iterator[tuple[int, Any, Any]]:
     """Yield each place of the window: its number, an index of the windows that have it inside, one of those elements."""
     for number, offset in enumerate(itertools.product(*map(range, kernel))):
         found = [spans(*v) for v in zip(shape[-len(kernel) :], size, offset, stride, padding, dilation, strict=True)]
@@ -53,7 +55,9 @@ def resized(x: Any, axis: int, n: int) -> Ints:
     return (*x.shape[:axis], n, *x.shape[x.ndim + axis + 1 :])
 
 
-def swept(xp: Any, x: Any, function: Any, start: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, size: Ints) -> Any:
+def swept(
+    xp: Any, x: Any, function: Any, start: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, size: Ints
+) -> Any:
     """Reduce every window by a ufunc, one dim after another: 2 k steps for a window of k * k."""
     for i in reversed(range(len(kernel))):
         axis = i - len(kernel)
@@ -81,31 +85,41 @@ def pool_max(backend: Any, x: Any, kernel: Ints, stride: Ints, padding: Ints, di
 def pool_winner(
     backend: Any, x: Any, out: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, size: Ints
 ) -> Any:
-    """Number the place of each window's maximum: the first of equal ones, the last nan."""
-    xp = backend.xp
-    winner = xp.zeros(out.shape, xp.int32)
+    """Number the place of each window's maximum: the first of equal ones, the last nan.
+
+    By arithmetic on small integers: to choose elements by a mask costs ten times as much where the mask is random.
+    """
+    xp, kind = backend.xp, winner_type(kernel)
+    winner = xp.full(out.shape, xp.iinfo(kind).max, kind)
     every = list(places(x.shape, size, kernel, stride, padding, dilation))
-    for number, windows, elements in reversed(every):
-        xp.copyto(winner[windows], number, where=x[elements] == out[windows])
+    for number, windows, elements in every:
+        misses = (x[elements] != out[windows]).astype(kind)
+        part = winner[windows]
+        xp.minimum(part, -misses | kind.type(number), out=part)  # all bits are set where it is not the maximum
     if x.dtype.kind == "f" and bool(xp.isnan(out).any()):
         for number, windows, elements in every:
-            xp.copyto(winner[windows], number, where=xp.isnan(x[elements]))
+            xp.copyto(winner[windows], kind.type(number), where=xp.isnan(x[elements]))
     return winner
+
+
+def kept(xp: Any, g: Any, where: Any) -> Any:
+    """Return g where a mask holds, else 0, also for a g that is not finite: without a branch, by the bits of its floats."""
+    bits = xp.dtype(f"i{g.dtype.itemsize}")
+    return (xp.ascontiguousarray(g).view(bits) & -where.astype(bits)).view(g.dtype)
 
 
 def pool_put(
     backend: Any, g: Any, winner: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, spatial: Ints
 ) -> Any:
     xp = backend.xp
-    size = g.shape[-len(kernel) :]
     made = xp.zeros((*g.shape[: -len(kernel)], *spatial), g.dtype)
     apart = all(s > (k - 1) * d for k, s, d in zip(kernel, stride, dilation, strict=True))
-    for number, windows, elements in places(made.shape, size, kernel, stride, padding, dilation):
-        won = winner[windows] == number
+    for number, windows, elements in places(made.shape, g.shape[-len(kernel) :], kernel, stride, padding, dilation):
+        part = kept(xp, g[windows], winner[windows] == number)
         if apart:
-            xp.copyto(made[elements], g[windows], where=won)
+            made[elements] = part
         else:
-            made[elements] += xp.where(won, g[windows], g.dtype.type(0))
+            made[elements] += part
     return made
 
 
@@ -115,7 +129,7 @@ def pool_take(
     xp = backend.xp
     made = xp.zeros(winner.shape, x.dtype)
     for number, windows, elements in places(x.shape, winner.shape[-len(kernel) :], kernel, stride, padding, dilation):
-        xp.copyto(made[windows], x[elements], where=winner[windows] == number)
+        made[windows] += kept(xp, x[elements], winner[windows] == number)
     return made
 
 
@@ -151,6 +165,11 @@ def wide(xp: Any, x: Any) -> Any:
     return x.astype(xp.float32) if x.dtype.char == "e" else x
 
 
+def product(xp: Any, x: Any, y: Any) -> Any:
+    """Return the matrix product; where the inner size is 1 as an elementwise one, for which BLAS is slow."""
+    return x * y if x.shape[-1] == 1 else xp.matmul(x, y)
+
+
 # ---- unfolding
 def unfold_windows(backend: Any, x: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Any:
     size = sizes(x.shape[2:], kernel, stride, padding, dilation)
@@ -174,10 +193,12 @@ class Block:
     With stride 1 a window's element lies at one distance from its first in the flattened padded image, the same for all
     windows. So a row of the matrix is one run of memory, and copying it costs little; the price are columns for windows
     that would begin in the last elements of an image's rows, which `cropped` leaves out. `pitch` is the size of the grid of
-    windows with these.
+    windows with these; whole: it is the image's size, so that a row is one run over all images, as `fold` likes it.
     """
 
-    def __init__(self, xp: Any, images: int, channels: int, spatial: Ints, window: tuple[Ints, ...], groups: int, dtype: Any) -> None:
+    def __init__(
+        self, xp: Any, images: int, channels: int, spatial: Ints, window: tuple[Ints, ...], groups: int, dtype: Any, whole: bool
+    ) -> None:
         self.xp, self.images, self.channels, self.groups, self.window = xp, images, channels, groups, window
         kernel, stride, padding, dilation = window
         self.size = sizes(spatial, *window)
@@ -186,9 +207,9 @@ class Block:
         steps = [math.prod(self.padded[i + 1 :]) for i in range(len(kernel))]
         self.steps = [d * step for d, step in zip(dilation, steps, strict=True)]  # from one element of a window to the next
         self.flat = all(s == 1 for s in stride)
-        self.pitch = (self.size[0], *self.padded[1:]) if self.flat else self.size
-        reach = sum((k - 1) * step for k, step in zip(kernel[1:], self.steps[1:], strict=True))
-        self.run = math.prod(self.pitch) - (reach if self.flat else 0)
+        self.pitch = (self.padded[0] if whole else self.size[0], *self.padded[1:]) if self.flat else self.size
+        reach = sum((k - 1) * step for k, step in zip(kernel, self.steps, strict=True))
+        self.run = math.prod(self.padded) - reach
         self.rows = (groups, channels // groups * math.prod(kernel), images * math.prod(self.pitch))
         self.dtype = dtype
         self.buffers: dict[str, Any] = {}
@@ -233,22 +254,26 @@ class Block:
     def fold(self, columns: Any, target: Any) -> None:
         """Write the images to target, each element the sum over the columns it stands in: the transpose of `columns`."""
         kernel, stride, padding, dilation = self.window
-        made = self.zeros("sums", (self.channels, self.images, math.prod(self.padded)))
-        made[...] = 0
-        columns = columns.reshape(self.channels, math.prod(kernel), self.images, -1)
-        if self.flat:
+        made = self.zeros("sums", (self.channels, self.images * math.prod(self.padded)))
+        columns = columns.reshape(self.channels, math.prod(kernel), -1)
+        if self.flat:  # what is shifted into the next image is zero
+            made[...] = columns[:, 0]
             for number, offset in enumerate(itertools.product(*map(range, kernel))):
                 start = sum(at * step for at, step in zip(offset, self.steps, strict=True))
-                made[:, :, start : start + self.run] += columns[:, number, :, : self.run]
+                if number:
+                    made[:, start:] += columns[:, number, : made.shape[1] - start]
         image = made.reshape(self.channels, self.images, *self.padded)
         if not self.flat:
-            columns = columns.reshape(*columns.shape[:3], *self.size)
+            made[...] = 0
+            columns = columns.reshape(*columns.shape[:2], self.images, *self.size)
             for number, windows, elements in places(self.padded, self.size, kernel, stride, (0,) * len(kernel), dilation):
                 image[elements] += columns[:, number][windows]
         target[...] = image[self.inner].swapaxes(0, 1)
 
 
-def blocks(xp: Any, shape: Ints, window: tuple[Ints, ...], groups: int, dtype: Any) -> Iterator[tuple[slice, Block]]:
+def blocks(
+    xp: Any, shape: Ints, window: tuple[Ints, ...], groups: int, dtype: Any, whole: bool = False
+) -> Iterator[tuple[slice, Block]]:
     """Yield the images a block at a time, each block as large as the cache allows."""
     count, channels, *rest = shape
     spatial = tuple(rest)
@@ -258,7 +283,7 @@ def blocks(xp: Any, shape: Ints, window: tuple[Ints, ...], groups: int, dtype: A
     for start in range(0, count, images):
         part = slice(start, min(start + images, count))
         if block is None or part.stop - start != images:
-            block = Block(xp, part.stop - start, channels, spatial, window, groups, dtype)
+            block = Block(xp, part.stop - start, channels, spatial, window, groups, dtype, whole)
         yield part, block
 
 
@@ -280,18 +305,18 @@ def convolution(
     if not made.size or not weight.size:
         made[...] = 0 if bias is None else bias
     elif pointwise(window):
-        made = xp.matmul(weight.reshape(groups, channels // groups, -1), x.reshape(x.shape[0], groups, -1, math.prod(x.shape[2:])))
-        made = made.reshape(x.shape[0], channels, *x.shape[2:])
+        flat = x.reshape(x.shape[0], groups, x.shape[1] // groups, math.prod(x.shape[2:]))
+        xp.matmul(weight.reshape(groups, channels // groups, -1), flat, out=made.reshape(*flat.shape[:2], -1, flat.shape[3]))
         if bias is not None:
             made += bias
     else:
         rows = weight.reshape(groups, channels // groups, -1)
         for part, block in blocks(xp, x.shape, window, groups, x.dtype):
-            product = block.cropped(xp.matmul(rows, block.columns(x[part])))
+            sums = block.cropped(product(xp, rows, block.columns(x[part])))
             if bias is None:
-                made[part] = product
+                made[part] = sums
             else:
-                xp.add(product, bias, out=made[part])
+                xp.add(sums, bias, out=made[part])
     return made.astype(kind, copy=False)
 
 
@@ -306,10 +331,11 @@ def convolution_input(
     if not made.size or not g.size or not weight.size:
         made[...] = 0
     elif pointwise(window):
-        made = xp.matmul(columns, g.reshape(g.shape[0], groups, -1, math.prod(spatial))).reshape(made.shape)
+        flat = g.reshape(g.shape[0], groups, g.shape[1] // groups, math.prod(spatial))
+        xp.matmul(columns, flat, out=made.reshape(*flat.shape[:2], -1, flat.shape[3]))
     else:
-        for part, block in blocks(xp, made.shape, window, groups, g.dtype):
-            block.fold(xp.matmul(columns, block.spread(g[part])), made[part])
+        for part, block in blocks(xp, made.shape, window, groups, g.dtype, whole=True):
+            block.fold(product(xp, columns, block.spread(g[part])), made[part])
     return made.astype(kind, copy=False)
 
 
@@ -327,4 +353,6 @@ def convolution_weight(
     elif g.size and x.size:
         for part, block in blocks(xp, x.shape, window, groups, g.dtype):
             made += xp.matmul(block.columns(x[part]), block.spread(g[part]).swapaxes(1, 2))
-    return xp.ascontiguousarray(made.swapaxes(1, 2)).reshape(channels, width, *kernel).astype(kind, copy=False)
+    result = xp.empty((channels, width, *kernel), kind)
+    result.reshape(groups, channels // groups, -1)[...] = made.swapaxes(1, 2)
+    return result

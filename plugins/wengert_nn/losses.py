@@ -13,7 +13,21 @@ from typing import Any
 import numpy as np
 
 from wengert.extend import (
-    SAME, cast, category, count, creation, dtypes, e, elementwise, errors, indexing, labelled, r, relabel, s, structural,
+    SAME,
+    cast,
+    category,
+    count,
+    creation,
+    dtypes,
+    e,
+    elementwise,
+    errors,
+    indexing,
+    labelled,
+    r,
+    relabel,
+    s,
+    structural,
 )  # fmt: skip
 from wengert_nn.activations import floats, logsigmoid_, real_floats
 
@@ -224,8 +238,8 @@ def binary_cross_entropy(
     reduction = chosen_reduction(reduction, size_average, reduce)
     if tuple(input.shape) != tuple(target.shape):
         raise ValueError(
-            f"binary_cross_entropy: a target of size {list(target.shape)} is different to the input's {list(input.shape)}; they "
-            f"must be the same"
+            f"binary_cross_entropy: a target of size {list(target.shape)} is different to the input's {list(input.shape)}; "
+            f"they must be the same"
         )
     if target.dtype is not input.dtype:
         raise RuntimeError(f"binary_cross_entropy: found dtype {target.dtype} of the target but expected {input.dtype}")
@@ -328,13 +342,13 @@ def margin_ranking_loss(
 NO_CLASS = -1 << 40  # ignores no sample
 
 
-def samples_first(name: str, input: Any, target: Any, classes: bool = True) -> tuple[Any, Any, bool]:
+def samples_first(name: str, input: Any, target: Any) -> tuple[Any, Any, bool]:
     """Return input as [samples, classes, ...] and its target, and whether they were one sample."""
     single = len(input.shape) == 1
     if not len(input.shape) or (single and len(target.shape) > 1):
         raise ValueError(f"{name}: expected input of 1 or more dims, got {len(input.shape)}, and target {list(target.shape)}")
     if single:
-        input, target = s.unsqueeze(input, 0), (s.reshape(target, (1,)) if classes else s.unsqueeze(target, 0))
+        input, target = s.unsqueeze(input, 0), s.reshape(target, (1,))
     if target.shape[0] != input.shape[0]:
         raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({target.shape[0]}).")
     return input, target, single
@@ -364,9 +378,10 @@ def check_weight(name: str, weight: Any, classes: int) -> None:
 
 
 def integers(name: str, target: Any) -> Any:
+    """Return class numbers as int64. Raises RuntimeError for what are no integers."""
     if category(target._array.dtype) != dtypes.INTEGRAL:
         raise RuntimeError(f"{name}: expected a target of class numbers, of dtype Long, but got {target.dtype}")
-    return target
+    return target if target._array.dtype == dtypes.I64 else cast(target, dtypes.I64)
 
 
 def class_losses(
@@ -415,7 +430,8 @@ def cross_entropy(
     each = -r.sum_(logs if weight is None else logs * class_vector(weight, input), (1,), False)
     every = reduced(e.where(target == ignore_index, 0.0, each), "none" if reduction == "none" else "sum")
     if reduction == "mean":
-        every = every / of_classes(e.where(target == ignore_index, 0.0, e.zeros(each) + 1), target, ignore_index, weight, "sum", single)
+        ones = cast(target != ignore_index, each._array.dtype)
+        every = every / of_classes(ones, target, ignore_index, weight, "sum", single)
     return (1 - label_smoothing) * one + label_smoothing / classes * every
 
 
@@ -486,7 +502,8 @@ def multi_margin_loss(
     if len(rows.shape) != 2 or tuple(labels.shape) != (rows.shape[0],) or not rows.shape[1]:
         raise RuntimeError(f"inconsistent target size, expected [{rows.shape[0]}] but got {list(target.shape)}")
     check_weight("multi_margin_loss", weight, rows.shape[1])
-    gaps = e.clamp_min(margin - beside(pick(real_floats("multi_margin_loss", rows), integers("multi_margin_loss", labels), NO_CLASS)) + rows, 0)
+    wanted = pick(real_floats("multi_margin_loss", rows), integers("multi_margin_loss", labels), NO_CLASS)
+    gaps = e.clamp_min(margin - beside(wanted) + rows, 0)
     if p == 2:
         gaps = e.square(gaps)
     if weight is not None:
@@ -601,13 +618,6 @@ def triplet_margin_loss(
     swap: the negative's distance from the positive counts where it is the smaller one. Raises ValueError for margin <= 0.
     """
     reduction = chosen_reduction(reduction, size_average, reduce)
-    if margin <= 0:
-        raise ValueError(f"margin must be greater than 0, got {margin}")
-    if not len(anchor.shape) == len(positive.shape) == len(negative.shape):
-        raise RuntimeError(
-            f"The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: anchor "
-            f"{len(anchor.shape)}D, positive {len(positive.shape)}D, and negative {len(negative.shape)}D inputs"
-        )
     return triplet(lambda x, y: pairwise_distance(x, y, p, eps), anchor, positive, negative, margin, swap, reduction)
 
 
@@ -617,6 +627,10 @@ def triplet_margin_with_distance_loss(
 ) -> Any:  # fmt: skip
     """Return `triplet_margin_loss` with any distance of two tensors."""
     reduction = chosen_reduction(reduction, None, None)
+    return triplet(distance_function or pairwise_distance, anchor, positive, negative, margin, swap, reduction)
+
+
+def triplet(distance: Any, anchor: Any, positive: Any, negative: Any, margin: float, swap: bool, reduction: str) -> Any:
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     if not len(anchor.shape) == len(positive.shape) == len(negative.shape):
@@ -624,10 +638,6 @@ def triplet_margin_with_distance_loss(
             f"The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: anchor "
             f"{len(anchor.shape)}D, positive {len(positive.shape)}D, and negative {len(negative.shape)}D inputs"
         )
-    return triplet(distance_function or pairwise_distance, anchor, positive, negative, margin, swap, reduction)
-
-
-def triplet(distance: Any, anchor: Any, positive: Any, negative: Any, margin: float, swap: bool, reduction: str) -> Any:
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = e.minimum(far, distance(positive, negative))

@@ -108,7 +108,7 @@ def _floats(name: str, input: Any, *others: Any) -> tuple[Any, ...]:
         return tuple(None if x is None else x.float() for x in (input, *others))
     for x in others:
         if x is not None and x._array.dtype != kind:
-            raise RuntimeError(f"{name}: expected all tensors to have the input's type {input.dtype}, got {x.dtype}; convert one")
+            raise RuntimeError(f"{name}: expected tensors of the input's type {input.dtype}, got {x.dtype}; convert one")
     return (input, *others)
 
 
@@ -138,8 +138,8 @@ def _last(name: str, input: Any, normalized_shape: Any, **affine: Any) -> Axes:
     ndim = len(input.shape)
     if tuple(input.shape[-len(shape) :]) != shape or ndim < len(shape):
         raise RuntimeError(
-            f"{name}: Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but got "
-            f"input of size {list(input.shape)}"
+            f"{name}: Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but "
+            f"got input of size {list(input.shape)}"
         )
     return tuple(range(ndim - len(shape), ndim))
 
@@ -188,8 +188,8 @@ def _channels(name: str, input: Any, **values: Any) -> int:
     for what, value in values.items():
         if value is not None and tuple(value.shape) != (channels,):
             raise RuntimeError(
-                f"{name}: {what} should contain {channels} elements not {list(value.shape)}: one for each channel of an input of "
-                f"size {list(input.shape)}"
+                f"{name}: {what} should contain {channels} elements not {list(value.shape)}: one for each channel of an input "
+                f"of size {list(input.shape)}"
             )
     return channels
 
@@ -202,8 +202,9 @@ def _update(running: Any, value: Any, momentum: float) -> None:
 
 
 def _batch_norm(
-    name: str, input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, training: bool, momentum: float, eps: float
-) -> tuple[Any, Any, Any]:
+    name: str, input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, training: bool, momentum: float,
+    eps: float,
+) -> tuple[Any, Any, Any]:  # fmt: skip
     """Return the result, and the mean and rstd of the batch (of no elements in evaluation)."""
     if not input._array.size and len(input.shape) < 2:
         return (e.clone(input),) * 3
@@ -313,31 +314,19 @@ def group_norm(
 
     Raises RuntimeError where the channels cannot be divided into num_groups.
     """
-    return _group_norm("group_norm", input, num_groups, weight, bias, eps)[0]
-
-
-def _group_norm(name: str, input: Any, groups: int, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
-    channels = _channels(name, input, weight=weight, bias=bias)
-    if groups < 1 or channels % groups:
+    channels = _channels("group_norm", input, weight=weight, bias=bias)
+    if num_groups < 1 or channels % num_groups:
         raise RuntimeError(
-            f"{name}: Expected number of channels in input to be divisible by num_groups, but got input of shape "
-            f"{list(input.shape)} and num_groups={groups}"
+            f"group_norm: Expected number of channels in input to be divisible by num_groups, but got input of shape "
+            f"{list(input.shape)} and num_groups={num_groups}"
         )
-    x, weight, bias = _floats(name, input, weight, bias)
-    width = channels // groups
-    x = s.reshape(x, (input.shape[0], groups, width, math.prod(input.shape[2:])))
+    x, weight, bias = _floats("group_norm", input, weight, bias)
+    width = channels // num_groups
+    x = s.reshape(x, (input.shape[0], num_groups, width, math.prod(input.shape[2:])))
     mean, _, rstd = _statistics(x, (2, 3), eps)
-    affine, kinds = _affine(weight, bias, (groups, width, 1))
+    affine, kinds = _affine(weight, bias, (num_groups, width, 1))
     made = s.reshape(normalise(x, mean, rstd, affine, (2, 3), eps, "batch", kinds), tuple(input.shape))
-    kept = (s.reshape(v, (input.shape[0], groups)) for v in (mean, rstd))
-    return (_finished(made, input, "NativeGroupNormBackward0"), *kept)
-
-
-def native_group_norm(
-    input: Any, weight: Any, bias: Any, N: int, C: int, HxW: int, group: int, eps: float
-) -> tuple[Any, Any, Any]:
-    """Return `group_norm`, and mean and 1 / sqrt(var + eps) of each group."""
-    return _group_norm("native_group_norm", input, group, weight, bias, eps)
+    return _finished(made, input, "NativeGroupNormBackward0")
 
 
 def native_layer_norm(input: Any, normalized_shape: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:

@@ -23,8 +23,8 @@ def infer_pad(x: Any, pads: Pads, value: Any) -> Any:
     for d, n in enumerate(shape):
         if n < 0:
             raise RuntimeError(
-                f"pad: The input size {x.shape[d]}, plus negative padding {pads[d][0]} and {pads[d][1]}, resulted in a negative "
-                f"output size, which is invalid. Check dimension {d} of your input"
+                f"pad: The input size {x.shape[d]}, plus negative padding {pads[d][0]} and {pads[d][1]}, resulted in a "
+                f"negative output size, which is invalid. Check dimension {d} of your input"
             )
     return shape, x.dtype
 
@@ -63,13 +63,13 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
     amounts = [int(n) for n in pad]
     ndim = len(input.shape)
     if len(amounts) % 2 or len(amounts) > 2 * ndim:
-        raise RuntimeError(f"pad: {len(amounts)} amounts for an input with {ndim} dimensions: there must be two for each padded")
+        raise RuntimeError(f"pad: {len(amounts)} amounts for an input with {ndim} dims: there must be two for each padded")
     if mode == "constant":
         return constant_pad_nd(input, amounts, 0 if value is None else value)
     if value not in (None, 0):
         raise ValueError(f"Padding mode {mode!r} doesn't take in value argument")
     if mode not in SOURCES:
-        raise NotImplementedError(f"Unrecognised padding mode {mode!r}: it must be one of 'constant', {', '.join(map(repr, SOURCES))}")
+        raise NotImplementedError(f"Unrecognised padding mode {mode!r}: the modes are constant, {', '.join(SOURCES)}")
     dims = len(amounts) // 2
     if dims > 3 or dims < 1 or ndim not in (dims + 1, dims + 2):
         raise NotImplementedError(

@@ -14,7 +14,7 @@ import numpy as np
 
 from wengert.extend import category, dtypes, e, indexing, r, random, relabel, s, structural, tensor_like
 from wengert_nn.taps import Table, resample, table
-from wengert_nn.windows import Ints, batched, per_dim, unbatched
+from wengert_nn.windows import Ints, batched, per_dim, positive, unbatched, winner_type
 
 
 def _outer(shape: Any, kernel: Ints) -> tuple[int, ...]:
@@ -26,7 +26,7 @@ def infer_pool(x: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints
 
 
 def infer_winner(x: Any, out: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, size: Ints) -> Any:
-    return out.shape, np.dtype(np.int32)
+    return out.shape, winner_type(kernel)
 
 
 def infer_put(y: Any, winner: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, spatial: Ints) -> Any:
@@ -84,15 +84,14 @@ def _window(name: str, spatial: Any, kernel: Any, stride: Any, padding: Any, dil
     kernel = per_dim(name, "kernel_size", kernel, dims)
     stride = kernel if stride is None or stride in ((), []) else per_dim(name, "stride", stride, dims)
     padding, dilation = per_dim(name, "padding", padding, dims), per_dim(name, "dilation", dilation, dims)
-    for what, values, least in (("kernel_size", kernel, 1), ("stride", stride, 1), ("dilation", dilation, 1), ("padding", padding, 0)):
-        if min(values) < least:
-            raise RuntimeError(f"{name}: {what} should be {'non-negative' if least == 0 else 'greater than zero'}, but got {list(values)}")
+    positive(name, kernel_size=kernel, stride=stride, padding=padding, dilation=dilation)
     size = []
     for n, k, step, p, d in zip(spatial, kernel, stride, padding, dilation, strict=True):
         reach = d * (k - 1) + 1
         if 2 * p > reach:
             raise RuntimeError(
-                f"{name}: pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={d}"
+                f"{name}: pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and "
+                f"dilation={d}"
             )
         rest = n + 2 * p - reach
         count = (rest + step - 1 if ceil_mode else rest) // step + 1
@@ -111,8 +110,8 @@ def _images(name: str, input: Any, dims: int) -> None:
     ndim = len(input.shape)
     if ndim not in (dims + 1, dims + 2) or not all(input.shape[1:] if ndim == dims + 2 else input.shape):
         raise RuntimeError(
-            f"{name}: Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got: "
-            f"{list(input.shape)}"
+            f"{name}: Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with optional 0 dim batch size for input, but "
+            f"got: {list(input.shape)}"
         )
 
 
@@ -122,12 +121,14 @@ def _numbers(name: str, input: Any) -> None:
 
 
 # ---- the maximum
-def _max_pool(dims: int, input: Any, args: tuple[Any, ...], ceil_mode: bool, return_indices: bool) -> Any:
+def _max_pool(
+    dims: int, input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, return_indices: bool
+) -> Any:
     name = f"max_pool{dims}d"
     _images(name, input, dims)
     if input._array.dtype == dtypes.B8 or category(input._array.dtype) == dtypes.COMPLEX:
         raise NotImplementedError(f"{name} is not implemented for {input.dtype}")
-    window = _window(name, input.shape[-dims:], *args, ceil_mode)
+    window = _window(name, input.shape[-dims:], kernel, stride, padding, dilation, ceil_mode)
     values = pool_max(input, *window)
     if not return_indices:
         return values
@@ -157,7 +158,7 @@ def max_pool1d(
     stride: kernel_size by default; ceil_mode: a last window may reach over the end. Raises RuntimeError for windows that do
     not fit.
     """
-    return _max_pool(1, input, (kernel_size, stride, padding, dilation), ceil_mode, return_indices)
+    return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool2d(
@@ -165,7 +166,7 @@ def max_pool2d(
     return_indices: bool = False,
 ) -> Any:  # fmt: skip
     """Return the maximum of each window of the last two dims; with return_indices also where it is. As `max_pool1d`."""
-    return _max_pool(2, input, (kernel_size, stride, padding, dilation), ceil_mode, return_indices)
+    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool3d(
@@ -173,7 +174,7 @@ def max_pool3d(
     return_indices: bool = False,
 ) -> Any:  # fmt: skip
     """Return the maximum of each window of the last three dims; with return_indices also where it is. As `max_pool1d`."""
-    return _max_pool(3, input, (kernel_size, stride, padding, dilation), ceil_mode, return_indices)
+    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def _with_indices(pool: Any) -> Any:
@@ -245,7 +246,9 @@ def _adaptive_avg(dims: int, input: Any, output_size: Any) -> Any:
     _numbers(name, input)
     size = _size(name, input, output_size, dims)
     spatial = tuple(input.shape[-dims:])
-    label = "MeanBackward1" if size == (1,) * dims else f"AdaptiveAvgPool{dims}DBackward0"
+    label = f"AdaptiveAvgPool{dims}DBackward0"
+    if size == (1,) * dims:
+        return r.mean_(input, tuple(range(len(input.shape) - dims, len(input.shape))), True)
     if all(m and not n % m for n, m in zip(spatial, size, strict=True)):
         kernel = tuple(n // m for n, m in zip(spatial, size, strict=True))
         return relabel(pool_sum(input, kernel, kernel, (0,) * dims, size, 1 / math.prod(kernel)), label)
@@ -430,7 +433,7 @@ def _max_unpool(dims: int, input: Any, indices: Any, kernel: Any, stride: Any, p
     planes, length, count = math.prod(outer), math.prod(spatial), math.prod(input.shape[len(outer) :])
     flat = s.reshape(indices, (planes, count))
     if indices._array.size and not (0 <= int(r.amin_(flat, None, False)) and int(r.amax_(flat, None, False)) < length):
-        raise RuntimeError(f"{name}: found an invalid max index: all must be in [0, {length}) (output volumes are of size {spatial})")
+        raise RuntimeError(f"{name}: found an invalid max index: all must be in [0, {length}), the output being {spatial}")
     empty = s.filled(input, (planes, length), 0, None)
     rows = tensor_like(input, np.arange(planes)[:, None])
     made = indexing.index_put(empty, s.reshape(input, (planes, count)), (rows, flat), (0, 1), False)
@@ -487,7 +490,7 @@ def _fractional(
         n, m, k = spatial[i], size[i], kernel[i]
         own = _starts(drawn[:, dims - 1 - i, None], n, m, k)[..., None] + np.arange(k)
         flat = (flat * n)[:, :, None, :, None] + own[:, None, :, None, :]
-        flat = flat.reshape(planes, flat.shape[1] * m, -1)
+        flat = flat.reshape(planes, flat.shape[1] * m, flat.shape[3] * k)
     values, indices = _picked(name, x, flat, size, f"FractionalMaxPool{dims}DBackward0")
     values, indices = unbatched(values, single), unbatched(indices, single)
     return (values, indices) if return_indices else values

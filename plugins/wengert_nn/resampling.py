@@ -108,19 +108,20 @@ def interpolate(
     dims = len(input.shape) - 2
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
-            raise ValueError("align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear")
+            raise ValueError("align_corners option can only be set with the modes linear, bilinear, bicubic and trilinear")
     align = bool(align_corners)
     size, factors = _wanted(input, size, scale_factor, mode, recompute_scale_factor)
     if antialias and (mode not in ("bilinear", "bicubic") or dims != 2):
         raise ValueError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input")
     if dims not in DIMS.get(mode, ()):
         raise NotImplementedError(
-            f"interpolate: mode {mode!r} is for inputs with {' or '.join(str(d + 2) for d in DIMS.get(mode, (1, 2, 3)))} dims, got "
-            f"{dims + 2}; the modes are {', '.join(DIMS)}"
+            f"interpolate: mode {mode!r} is for inputs with {' or '.join(str(d + 2) for d in DIMS.get(mode, (1, 2, 3)))} dims, "
+            f"got {dims + 2}; the modes are {', '.join(DIMS)}"
         )
     if min(size) < 1 or not all(input.shape[1:]):
         raise RuntimeError(
-            f"interpolate: Input and output sizes should be greater than 0, but got input {list(input.shape)}, output {list(size)}"
+            f"interpolate: Input and output sizes should be greater than 0, but got input {list(input.shape)}, output "
+            f"{list(size)}"
         )
     if category(input._array.dtype) < dtypes.FLOATING and not mode.startswith("nearest"):
         raise NotImplementedError(f"interpolate: mode {mode!r} is not implemented for {input.dtype}; convert with .float()")
@@ -187,18 +188,19 @@ def grid_sample(
     "reflection". Raises ValueError for another mode, RuntimeError for shapes that do not fit.
     """
     if mode not in ("bilinear", "nearest", "bicubic"):
-        raise ValueError(f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: {mode!r}")
+        raise ValueError(f"grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: {mode!r}")
     if padding_mode not in ("zeros", "border", "reflection"):
         raise ValueError(
-            f"nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: {padding_mode!r}"
+            f"grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: {padding_mode!r}"
         )
     if align_corners is None:
         warnings.warn("Default grid_sample and affine_grid behavior is align_corners=False", stacklevel=2)
     dims = len(input.shape) - 2
     if dims not in (2, 3) or len(grid.shape) != dims + 2 or grid.shape[-1] != dims or grid.shape[0] != input.shape[0]:
         raise RuntimeError(
-            f"grid_sample(): expected 4D or 5D input and a grid with the same number of dimensions, the same batch size, and size "
-            f"{dims} in its last dimension, but got input with sizes {list(input.shape)} and grid with sizes {list(grid.shape)}"
+            f"grid_sample(): expected 4D or 5D input and a grid with the same number of dimensions, the same batch size, and "
+            f"size {dims} in its last dimension, but got input with sizes {list(input.shape)} and grid with sizes "
+            f"{list(grid.shape)}"
         )
     if not all(input.shape[2:]):
         raise RuntimeError(f"grid_sample(): expected input to have non-empty spatial dimensions, but got {list(input.shape)}")
@@ -251,7 +253,13 @@ def _taps(c: Any, mode: str) -> list[tuple[Any, Any]]:
     if mode == "bilinear":
         return [(low, 1 - t), (low + 1, t)]
     a = -0.75
-    near, far = (lambda x: ((a + 2) * x - (a + 3)) * x * x + 1), (lambda x: ((x - 5) * x + 8) * x * a - 4 * a)
+
+    def near(x: Any) -> Any:
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+
+    def far(x: Any) -> Any:
+        return ((x - 5) * x + 8) * x * a - 4 * a
+
     return [(low - 1, far(t + 1)), (low, near(t)), (low + 1, near(1 - t)), (low + 2, far(2 - t))]
 
 
@@ -303,8 +311,8 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
     shape, factor = tuple(input.shape), upscale_factor
     if len(shape) < 3 or factor < 1 or shape[-3] % (factor * factor):
         raise RuntimeError(
-            f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, which must be "
-            f"positive, but got input of size {list(shape)} and upscale_factor={factor}"
+            f"pixel_shuffle expects its input's 'channel' dim to be divisible by the square of upscale_factor, which must "
+            f"be positive, but got input of size {list(shape)} and upscale_factor={factor}"
         )
     *lead, channels, h, w = shape
     n = len(lead)
@@ -318,8 +326,8 @@ def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     shape, factor = tuple(input.shape), downscale_factor
     if len(shape) < 3 or factor < 1 or shape[-1] % factor or shape[-2] % factor:
         raise RuntimeError(
-            f"pixel_unshuffle expects height and width to be divisible by downscale_factor, which must be positive, but got input of "
-            f"size {list(shape)} and downscale_factor={factor}"
+            f"pixel_unshuffle expects height and width to be divisible by downscale_factor, which must be positive, but got "
+            f"input of size {list(shape)} and downscale_factor={factor}"
         )
     *lead, channels, h, w = shape
     n = len(lead)
@@ -333,8 +341,8 @@ def channel_shuffle(input: Any, groups: int) -> Any:
     shape = tuple(input.shape)
     if len(shape) < 3 or groups < 1 or shape[1] % groups:
         raise RuntimeError(
-            f"channel_shuffle: Number of channels must be divisible by groups, which must be positive, and the input have at least 3 "
-            f"dims. Got input of size {list(shape)} and {groups} groups"
+            f"channel_shuffle: Number of channels must be divisible by groups, which must be positive, and the input have at "
+            f"least 3 dims. Got input of size {list(shape)} and {groups} groups"
         )
     parts = s.reshape(input, (shape[0], groups, shape[1] // groups, *shape[2:]))
     moved = s.transpose_(parts, (0, 2, 1, *range(3, len(shape) + 1)))

@@ -6,7 +6,10 @@ of windows. Must not know: any op.
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import numpy as np
 
 from wengert.extend import s
 
@@ -17,6 +20,11 @@ def sizes(spatial: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: In
     """Return how many windows there are, a spatial dim."""
     every = zip(spatial, kernel, stride, padding, dilation, strict=True)
     return tuple([(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in every])
+
+
+def winner_type(kernel: Ints) -> np.dtype[Any]:
+    """Return the type for the number of a place in a window; its largest value is none."""
+    return np.dtype(np.uint8 if math.prod(kernel) < 255 else np.uint32)
 
 
 def per_dim(name: str, argument: str, value: Any, dims: int) -> Ints:
@@ -53,3 +61,11 @@ def batched(name: str, input: Any, dims: int, what: str = "input") -> tuple[Any,
 def unbatched(result: Any, single: bool) -> Any:
     """Return a result without the batch dim that `batched` put in."""
     return s.getitem(result, (0,)) if single else result
+
+
+def positive(name: str, **values: Ints) -> None:
+    """Raise RuntimeError for a size below 1, or for a padding below 0."""
+    for what, value in values.items():
+        if min(value) < (0 if "padding" in what else 1):
+            problem = "negative" if "padding" in what else "non-positive"
+            raise RuntimeError(f"{name}: {problem} {what} is not supported: {list(value)}")

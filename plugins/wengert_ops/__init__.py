@@ -34,7 +34,7 @@ def wengert_register_ops(registry: Registry) -> None:
     registry.family(
         "wengert_ops.indexing", "argwhere as_strided_scatter diagonal_scatter index_copy index_fill index_reduce "
         "masked_scatter nonzero_static put scatter_reduce select_scatter slice_scatter",
-        functions="fill unravel_index", methods="fill_diagonal_",
+        functions="fill tril_indices triu_indices unravel_index", methods="fill_diagonal_",
         inplace="index_copy index_fill index_reduce masked_scatter put scatter_reduce",
         out="index_copy index_reduce nonzero_static scatter_reduce slice_scatter",
     )  # fmt: skip

@@ -228,8 +228,6 @@ def unique(
     return _distinct("unique", unique_, input, return_inverse, return_counts, dim)
 
 
-def unique_consecutive(
-    input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
-) -> Any:
+def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
     """Return the elements (or slices along dim) that differ from the one before; see `unique`."""
     return _distinct("unique_consecutive", unique_consecutive_, input, return_inverse, return_counts, dim)

@@ -399,7 +399,9 @@ def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: in
         if input.shape[axis] < edge_order + 1:
             raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
         if hasattr(step, "_array") and tuple(step.shape) != (input.shape[axis],):
-            raise RuntimeError(f"torch.gradient: {input.shape[axis]} coordinates are needed, but their shape is {list(step.shape)}")
+            raise RuntimeError(
+                f"torch.gradient: {input.shape[axis]} coordinates are needed, but their shape is {list(step.shape)}"
+            )
     return [_slope(input, axis, step, edge_order) for axis, step in zip(axes, steps, strict=True)]
 
 

@@ -139,6 +139,7 @@ SHIFTS: dict[str, Callable[[Any, int, int], Any]] = {
     "shape": lambda shape, ndim, size: (size, *shape),
     "index": lambda index, ndim, size: (slice(None), *index),
     "keepdims": _same, "offset": _same, "descending": _same, "stable": _same, "dtype": _same, "ddof": _same,
+    "correction": _same, "k": _same, "largest": _same,
 }  # fmt: skip
 _DIMS = {"axis", "axis1", "axis2", "dim"}
 
@@ -281,4 +282,5 @@ RULES: dict[str, Callable[[Batching, Op, Any, Any], Any]] = {
     "flip": flip, "index_get": index_get, "matmul": matmul,
     "placed": placed, "index_sum": index_sum,
     **dict.fromkeys(("gather", "scatter", "scatter_sum", "scatter_prod", "scatter_amax", "scatter_amin"), along),
+    **dict.fromkeys(("softmax_back", "log_softmax_back", "put_along"), along),
 }  # fmt: skip

@@ -60,8 +60,8 @@ def chosen(name: str, dtype: Any, out: Any, inferred: np.dtype[Any] | None = Non
     return wanted
 
 
-def check_fits(value: Any, wanted: np.dtype[Any]) -> None:
-    """Raise RuntimeError for a number that a type cannot hold; negative ones wrap around in unsigned types."""
+def fitting(value: Any, wanted: np.dtype[Any]) -> Any:
+    """Return a number as a type holds it: negative ones wrap around in unsigned types. Raises RuntimeError for others."""
     kind = dtypes.category(wanted)
     if isinstance(value, complex | np.complexfloating) and kind < dtypes.COMPLEX and value.imag:
         fits = False
@@ -75,6 +75,7 @@ def check_fits(value: Any, wanted: np.dtype[Any]) -> None:
         fits = True
     if not fits:
         raise RuntimeError(f"value cannot be converted to type {dtypes.of(wanted)} without overflow: {value!r}")
+    return value % (int(np.iinfo(wanted).max) + 1) if wanted.kind == "u" and value < 0 else value
 
 
 # ---- from data
@@ -142,7 +143,7 @@ def _check_range(host: np.ndarray[Any, Any], wanted: np.dtype[Any]) -> None:
     if host.dtype.kind == "u" and wanted == dtypes.I64 and high > np.iinfo(wanted).max:
         raise ValueError(f"Overflow when unpacking long long: {high} does not fit int64")
     for value in (low, high):  # nan is both
-        check_fits(value, wanted)
+        fitting(value, wanted)
 
 
 def _plain(data: Any) -> Any:
@@ -305,9 +306,7 @@ def filled(shape: Sequence[int], value: Any, dtype: np.dtype[Any], device: Any, 
     if shape and min(shape) < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     if value not in (0, 1):
-        check_fits(value, dtype)
-    if dtype.kind == "u" and value < 0:
-        value = value % (int(np.iinfo(dtype).max) + 1)
+        value = fitting(value, dtype)
     host = np.zeros(shape, dtype) if value == 0 else np.full(shape, value, dtype)
     return made(host, device, requires_grad)
 
@@ -353,7 +352,7 @@ def _like(x: Any, shape: tuple[int, ...], value: Any, dtype: Any, device: Any, r
     wanted = None if dtype is None else dtypes.to_numpy(dtype)
     value = value.item() if isinstance(value, Tensor) else value
     dtypes.of_number(value)  # refuses what is none
-    check_fits(value, x._array.dtype if wanted is None else wanted)
+    value = fitting(value, x._array.dtype if wanted is None else wanted)
     result: Tensor = s.filled(x.detach(), shape, value, wanted)
     if device is not None:
         result = result.to(device=device)

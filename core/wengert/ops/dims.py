@@ -47,6 +47,10 @@ def axes_of(name: str, input: Any, dim: Any) -> Axes:
     """Return dims (an int, several, or () for all) as a tuple of non-negative ones: an empty one for a 0-d input."""
     if dim is None:
         return None
+    if type(dim) is int:  # the commonest, by a short road
+        ndim = len(input.shape)
+        if -ndim <= dim < ndim:
+            return (dim % ndim,)
     if isinstance(dim, tuple | list) and not dim:
         return tuple(range(len(input.shape)))
     dims = dim if isinstance(dim, tuple | list) else (dim,)

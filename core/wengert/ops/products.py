@@ -98,7 +98,8 @@ outer_  = structural("outer", "x y", infer_outer, domain=SAME, label="MulBackwar
 def factors(name: str, input: Any, other: Any) -> None:
     """Raise TypeError for a factor that is no Tensor, RuntimeError where the dtypes of two differ."""
     if not isinstance(input, Tensor) or not isinstance(other, Tensor):
-        raise errors.not_a_tensor(name, other if isinstance(input, Tensor) else input, "input or other")
+        kind = type(other if isinstance(input, Tensor) else input).__name__
+        raise TypeError(f"{name}(): both factors must be Tensors, not {kind}; wengert.as_tensor(...) makes one")
     if input._array.dtype is not other._array.dtype:
         same_type(name, input, other)
 
@@ -226,20 +227,20 @@ def added(name: str, input: Any, product: Any, beta: Any, alpha: Any) -> Any:
 
 
 def _as_type(name: str, factor: Any, x: Any) -> Any:
-    """Return a number as one of x's category: PyTorch cuts off what is behind the point. Raises RuntimeError for complex ones."""
+    """Return a number as one of x's category, without what is behind the point. Raises RuntimeError for complex ones."""
     category = dtypes.category(x._array.dtype)
     if category < dtypes.COMPLEX and isinstance(factor, complex):
         raise RuntimeError(f"value cannot be converted to type {x.dtype} without overflow: {factor!r} ({name})")
     return factor if category >= dtypes.FLOATING else bool(factor) if category == dtypes.BOOL else int(factor)
 
 
-@composite("addmm")
-def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+@face("addmm")
+def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Any:
     """Return beta * input + alpha * mat1 @ mat2."""
     if not _plain(mat1, mat2, 2):
         matrices("addmm", mat1, mat2)
-    product = _product(mat1, mat2)
-    return added("addmm", input, product, beta, alpha)
+    result = relabel(added("addmm", input, _product(mat1, mat2), beta, alpha), "AddmmBackward0")
+    return result if out is None else write_out("addmm", result, out)
 
 
 @composite("trace")

@@ -7,6 +7,7 @@ made of them. May import: record and elementwise ops. Must not know: devices. A 
 from __future__ import annotations
 
 import builtins
+import functools
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ from wengert import backend, dtypes, errors
 from wengert._tensor import Size, Tensor, wrap
 from wengert.faces import PROPERTIES, composite, face
 from wengert.modes import state
-from wengert.op import OPS, SAME
+from wengert.op import OPS, SAME, Op, Plan
 from wengert.ops import dims
 from wengert.ops import elementwise as e
 from wengert.ops.dims import Shape, axes_of, fill_in, index_of, one_dim, only_tensors, shape_of, size_of, tensor_like
 from wengert.record import call, cast, relabel, structural
+from wengert.tape import Node, Slot
 
 
 def viewable(array: Any, shape: Shape) -> bool:
@@ -476,12 +478,50 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     return getitem(input, (*(slice(None),) * d, slice(start, start + length)))
 
 
+def parts_rule(g: Any, x_shape: Shape, axis: int, keys: Any) -> Any:
+    """Return the gradients of parts joined, with zeros for those that got none."""
+    some = [i for i, part in enumerate(g) if part is not None]
+    if len(some) == 1:
+        return place(g[some[0]], x_shape, "getitem", keys[some[0]])
+    single = isinstance(keys[0][axis], int)
+    whole, empty = [], {}  # the zeros by length
+    for part, key in zip(g, keys, strict=True):
+        length = 0 if single else key[axis].stop - key[axis].start
+        if part is None and length not in empty:
+            shape = (*x_shape[:axis], *(() if single else (length,)), *x_shape[axis + 1 :])
+            empty[length] = filled(g[some[0]], shape, 0, None)
+        whole.append(empty[length] if part is None else part)
+    return (stack_ if single else concatenate)(tuple(whole), axis)
+
+
+@functools.cache
+def parts_plan(count: int) -> Plan:
+    """Return what a node follows that has parts of its input as results, to join their gradients once and not add up
+    `count` arrays as large as the input. The parts themselves are views by `getitem`."""
+    op = Op("parts", ("x",), ("axis", "keys"), (parts_rule,), outputs=count)
+    return op.plan((True,))
+
+
+def parts(input: Any, axis: int, keys: list[Any], label: str) -> tuple[Any, ...]:
+    """Return the views at keys, which together are all of input along an axis, in order."""
+    found = tuple([getitem(input, key) for key in keys])
+    if len(found) < 2 or found[0]._edge is None:
+        return tuple([relabel(x, label) for x in found])
+    plan = parts_plan(len(found))
+    saved = {"axis": axis, "keys": keys, "x_shape": tuple(input.shape)}
+    node = Node(plan, (input._edge,), tuple([saved.get(name) for name in plan.op.places]), None)
+    node.label = label
+    for number, x in enumerate(found):
+        x._edge = Slot(node, number)
+    return found
+
+
 @face("unbind")
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """Return the views at each index of a dim."""
     d = one_dim("unbind", input, dim)
-    index = (slice(None),) * d
-    return tuple(relabel(getitem(input, (*index, i)), "UnbindBackward0") for i in range(input.shape[d]))
+    whole = (slice(None),) * d
+    return parts(input, d, [(*whole, i) for i in range(input.shape[d])], "UnbindBackward0")
 
 
 @face("split", "split_with_sizes")
@@ -498,11 +538,11 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
         raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {n} (dimension {d}), but got {list(sizes)}")
     if builtins.any([length < 0 for length in sizes]):
         raise RuntimeError(f"split_with_sizes expects split_sizes have only non-negative entries, but got {list(sizes)}")
-    parts, start, whole = [], 0, (slice(None),) * d
+    keys, start, whole = [], 0, (slice(None),) * d
     for length in sizes:
-        parts.append(relabel(getitem(input, (*whole, slice(start, start + length))), label))
+        keys.append((*whole, slice(start, start + length)))
         start += length
-    return tuple(parts)
+    return parts(input, d, keys, label)
 
 
 @face("chunk")
