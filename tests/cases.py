@@ -535,6 +535,7 @@ ELEMENTWISE = table(
 STRUCTURAL = table(
     row("cast", s(R(3, 4), F64), s(R(3), np.dtype("complex128")), s(I(3), F64), s(R(2, 0), F64), s(R(), F64),
         oracle=lambda x, dtype: x.astype(dtype)),
+    row("drawn", order=0),  # test_random.py, test_compile.py, test_func.py
     row("to_device", order=0),  # needs two places: test_ops.py::test_to_device
     row("filled", s(R(2), (2, 3), 1.5, None), s(R(2), (), 2, I64), s(R(2), (0,), 0, None), order=0, exact=True,
         oracle=lambda x, shape, value, dtype: np.full(shape, value, dtype or x.dtype)),

@@ -32,7 +32,8 @@ def visits(spatial: Any, size: Any, kernel: Any, stride: Any, padding: Any, dila
 
 def counted(spatial: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, ...]:
     return tuple(
-        len(range(0, n + 2 * p - (k - 1) * d, t)) for n, k, t, p, d in zip(spatial, kernel, stride, padding, dilation, strict=True)
+        len(range(0, n + 2 * p - (k - 1) * d, t))
+        for n, k, t, p, d in zip(spatial, kernel, stride, padding, dilation, strict=True)
     )
 
 
@@ -245,6 +246,7 @@ RECORDS = table(
         s(R(2, 3, 4), None, None, (R(3, 1),), (0, 2), 0.1, "batch", "w"),
         s(R(2, 2, 3, 4), None, None, (R(2, 3, 1), R(2, 3, 1)), (2, 3), 0.1, "batch", "wb"),
         s(R(3, 2, 2), None, None, (R(2, 2), R(2, 2)), (1, 2), 0.1, "rms", "wb"),
+        s(R(1, 5), None, None, (R(1, 5), R(1, 5)), (0, 1), 0.1, "batch", "wb"),
         s(R(2, 3, 4), C(1, 3, 1), S(1, 3, 1), (R(3, 1), R(3, 1)), (0, 2), 0.1, "fixed", "wb"),
         s(R(3, 4), C(3, 1), S(3, 1), (), (1,), 0.1, "fixed", ""), oracle=normalise, call=with_statistics("normalise", 1)),
     row("normalise_back", s(R(3, 4), R(3, 4), None, None, (R(4),), (1,), 0.1, "batch"),

@@ -37,8 +37,8 @@ def curve(x: Any) -> Any:
 @program
 def gradients_are_the_same(torch: Any) -> Any:
     made = []
+    checkpoint = tools(torch).checkpoint
     for reentrant in (True, False):
-        checkpoint = tools(torch).checkpoint
         for f in (curve, lambda x: x.sin().cos().exp(), lambda x: (x * 2, x.exp() * x), lambda x: checkpoint(curve, x * 2, use_reentrant=False).cos()):
             x = leaf(torch, 0.3, 0.7)
             y = checkpoint(f, x * 1, use_reentrant=reentrant)

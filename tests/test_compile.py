@@ -128,6 +128,19 @@ def test_large_arrays_run_in_blocks() -> None:
     assert program.fused and "in blocks" in program.source
 
 
+def test_blocks_and_single_elements_meet() -> None:
+    x = torch.linspace(0, 1, 70_000, dtype=torch.float64)
+
+    def f(x: Any) -> Any:
+        scale = x[0] * 2 + x[-1]
+        return (x * scale + scale).exp() * 3
+
+    compiled = torch.compile(f)
+    for _ in range(3):
+        np.testing.assert_array_equal(compiled(x).numpy(), f(x).numpy())
+    assert compiled.programs[0].fused and compiled.programs[0].scalars
+
+
 def test_results_of_earlier_calls_stay() -> None:
     compiled = torch.compile(lambda x: (x * 2, x[1:], x))
     first = [compiled(torch.full((3,), float(i))) for i in range(5)]
@@ -187,6 +200,24 @@ def test_storages_that_swap_their_values() -> None:
     for _ in range(3):
         compiled()
     assert a.tolist() == [3.0, 4.0] and b.tolist() == [1.0, 2.0]
+
+
+def test_random_numbers_are_drawn_in_each_run_and_follow_the_seed() -> None:
+    F = torch.nn.functional
+
+    def f(x: Any) -> Any:
+        noisy = x + torch.randn(3) + torch.rand_like(x) + torch.randint(0, 9, (3,)) + torch.zeros(3).normal_()
+        return F.dropout(noisy, 0.5), torch.bernoulli(torch.full((3,), 0.5)), torch.randperm(5)
+
+    compiled = torch.compile(f)
+    x = torch.ones(3)
+    compiled(x), compiled(x)
+    runs = []
+    for function in (compiled, f):
+        torch.manual_seed(3)
+        runs.append([[y.tolist() for y in function(x)] for _ in range(4)])
+    assert runs[0] == runs[1]
+    assert len({str(r) for r in runs[0]}) == 4
 
 
 # ---- kinds of calls and guards

@@ -318,6 +318,22 @@ def test_results_carry_no_history_unless_something_outside_has_one() -> None:
     assert weight.grad.tolist() == [2.0, 2.0, 2.0] and x.grad is None
 
 
+def test_random_numbers_follow_the_mode() -> None:
+    x = w.zeros(4, 3)
+
+    def noisy(row: Any) -> Any:
+        return row + w.randn(3)
+
+    with pytest.raises(RuntimeError, match="randomness error mode"):
+        func.vmap(noisy)(x)
+    different, alike = func.vmap(noisy, randomness="different")(x), func.vmap(noisy, randomness="same")(x)
+    assert len({str(r) for r in different.tolist()}) == 4 and len({str(r) for r in alike.tolist()}) == 1
+    masks = func.vmap(lambda row: w.nn.functional.dropout(row + 1, 0.5), randomness="different")(w.zeros(20, 5))
+    assert len({str(r) for r in masks.tolist()}) > 5
+    nested = func.vmap(func.vmap(noisy, randomness="same"), randomness="different")(w.zeros(4, 5, 3))
+    assert all(len({str(r) for r in block}) == 1 for block in nested.tolist()) and nested[0, 0].tolist() != nested[1, 0].tolist()
+
+
 def test_a_transform_is_captured() -> None:
     from wengert.graph import capture
 

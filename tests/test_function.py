@@ -629,3 +629,14 @@ def test_a_function_is_captured() -> None:
     x = leaf(wengert, 1.0, 2.0)
     captured = graph.capture(program, x)
     assert captured(leaf(wengert, 5.0, 6.0)).tolist() == [10.0, 12.0]
+
+
+def test_transforms_run_through_a_function() -> None:
+    from wengert import func
+
+    square = table(wengert)["Square"].apply
+    x = wengert.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert wengert.equal(func.vmap(func.grad(lambda x: square(x).sum()))(x), 2 * x)
+    assert wengert.equal(func.jacrev(square)(x[0]), wengert.diag(2 * x[0]))
+    assert wengert.equal(func.jvp(square, (x,), (wengert.ones(2, 2),))[1], 2 * x)
+    assert wengert.equal(func.grad(lambda x: func.grad(lambda x: square(x).sum())(x).sum())(x), wengert.full((2, 2), 2.0))

@@ -177,9 +177,17 @@ def test_asking_for_a_value_raises_and_leaves_everything_as_it_was(ask):
     assert x.tolist() == [1, 1, 1] and (x * 2).sum().item() == 6  # eager works again
 
 
-def test_random_numbers_are_refused_rather_than_frozen():
+def test_random_numbers_are_drawn_in_each_run():
+    graph = capture(lambda: torch.randn(3))
+    torch.manual_seed(1)
+    drawn = [graph().tolist() for _ in range(3)]
+    torch.manual_seed(1)
+    assert drawn == [torch.randn(3).tolist() for _ in range(3)] and drawn[0] != drawn[1]
+
+
+def test_numbers_from_a_generator_alone_are_refused_rather_than_frozen():
     with pytest.raises(NotImplementedError, match="same in every run"):
-        capture(lambda: torch.randn(3))
+        capture(lambda: torch.default_generator.uniforms((3,), np.dtype("f4")))
 
 
 def test_another_shape_or_type_is_refused():

@@ -75,11 +75,11 @@ ACTIONS: dict[str, Callable[..., Any]] = {
     "einsum": lambda torch, x, y: torch.einsum("...i,...i->...", x, y).tanh(),
     # reductions
     "sum": lambda torch, x: x.sum(), "mean": lambda torch, x, d, k: x.mean(d, k), "sumd": lambda torch, x, d, k: x.sum(d, keepdim=k),
-    "amax": lambda torch, x, d, k: x.amax(d, keepdim=k), "maxd": lambda torch, x, d: x.max(d)[0].clone(), "mind": lambda torch, x, d: x.min(d).values.clone(),
+    "amax": lambda torch, x, d, k: x.amax(d, keepdim=k), "maxd": lambda torch, x, d: x.max(d)[0], "mind": lambda torch, x, d: x.min(d).values,
     "logsumexp": lambda torch, x, d: x.logsumexp(d), "softmax": lambda torch, x, d: x.softmax(d), "log_softmax": lambda torch, x, d: x.log_softmax(d).tanh(),
     "cumsum": lambda torch, x, d: x.cumsum(d).tanh(), "prod": lambda torch, x, d: x.sin().prod(d), "norm": lambda torch, x: x.norm(),
     "var": lambda torch, x, d: (x.var(d) + 1).sqrt(), "cumprod": lambda torch, x, d: x.sin().cumprod(d), "std": lambda torch, x: (x.flatten() + 0.1).std(),
-    "sort": lambda torch, x, d: x.sort(d)[0].clone(), "median": lambda torch, x, d: x.median(d)[0].clone(),
+    "sort": lambda torch, x, d: x.sort(d)[0], "median": lambda torch, x, d: x.median(d)[0],
     # writes
     "add_": lambda torch, x, y: none(x.add_(y)), "mul_": lambda torch, x, y: none(x.mul_(y.tanh())), "sub_": lambda torch, x, y: none(x.sub_(y, alpha=0.5)),
     "copy_": lambda torch, x, y: none(x.copy_(y)), "sin_": lambda torch, x: none(x.sin_()), "tanh_": lambda torch, x: none(x.tanh_()),

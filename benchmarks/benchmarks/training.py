@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .common import MODULES, load
+from .common import MODULES, Peers
 
 Step = Callable[[], Any]
 WORKLOADS: dict[str, Callable[[Any], Step]] = {}
@@ -156,21 +156,26 @@ def recurrent(T: Any) -> Step:
     return trained(T, [w, u, b], loss)
 
 
-class TimeTraining:
-    """One step of each workload, for each module; for wengert also compiled."""
+class Training(Peers):
+    """One step of each workload."""
 
-    params = (list(WORKLOADS), [*MODULES, "wengert compiled"])
-    param_names = ("workload", "module")
+    params = (MODULES, list(WORKLOADS))
+    param_names = ["module", "workload"]
 
-    def setup(self, name: str, module: str) -> None:
-        T = load(module.split()[0])
-        if T is None:
-            raise NotImplementedError(module)
-        self.step = WORKLOADS[name](T)
-        if module.endswith("compiled"):
-            self.step = T.compile(self.step)
+    def prepare(self, name: str) -> None:
+        self.step = WORKLOADS[name](self.torch)
         for _ in range(3):
             self.step()
 
-    def time_step(self, name: str, module: str) -> None:
+    def time_step(self, module: str, name: str) -> None:
         self.step()
+
+
+class CompiledTraining(Training):
+    """The same steps compiled; PyTorch's stays eager, as its compiler needs a C++ compiler and seconds."""
+
+    def prepare(self, name: str) -> None:
+        super().prepare(name)
+        if self.torch.__name__ == "wengert":
+            self.step = self.torch.compile(self.step)
+            self.step(), self.step()

@@ -48,8 +48,8 @@ __all__ = [
     "set_default_device", "set_default_dtype", "set_grad_enabled", "set_printoptions", *faces.FUNCTIONS, *dtypes.ALL,
 ]  # fmt: skip
 
-_SUBMODULES = ("fft", "func", "graph", "linalg", "nn", "optim", "plugins", "profiler", "signal", "special", "utils")
-_LATE = {"compile": "compilation", "draw": "drawing", "is_anomaly_enabled": "autograd.anomaly_mode", "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "memory_summary": "profiler", "vmap": "func"}  # names whose module is loaded when they are used
+_SUBMODULES = ("fft", "func", "graph", "library", "linalg", "nn", "optim", "plugins", "profiler", "signal", "special", "utils")
+_LATE = {"custom_op": "library", "compile": "compilation", "draw": "drawing", "is_anomaly_enabled": "autograd.anomaly_mode", "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "memory_summary": "profiler", "vmap": "func"}  # names whose module is loaded when they are used
 
 
 def __getattr__(name: str) -> Any:

@@ -37,6 +37,12 @@ def to_device(x: Any, place: Any, origin: Any) -> Any:
     return place.backend.from_host(backend.of_array(x).to_host(x), place.index or 0)
 
 
+def drawn(x: Any, make: Any, shape: Any, dtype: Any, place: Any) -> Any:
+    """Draw random numbers on the host and carry them over."""
+    host = make(shape)
+    return host if place.type == backend.HOST else place.backend.from_host(host, place.index or 0)
+
+
 def give(made: Any, out: Any) -> Any:
     return made if out is ... else backend.of_array(out).write(out, made)
 
@@ -94,6 +100,7 @@ def topk(x: Any, k: int, axis: int, largest: bool) -> Any:
 
 TABLE: dict[str, Any] = {
     "assign": assign,
+    "drawn": drawn,
     "placed": placed,
     "to_device": to_device,
     "overwrite": overwrite,

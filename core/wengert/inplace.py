@@ -260,7 +260,8 @@ def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[...,
 def write_out(name: str, result: Any, out: Any) -> Any:
     """Write a result to the tensor given as `out=`, resized if it must be. Raises RuntimeError if either needs grad."""
     if isinstance(result, tuple):
-        return type(result)(*[write_out(name, r, o) for r, o in zip(result, out, strict=True)])
+        written = [write_out(name, r, o) for r, o in zip(result, out, strict=True)]
+        return type(result)(*written) if hasattr(result, "_fields") else tuple(written)
     if state.grad and (out._edge is not None or result._edge is not None):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "

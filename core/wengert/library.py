@@ -27,8 +27,10 @@ from wengert.registry import registry
 
 __all__ = ["CustomOp", "custom_op", "register_autograd", "register_fake", "register_kernel"]
 
+RESERVED = {"g", "out", "index", *inspect.signature(structural).parameters, *inspect.signature(elementwise).parameters} - {
+    "rules"
+}
 NAME = re.compile(r"([A-Za-z_]\w*)::([A-Za-z_]\w*)")
-STATIC = (bool, int, float, complex, str, type(None))
 
 
 def custom_op(
@@ -38,11 +40,11 @@ def custom_op(
 ) -> Any:  # fmt: skip
     """Make an operation of a function: `@custom_op`, `@custom_op("ns::name", gradient=...)`.
 
-    Parameters that are annotated as Tensor, or neither annotated nor given a default, are tensors; the others are plain
-    values. arrays: the function gets raw device arrays and not Tensors. gradient: a rule (its parameters say what is kept:
-    `g` and any of the inputs, `out`, the plain values), a dict of rules by input, or a backward function `(ctx, *grads)`.
-    template: one element in C, for devices that generate kernels. mutates_args: parameters that the function writes to.
-    device_types, schema, tags: accepted for PyTorch programs.
+    Parameters that are annotated as Tensor, or neither annotated (but with Any) nor given a default, are tensors; the
+    others are plain values. arrays: the function gets raw device arrays and not Tensors. gradient: a rule (its parameters
+    say what is kept: `g` and any of the inputs, `out`, the plain values), a dict of rules by input, or a backward function
+    `(ctx, *grads)`. template: one element in C, for devices that generate kernels. mutates_args: parameters that the
+    function writes to. device_types, schema, tags: accepted for PyTorch programs.
     Raises TypeError for a signature or a rule that cannot be used, ValueError for a name that is taken or malformed.
     """
     if callable(name) and fn is None:
@@ -108,20 +110,23 @@ class CustomOp:
 
     def _record(self, template: str | None, rules: dict[str, Rule]) -> Op:
         name, kernel = self.name.replace("::", "_"), self._kernel(self.fn)
+        if _owner(name) is not None:  # a notebook's cell that runs again
+            del OPS[name]
+            for key in [key for key in registry.kernels if key[0] == name]:
+                del registry.kernels[key]
         label = grad_name(self.name.rpartition("::")[2], 0)
         if template is not None:
             if self.outputs > 1:
                 raise TypeError(f"{self.name}: a template is one element of one result, but there are {self.outputs}")
-            op = elementwise(
-                name, template, inputs=" ".join(self.inputs), params=" ".join(self.params), domain=FLOAT, face=self.name,
-                label=label, **rules,
-            )  # fmt: skip
+            options: dict[str, Any] = {"domain": FLOAT, "inputs": " ".join(self.inputs), **rules}
+            op = elementwise(name, template, params=" ".join(self.params), face=self.name, label=label, **options)
         else:
+            options = {"domain": ANY, "outputs": self.outputs, **rules}
             op = structural(
-                name, " ".join(self.inputs), self._infer, params=" ".join(self.params), domain=ANY, face=self.name, label=label,
-                outputs=self.outputs, **rules,
-            )  # fmt: skip
+                name, " ".join(self.inputs), self._infer, params=" ".join(self.params), face=self.name, label=label, **options
+            )
         registry.kernel(name, "*", kernel, override=True)
+        _custom[name] = self
         return op
 
     def _kernel(self, fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -131,7 +136,7 @@ class CustomOp:
             count = len(self.inputs)
             with no_grad():
                 made = self._ordered(fn, values[:count] if self.arrays else [wrap(v) for v in values[:count]], values[count:])
-            results = tuple([r._array if isinstance(r, Tensor) else np.asarray(r) if np.isscalar(r) else r for r in _several(made)])
+            results = tuple([_raw(r) for r in _several(made)])
             for r in results:
                 if any(r is v for v in values[:count]):
                     raise RuntimeError(f"{self.name}: the function returned one of its inputs; return a clone() of it")
@@ -164,7 +169,8 @@ class CustomOp:
         if self.op is not None:
             missing = [n for n in self.inputs if not isinstance(arguments[n], Tensor | int | float | complex)]
             if missing:
-                raise TypeError(f"{self.name}(): argument {missing[0]!r} must be Tensor, not {type(arguments[missing[0]]).__name__}")
+                kind = type(arguments[missing[0]]).__name__
+                raise TypeError(f"{self.name}(): argument {missing[0]!r} must be Tensor, not {kind}")
             return self.op(*[arguments[n] for n in self.inputs], *[arguments[n] for n in self.params])
         targets = [arguments[n] for n in self.mutated]
         for t in targets:
@@ -179,14 +185,12 @@ class CustomOp:
         return made
 
     # ---- what can be added later
-    def register_autograd(
-        self, backward: Callable[..., Any], /, *, setup_context: Callable[..., Any] | None = None
-    ) -> None:
+    def register_autograd(self, backward: Callable[..., Any], /, *, setup_context: Callable[..., Any] | None = None) -> None:
         """Give the op a backward function `(ctx, *grads)`, which returns a gradient for each parameter, None where there is
         none; `setup_context(ctx, inputs, output)` keeps what it needs."""
-        for what, f, wanted in (("backward", backward, "ctx"), ("setup_context", setup_context, "ctx")):
+        for what, f in (("backward", backward), ("setup_context", setup_context)):
             if f is not None and not callable(f):
-                raise TypeError(f"{self.name}: {what} is a function that takes {wanted} first, not {f!r}")
+                raise TypeError(f"{self.name}: {what} is a function that takes ctx first, not {f!r}")
 
         def forward(*args: Any) -> Any:
             return self._run(dict(zip(self.signature.parameters, args, strict=True)))
@@ -215,6 +219,10 @@ class CustomOp:
         return fn
 
 
+def _raw(result: Any) -> Any:
+    return result._array if isinstance(result, Tensor) else np.asarray(result) if np.isscalar(result) else result
+
+
 def _several(made: Any) -> tuple[Any, ...]:
     return tuple(made) if isinstance(made, tuple | list) else (made,)
 
@@ -237,12 +245,15 @@ def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
 def _parameters(name: str, fn: Callable[..., Any], signature: inspect.Signature) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return which parameters are tensors, and which are plain values."""
     hints = _hints(fn)
-    inputs, params = [], []
+    inputs: list[str] = []
+    params: list[str] = []
     for p in signature.parameters.values():
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             raise TypeError(f"{name}: an op has a fixed number of parameters, but the function takes {p}")
         hint = hints.get(p.name)
-        if hint is None:
+        if p.name in RESERVED:
+            raise TypeError(f"{name}: a parameter cannot be called {p.name!r}; not {', '.join(sorted(RESERVED))} either")
+        if hint is None or hint is Any:
             tensor = p.default is p.empty
         else:
             tensor = hint is Tensor or (isinstance(hint, str) and hint.rpartition(".")[2] == "Tensor")
@@ -262,11 +273,18 @@ def _results(fn: Callable[..., Any]) -> int:
 def _found(op: Any) -> CustomOp:
     if isinstance(op, CustomOp):
         return op
-    known = OPS.get(str(op).replace("::", "_"))
-    owner = getattr(known.infer, "__self__", None) if known is not None else None
-    if not isinstance(owner, CustomOp):
+    owner = _owner(str(op).replace("::", "_"))
+    if owner is None:
         raise ValueError(f"there is no custom op {op!r}")
     return owner
+
+
+_custom: dict[str, CustomOp] = {}  # by the name of the record
+
+
+def _owner(name: str) -> CustomOp | None:
+    known = _custom.get(name)
+    return known if known is not None and OPS.get(name) is known.op else None
 
 
 def register_autograd(

@@ -18,6 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _State(threading.local):
     grad: bool = True  # record operations on tensors that require grad
     inference: bool = False  # tensors made now never take part in autograd
+    batching: Any = None  # the innermost vmap on this thread: it decides about random numbers
     recorder: Any = None  # the graph being captured on this thread, or None
     packing: tuple[Any, ...] = ()  # (pack, unpack) of values that are kept for backward, innermost last (autograd.graph)
     unpackable: str | None = None  # why values may not be packed now

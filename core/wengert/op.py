@@ -74,6 +74,7 @@ class Op:
     face: str = ""
     label: str | Callable[..., str] = ""
     outputs: int = 1
+    keeps: tuple[int, ...] | None = None  # of several results, those that rules read; None: any of them
     kernels: Kernels = field(init=False)
     pulls: tuple[Callable[..., Any], ...] = field(init=False)
     reads: tuple[frozenset[str], ...] = field(init=False)

@@ -154,7 +154,7 @@ def fold(graph: Graph) -> Graph:
     for e in graph.equations:
         inputs = [v for v in _flatten(e.inputs) if isinstance(v, Value)]
         size = sum(int(np.prod(v.shape)) * v.dtype.itemsize for v in e.outs)
-        same = e.op.name == "filled" or all(v in constant for v in inputs)
+        same = e.op.name == "filled" or (e.op.name != "drawn" and all(v in constant for v in inputs))
         if not same or size > FOLDED_BYTES or (e.op.name == "filled" and like is None and inputs[0] not in constant):
             equations.append(e)
             continue
@@ -175,7 +175,7 @@ def merge(graph: Graph) -> Graph:
     for equation in graph.equations:
         e = dataclasses.replace(equation, inputs=substituted(equation.inputs, known))
         key = (e.op.name, _key(e.inputs), repr(e.params))
-        if key in seen and all(not isinstance(p, np.ndarray) for p in _flatten(e.params)):
+        if key in seen and e.op.name != "drawn" and all(not isinstance(p, np.ndarray) for p in _flatten(e.params)):
             known.update(zip(e.outs, seen[key], strict=True))
             continue
         seen[key] = e.outs

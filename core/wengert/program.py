@@ -275,6 +275,8 @@ class Program:
         own = {e.outs[0] for e in group}
         whole = [e.outs[0] for e in group if last[e.outs[0]] > end]
         inputs = list(dict.fromkeys(v for e in group for v in e.inputs if isinstance(v, Value) and v.shape and v not in own))
+        for v in {v for e in group for v in e.inputs if isinstance(v, Value) and v not in own}:
+            self.array(v)  # scalars become arrays before the loop
         for v in inputs:
             self.lines.append(f"    f{v.number} = v{v.number}.reshape(-1)")
         for v in whole:

@@ -146,8 +146,10 @@ def record(
         kept = inputs[i:] if op.variadic and i == width - 1 else inputs[i : i + 1]
         guards += [x.version_box() for x in kept if isinstance(x, Tensor)]
     if plan.out:
-        saved[width] = made
-        guards += [r.version_box() for r in (result if op.outputs > 1 else (result,)) if r is not None]
+        keeps = op.keeps
+        saved[width] = made if keeps is None else tuple([a if n in keeps else None for n, a in enumerate(made)])
+        results = enumerate(result if op.outputs > 1 else (result,))
+        guards += [r.version_box() for n, r in results if r is not None and (keeps is None or n in keeps)]
     if plan.specs:
         saved += [None] * (len(op.places) - len(saved))
         for place, i, what in plan.specs:
@@ -607,6 +609,7 @@ def elementwise(
 def structural(
     name: str, inputs: str, infer: Callable[..., Any], *, params: str = "", view: bool = False, broadcasts: bool = False,
     domain: str = ANY, face: str = "", label: Any = "", outputs: int = 1, free: str = "", constant: bool = False,
+    keeps: tuple[int, ...] | None = None,
     **rules: Callable[..., Any],
 ) -> Op:  # fmt: skip
     """Enter an op that moves or joins elements. `infer(*inputs, *params)` gives shape and dtype or raises.
@@ -617,7 +620,7 @@ def structural(
     names = tuple(n.lstrip("*") for n in inputs.split())
     op = Op(
         name, names, tuple(params.split()), split_rules(names, rules), infer, None, domain, constant=constant, view=view,
-        broadcasts=broadcasts, variadic=variadic, face=face, label=label, outputs=outputs, free=tuple(free.split()),
+        broadcasts=broadcasts, variadic=variadic, face=face, label=label, outputs=outputs, free=tuple(free.split()), keeps=keeps,
     )  # fmt: skip
     caller: Callable[[Op], Callable[..., Any]] = general
     if not variadic and outputs == 1:

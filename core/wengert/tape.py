@@ -160,7 +160,8 @@ class Node(GraphNode):
         values = list(saved)
         last = len(op.inputs) - 1
         count = sum([len(saved[i]) if op.variadic and i == last else 1 for i in kept])
-        count += op.outputs if self.plan.out else 0
+        if self.plan.out:
+            count += 1 if op.outputs == 1 else sum([a is not None for a in saved[last + 1]])
         numbers = count - len(self.guards) // 2  # numbers are kept without a counter: 0-d and without a node
         boxes = iter(self.guards[::2])
 
@@ -180,12 +181,15 @@ class Node(GraphNode):
                 values[i] = known(saved[i], self.edges[i])
         if self.plan.out:
             made = saved[last + 1]
-            if op.outputs > 1:  # what has no gradient, such as indices, has no history
-                ends = [Slot(self, n) if a.dtype.kind not in "biu" else None for n, a in enumerate(made)]
-                values[last + 1] = tuple([known(a, edge) for a, edge in zip(made, ends, strict=True)])
+            if op.outputs > 1:
+                values[last + 1] = tuple([a if a is None else known(a, self.end(n, a)) for n, a in enumerate(made)])
             else:
                 values[last + 1] = known(made, self)
         return tuple(values)
+
+    def end(self, number: int, array: Any) -> Slot | None:
+        """Return the edge of one of several results; what has no gradient, such as indices, has none."""
+        return Slot(self, number) if array.dtype.kind not in "biu" else None
 
     def free(self) -> None:
         """Let go of what was kept; a node that kept nothing can run again, as in PyTorch."""

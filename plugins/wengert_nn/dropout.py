@@ -11,9 +11,7 @@ import math
 import warnings
 from typing import Any
 
-import numpy as np
-
-from wengert.extend import creation, random, size_of
+from wengert.extend import dtypes, random, size_of
 from wengert_nn.activations import floats
 
 NEGATIVE_SATURATION = 1.7580993408473766  # -selu(-inf)
@@ -21,11 +19,12 @@ NEGATIVE_SATURATION = 1.7580993408473766  # -selu(-inf)
 
 def noise(input: Any, shape: tuple[int, ...], p: float, *values: tuple[float, float]) -> list[Any]:
     """Return, for each pair of values, a tensor of input's type: the first value with probability p, else the second."""
-    kept = random.default_generator.bits(size_of(shape)) >= round(p * 2**32)
-    made, dtype = [], input._array.dtype
+    limit, drawing = round(p * 2**32), random.default_generator
+    kept = random.drawn(lambda shape: (drawing.bits(size_of(shape)) >= limit).reshape(shape), shape, dtypes.B8, input.device)
+    made = []
     for lost, other in values:
-        host = np.multiply(kept, dtype.type(other - lost))
-        made.append(creation.made((host + dtype.type(lost) if lost else host).reshape(shape), input.device))
+        factor = kept.to(input.dtype) * (other - lost)
+        made.append(factor + lost if lost else factor)
     return made
 
 

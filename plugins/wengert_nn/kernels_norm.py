@@ -27,7 +27,7 @@ def rows(x: Any, axes: Any, *others: Any) -> tuple[Any, Any, list[Any]]:
 
     def merged(a: Any) -> Any:
         lead = a.ndim - len(axes)
-        if lead <= 0 and a.size == shape[1]:
+        if a.ndim < x.ndim and lead <= 0 and a.size == shape[1]:
             return a.reshape(shape[1])
         width = math.prod(a.shape[max(lead, 0) :])
         return a.reshape(shape[0], width) if a.shape[: max(lead, 0)] == x.shape[:first] and width in (1, shape[1]) else None
@@ -146,9 +146,7 @@ def near(mean: Any, rstd: Any, mode: str) -> bool:
     return mode == "rms" or not mean.size or bool((mean * mean * rstd * rstd).max() < FAR)
 
 
-def normalise(
-    backend: Any, x: Any, mean: Any, rstd: Any, affine: Any, axes: Any, eps: float, mode: str, kinds: str
-) -> Any:
+def normalise(backend: Any, x: Any, mean: Any, rstd: Any, affine: Any, axes: Any, eps: float, mode: str, kinds: str) -> Any:
     xp = backend.xp
     result = made = xp.empty(x.shape, x.dtype)
     x, axes, (made, mean, rstd, *affine) = rows(x, axes, made, mean, rstd, *affine)
@@ -185,9 +183,7 @@ def normalise(
     return result
 
 
-def normalise_back(
-    backend: Any, y: Any, x: Any, mean: Any, rstd: Any, weights: Any, axes: Any, eps: float, mode: str
-) -> Any:
+def normalise_back(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, weights: Any, axes: Any, eps: float, mode: str) -> Any:
     """rstd * (h - mean(h) - z * mean(h * z)), h being y * weight and z the normalised x; without the first mean for rms.
 
     With s = sum(h) and t = sum(h * x) that is h * rstd + x * slope - (s * rstd / n + mean * slope), where
@@ -226,9 +222,7 @@ def normalise_back(
     return result
 
 
-def normalise_weight(
-    backend: Any, y: Any, x: Any, mean: Any, rstd: Any, shape: Any, axes: Any, eps: float, mode: str
-) -> Any:
+def normalise_weight(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, shape: Any, axes: Any, eps: float, mode: str) -> Any:
     """The sum of y times the normalised x over all dims along which a weight of `shape` is repeated."""
     xp = backend.xp
     x, axes, (y, mean, rstd, like) = rows(x, axes, y, mean, rstd, xp.empty(shape, x.dtype))

@@ -82,9 +82,7 @@ def pool_max(backend: Any, x: Any, kernel: Ints, stride: Ints, padding: Ints, di
     return swept(xp, x, xp.maximum, lowest, kernel, stride, padding, dilation, size)
 
 
-def pool_winner(
-    backend: Any, x: Any, out: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, size: Ints
-) -> Any:
+def pool_winner(backend: Any, x: Any, out: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, size: Ints) -> Any:
     """Number the place of each window's maximum: the first of equal ones, the last nan.
 
     By arithmetic on small integers: to choose elements by a mask costs ten times as much where the mask is random.
@@ -123,9 +121,7 @@ def pool_put(
     return made
 
 
-def pool_take(
-    backend: Any, x: Any, winner: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints
-) -> Any:
+def pool_take(backend: Any, x: Any, winner: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Any:
     xp = backend.xp
     made = xp.zeros(winner.shape, x.dtype)
     for number, windows, elements in places(x.shape, winner.shape[-len(kernel) :], kernel, stride, padding, dilation):
@@ -274,11 +270,11 @@ class Block:
 def blocks(
     xp: Any, shape: Ints, window: tuple[Ints, ...], groups: int, dtype: Any, whole: bool = False
 ) -> Iterator[tuple[slice, Block]]:
-    """Yield the images a block at a time, each block as large as the cache allows."""
+    """Yield the images a block at a time, each block as large as the cache allows; whole: larger, for longer runs of memory."""
     count, channels, *rest = shape
     spatial = tuple(rest)
     columns = channels * math.prod(window[0]) * math.prod(sizes(spatial, *window))
-    images = max(1, min(count, CACHE // max(columns * dtype.itemsize, 1)))
+    images = max(1, min(count, CACHE * (4 if whole else 1) // max(columns * dtype.itemsize, 1)))
     block = None
     for start in range(0, count, images):
         part = slice(start, min(start + images, count))

@@ -52,9 +52,7 @@ def back_y(g: Any, x: Any, mean: Any, rstd: Any, weight: Any, axes: Axes, eps: f
     return made * weight[0] if weight else made
 
 
-def back_weight(
-    g: Any, y: Any, x: Any, mean: Any, rstd: Any, weight_shape: Any, axes: Axes, eps: float, mode: str
-) -> Any:
+def back_weight(g: Any, y: Any, x: Any, mean: Any, rstd: Any, weight_shape: Any, axes: Axes, eps: float, mode: str) -> Any:
     return sum_to(y * normalise_back(g, x, mean, rstd, (), axes, eps, mode), tuple(weight_shape[0]))
 
 
@@ -72,9 +70,7 @@ def back_x(g: Any, y: Any, x: Any, mean: Any, rstd: Any, weight: Any, axes: Axes
     return -scale * (z * scale * (both - a * b) + by_g * b + by_h * a)
 
 
-def weight_x(
-    g: Any, y: Any, x: Any, mean: Any, rstd: Any, axes: Axes, eps: float, mode: str
-) -> Any:
+def weight_x(g: Any, y: Any, x: Any, mean: Any, rstd: Any, axes: Axes, eps: float, mode: str) -> Any:
     return y * g * rstd if mode == "fixed" else normalise_back(y, x, mean, rstd, (g,), axes, eps, mode)
 
 

@@ -22,9 +22,14 @@ def cauchy_(self: Any, median: float = 0.0, sigma: float = 1.0, *, generator: An
     """Write Cauchy values: median + sigma tan(pi (u - 1/2)). Raises RuntimeError for sigma <= 0."""
     if sigma <= 0:
         raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
-    u = random.source(generator).uniforms(tuple(self.shape), random.continuous("cauchy_", self))
-    np.tan(np.multiply(np.subtract(u, 0.5, out=u), np.pi, out=u), out=u)
-    return random.write("cauchy_", self, random.spread(u, sigma, median))
+    dtype, drawing = random.continuous("cauchy_", self), random.source(generator)
+
+    def make(shape: tuple[int, ...]) -> Array:
+        u = drawing.uniforms(shape, dtype)
+        np.tan(np.multiply(np.subtract(u, 0.5, out=u), np.pi, out=u), out=u)
+        return random.spread(u, sigma, median)
+
+    return random.write("cauchy_", self, make, dtype)
 
 
 def geometric_(self: Any, p: float, *, generator: Any = None) -> Any:
@@ -33,19 +38,28 @@ def geometric_(self: Any, p: float, *, generator: Any = None) -> Any:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
     if category(self._array.dtype) in (dtypes.BOOL, dtypes.COMPLEX):
         raise NotImplementedError(f"geometric_ is not implemented for {self.dtype}")
-    u = random.source(generator).uniforms(tuple(self.shape), dtypes.F64)
-    np.log(np.subtract(1, u, out=u), out=u)
-    np.ceil(np.divide(u, np.log1p(-p), out=u), out=u)
-    return random.write("geometric_", self, np.maximum(u, 1, out=u).astype(self._array.dtype))
+    own, drawing = self._array.dtype, random.source(generator)
+
+    def make(shape: tuple[int, ...]) -> Array:
+        u = drawing.uniforms(shape, dtypes.F64)
+        np.log(np.subtract(1, u, out=u), out=u)
+        np.ceil(np.divide(u, np.log1p(-p), out=u), out=u)
+        return np.maximum(u, 1, out=u).astype(own)
+
+    return random.write("geometric_", self, make, own)
 
 
 def log_normal_(self: Any, mean: float = 1.0, std: float = 2.0, *, generator: Any = None) -> Any:
     """Write exp(mean + std z) of standard normal z. Raises RuntimeError for std <= 0."""
     if std <= 0:
         raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std}")
-    z = random.source(generator).normals(tuple(self.shape), random.continuous("log_normal_", self))
-    z = random.spread(z, std, mean)
-    return random.write("log_normal_", self, np.exp(z, out=z))
+    dtype, drawing = random.continuous("log_normal_", self), random.source(generator)
+
+    def make(shape: tuple[int, ...]) -> Array:
+        z = random.spread(drawing.normals(shape, dtype), std, mean)
+        return np.exp(z, out=z)
+
+    return random.write("log_normal_", self, make, dtype)
 
 
 def randint_like(input: Any, low: Any, high: Any = None, *, dtype: Any = None, layout: Any = None, device: Any = None,
@@ -54,8 +68,9 @@ def randint_like(input: Any, low: Any, high: Any = None, *, dtype: Any = None, l
     """Return uniform integers in [low, high) (from 0 when one bound is given) in the shape, dtype and device of input."""
     low, high = (0, low) if high is None else (low, high)
     dtype, device = input.dtype if dtype is None else dtype, input.device if device is None else device
-    host = random.integers(low, high, tuple(input.shape), dtypes.to_numpy(dtype), generator)
-    return creation.made(host, device, requires_grad)
+    wanted = dtypes.to_numpy(dtype)
+    make = random.integers(low, high, wanted, generator)
+    return random.drawn(make, tuple(input.shape), wanted, device, requires_grad)
 
 
 # ---- counts: by adding up chances where few are expected, else by rejection

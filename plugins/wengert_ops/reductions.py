@@ -45,9 +45,9 @@ def logcumsumexp_rule(g: Any, x: Any, out: Any, axis: int) -> Any:
 
 
 # fmt: off
-cummax_ = structural("cummax", "x", infer_scan, params="axis", outputs=2,
+cummax_ = structural("cummax", "x", infer_scan, params="axis", outputs=2, keeps=(1,),
     x=lambda g, out, x_shape, axis: running_rule(g[0], out[1], tuple(x_shape), axis))
-cummin_ = structural("cummin", "x", infer_scan, params="axis", outputs=2,
+cummin_ = structural("cummin", "x", infer_scan, params="axis", outputs=2, keeps=(1,),
     x=lambda g, out, x_shape, axis: running_rule(g[0], out[1], tuple(x_shape), axis))
 logcumsumexp_ = structural("logcumsumexp", "x", lambda x, axis: (x.shape, x.dtype), params="axis", x=logcumsumexp_rule)
 # fmt: on

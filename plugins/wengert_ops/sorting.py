@@ -62,12 +62,12 @@ def chosen(g: Any, out: Any, x_shape: Any, axis: int, keepdims: bool) -> Any:
 median_all = structural("median_all", "x", lambda x, skip: ((), x.dtype), params="skip", face="median",
     label=lambda skip: "NanmedianBackward0" if skip else "MedianBackward0", x=lambda g, x, out: middle_rule(g, x, out))
 # along one dim: (values, indices)
-median_   = structural("median", "x", infer_chosen("median"), params="skip axis keepdims", outputs=2,
+median_   = structural("median", "x", infer_chosen("median"), params="skip axis keepdims", outputs=2, keeps=(1,),
     label=lambda skip, *_: "NanmedianBackward1" if skip else "MedianBackward1", x=
     lambda g, out, x_shape, axis, keepdims: chosen(g, out, x_shape, axis, keepdims))
-kthvalue_ = structural("kthvalue", "x", infer_chosen("kthvalue"), params="k axis keepdims", outputs=2, x=
+kthvalue_ = structural("kthvalue", "x", infer_chosen("kthvalue"), params="k axis keepdims", outputs=2, keeps=(1,), x=
     lambda g, out, x_shape, axis, keepdims: chosen(g, out, x_shape, axis, keepdims))
-mode_     = structural("mode", "x", infer_chosen("mode"), params="axis keepdims", outputs=2, x=
+mode_     = structural("mode", "x", infer_chosen("mode"), params="axis keepdims", outputs=2, keeps=(1,), x=
     lambda g, out, x_shape, axis, keepdims: chosen(g, out, x_shape, axis, keepdims))
 # how many elements of a sorted sequence (its last dim) are below each value; right: below or equal
 searchsorted_ = structural("searchsorted", "sequence values",

@@ -211,13 +211,18 @@ class BackwardNode(GraphNode):
             r = sum_to(r, shape)
         if r._array.dtype != dtype:
             r = recast(r, dtype)
-        if type(r._array) is not kind and state.recorder is None:
+        if type(r._array) is not kind and state.recorder is None and not _layered(type(r._array), kind):
             raise errors.invalid_gradient(self.name(), i, f"it is on {r.device}, its input is not")
         return r
 
 
 def _form(x: Any) -> tuple[Any, ...] | None:
     return (tuple(x._array.shape), x._array.dtype, type(x._array)) if isinstance(x, Tensor) else None
+
+
+def _layered(*kinds: type) -> bool:
+    """Say whether arrays belong to a transform of wengert.func, which are on the device of what they hold."""
+    return any(hasattr(kind, "transform") for kind in kinds)
 
 
 def _expands(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:

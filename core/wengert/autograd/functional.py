@@ -178,7 +178,8 @@ def _rows(y: Tensor, xs: Tensors, number: int, create_graph: bool, strict: bool)
     for entry in y.reshape(-1):
         found = _grads((entry,), xs, None, create_graph)
         parts.append(_filled(found, xs, strict, create_graph, f"Output {number} of the user-provided function"))
-    return tuple([stack(column, 0).reshape((*y.shape, *x.shape)) for column, x in zip(zip(*parts, strict=True), xs, strict=True)])
+    columns = zip(*parts, strict=True)
+    return tuple([stack(column, 0).reshape((*y.shape, *x.shape)) for column, x in zip(columns, xs, strict=True)])
 
 
 def _batch_of_rows(y: Tensor, xs: Tensors, number: int, create_graph: bool, strict: bool) -> Tensors:

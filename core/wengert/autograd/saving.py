@@ -13,7 +13,7 @@ from typing import Any
 from wengert import errors, record, tape
 from wengert._tensor import Tensor, wrap
 from wengert.modes import no_grad, state
-from wengert.tape import AccumulateGrad, Node, Slot
+from wengert.tape import AccumulateGrad, Node
 
 _lock = threading.Lock()
 _users = 0
@@ -86,7 +86,8 @@ class PackedNode(Node):
         for place in self.kept(node):
             value, raw = whole[place], packed[place]
             if place == len(node.plan.op.inputs):  # the result: with its history it would keep itself alive
-                value = tuple([v.detach() for v in value]) if isinstance(value, tuple) else value.detach()
+                several = isinstance(value, tuple)
+                value = tuple([v if v is None else v.detach() for v in value]) if several else value.detach()
             if isinstance(value, tuple):
                 packed[place] = tuple([self.packed(v, r) for v, r in zip(value, raw, strict=True)])
             else:
@@ -98,11 +99,11 @@ class PackedNode(Node):
         return [*node.plan.inputs, *([len(node.plan.op.inputs)] if node.plan.out else [])]
 
     @staticmethod
-    def packed(value: Tensor, raw: Any) -> Any:
+    def packed(value: Tensor | None, raw: Any) -> Any:
         """Pack a tensor: a leaf as itself, a result without its history; a number stays as it is."""
-        edge, box = value._edge, value._box
-        if edge is None and box is None and not raw.ndim:
+        if value is None or (value._edge is None and value._box is None and not raw.ndim):
             return raw
+        edge = value._edge
         if type(edge) is AccumulateGrad:
             leaf = edge.variable
             if leaf is not None and leaf._array is raw:
@@ -128,7 +129,7 @@ class PackedNode(Node):
                 values[i] = wrap(saved[i], self.edges[i])
         if self.plan.out and op.outputs > 1:
             made = enumerate(saved[last + 1])
-            values[last + 1] = tuple([wrap(a, Slot(self, n) if a.dtype.kind in "fc" else None) for n, a in made])
+            values[last + 1] = tuple([a if a is None else wrap(a, self.end(n, a)) for n, a in made])
         elif self.plan.out:
             values[last + 1] = wrap(saved[last + 1], self)
         return tuple(values)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from wengert._tensor import Tensor, wrap
 from wengert.func.layers import Layer, Level
+from wengert.modes import state
 from wengert.op import OPS, Op
 from wengert.ops.shapes import mT
 
@@ -25,6 +26,29 @@ class Batching(Level):
     def __init__(self, size: int, randomness: str) -> None:
         super().__init__()
         self.size, self.randomness = size, randomness
+
+    def __enter__(self) -> Batching:
+        self.outer, state.batching = state.batching, self
+        return super().__enter__()  # type: ignore[no-any-return]
+
+    def __exit__(self, *exc: object) -> None:
+        state.batching = self.outer
+        super().__exit__(*exc)
+
+    def draw(self, drawn: Any, make: Any, shape: tuple[int, ...], dtype: Any, device: Any) -> Tensor:
+        """Return random numbers: others for each element of the batch, or the same ones, as the mode says."""
+        if self.randomness == "error":
+            raise RuntimeError(
+                "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' "
+                "randomness flags on vmap or perform the randomness operation out of vmap"
+            )
+        state.batching = self.outer
+        try:
+            if self.randomness == "same":
+                return drawn(make, shape, dtype, device)  # type: ignore[no-any-return]
+            return wrap(self.batch(drawn(make, (self.size, *shape), dtype, device)))
+        finally:
+            state.batching = self
 
     def batch(self, value: Tensor) -> Layer:
         """Return a tensor whose first dim is the batch as an array of this level."""

@@ -441,7 +441,8 @@ def zero_(self: Tensor) -> Tensor:
 def nonzero(input: Any, *, as_tuple: bool = False, out: Any = None) -> Any:
     """Return the indices of elements that are not zero: as rows of one tensor, or a tuple of a tensor per dim."""
     if as_tuple:
-        return s.unbind(nonzero_(input if input._array.ndim else s.reshape(input, (1,))), 1)
+        table = nonzero_(input if input._array.ndim else s.reshape(input, (1,)))
+        return s.unbind(e.clone(s.transpose_(table, (1, 0))), 0)
     return nonzero_(input, out=out)
 
 

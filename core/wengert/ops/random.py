@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from wengert import backend, dtypes
-from wengert._tensor import Tensor
+from wengert._tensor import Tensor, wrap
 from wengert.faces import face
 from wengert.inplace import check, commit
 from wengert.modes import state
@@ -24,6 +24,7 @@ from wengert.ops.creation import chosen, given, made, tensor
 from wengert.ops.dims import shape_of, size_of
 from wengert.ops.elementwise import overwrite
 from wengert.ops.shapes import broadcast_shapes
+from wengert.record import constant, structural
 
 Array = np.ndarray[Any, Any]
 
@@ -291,6 +292,29 @@ class Generator:
 default_generator = Generator()
 
 
+# ---- from host arrays to tensors
+# what `make(shape)` draws when the kernel runs: in a captured function that is once in each run
+drawn_ = structural("drawn", "x", lambda x, make, shape, dtype, place: (shape, dtype), params="make shape dtype place",
+    constant=True)  # fmt: skip
+
+
+def drawn(
+    make: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...], dtype: np.dtype[Any], device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Return a tensor of the random host array that make(shape) gives, of this dtype.
+
+    Inside of a captured function each run draws anew; inside of vmap its randomness mode decides.
+    """
+    if state.recorder is None and state.batching is None:
+        return made(make(shape), device, requires_grad)
+    if state.batching is not None:
+        result: Tensor = state.batching.draw(drawn, make, shape, dtype, device)
+    else:
+        result = drawn_(wrap(constant(0, dtypes.F32)), make, shape, dtype, backend.resolve(device))
+    return result.requires_grad_() if requires_grad else result
+
+
 @face("manual_seed", method=False)
 def manual_seed(seed: int) -> Generator:
     """Start the default stream of `seed` from its beginning."""
@@ -354,9 +378,10 @@ def _drawn(name: str) -> Any:
             raise TypeError(f"{name}() got an unexpected keyword argument {next(iter(keywords))!r}")
         if shape and min(shape) < 0:
             raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
-        drawn = source(generator)
-        method = drawn.uniforms if name == "rand" else drawn.normals
-        return given(name, made(method(shape, _float(name, dtype, out)), device, requires_grad), out)
+        stream_ = source(generator)
+        wanted = _float(name, dtype, out)
+        method = stream_.uniforms if name == "rand" else stream_.normals
+        return given(name, drawn(lambda shape: method(shape, wanted), shape, wanted, device, requires_grad), out)
 
     def like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, generator: Any = None,
              layout: Any = None, memory_format: Any = None, pin_memory: bool = False) -> Any:  # fmt: skip
@@ -386,11 +411,12 @@ def randint(low: int, high: Any = None, size: Any = None, *, generator: Generato
     if size is None:
         raise TypeError("randint() missing the argument 'size'")
     shape, wanted = shape_of((size,), "randint"), chosen("randint", dtype, out, dtypes.I64)
-    return given("randint", made(integers(low, high, shape, wanted, generator), device, requires_grad), out)
+    make = integers(low, high, wanted, generator)
+    return given("randint", drawn(make, shape, wanted, device, requires_grad), out)
 
 
-def integers(low: Any, high: Any, shape: tuple[int, ...], wanted: np.dtype[Any], generator: Generator | None) -> Array:
-    """Return a host array of integers in [low, high). Raises RuntimeError for a range that is empty, or too wide."""
+def integers(low: Any, high: Any, wanted: np.dtype[Any], generator: Generator | None) -> Callable[[tuple[int, ...]], Array]:
+    """Return what draws integers in [low, high). Raises RuntimeError for a range that is empty, or too wide."""
     low, high = (int(v.item() if isinstance(v, Tensor) else v) for v in (low, high))
     if high <= low:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
@@ -402,7 +428,8 @@ def integers(low: Any, high: Any, shape: tuple[int, ...], wanted: np.dtype[Any],
         for name, value in (("from", low), ("to - 1", high - 1)):
             if not limits[0] <= value <= limits[1]:
                 raise RuntimeError(f"{name} is out of bounds for {dtypes.of(wanted)}: {value}")
-    return source(generator).integers(low, high, size_of(shape)).reshape(shape).astype(wanted, copy=False)
+    drawing = source(generator)
+    return lambda shape: drawing.integers(low, high, size_of(shape)).reshape(shape).astype(wanted, copy=False)
 
 
 @face("randperm", method=False)
@@ -412,11 +439,16 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, d
     if n < 0:
         raise RuntimeError(f"n must be non-negative, got {n}")
     wanted = chosen("randperm", dtype, out, dtypes.I64)
-    width = np.uint64(max(n - 1, 0).bit_length())
-    keys = source(generator).bits(2 * n).view(np.uint64)
-    keys = np.sort((keys >> width << width) | np.arange(n, dtype=np.uint64))
-    order = np.bitwise_and(keys, np.uint64((1 << int(width)) - 1), out=keys).view(np.int64)
-    return given("randperm", made(order.astype(wanted, copy=False), device, requires_grad), out)
+    width, drawing = np.uint64(max(n - 1, 0).bit_length()), source(generator)
+
+    def order(shape: tuple[int, ...]) -> Array:
+        """Return random orders along the last dim: of one, or of each element of a batch."""
+        keys = drawing.bits(2 * size_of(shape)).view(np.uint64).reshape(shape)
+        keys = np.sort((keys >> width << width) | np.arange(n, dtype=np.uint64), axis=-1)
+        found = np.bitwise_and(keys, np.uint64((1 << int(width)) - 1), out=keys).view(np.int64)
+        return found.astype(wanted, copy=False)
+
+    return given("randperm", drawn(order, (n,), wanted, device, requires_grad), out)
 
 
 @face("normal", method=False)
@@ -432,7 +464,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
     if isinstance(std, Tensor):
         if std.is_complex():
             raise RuntimeError("normal expects standard deviation to be non-complex")
-        if std.numel() and bool((std < 0).any()):
+        if state.recorder is None and std.numel() and bool((std < 0).any()):
             raise RuntimeError("normal expects all elements of std >= 0.0")
     elif std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
@@ -451,7 +483,11 @@ def bernoulli(input: Any, p: Any = None, *, generator: Generator | None = None, 
     chance = input.detach() if p is None else p
     if p is None and dtypes.category(input._array.dtype) != dtypes.FLOATING:
         raise NotImplementedError(f"bernoulli is not implemented for {input.dtype}: probabilities are floats")
-    if not bool(((chance >= 0) & (chance <= 1)).all() if isinstance(chance, Tensor) else 0 <= chance <= 1):
+    if isinstance(chance, Tensor):  # a captured function cannot ask for values
+        fits = state.recorder is not None or bool(((chance >= 0) & (chance <= 1)).all())
+    else:
+        fits = 0 <= chance <= 1
+    if not fits:
         raise RuntimeError("bernoulli: Expected p_in >= 0 && p_in <= 1 to be true")
     u = rand(tuple(input.shape), generator=generator, dtype=_draw_dtype(input), device=input.device)
     return given("bernoulli", (u < chance).to(input.dtype), out)
@@ -495,10 +531,10 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
 
 
 # ---- in place
-def write(name: str, self: Tensor, host: Array) -> Tensor:
-    """Let a fresh host array be the values of a tensor; where that has a history, it ends here with zeros."""
+def write(name: str, self: Tensor, make: Callable[[tuple[int, ...]], Array], dtype: np.dtype[Any]) -> Tensor:
+    """Let what is drawn be the values of a tensor; where that has a history, it ends here with zeros."""
     check(self)
-    values = made(host, self.device)
+    values = drawn(make, tuple(self.shape), dtype, self.device)
     return commit(name, self, values if self._edge is None else overwrite(self, values.to(self.dtype)))
 
 
@@ -528,8 +564,8 @@ def uniform_(self: Any, a: float = 0.0, b: float = 1.0, *, generator: Generator 
     a, b = bounds.get("from", bounds.get("from_", a)), bounds.get("to", b)
     if b < a:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={a} > to={b}")
-    u = source(generator).uniforms(tuple(self.shape), continuous("uniform_", self, True))
-    return write("uniform_", self, spread(u, b - a, a))
+    dtype, drawing = continuous("uniform_", self, True), source(generator)
+    return write("uniform_", self, lambda shape: spread(drawing.uniforms(shape, dtype), b - a, a), dtype)
 
 
 @face("normal_", function=False)
@@ -537,8 +573,8 @@ def normal_(self: Any, mean: Any = 0.0, std: float = 1.0, *, generator: Generato
     """Write normal values of the given mean and standard deviation. Raises RuntimeError for std < 0."""
     if std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
-    z = source(generator).normals(tuple(self.shape), continuous("normal_", self, True))
-    return write("normal_", self, spread(z, std, mean))
+    dtype, drawing = continuous("normal_", self, True), source(generator)
+    return write("normal_", self, lambda shape: spread(drawing.normals(shape, dtype), std, mean), dtype)
 
 
 @face("random_", function=False)
@@ -547,7 +583,7 @@ def random_(self: Any, low: int = 0, high: int | None = None, *, generator: Gene
     low, high, own = bounds.get("from", low), bounds.get("to", high), self._array.dtype
     if high is None:
         low, high = (0, low) if low else (0, _exact_up_to(own))
-    return write("random_", self, integers(low, high, tuple(self.shape), own, generator))
+    return write("random_", self, integers(low, high, own, generator), own)
 
 
 def _exact_up_to(dtype: np.dtype[Any]) -> int:
@@ -562,11 +598,16 @@ def exponential_(self: Any, lambd: float = 1.0, *, generator: Generator | None =
     """Write exponential values of rate lambd: -log(1 - u) / lambd, above 0."""
     if lambd <= 0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
-    u = source(generator).uniforms(tuple(self.shape), continuous("exponential_", self))
-    np.log(np.subtract(1, u, out=u), out=u)
-    np.negative(u, out=u)
-    np.maximum(u, np.finfo(u.dtype).eps / 4, out=u)
-    return write("exponential_", self, spread(u, 1 / lambd, 0))
+    dtype, drawing = continuous("exponential_", self), source(generator)
+
+    def make(shape: tuple[int, ...]) -> Array:
+        u = drawing.uniforms(shape, dtype)
+        np.log(np.subtract(1, u, out=u), out=u)
+        np.negative(u, out=u)
+        np.maximum(u, np.finfo(u.dtype).eps / 4, out=u)
+        return spread(u, 1 / lambd, 0)
+
+    return write("exponential_", self, make, dtype)
 
 
 @face("bernoulli_", function=False)
@@ -575,5 +616,5 @@ def bernoulli_(self: Any, p: Any = 0.5, *, generator: Generator | None = None) -
     host = p.detach().host() if isinstance(p, Tensor) else p
     if not np.all((host >= 0) & (host <= 1)):
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
-    u = source(generator).uniforms(tuple(self.shape), dtypes.F32)
-    return write("bernoulli_", self, np.less(u, host))
+    drawing = source(generator)
+    return write("bernoulli_", self, lambda shape: np.less(drawing.uniforms(shape, dtypes.F32), host), dtypes.B8)

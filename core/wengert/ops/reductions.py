@@ -182,9 +182,9 @@ all_    = structural("all", "x", infer_bool, params=P, constant=True)
 argmax_ = structural("argmax", "x", infer_index, params=P, constant=True)
 argmin_ = structural("argmin", "x", infer_index, params=P, constant=True)
 # an extreme along one dim with its place: (values, indices)
-max_along = structural("max_along", "x", infer_chosen, params=P, outputs=2, face="max", label="MaxBackward0",
+max_along = structural("max_along", "x", infer_chosen, params=P, outputs=2, keeps=(1,), face="max", label="MaxBackward0",
     x=lambda g, out, x_shape, axis, keepdims: chosen_rule(g[0], out[1], tuple(x_shape), axis, keepdims))
-min_along = structural("min_along", "x", infer_chosen, params=P, outputs=2, face="min", label="MinBackward0",
+min_along = structural("min_along", "x", infer_chosen, params=P, outputs=2, keeps=(1,), face="min", label="MinBackward0",
     x=lambda g, out, x_shape, axis, keepdims: chosen_rule(g[0], out[1], tuple(x_shape), axis, keepdims))
 
 # ---- y = softmax(x) and log softmax(x), and their gradients as functions of y and of its gradient h
@@ -213,8 +213,8 @@ put_along = structural("put_along", "x indices", lambda x, indices, shape, axis:
 argsort_ = structural("argsort", "x", lambda x, axis, descending: (x.shape, dtypes.I64), params="axis descending",
     constant=True)
 sort_   = structural("sort", "x", lambda x, axis, descending: ((x.shape, x.dtype), (x.shape, dtypes.I64)), outputs=2,
-    params="axis descending", x=lambda g, out, x_shape, axis: chosen_rule(g[0], out[1], tuple(x_shape), axis, True))
-topk_   = structural("topk", "x", infer_topk, params="k axis largest", outputs=2,
+    keeps=(1,), params="axis descending", x=lambda g, out, x_shape, axis: chosen_rule(g[0], out[1], tuple(x_shape), axis, True))
+topk_   = structural("topk", "x", infer_topk, params="k axis largest", outputs=2, keeps=(1,),
     x=lambda g, out, x_shape, axis: chosen_rule(g[0], out[1], tuple(x_shape), axis, True))
 # fmt: on
 

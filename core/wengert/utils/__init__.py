@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["checkpoint"]
+__all__ = ["benchmark", "checkpoint", "data", "safetensors"]
 
 
 def __getattr__(name: str) -> Any:

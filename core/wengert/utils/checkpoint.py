@@ -213,9 +213,9 @@ class CheckpointFunction(Function):
     def backward(ctx: Any, *grads: Any) -> Any:
         if state.task.needed is not None:
             raise RuntimeError(
-                "When use_reentrant=True, wengert.utils.checkpoint is incompatible with .grad() or passing an `inputs` parameter "
-                "to .backward(). To resolve this error, you can either set use_reentrant=False, or call .backward() without "
-                "passing the `inputs` argument."
+                "When use_reentrant=True, wengert.utils.checkpoint is incompatible with .grad() or passing an `inputs` "
+                "parameter to .backward(). To resolve this error, you can either set use_reentrant=False, or call .backward() "
+                "without passing the `inputs` argument."
             )
         kept = zip(ctx.saved_tensors, ctx.others, strict=True)
         args = [o if x is None else x.detach().requires_grad_(x.requires_grad) for x, o in kept]

@@ -37,7 +37,7 @@ class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpec
 
 def _typename(value: Any) -> str:
     if isinstance(value, Tensor):
-        return f"torch.{type(value).__name__}" if type(value) is not Tensor else "torch.FloatTensor"
+        return str(value.type())
     module = type(value).__module__
     return type(value).__qualname__ if module in ("builtins", "__main__") else f"{module}.{type(value).__qualname__}"
 

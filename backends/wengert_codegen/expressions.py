@@ -1,0 +1,363 @@
+"""Formulas as C: what an op's `expr` template means for elements of a type, in OpenCL C and in CUDA C.
+
+Owns: the table of types, the templates that differ for integers and complex numbers, the names of functions, and the
+hoisting of calls out of loops. May import: NumPy, for types. Must not know: kernels, devices, op records.
+A compiler vectorises a loop only without calls in it, so the cpu dialect computes the arguments of a call for a block of
+elements first, then calls the function on vectors of 16 or 8 of them, then goes on with the results.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Ctype:
+    """A type: `stored` in memory, `name` in computations, `kind` as NumPy's: b, i, u, f or c."""
+
+    stored: str
+    name: str
+    kind: str
+    read: str = "{}"
+    write: str = "{}"
+    vector: int = 0  # elements of this type that a library function takes at once in the cpu dialect
+
+
+def _integer(name: str, kind: str) -> Ctype:
+    return Ctype(name, name, kind, write=f"({name})({{}})")
+
+
+CTYPES: dict[str, Ctype] = {  # by the name of NumPy's type
+    "bool": Ctype("uchar", "uchar", "b", write="(uchar)(({}) != 0)"),
+    "uint8": _integer("uchar", "u"), "int8": _integer("char", "i"), "uint16": _integer("ushort", "u"),
+    "int16": _integer("short", "i"), "uint32": _integer("uint", "u"), "int32": _integer("int", "i"),
+    "uint64": _integer("ulong", "u"), "int64": _integer("long", "i"),
+    "float16": Ctype("ushort", "float", "f", "w_from_half({})", "w_to_half({})", 16),
+    "bfloat16": Ctype("ushort", "float", "f", "w_from_bfloat({})", "w_to_bfloat({})", 16),
+    "float32": Ctype("float", "float", "f", vector=16), "float64": Ctype("double", "double", "f", vector=8),
+    "complex64": Ctype("float2", "float2", "c"), "complex128": Ctype("double2", "double2", "c"),
+}  # fmt: skip
+
+
+def complex_part(ctype: Ctype) -> Ctype:
+    """Return the type of the parts of complex numbers; of any other type that type."""
+    return CTYPES["float32" if ctype.name == "float2" else "float64"] if ctype.kind == "c" else ctype
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How kernels are written for a kind of processor. cpu: long loops, calls on vectors; gpu: one element at a time."""
+
+    cpu: bool
+    cores: int
+    complete: bool = field(default=True)  # whether it has double precision
+
+
+# ---- what C has no function for. Each is used under its name and stands in front of the kernel that uses it.
+HELPERS = {
+    "w_from_half": """
+float w_from_half(ushort h) {
+  uint bits = ((uint)(h & 0x7fff)) << 13, top = ((uint)(h & 0x8000)) << 16;
+  float small = as_float(bits + 0x38000000u), tiny = as_float(bits + 0x38800000u) - as_float(0x38800000u);
+  uint made = (h & 0x7c00) == 0 ? as_uint(tiny) : (h & 0x7c00) == 0x7c00 ? bits | 0x7f800000u : as_uint(small);
+  return as_float(made | top);
+}""",
+    "w_to_half": """
+ushort w_to_half(float x) {
+  uint bits = as_uint(x), top = (bits >> 16) & 0x8000u;
+  bits &= 0x7fffffffu;
+  uint normal = (bits - 0x38000000u + 0xfffu + ((bits >> 13) & 1u)) >> 13;
+  uint tiny = as_uint(as_float(bits) + 0.5f) - 0x3f000000u;
+  uint made = bits > 0x7f800000u ? 0x7e00u : bits >= 0x477ff000u ? 0x7c00u : bits < 0x38800000u ? tiny : normal;
+  return (ushort)(made | top);
+}""",
+    "w_from_bfloat": "float w_from_bfloat(ushort h) { return as_float(((uint)h) << 16); }",
+    "w_to_bfloat": """
+ushort w_to_bfloat(float x) {
+  uint bits = as_uint(x);
+  return x != x ? (ushort)0x7fc0 : (ushort)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}""",
+    # integers: a division by 0 gives 0, and the one that overflows wraps around; neither stops the program
+    "w_quotient": "long w_quotient(long x, long y) { return y == 0 ? 0 : y == -1 ? (long)(0 - (ulong)x) : x / y; }",
+    "w_modulo": "long w_modulo(long x, long y) { return y == 0 || y == -1 ? 0 : x % y; }",
+    "w_power_int": """
+long w_power_int(long x, long y) {
+  if (y < 0) return x == 1 ? 1 : x == -1 ? ((y & 1) ? -1 : 1) : 0;
+  ulong made = 1, base = (ulong)x;
+  for (; y; y >>= 1, base *= base) if (y & 1) made *= base;
+  return (long)made;
+}""",
+    "w_gcd": """
+long w_gcd(long x, long y) {
+  ulong a = x < 0 ? 0 - (ulong)x : (ulong)x, b = y < 0 ? 0 - (ulong)y : (ulong)y;
+  while (b) { ulong rest = a % b; a = b; b = rest; }
+  return (long)a;
+}""",
+    "w_lcm": """
+long w_lcm(long x, long y) {
+  long d = w_gcd(x, y);
+  ulong made = d ? (ulong)(x / d) * (ulong)y : 0;
+  return (long)made < 0 ? (long)(0 - made) : (long)made;
+}""",
+    "w_shift_left": "long w_shift_left(long x, long y, long bits) { return y < 0 || y >= bits ? 0 : (long)((ulong)x << y); }",
+    "w_shift_right": "long w_shift_right(long x, long y, long bits) { return x >> (y < 0 || y >= bits ? bits - 1 : y); }",
+    # complex numbers
+    "w_times": "{T}2 w_times({T}2 x, {T}2 y) {{ return ({T}2)(x.x * y.x - x.y * y.y, x.x * y.y + x.y * y.x); }}",
+    "w_over": """
+{T}2 w_over({T}2 x, {T}2 y) {{
+  {T} ax = y.x < 0 ? -y.x : y.x, ay = y.y < 0 ? -y.y : y.y;
+  if (ax >= ay) {{
+    if (ax == 0 && ay == 0) return ({T}2)(x.x / ax, x.y / ax);
+    {T} r = y.y / y.x, d = y.x + y.y * r;
+    return ({T}2)((x.x + x.y * r) / d, (x.y - x.x * r) / d);
+  }}
+  {T} r = y.x / y.y, d = y.y + y.x * r;
+  return ({T}2)((x.x * r + x.y) / d, (x.y * r - x.x) / d);
+}}""",
+    # sines of float32 in the arithmetic of float64: pi/2 in two parts is enough below 2^20, the library is beyond
+    "w_quarter": """
+double8 w_quarter(double8 x, long8 *turn) {
+  double8 shifted = x * 0.6366197723675814 + 6755399441055744.0, n = shifted - 6755399441055744.0;
+  *turn = as_long8(shifted);
+  return (x - n * 1.5707963267341256) - n * 6.077100506506192e-11;
+}
+double8 w_waves(double8 x, long add) {
+  long8 turn;
+  double8 r = w_quarter(x, &turn), z = r * r;
+  turn += add;
+  double8 s = r + r * z * (-0.16666666666666666 + z * (0.008333333333333333 + z * (-0.0001984126984126984
+    + z * (2.7557319223985893e-06 + z * (-2.505210838544172e-08 + z * 1.6059043836821613e-10)))));
+  double8 c = 1.0 + z * (-0.5 + z * (0.041666666666666664 + z * (-0.001388888888888889 + z * (2.48015873015873e-05
+    + z * (-2.755731922398589e-07 + z * (2.08767569878681e-09 + z * -1.1470745597729725e-11))))));
+  long8 odd = -(turn & 1), flip = (turn & 2) << 62;
+  return as_double8(((as_long8(c) & odd) | (as_long8(s) & ~odd)) ^ flip);
+}
+int w_far(const float *x) {
+  int far = 0;
+  for (int l = 0; l < 16; l++) far |= !(__builtin_fabsf(x[l]) < 1048576.0f);
+  return far;
+}
+double8 w_widened(const float *x) { return (double8)(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]); }
+void w_narrowed(double8 y, float *x) {
+  double v[8];
+  *(w_double8 *)v = y;
+  for (int l = 0; l < 8; l++) x[l] = (float)v[l];
+}""",
+    "w_sin": """
+void w_sin(float *x) {
+  int far = w_far(x);
+  for (int h = 0; h < 16; h += 8) {
+    double8 wide = w_widened(x + h);
+    w_narrowed(far ? sin(wide) : w_waves(wide, 0), x + h);
+  }
+}""",
+    "w_cos": """
+void w_cos(float *x) {
+  int far = w_far(x);
+  for (int h = 0; h < 16; h += 8) {
+    double8 wide = w_widened(x + h);
+    w_narrowed(far ? cos(wide) : w_waves(wide, 1), x + h);
+  }
+}""",
+    "w_tan": """
+void w_tan(float *x) {
+  int far = w_far(x);
+  for (int h = 0; h < 16; h += 8) {
+    double8 wide = w_widened(x + h);
+    w_narrowed(far ? tan(wide) : w_waves(wide, 0) / w_waves(wide, 1), x + h);
+  }
+}""",
+}
+NEEDS = {"w_lcm": "w_gcd", "w_sin": "w_quarter", "w_cos": "w_quarter", "w_tan": "w_quarter"}
+# zero keeps its sign: sin(-0.0) is r + r * z * (...) = -0.0
+
+# ---- templates that the records' own do not cover
+INTEGER = {
+    "floor_divide": "w_quotient(x, y) - (w_modulo(x, y) != 0 && (w_modulo(x, y) < 0) != (y < 0))",
+    "trunc_divide": "w_quotient(x, y)", "fmod": "w_modulo(x, y)",
+    "remainder": "w_modulo(x, y) + (w_modulo(x, y) != 0 && (w_modulo(x, y) < 0) != (y < 0) ? y : 0)",
+    "power": "w_power_int(x, y)", "gcd": "w_gcd(x, y)", "lcm": "w_lcm(x, y)", "sign": "(x > 0) - (x < 0)",
+    "sgn": "(x > 0) - (x < 0)", "floor": "x", "ceil": "x", "trunc": "x", "rint": "x", "frac": "0", "conjugate": "x",
+    "left_shift": "w_shift_left(x, y, {bits})", "right_shift": "w_shift_right(x, y, {bits})",
+    "isnan": "0 * (x == 0)", "isinf": "0 * (x == 0)", "isfinite": "1 | (x == 0)", "signbit": "x < 0",
+}  # fmt: skip
+BOOL = {"add": "x | y", "multiply": "x & y", "invert": "!x", "square": "x", "absolute": "x"}
+BOOL_REFUSED = {
+    "subtract": "Subtraction, the `-` operator, with two bool tensors is not supported; use bitwise_xor() or logical_xor()",
+    "rsub": "Subtraction, the `-` operator, with two bool tensors is not supported; use bitwise_xor() or logical_xor()",
+    "negative": "Negation, the `-` operator, on a bool tensor is not supported; use logical_not()",
+    "floor_divide": "division of bools is not implemented; convert them to integers",
+    "trunc_divide": "division of bools is not implemented; convert them to integers",
+    "remainder": "division of bools is not implemented; convert them to integers",
+    "fmod": "division of bools is not implemented; convert them to integers",
+    "left_shift": "bools have no bits to shift", "right_shift": "bools have no bits to shift",
+    "relu": "relu takes integers and real floats, no bools or complex numbers",
+    "power": "pow of bools is not implemented; convert them to integers",
+}  # fmt: skip
+REAL = {  # of records without a template of their own
+    "conjugate": "x", "angle": "x != x ? x : x < 0 ? 3.141592653589793 : 0",
+    "gelu_tanh_pull": "a * (0.5 * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))) + 0.5 * x * (1 - "
+    "tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)) * tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))) * "
+    "(0.7978845608028654 * (1 + 0.134145 * x * x)))",
+}  # fmt: skip
+_EXP = "exp(x.x)"
+COMPLEX = {
+    "copy": "x", "overwrite": "y", "where": "condition ? x : y", "add": "x + y", "subtract": "x - y", "rsub": "y - x",
+    "multiply": "w_times(x, y)", "divide": "w_over(x, y)", "reciprocal": "w_over(({T}2)(1, 0), x)", "negative": "-x",
+    "conjugate": "({T}2)(x.x, -x.y)", "square": "w_times(x, x)", "absolute": "hypot(x.x, x.y)",
+    "equal": "x.x == y.x && x.y == y.y", "not_equal": "x.x != y.x || x.y != y.y", "isnan": "x.x != x.x || x.y != x.y",
+    "isfinite": "x.x - x.x == x.x - x.x && x.y - x.y == x.y - x.y",
+    "isinf": "(x.x == x.x && x.x - x.x != x.x - x.x) || (x.y == x.y && x.y - x.y != x.y - x.y)",
+    "exp": f"({{T}}2)({_EXP} * cos(x.y), {_EXP} * sin(x.y))", "log": "({T}2)(log(hypot(x.x, x.y)), atan2(x.y, x.x))",
+    "sgn": "hypot(x.x, x.y) == 0 ? ({T}2)(0, 0) : x / hypot(x.x, x.y)", "angle": "({T}2)(atan2(x.y, x.x), 0)",
+    "logical_not": "!(x.x != 0 || x.y != 0)",
+}  # fmt: skip
+
+# ---- functions: (as an operator of the compiler, else a call of the library)
+INLINE = {"fabs", "floor", "ceil", "trunc", "rint", "sqrt", "copysign"}
+TERNARY = {"fmax": "({0} != {0} || {1} > {0} ? {1} : {0})", "fmin": "({0} != {0} || {1} < {0} ? {1} : {0})"}
+LIBRARY = {
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "erf", "erfc", "exp", "exp2", "expm1", "fmod",
+    "hypot", "lgamma", "log", "log10", "log1p", "log2", "nextafter", "pow", "sin", "sinh", "tan", "tanh", "cbrt", "tgamma",
+}  # fmt: skip
+OWN32 = {"sin", "cos", "tan"}  # of float32 by helpers: a library's vectors lose small arguments
+UNKNOWN_FUNCTIONS = {"erfinv", "erfcx"}
+_NUMBER = re.compile(r"(?<![\w.])(\d+\.\d*(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+)(?![\w.])")
+_CALL = re.compile(r"\b([A-Za-z_]\w*)\(")
+
+
+class Unprintable(Exception):
+    """A formula has no C text for a type; the message says which and why."""
+
+
+def numeral(value: Any, ctype: Ctype) -> str:
+    """Return a number as a constant of a type."""
+    value = np.asarray(value).item()
+    if ctype.kind == "c":
+        part = complex_part(ctype)
+        value = complex(value)
+        return f"({ctype.name})({numeral(value.real, part)}, {numeral(value.imag, part)})"
+    if ctype.kind != "f":
+        value = int(value)
+        if ctype.name == "ulong":
+            return f"{value}ul"
+        return "(-9223372036854775807l - 1)" if value == -(1 << 63) else f"({value}l)" if abs(value) > 1 << 30 else f"({value})"
+    value = float(value)
+    if value != value:
+        return "NAN" if ctype.name == "float" else "(double)NAN"
+    if value in (float("inf"), float("-inf")):
+        return f"({'-' if value < 0 else ''}{'' if ctype.name == 'float' else '(double)'}INFINITY)"
+    if ctype.name == "float":
+        return f"({float(np.float32(value))!r}f)"
+    return f"({value!r})"
+
+
+literal = numeral
+
+
+def template(name: str, expr: str | None, ctype: Ctype, bits: int) -> str:
+    """Return the formula of an op for elements of a type. Raises Unprintable where there is none, TypeError or
+    NotImplementedError for what the op refuses on every device."""
+    if ctype.kind == "b" and name in BOOL_REFUSED:
+        text = BOOL_REFUSED[name]
+        raise (RuntimeError if "operator" in text else TypeError if "shift" in text else NotImplementedError)(text)
+    if ctype.kind == "c":
+        found = COMPLEX.get(name)
+        if name == "relu":
+            raise NotImplementedError(BOOL_REFUSED[name])
+        if found is None:
+            raise Unprintable("complex numbers")
+        return found.replace("{T}", complex_part(ctype).name)
+    if ctype.kind == "b" and name in BOOL:
+        return BOOL[name]
+    if ctype.kind in "biu" and name in INTEGER:
+        if ctype.name == "ulong" and "w_" in INTEGER[name]:
+            raise Unprintable("uint64")
+        return INTEGER[name].replace("{bits}", str(bits))
+    found = expr if expr is not None else REAL.get(name)
+    if found is None:
+        raise Unprintable("any type")
+    return found
+
+
+def arguments(text: str, start: int) -> tuple[list[str], int]:
+    """Return the arguments of a call whose parenthesis opens before `start`, and where it is closed."""
+    depth, parts, at = 1, [], start
+    for i in range(start, len(text)):
+        c = text[i]
+        depth += (c == "(") - (c == ")")
+        if depth == 0:
+            return [*parts, text[at:i].strip()], i + 1
+        if c == "," and depth == 1:
+            parts.append(text[at:i].strip())
+            at = i + 1
+    raise ValueError(f"unbalanced parentheses in {text!r}")
+
+
+@dataclass
+class Printed:
+    """A formula as steps: for each call that was taken out (array, arguments, function), and the text of the result."""
+
+    text: str
+    calls: list[tuple[str, list[str], str]] = field(default_factory=list)
+    helpers: set[str] = field(default_factory=set)
+
+
+def printed(text: str, ctype: Ctype, dialect: Dialect) -> Printed:
+    """Return a formula written for a type: constants with its suffix, functions by the dialect's names."""
+    real = complex_part(ctype)
+    made = Printed("")
+    if real.name == "float":
+        text = _NUMBER.sub(lambda m: f"{m[1]}f", text)
+
+    def walk(text: str) -> str:
+        out, at = "", 0
+        while (m := _CALL.search(text, at)) is not None:
+            out += text[at : m.start()]
+            args, at = arguments(text, m.end())
+            out += function(m[1], [walk(a) for a in args])
+        return out + text[at:]
+
+    def function(name: str, args: list[str]) -> str:
+        if name in ("sizeof", real.name, f"{real.name}2", "long", "int"):
+            return f"{name}({', '.join(args)})"
+        if name in HELPERS:
+            made.helpers.add(name)
+            return f"{name}({', '.join(args)})"
+        if name in TERNARY:
+            return TERNARY[name].format(*[f"({a})" for a in args])
+        if name == "signbit":
+            sign = "as_int" if real.name == "float" else "as_long"
+            return f"({sign}(({real.name})({args[0]})) < 0)"
+        if name in UNKNOWN_FUNCTIONS or name not in INLINE | LIBRARY:
+            raise Unprintable(f"the function {name}")
+        args = [f"({real.name})({a})" for a in args]
+        if not dialect.cpu:
+            return f"{name}({', '.join(args)})"
+        if name in INLINE:
+            return f"__builtin_{name}{'f' if real.name == 'float' else ''}({', '.join(args)})"
+        for array, known, f in made.calls:
+            if f == name and known == args:
+                return f"{array}[l]"
+        array = f"t{len(made.calls)}"
+        made.calls.append((array, args, name))
+        if name in OWN32 and real.name == "float":
+            made.helpers.add(f"w_{name}")
+        return f"{array}[l]"
+
+    made.text = walk(text)
+    return made
+
+
+def helper_text(helpers: set[str], part: str) -> str:
+    """Return the definitions of helpers, each once, in an order in which they can be read."""
+    wanted = [h for h in HELPERS if h in helpers or any(NEEDS.get(u) == h for u in helpers)]
+    text = ""
+    for h in wanted:
+        body = HELPERS[h]
+        text += (body.format(T=part) if "{T}" in body else body).strip() + "\n"
+    return text

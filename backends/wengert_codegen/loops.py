@@ -1,0 +1,135 @@
+"""Loops around formulas: the source of one kernel that computes an array from others, of any strides.
+
+Owns: the merging of dims, and the text of the kernel. May import: the printer of formulas. Must not know: devices.
+A kernel has rows and elements of a row: work item (i, j) computes elements [i * chunk, (i + 1) * chunk) of rows
+[j * rows, (j + 1) * rows). A gpu has chunk = rows = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wengert_codegen.expressions import Ctype, Dialect, Printed, complex_part, helper_text, printed
+
+Ints = tuple[int, ...]
+BLOCK = 128  # elements for which the arguments of a call are computed at a time
+
+PREAMBLE = """\
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+typedef float w_float16 __attribute__((ext_vector_type(16), aligned(4)));
+typedef double w_double8 __attribute__((ext_vector_type(8), aligned(8)));
+"""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """An array that a kernel reads, or (scalar) a number; `inner` is its step along a row: 0, 1, or -1 for any."""
+
+    name: str
+    ctype: Ctype
+    scalar: bool = False
+    inner: int = -1
+
+
+def plan_dims(shape: Ints, strides: Sequence[Ints]) -> tuple[Ints, list[Ints]]:
+    """Return the shape and the strides of each array with dims of size 1 left out, and those merged that follow each
+    other in all arrays. A shape has at least one dim then."""
+    dims: list[int] = []
+    steps: list[list[int]] = [[] for _ in strides]
+    for d, n in enumerate(shape):
+        if n == 1:
+            continue
+        if dims and all([s[-1] == n * own[d] for s, own in zip(steps, strides, strict=True)]):
+            dims[-1] *= n
+            for s, own in zip(steps, strides, strict=True):
+                s[-1] = own[d]
+        else:
+            dims.append(n)
+            for s, own in zip(steps, strides, strict=True):
+                s.append(own[d])
+    if not dims:
+        return (1,), [(0,)] * len(steps)
+    return tuple(dims), [tuple(s) for s in steps]
+
+
+def map_source(
+    name: str, formula: str, compute: Ctype, out: Ctype, inner: int, operands: Sequence[Operand],
+    numbers: Sequence[tuple[str, Ctype]], rank: int, dialect: Dialect,
+) -> str:  # fmt: skip
+    """Return the source of a kernel: out = formula(operands, numbers), elementwise over `rank` dims.
+
+    Arguments: out and its offset; each operand: an array and its offset, or a number; the numbers; for rank 1 with steps
+    of 0 and 1 alone: n, chunk; else n, chunk, rows, rows at a time, the outer sizes, and for out and each array its
+    step along a row where it is -1, and its outer strides.
+    """
+    made = printed(formula, compute, dialect)
+    arrays = [o for o in operands if not o.scalar]
+    for ctype in (out, *(o.ctype for o in operands)):
+        made.helpers |= {w for w in ("w_from_half", "w_to_half", "w_from_bfloat", "w_to_bfloat") if w in ctype.read + ctype.write}
+    part = complex_part(compute).name
+    head = [f"__global {out.stored} * restrict o_, long o_at"]
+    for o in operands:
+        head.append(f"{o.ctype.name} {o.name}" if o.scalar else f"__global const {o.ctype.stored} * restrict {o.name}_, long {o.name}_at")
+    head += [f"{c.name} {n}" for n, c in numbers]
+    head += ["long n", "long chunk"]
+    flat = rank == 1 and inner >= 0 and all(o.inner >= 0 for o in arrays)
+    places = [("o", inner), *((o.name, o.inner) for o in arrays)]
+    lines = ["  long first = (long)get_global_id(0) * chunk, last = first + chunk < n ? first + chunk : n;"]
+    if flat:
+        lines += [f"  long {p}_b = {p}_at;" for p, _ in places]
+        body = loop(made, compute, out, inner, arrays, operands, dialect, "  ")
+    else:
+        head += ["long count", "long rows"] + [f"long d{k}" for k in range(rank - 1)]
+        for p, step in places:
+            head += [f"long {p}_i"] if step < 0 else []
+            head += [f"long {p}_s{k}" for k in range(rank - 1)]
+        lines += [
+            "  long top = (long)get_global_id(1) * rows, end = top + rows < count ? top + rows : count;",
+            "  for (long row = top; row < end; row++) {",
+            "    long rest = row, q;",
+        ]
+        lines += [f"    long {p}_b = {p}_at;" for p, _ in places]
+        for k in reversed(range(rank - 1)):
+            lines.append(f"    q = rest % d{k}; rest /= d{k};" if k else "    q = rest;")
+            lines.append("    " + " ".join(f"{p}_b += q * {p}_s{k};" for p, _ in places))
+        body = [*loop(made, compute, out, inner, arrays, operands, dialect, "    "), "  }"]
+    text = helper_text(made.helpers, part)
+    signature = f"__kernel void {name}({', '.join(head)}) {{"
+    return "\n".join([text + signature, *lines, *body, "}", ""])
+
+
+def element(o: Operand, index: str) -> str:
+    step = {0: "", 1: f" + {index}"}.get(o.inner, f" + ({index}) * {o.name}_i")
+    return o.ctype.read.format(f"{o.name}_[{o.name}_b{step}]")
+
+
+def loop(
+    made: Printed, compute: Ctype, out: Ctype, inner: int, arrays: Sequence[Operand], operands: Sequence[Operand],
+    dialect: Dialect, pad: str,
+) -> list[str]:  # fmt: skip
+    """Return the lines of a loop over the elements of a row: plain, or in blocks where calls were taken out."""
+    index = "i + l" if made.calls else "i"
+    place = {0: "o_b", 1: f"o_b + {index}"}.get(inner, f"o_b + ({index}) * o_i")
+    reads = [f"{o.ctype.name} {o.name} = {element(o, index)};" for o in arrays]
+    store = f"o_[{place}] = {out.write.format(made.text)};"
+    if not made.calls:
+        return [f"{pad}for (long i = first; i < last; i++) {{ {' '.join(reads)} {store} }}"]
+    part = complex_part(compute)
+    lines = [f"{pad}for (long i = first; i < last; i += {BLOCK}) {{", f"{pad}  int m = last - i < {BLOCK} ? (int)(last - i) : {BLOCK};"]
+    width = part.vector
+    for array, args, name in made.calls:
+        names = [array, *(f"{array}_{k}" for k in range(1, len(args)))]
+        lines.append(f"{pad}  {part.name} " + ", ".join(f"{a}[{BLOCK}] __attribute__((aligned(64)))" for a in names) + ";")
+        lines.append(f"{pad}  for (int l = 0; l < m; l++) {{ {' '.join(reads)} "
+                     + " ".join(f"{a} = {text};" for a, text in zip([f"{a}[l]" for a in names], args, strict=True)) + " }")  # fmt: skip
+        lines.append(f"{pad}  for (int l = m; l % {width}; l++) " + "{ " + " ".join(f"{a}[l] = 1;" for a in names) + " }")
+        if f"w_{name}" in made.helpers:
+            call = f"w_{name}({array} + b)"
+        else:
+            vector = f"w_{part.name}{width}"
+            values = ", ".join(f"*({vector} *)({a} + b)" for a in names)
+            call = f"*({vector} *)({array} + b) = {name}({values})"
+        lines.append(f"{pad}  for (int b = 0; b < m; b += {width}) {call};")
+    lines.append(f"{pad}  for (int l = 0; l < m; l++) {{ {' '.join(reads)} {store} }}")
+    return [*lines, f"{pad}}}"]

@@ -1,0 +1,102 @@
+"""Collating: a list of samples becomes one batch.
+
+Owns: `default_collate`, `default_convert`. May import: `wengert`'s public names. Must not know: datasets, loaders.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
+from typing import Any
+
+import numpy as np
+
+import wengert
+from wengert import Tensor
+
+
+def _mapped(data: Any, each: Callable[[Any], Any]) -> Any:
+    """Return a mapping of the same type with other values, or a dict where the type cannot be made so."""
+    values = {key: each(key) for key in data}
+    with contextlib.suppress(TypeError):
+        if isinstance(data, MutableMapping):
+            clone = copy.copy(data)
+            clone.update(values)
+            return clone
+        return type(data)(values)  # type: ignore[call-arg]
+    return values
+
+
+def _listed(data: Any, values: list[Any]) -> Any:
+    """Return a sequence of the same type with other values, or a list where the type cannot be made so."""
+    with contextlib.suppress(TypeError):
+        if isinstance(data, MutableSequence):
+            clone = copy.copy(data)
+            for i, value in enumerate(values):
+                clone[i] = value
+            return clone
+        return type(data)(values)  # type: ignore[call-arg]
+    return values
+
+
+def _named(data: Any) -> bool:
+    return isinstance(data, tuple) and hasattr(data, "_fields")
+
+
+def _numeric(data: Any) -> bool:
+    return isinstance(data, np.ndarray | np.generic) and data.dtype.kind not in "SUOMmV"
+
+
+def default_convert(data: Any) -> Any:
+    """Return data with NumPy arrays and numbers as tensors, within mappings and sequences; the rest stays."""
+    if isinstance(data, Tensor):
+        return data
+    if _numeric(data):
+        return wengert.as_tensor(data)
+    if isinstance(data, Mapping):
+        return _mapped(data, lambda key: default_convert(data[key]))
+    if _named(data):
+        return type(data)(*(default_convert(d) for d in data))
+    if isinstance(data, tuple):
+        return [default_convert(d) for d in data]
+    if isinstance(data, Sequence) and not isinstance(data, str | bytes):
+        return _listed(data, [default_convert(d) for d in data])
+    return data
+
+
+def default_collate(batch: Any) -> Any:
+    """Return one batch of a list of samples: tensors are stacked, numbers become a tensor, containers are gone into.
+
+    Strings stay a list. Raises RuntimeError for samples of different lengths, TypeError for what cannot be put together.
+    """
+    first = batch[0]
+    if isinstance(first, Tensor):
+        return wengert.stack(list(batch), 0)
+    if isinstance(first, np.ndarray | np.generic) and not isinstance(first, str | bytes):
+        if not _numeric(first):
+            raise TypeError(_refusal(first.dtype))
+        return wengert.stack([wengert.as_tensor(b) for b in batch], 0)
+    if isinstance(first, float):
+        return wengert.tensor(batch, dtype=wengert.float64)
+    if isinstance(first, int):
+        return wengert.tensor(batch)
+    if isinstance(first, str | bytes):
+        return batch
+    if isinstance(first, Mapping):
+        return _mapped(first, lambda key: default_collate([sample[key] for sample in batch]))
+    if _named(first):
+        return type(first)(*(default_collate(list(values)) for values in zip(*batch, strict=True)))
+    if isinstance(first, Sequence):
+        if len({len(sample) for sample in batch}) > 1:
+            raise RuntimeError("each element in list of batch should be of equal size; pass collate_fn= to join others")
+        columns = [default_collate(list(values)) for values in zip(*batch, strict=True)]
+        return columns if isinstance(first, tuple) else _listed(first, columns)
+    raise TypeError(_refusal(type(first)))
+
+
+def _refusal(found: Any) -> str:
+    return (
+        f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {found}; pass "
+        f"collate_fn= to join others"
+    )

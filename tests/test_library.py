@@ -1,0 +1,228 @@
+"""Operations of the user's own: a function, a rule or a backward, and everything a built-in op can do.
+
+Owns the proof of wengert/library.py. Programs as in test_autograd.py, for PyTorch's form of the same.
+May import wengert's public names, tests/programs.py and, in tests marked `parity`, torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wengert
+from programs import Programs
+from test_function import leaf, says
+from wengert import Tensor, custom_op, library
+from wengert.op import OPS
+from wengert.registry import registry
+
+PROGRAMS = program = Programs("test_library")
+
+
+@pytest.fixture(autouse=True)
+def no_traces() -> Iterator[None]:
+    before = set(OPS)
+    yield
+    for name in set(OPS) - before:
+        if name.startswith(("custom_", "test_")):
+            del OPS[name]
+    for key in [key for key in registry.kernels if key[0].startswith(("custom_", "test_"))]:
+        del registry.kernels[key]
+
+
+# ---- PyTorch's form
+def ours_in(torch: Any) -> Any:
+    """Return an op with a backward and one without, made by the module's own custom_op."""
+
+    def scaled(x: Any, factor: float) -> Any:
+        return x.sin() * factor
+
+    def both(x: Any, y: Any) -> Any:
+        return x + y, x * y
+
+    scaled.__annotations__ = {"x": torch.Tensor, "factor": float, "return": torch.Tensor}
+    both.__annotations__ = {"x": torch.Tensor, "y": torch.Tensor, "return": tuple[torch.Tensor, torch.Tensor]}
+    make = torch.library.custom_op
+    return make("test::scaled", scaled, mutates_args=()), make("test::both", both, mutates_args=())
+
+
+@program
+def a_backward_and_its_context(torch: Any) -> Any:
+    scaled, both = ours_in(torch)
+
+    def keep(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.save_for_backward(inputs[0])
+        ctx.factor = inputs[1]
+
+    scaled.register_autograd(lambda ctx, g: (g * ctx.saved_tensors[0].cos() * ctx.factor, None), setup_context=keep)
+    torch.library.register_autograd(
+        "test::both", lambda ctx, g, h: (g + h * ctx.y, g + h * ctx.x), setup_context=lambda ctx, inputs, output: vars(ctx).update(x=inputs[0], y=inputs[1])
+    )
+    x, y = leaf(torch, 0.3, 0.7), leaf(torch, 3.0, 4.0)
+    (g,) = torch.autograd.grad(scaled(x, 2.0).sum(), x, create_graph=True)
+    second = torch.autograd.grad(g.sum(), x)
+    a, b = both(x, y)
+    (a * b).sum().backward()
+    return g.detach(), second, x.grad, y.grad, scaled(x, factor=3.0).detach(), torch.autograd.gradcheck(lambda x: scaled(x, 2.0), x)
+
+
+@program
+def an_op_without_gradient(torch: Any) -> Any:
+    scaled, both = ours_in(torch)
+    x = leaf(torch, 0.3, 0.7)
+    y = scaled(x.detach(), 2.0)
+    return y, y.requires_grad, [r.detach() for r in both(x.detach(), y)]
+
+
+@program
+def an_op_that_writes(torch: Any) -> Any:
+    def fill(x: Any, value: float) -> None:
+        x.fill_(value)
+
+    fill.__annotations__ = {"x": torch.Tensor, "value": float, "return": None}
+    op = torch.library.custom_op("test::fill", fill, mutates_args=("x",))
+    t = torch.ones(2, dtype=torch.float64)
+    w = leaf(torch, 1.0, 2.0) * t
+    op(t, 3.0)
+    return t, says(lambda: w.sum().backward(), "modified by an inplace operation")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program(name: str) -> None:
+    assert PROGRAMS.compare(name, wengert) == []
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program_against_torch(name: str) -> None:
+    assert PROGRAMS.compare_live(name, wengert, pytest.importorskip("torch")) == []
+
+
+# ---- rules, templates, arrays
+def cubed() -> Any:
+    @custom_op(gradient=lambda g, x: 3 * g * x * x, arrays=True)
+    def cube(x: Any) -> Any:
+        return x**3
+
+    return cube
+
+
+def weighted() -> Any:
+    @custom_op("test::weighted", gradient={"x": lambda g, y, k: g * y * k, "y": lambda g, x, k: g * x * k}, template="x * y * k")
+    def weighted(x: Tensor, y: Tensor, k: float = 2.0) -> Tensor:
+        return x * y * k
+
+    return weighted
+
+
+def test_a_rule_gives_every_order() -> None:
+    cube = cubed()
+    x = leaf(wengert, 2.0, 3.0)
+    d = cube(x).sum()
+    for expected in ([12.0, 27.0], [12.0, 18.0], [6.0, 6.0]):
+        (g,) = wengert.autograd.grad(d, x, create_graph=True)
+        assert g.tolist() == expected
+        d = g.sum()
+    assert cube(x).grad_fn.name() == "CubeBackward0" and repr(cube) == "<custom op custom::cube(x)>"
+    assert wengert.autograd.gradcheck(cube, x) and wengert.autograd.gradgradcheck(cube, x)
+
+
+def test_a_template_broadcasts_and_promotes() -> None:
+    op = weighted()
+    x, y = leaf(wengert, 1.0, 2.0), leaf(wengert, [[3.0], [4.0]])
+    op(x, y, k=5.0).sum().backward()
+    assert x.grad is not None and y.grad is not None
+    assert x.grad.tolist() == [35.0, 35.0] and y.grad.tolist() == [[15.0], [15.0]]
+    assert op(wengert.ones(2, dtype=wengert.int64), 3).tolist() == [6.0, 6.0]
+    assert OPS["test_weighted"].expr == "x * y * k"
+
+
+def test_it_is_batched_carried_forward_and_captured() -> None:
+    from wengert import func, graph
+
+    for op, args in ((cubed(), 1), (weighted(), 2)):
+        xs = [wengert.tensor([[1.0, 2.0], [3.0, 4.0]]) for _ in range(args)]
+        assert wengert.allclose(func.vmap(op)(*xs), wengert.stack([op(*[x[i] for x in xs]) for i in range(2)]))
+        moved = func.jvp(op, tuple(xs), tuple(wengert.ones(2, 2) for _ in xs))[1]
+        leaves = [x.requires_grad_() for x in xs]
+        assert wengert.allclose(moved, sum(wengert.autograd.grad(op(*leaves).sum(), leaves)))  # elementwise: J 1 is the diagonal
+        captured = graph.capture(lambda *xs, op=op: wengert.autograd.grad(op(*xs).sum(), xs[0])[0], *leaves)
+        assert wengert.allclose(captured(*leaves), wengert.autograd.grad(op(*leaves).sum(), leaves[0])[0])
+
+
+def test_a_write_between_forward_and_backward_is_noticed() -> None:
+    x = leaf(wengert, 2.0, 3.0) * 1
+    y = cubed()(x)
+    x.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation: a value kept by CubeBackward0"):
+        y.sum().backward()
+
+
+def test_a_backward_function_in_one_go() -> None:
+    @custom_op("test::halved", gradient=lambda ctx, g: g / 2)
+    def halved(x: Tensor) -> Tensor:
+        return x / 2
+
+    x = leaf(wengert, 2.0, 3.0)
+    halved(x).sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [0.5, 0.5]
+
+
+def test_without_a_gradient_backward_says_so() -> None:
+    @custom_op("test::plain")
+    def plain(x: Tensor, n: int) -> tuple[Tensor, Tensor]:
+        return x * n, x.sum()
+
+    a, b = plain(leaf(wengert, 2.0, 3.0), 3)
+    assert a.tolist() == [6.0, 9.0] and b.item() == 5.0
+    with pytest.raises(NotImplementedError, match="test::plain: the gradient for input 'x' is not implemented"):
+        a.sum().backward()
+
+
+def test_a_function_for_another_device_and_a_fake() -> None:
+    cube = cubed()
+
+    @cube.register_kernel("cpu")
+    def other(x: Any) -> Any:
+        return np.multiply(x, x) * x
+
+    @cube.register_fake
+    def shape(x: Any) -> Any:
+        return x.clone()
+
+    assert cube(wengert.tensor([2.0])).item() == 8.0
+    assert OPS["custom_cube"].infer(np.ones((2, 3))) == ((2, 3), np.dtype(float))
+    assert library.register_fake(cube, shape) is shape
+    library.register_kernel("custom::cube", ("cpu",), lambda x: x * 0)
+    assert cube(wengert.tensor([2.0])).item() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "words"),
+    [
+        (lambda: custom_op("cube", abs), ValueError, "'namespace::name'"),
+        (lambda: custom_op("test::a", lambda x: x * 2, gradient=lambda g, z: g), TypeError, r"rule of input 'x': cannot read \['z'\]"),
+        (lambda: custom_op("test::b", lambda x: x * 2, gradient=lambda x: x), TypeError, "must read g"),
+        (lambda: custom_op("test::c", lambda x, y: x * y, gradient=lambda g: g), TypeError, "has the inputs x, y: give a dict"),
+        (lambda: custom_op("test::d", lambda x: x * 2, gradient={"z": lambda g: g}), TypeError, r"rules for \['z'\], but the inputs are x"),
+        (lambda: custom_op("test::e", lambda *xs: xs), TypeError, "a fixed number of parameters"),
+        (lambda: custom_op("test::f", lambda x: x, mutates_args=("z",)), TypeError, r"mutates_args names \['z'\]"),
+        (lambda: custom_op("test::g", lambda x: x * 2, gradient=3), TypeError, "not 3"),
+        (lambda: custom_op("test::h", lambda x: x)(wengert.ones(2)), RuntimeError, "returned one of its inputs"),
+        (lambda: custom_op("test::i", lambda x: x * 2)("text"), TypeError, "argument 'x' must be Tensor, not str"),
+        (lambda: library.register_autograd("test::absent", abs), ValueError, "there is no custom op 'test::absent'"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(make: Any, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        make()
+
+
+def test_a_cell_that_runs_again_replaces_the_op() -> None:
+    assert cubed()(wengert.tensor([2.0])).item() == 8.0
+    assert custom_op("custom::cube", lambda x: x + 1)(wengert.tensor([2.0])).item() == 3.0
+    with pytest.raises(ValueError, match="already registered"):
+        custom_op("log::softmax", lambda x: x)  # the name of a built-in op with _ for ::
