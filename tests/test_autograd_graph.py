@@ -25,7 +25,7 @@ KEEPING = {
     "cube": lambda x, y: x**3, "matmul": lambda x, y: x @ y, "tanh": lambda x, y: x.tanh(), "div": lambda x, y: x / y,
     "number": lambda x, y: x * 2.5, "log_softmax": lambda x, y: x.log_softmax(0), "where": lambda x, y: x.where(x > 1, y),
     "cumsum": lambda x, y: x.cumsum(0), "norm": lambda x, y: x.norm(), "add": lambda x, y: x + y, "max": lambda x, y: x.max(),
-    "write": lambda x, y: (x * 1).mul_(y).exp_(),
+    "write": lambda x, y: (x * 1).mul_(y).exp_(), "sort": lambda x, y: (x * y).sort()[0], "max of a dim": lambda x, y: x.max(0)[0],
 }  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def packed_as_something_else(torch: Any) -> Any:
 @program
 def packed_second_order(torch: Any) -> Any:
     made = []
-    for f in (lambda x: x.exp(), lambda x: x**3, lambda x: x * x.sin(), lambda x: torch.stack([x, x * 2]).prod(0)):
+    for f in (lambda x: x.exp(), lambda x: x**3, lambda x: x * x.sin(), lambda x: torch.stack([x, x * 2]).prod(0), lambda x: (x**3).sort()[0]):
         x = leaf(torch, 0.3, 0.7)
         with torch.autograd.graph.saved_tensors_hooks(lambda t: t.detach().clone(), lambda t: t):
             d = f(x * 1).sum()

@@ -129,8 +129,8 @@ double8 w_waves(double8 x, long add) {
   long8 turn;
   double8 r = w_quarter(x, &turn), z = r * r;
   turn += add;
-  double8 s = r + r * z * (-0.16666666666666666 + z * (0.008333333333333333 + z * (-0.0001984126984126984
-    + z * (2.7557319223985893e-06 + z * (-2.505210838544172e-08 + z * 1.6059043836821613e-10)))));
+  double8 s = r * (1.0 + z * (-0.16666666666666666 + z * (0.008333333333333333 + z * (-0.0001984126984126984
+    + z * (2.7557319223985893e-06 + z * (-2.505210838544172e-08 + z * 1.6059043836821613e-10))))));
   double8 c = 1.0 + z * (-0.5 + z * (0.041666666666666664 + z * (-0.001388888888888889 + z * (2.48015873015873e-05
     + z * (-2.755731922398589e-07 + z * (2.08767569878681e-09 + z * -1.1470745597729725e-11))))));
   long8 odd = -(turn & 1), flip = (turn & 2) << 62;
@@ -173,7 +173,6 @@ void w_tan(float *x) {
 }""",
 }
 NEEDS = {"w_lcm": "w_gcd", "w_sin": "w_quarter", "w_cos": "w_quarter", "w_tan": "w_quarter"}
-# zero keeps its sign: sin(-0.0) is r + r * z * (...) = -0.0
 
 # ---- templates that the records' own do not cover
 INTEGER = {
@@ -213,7 +212,7 @@ COMPLEX = {
     "isfinite": "x.x - x.x == x.x - x.x && x.y - x.y == x.y - x.y",
     "isinf": "(x.x == x.x && x.x - x.x != x.x - x.x) || (x.y == x.y && x.y - x.y != x.y - x.y)",
     "exp": f"({{T}}2)({_EXP} * cos(x.y), {_EXP} * sin(x.y))", "log": "({T}2)(log(hypot(x.x, x.y)), atan2(x.y, x.x))",
-    "sgn": "hypot(x.x, x.y) == 0 ? ({T}2)(0, 0) : x / hypot(x.x, x.y)", "angle": "({T}2)(atan2(x.y, x.x), 0)",
+    "sgn": "hypot(x.x, x.y) == 0 ? ({T}2)(0, 0) : x / hypot(x.x, x.y)", "angle": "atan2(x.y, x.x)",
     "logical_not": "!(x.x != 0 || x.y != 0)",
 }  # fmt: skip
 
@@ -255,8 +254,6 @@ def numeral(value: Any, ctype: Ctype) -> str:
         return f"({float(np.float32(value))!r}f)"
     return f"({value!r})"
 
-
-literal = numeral
 
 
 def template(name: str, expr: str | None, ctype: Ctype, bits: int) -> str:

@@ -15,8 +15,8 @@ from wengert_codegen.expressions import Ctype, Dialect, Printed, complex_part, h
 Ints = tuple[int, ...]
 BLOCK = 128  # elements for which the arguments of a call are computed at a time
 
-PREAMBLE = """\
-#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+PREAMBLE = "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n"
+CPU_PREAMBLE = """\
 typedef float w_float16 __attribute__((ext_vector_type(16), aligned(4)));
 typedef double w_double8 __attribute__((ext_vector_type(8), aligned(8)));
 """
@@ -24,12 +24,30 @@ typedef double w_double8 __attribute__((ext_vector_type(8), aligned(8)));
 
 @dataclass(frozen=True)
 class Operand:
-    """An array that a kernel reads, or (scalar) a number; `inner` is its step along a row: 0, 1, or -1 for any."""
+    """An array that a kernel reads as a type, or (scalar) a number of it; `inner` is the step along a row: 0, 1, or -1 for
+    any."""
 
     name: str
     ctype: Ctype
+    used: Ctype
     scalar: bool = False
     inner: int = -1
+
+    def read(self, place: str) -> str:
+        return converted(self.ctype.read.format(f"{self.name}_[{place}]"), self.ctype, self.used)
+
+
+def converted(text: str, given: Ctype, wanted: Ctype) -> str:
+    """Return a value of one type as another: NumPy's conversions, complex numbers lose their imaginary part."""
+    if given.name == wanted.name:
+        return text
+    if wanted.kind == "c":
+        return f"({wanted.name})({text}, 0)" if given.kind != "c" else f"convert_{wanted.name}({text})"
+    if given.kind == "c":
+        text = f"({text}).x" if wanted.kind != "b" else f"(({text}).x != 0 || ({text}).y != 0)"
+    if wanted.kind == "b":
+        return f"(({text}) != 0)"
+    return f"({wanted.name})({text})"
 
 
 def plan_dims(shape: Ints, strides: Sequence[Ints]) -> tuple[Ints, list[Ints]]:
@@ -70,7 +88,7 @@ def map_source(
     part = complex_part(compute).name
     head = [f"__global {out.stored} * restrict o_, long o_at"]
     for o in operands:
-        head.append(f"{o.ctype.name} {o.name}" if o.scalar else f"__global const {o.ctype.stored} * restrict {o.name}_, long {o.name}_at")
+        head.append(f"{o.used.name} {o.name}" if o.scalar else f"__global const {o.ctype.stored} * restrict {o.name}_, long {o.name}_at")
     head += [f"{c.name} {n}" for n, c in numbers]
     head += ["long n", "long chunk"]
     flat = rank == 1 and inner >= 0 and all(o.inner >= 0 for o in arrays)
@@ -101,7 +119,7 @@ def map_source(
 
 def element(o: Operand, index: str) -> str:
     step = {0: "", 1: f" + {index}"}.get(o.inner, f" + ({index}) * {o.name}_i")
-    return o.ctype.read.format(f"{o.name}_[{o.name}_b{step}]")
+    return o.read(f"{o.name}_b{step}")
 
 
 def loop(
@@ -111,7 +129,7 @@ def loop(
     """Return the lines of a loop over the elements of a row: plain, or in blocks where calls were taken out."""
     index = "i + l" if made.calls else "i"
     place = {0: "o_b", 1: f"o_b + {index}"}.get(inner, f"o_b + ({index}) * o_i")
-    reads = [f"{o.ctype.name} {o.name} = {element(o, index)};" for o in arrays]
+    reads = [f"{o.used.name} {o.name} = {element(o, index)};" for o in arrays]
     store = f"o_[{place}] = {out.write.format(made.text)};"
     if not made.calls:
         return [f"{pad}for (long i = first; i < last; i++) {{ {' '.join(reads)} {store} }}"]

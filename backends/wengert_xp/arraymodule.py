@@ -437,5 +437,17 @@ class ArrayModule:
         else:
             target[key(indices, places)] = values
 
+    def scaled_into(self, op: Kernel, target: Any, scale: Kernel, values: Any, factor: Any) -> None:
+        """Write op(target, scale(values, factor)) to target, block by block: the multiple never leaves the cache."""
+        if not (target.flags.c_contiguous and values.flags.c_contiguous):
+            op(target, scale(values, factor, out=...), out=target)
+            return
+        into, given = target.reshape(-1), values.reshape(-1)
+        part = self.xp.empty(min(self.block, into.size), target.dtype)
+        for start in range(0, into.size, self.block):
+            here = into[start : start + self.block]
+            multiple = scale(given[start : start + self.block], factor, out=part[: here.size])
+            op(here, multiple, out=here)
+
     def add_into(self, target: Any, values: Any) -> None:
         self.xp.add(target, values, out=target)

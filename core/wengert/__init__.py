@@ -44,12 +44,17 @@ newaxis = None
 __all__ = [
     "Generator", "Size", "Tensor", "__version__", "autograd", "can_cast", "cuda", "default_generator", "device", "dtype",
     "enable_grad", "finfo", "fork_rng", "get_default_device", "get_default_dtype", "iinfo", "inference_mode",
-    "e", "inf", "nan", "pi", "is_grad_enabled", "is_inference", "is_inference_mode_enabled", "no_grad", "promote_types", "random",
+    "e", "inf", "nan", "pi", "is_grad_enabled", "is_inference", "is_inference_mode_enabled", "no_grad", "promote_types",
+    "random",
     "set_default_device", "set_default_dtype", "set_grad_enabled", "set_printoptions", *faces.FUNCTIONS, *dtypes.ALL,
 ]  # fmt: skip
 
 _SUBMODULES = ("fft", "func", "graph", "library", "linalg", "nn", "optim", "plugins", "profiler", "signal", "special", "utils")
-_LATE = {"custom_op": "library", "compile": "compilation", "draw": "drawing", "is_anomaly_enabled": "autograd.anomaly_mode", "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "memory_summary": "profiler", "vmap": "func"}  # names whose module is loaded when they are used
+_LATE = {  # names whose module is loaded when they are used
+    "compile": "compilation", "custom_op": "library", "draw": "drawing",
+    "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "is_anomaly_enabled": "autograd.anomaly_mode",
+    "memory_summary": "profiler", "vmap": "func",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

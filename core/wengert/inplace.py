@@ -165,6 +165,9 @@ def inplace(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
     return method
 
 
+LARGE = 1 << 15  # elements from which a device may add a multiple in parts, rather than make the whole multiple first
+
+
 def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[..., Any] | None = None) -> Callable[..., Tensor]:
     """Return `name_` for an elementwise op: where nothing is recorded, the kernel writes straight into the tensor.
 
@@ -237,6 +240,10 @@ def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[...,
             if factor is None:
                 factor = constant(alpha, dtype)
             try:
+                if a.size >= LARGE and a.shape == b.shape and hasattr(backend.of_array(a), "scaled_into"):
+                    backend.of_array(a).scaled_into(kernels[type(a)], a, scaling[type(b)], b, factor)
+                    bump(self)
+                    return self
                 b = scaling[type(b)](b, factor, out=...)
             except (Warning, FloatingPointError):
                 return general(self, (other,), alpha)

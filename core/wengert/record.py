@@ -614,13 +614,15 @@ def structural(
 ) -> Op:  # fmt: skip
     """Enter an op that moves or joins elements. `infer(*inputs, *params)` gives shape and dtype or raises.
 
-    inputs: "x y", or "*xs" last for a sequence. view: the result shares its input's memory.
+    inputs: "x y", or "*xs" last for a sequence. view: the result shares its input's memory. keeps: of several results,
+    those that rules read in `out` (the others are None there).
     """
     variadic = inputs.split()[-1].startswith("*")
     names = tuple(n.lstrip("*") for n in inputs.split())
     op = Op(
         name, names, tuple(params.split()), split_rules(names, rules), infer, None, domain, constant=constant, view=view,
-        broadcasts=broadcasts, variadic=variadic, face=face, label=label, outputs=outputs, free=tuple(free.split()), keeps=keeps,
+        broadcasts=broadcasts, variadic=variadic, face=face, label=label, outputs=outputs, free=tuple(free.split()),
+        keeps=keeps,
     )  # fmt: skip
     caller: Callable[[Op], Callable[..., Any]] = general
     if not variadic and outputs == 1:

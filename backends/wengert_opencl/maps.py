@@ -1,0 +1,298 @@
+"""Elementwise ops: one generated kernel for each formula, type and layout; copies and conversions are the formula x.
+
+Owns: what is computed in which type, the plan of a call (which kernel, how it is shared out), kept by the layout of its
+arrays. May import: the shared printer, arrays, the runtime, op records. Must not know: tensors, gradients.
+Numbers next to arrays come as 0-d host arrays and go to the kernel as its arguments.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from wengert.op import ANY, Op
+from wengert_codegen import CTYPES, Operand, Unprintable, map_source, plan_dims, template
+from wengert_codegen.expressions import complex_part
+from wengert_opencl.array import Array, Ints, dense, overlap
+from wengert_opencl.runtime import ELEMENTS, Runtime
+
+SMALL = 4096  # elements up to which layouts share one kernel, whose steps are arguments
+LONG = np.int64
+SCALARS = {
+    "uchar": np.uint8, "char": np.int8, "ushort": np.uint16, "short": np.int16, "uint": np.uint32, "int": np.int32,
+    "ulong": np.uint64, "long": np.int64, "float": np.float32, "double": np.float64, "float2": np.complex64,
+    "double2": np.complex128,
+}  # fmt: skip
+POWERS = {2: "x * x", 0.5: "sqrt(x)", 1: "x", -1: "1 / x", 3: "x * x * x", 0: "1"}
+REAL_RESULTS = {"absolute", "angle"}
+
+
+def new(runtime: Runtime, shape: Ints, dtype: np.dtype[Any]) -> Array:
+    """Return a fresh array in row-major order; its elements mean nothing yet."""
+    size = dtype.itemsize
+    count = math.prod(shape)
+    buffer = runtime.allocate(count * size) if count else None
+    return Array(runtime, buffer, 0, tuple(shape), dense(shape, size), dtype, packed=True)
+
+
+def broadcast(shapes: Sequence[Ints]) -> Ints:
+    first = shapes[0]
+    for s in shapes:
+        if s != first:
+            return np.broadcast_shapes(*shapes)
+    return first
+
+
+class Plan:
+    """What a call with arrays of certain layouts does."""
+
+    __slots__ = ("shape", "dtype", "kernel", "items", "group", "tail", "used", "flat")
+
+    def __init__(self, shape: Ints, dtype: Any, used: Sequence[Any]) -> None:
+        self.shape, self.dtype, self.used = shape, dtype, used
+        self.kernel: Any = None
+
+
+class Formula:
+    """A formula ready to be run on arrays."""
+
+    def __init__(
+        self, name: str, text: Callable[[str], str], inputs: Sequence[str], numbers: Sequence[str] = (), *, boolean: bool = False,
+        apart: Sequence[bool] = (), any_type: bool = False, to: np.dtype[Any] | None = None,
+    ) -> None:  # fmt: skip
+        """text: the formula for a type's name; apart: inputs that keep their own type; to: the type of the result."""
+        self.name, self.text, self.inputs, self.numbers, self.boolean = name, text, inputs, numbers, boolean
+        self.apart = list(apart) or [any_type] * len(inputs)
+        self.first = next((i for i, a in enumerate(apart) if not a), 0)
+        self.any_type, self.to = any_type, to
+        self.plans: dict[Any, Plan] = {}
+
+    def __call__(self, arrays: Sequence[Any], numbers: Sequence[Any] = (), out: Any = ...) -> Array:
+        key: list[Any] = []
+        runtime: Any = None
+        for a in arrays:
+            if type(a) is Array:
+                runtime = runtime or a.runtime
+                key.append((a.shape, a.strides, a.dtype))
+            else:
+                key.append(a.dtype)
+        if out is not ...:
+            key.append((out.shape, out.strides, out.dtype))
+        plan = self.plans.get((runtime, *key))
+        if plan is None:
+            if len(self.plans) > 4096:
+                self.plans.clear()
+            plan = self.plans[runtime, *key] = self.plan(runtime, arrays, out)
+        made = out
+        if out is ...:
+            made = new(runtime, plan.shape, plan.dtype)
+        elif out.dtype != plan.dtype or any([type(a) is Array and overlap(out, a) for a in arrays]):
+            return write(out, self(arrays, numbers))
+        if plan.kernel is None:
+            return made  # type: ignore[no-any-return]
+        values = [made.buffer, made.offset // made.dtype.itemsize]
+        for a, used in zip(arrays, plan.used, strict=True):
+            if type(a) is Array:
+                values.append(a.buffer)
+                values.append(a.offset // a.dtype.itemsize)
+            else:
+                values.append(used(a[()]))
+        for number in numbers:
+            values.append(plan.used[-1](number) if not self.any_type else number)
+        runtime.launch(plan.kernel, plan.items, plan.group, (*values, *plan.tail))
+        return made  # type: ignore[no-any-return]
+
+    def compute(self, arrays: Sequence[Any]) -> np.dtype[Any]:
+        """Return the type that a call computes in."""
+        types = [a.dtype for a, apart in zip(arrays, self.apart, strict=True) if not apart]
+        if not types:
+            return arrays[self.first].dtype  # type: ignore[no-any-return]
+        return types[0] if all([t == types[0] for t in types]) else np.result_type(*types)  # type: ignore[no-any-return]
+
+    def plan(self, runtime: Runtime, arrays: Sequence[Any], out: Any) -> Plan:
+        for a in arrays:
+            if type(a) is not Array and a.ndim:
+                raise RuntimeError(f"{self.name}: a host array of shape {a.shape} among arrays of opencl:{runtime.index}")
+            if type(a) is Array and a.runtime is not runtime:
+                raise RuntimeError(f"{self.name}: arrays of opencl:{runtime.index} and opencl:{a.runtime.index}; move one by to()")
+        compute = self.compute(arrays)
+        ctype = known(self.name, compute)
+        text = self.text(compute.name)
+        dtype = np.dtype(bool) if self.boolean else self.to if self.to is not None else compute
+        if self.name in REAL_RESULTS and compute.kind == "c":
+            dtype = np.dtype(f"f{compute.itemsize // 2}")
+        shape = broadcast([a.shape for a in arrays])
+        used = [known(self.name, a.dtype) if apart else ctype for a, apart in zip(arrays, self.apart, strict=True)]
+        plan = Plan(shape, dtype, [SCALARS[u.name] for u in used])
+        if out is not ... and out.shape != shape:
+            raise ValueError(f"{self.name}: the result has shape {shape}, and out {out.shape}")
+        if 0 in shape:
+            return plan
+        strides = dense(shape, dtype.itemsize) if out is ... else out.strides
+        self.lay_out(plan, runtime, arrays, strides, used, ctype, text)
+        return plan
+
+    def lay_out(
+        self, plan: Plan, runtime: Runtime, arrays: Sequence[Any], strides: Ints, used: Any, ctype: Any, text: str
+    ) -> None:
+        """Choose the kernel, and share the elements out."""
+        here = [i for i, a in enumerate(arrays) if type(a) is Array]
+        steps = [tuple([s // plan.dtype.itemsize for s in strides])]
+        for i in here:
+            a = arrays[i]
+            steps.append(tuple([s // a.dtype.itemsize for s in a.broadcast_to(plan.shape).strides]))
+        dims, steps = plan_dims(plan.shape, steps)
+        n, count = dims[-1], math.prod(dims[:-1])
+        if n * count == 1:
+            steps = [(1,)] * len(steps)
+        inner = [s[-1] if s[-1] in (0, 1) else -1 for s in steps]
+        flat = len(dims) == 1 and inner[0] == 1 and -1 not in inner
+        if not flat and n * count <= SMALL:
+            inner = [-1] * len(inner)
+            missing = (4 if len(dims) <= 4 else 8 if len(dims) <= 8 else len(dims)) - len(dims)
+            dims, steps = (1,) * missing + dims, [(0,) * missing + s for s in steps]
+        step_of = dict(zip(here, inner[1:], strict=True))
+        operands = [
+            Operand(name, known(self.name, a.dtype), u, i not in step_of, step_of.get(i, -1))
+            for i, (name, a, u) in enumerate(zip(self.inputs, arrays, used, strict=True))
+        ]
+        numbers = [(name, ctype) for name in self.numbers]
+        source = map_source(f"w_{self.name}", text, ctype, known(self.name, plan.dtype), inner[0], operands, numbers, len(dims),
+                            runtime.dialect)  # fmt: skip
+        scalars: list[Any] = [None, LONG]
+        for o in operands:
+            scalars += [SCALARS[o.used.name]] if o.scalar else [None, LONG]
+        scalars += [SCALARS[ctype.name]] * len(numbers)
+        if flat:
+            items, chunk = runtime.share(n)
+            plan.tail = (n, chunk)
+            plan.items, plan.group = runtime.grid(items)
+        else:
+            across, chunk = (1, n) if runtime.dialect.cpu and (n <= ELEMENTS or count >= 8 * runtime.dialect.cores) else runtime.share(n)
+            down, rows = runtime.share(count, max(1, ELEMENTS // n))
+            tail: list[int] = [n, chunk, count, rows, *dims[:-1]]
+            for s, i in zip(steps, inner, strict=True):
+                tail += [s[-1]] if i < 0 else []
+                tail += s[:-1]
+            plan.tail = tuple(tail)
+            plan.items, plan.group = runtime.grid(across, down)
+        scalars += [LONG] * len(plan.tail)
+        plan.kernel = runtime.kernel(source, f"w_{self.name}", scalars)
+
+
+def known(name: str, dtype: np.dtype[Any]) -> Any:
+    try:
+        return CTYPES[dtype.name]
+    except KeyError:
+        raise NotImplementedError(f"{name}: OpenCL has no arrays of type {dtype}; .to() another type, or to device 'cpu'") from None
+
+
+_conversions: dict[Any, Formula] = {}
+
+
+def conversion(dtype: np.dtype[Any]) -> Formula:
+    made = _conversions.get(dtype)
+    if made is None:
+        made = _conversions[dtype] = Formula("copy", lambda name: "x", ["x"], apart=[True], any_type=True, to=dtype)
+    return made
+
+
+def cast(x: Array, dtype: np.dtype[Any]) -> Array:
+    """Return a packed copy in another type."""
+    return conversion(dtype)((x,))
+
+
+def copy(x: Array) -> Array:
+    """Return a packed copy."""
+    if x.flags.c_contiguous:
+        made = new(x.runtime, x.shape, x.dtype)
+        if x.size:
+            x.runtime.duplicate(made.buffer, x.buffer, x.nbytes, x.offset)
+        return made
+    return conversion(x.dtype)((x,))
+
+
+def packed(x: Array) -> Array:
+    """Return an array in row-major order: x itself if it is."""
+    return x if x.flags.c_contiguous else copy(x)
+
+
+def write(target: Array, values: Any) -> Array:
+    """Set the elements of an array to values of its device, or a number, broadcast and converted."""
+    if type(values) is not Array:
+        host = np.asarray(values)
+        if host.ndim:
+            raise RuntimeError("values for an array on OpenCL must be there, too")
+        if target.size:
+            fill(target, host)
+        return target
+    if overlap(target, values):
+        values = copy(values)
+    if target.size:
+        conversion(target.dtype)((values.broadcast_to(target.shape),), out=target)
+    return target
+
+
+_fill = Formula("fill", lambda name: "y", ["x", "y"])
+
+
+def fill(target: Array, value: np.ndarray[Any, Any]) -> None:
+    """Set all elements to one number."""
+    with np.errstate(all="ignore"):
+        number = value.astype(np.float32 if target.dtype.name == "bfloat16" else target.dtype)
+    plan = _fill_formula(target.dtype)
+    plan((target, number), out=target)
+
+
+_fills: dict[Any, Formula] = {}
+
+
+def _fill_formula(dtype: np.dtype[Any]) -> Formula:
+    made = _fills.get(dtype)
+    if made is None:
+        made = _fills[dtype] = Formula("fill", lambda name: "y", ["x", "y"], apart=[False, True], to=dtype)
+    return made
+
+
+def kernel_of(op: Op) -> Callable[..., Any] | None:
+    """Return the kernel of an elementwise record, or None where no formula is known for any type."""
+    width = len(op.inputs)
+
+    def text(name: str) -> str:
+        ctype = CTYPES[name]
+        try:
+            return template(op.name, op.expr, ctype, np.dtype(name).itemsize * 8 if name != "bfloat16" else 16)
+        except Unprintable as error:
+            raise NotImplementedError(without(op.name, str(error))) from None
+
+    try:
+        template(op.name, op.expr, CTYPES["float32" if op.name not in ("gcd", "lcm", "left_shift", "right_shift") else "int64"], 64)
+    except Unprintable:
+        return None
+    apart = [op.domain == ANY or n in op.free for n in op.inputs]
+    options: dict[str, Any] = {"boolean": op.boolean, "apart": apart}
+    formula = Formula(op.name, text, op.inputs, op.params, **options)
+    if op.name == "power_number":
+        special = {p: Formula(f"power_{i}", lambda name, t=t: t, ["x"]) for i, (p, t) in enumerate(POWERS.items())}
+
+        def power(x: Any, exponent: Any, out: Any = ...) -> Any:
+            chosen = special.get(exponent) if x.dtype.kind == "f" else None
+            return formula((x,), (exponent,), out) if chosen is None else chosen((x,), (), out)
+
+        return power
+
+    def run(*args: Any, out: Any = ...) -> Any:
+        return formula(args[:width], args[width:], out)
+
+    return run
+
+
+def without(name: str, what: str) -> str:
+    """Return the message for an op that this device has no kernel for."""
+    return (
+        f"{name}: no OpenCL kernel for {what}; move the tensors to device 'cpu' for it, or let it run there: "
+        f"WENGERT_HOST_FALLBACK=1 or wengert_opencl.host_fallback()"
+    )
