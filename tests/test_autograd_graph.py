@@ -320,6 +320,15 @@ def the_line_that_made_the_nan(torch: Any) -> Any:
 
 
 @program
+def anomaly_mode_and_several_results(torch: Any) -> Any:
+    x = leaf(torch, 3.0, 1.0)
+    with torch.autograd.set_detect_anomaly(True):
+        a, b = table(torch)["Both"].apply(x, x)
+        (a * b + x.sort()[0]).sum().backward()
+    return x.grad
+
+
+@program
 def anomaly_mode_as_a_switch(torch: Any) -> Any:
     made = [torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()]
     torch.autograd.set_detect_anomaly(True, check_nan=False)

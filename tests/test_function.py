@@ -404,6 +404,17 @@ def an_input_returned_as_it_is(torch: Any) -> Any:
 
 
 @program
+def an_input_returned_without_a_gradient(torch: Any) -> Any:
+    c = torch.ones(2, dtype=torch.float64)
+    y = function(torch, lambda ctx, x: x, lambda ctx, g: g * 7).apply(c)
+    x = leaf(torch, 1.0, 2.0)
+    same = y is c, y.requires_grad
+    c.mul_(x)
+    (c * c).sum().backward()
+    return same, y.tolist(), x.grad
+
+
+@program
 def a_view_returned(torch: Any) -> Any:
     x = leaf(torch, 1.0, 2.0)
     f = function(torch, lambda ctx, x: x.view(2, 1), lambda ctx, g: g.view(2) * 7)

@@ -93,6 +93,18 @@ def a_wrong_gradient(torch: Any) -> Any:
 
 
 @program
+def forward_mode_and_batches(torch: Any) -> Any:
+    check, again = tools(torch)
+    x, w = leaf(torch, 0.5, 1.5), leaf(torch, 2.5, -1.0)
+    z = torch.tensor([1 + 2j, 2 - 1j], dtype=torch.complex128, requires_grad=True)
+    f = lambda x, w: (x.exp() * w, (x * x.detach().long()).sum(), (x - w).tanh())  # noqa: E731
+    return (
+        check(f, (x, w), check_forward_ad=True), check(f, (x, w), check_batched_grad=True), check(f, (x, w), check_forward_ad=True, check_backward_ad=False),
+        check(lambda z: z * z, (z,), check_forward_ad=True), again(lambda x, w: x.exp() * w, (x, w), check_fwd_over_rev=True),
+    )  # fmt: skip
+
+
+@program
 def unfit_inputs(torch: Any) -> Any:
     check, _ = tools(torch)
     x = leaf(torch, 1.0, 2.0)

@@ -87,7 +87,7 @@ ACTIONS: dict[str, Callable[..., Any]] = {
     "clamp_": lambda torch, x: none(x.clamp_(-0.7, 0.9)), "masked_fill_": lambda torch, x, n: none(x.masked_fill_(x > 0.2, n)),
     "setitem": lambda torch, x, y, key: x.__setitem__(write_key(torch, key), y), "setnumber": lambda torch, x, key, n: x.__setitem__(write_key(torch, key), n),
     "setmask": lambda torch, x, n: x.__setitem__(x > 0.2, n), "iadd": lambda torch, x, y, key: none(x[write_key(torch, key)].add_(y)),
-    "div_": lambda torch, x, y: none(x.div_(2 + y.cos())), "index_add_": lambda torch, x, y, i: none(x.index_add_(0, torch.tensor(i), y)),
+    "div_": lambda torch, x, y: none(x.div_(2 + y.cos())), "index_add_": lambda torch, x, y, i: none(x.index_add_(0, torch.tensor(i), y.clone())),
     "blind_": lambda torch, x, n: blind(torch, x, n), "relu_": lambda torch, x: none(x.relu_()), "exp_": lambda torch, x: none(x.clamp_(-1, 1).exp_()),
     "transpose_": lambda torch, x: none(x.t_()), "unsqueeze_": lambda torch, x: none(x.unsqueeze_(0)), "detached_": lambda torch, x, n: none(x.detach().add_(n)),
 }  # fmt: skip

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from wengert.backend import DeviceInfo, hosted
-from wengert.op import Op
+from wengert.backend import DeviceInfo, give_operators, hosted
+from wengert.op import OPS, Op
 from wengert_opencl import maps
 from wengert_opencl.array import Array
 from wengert_opencl.runtime import NoDevice, found, runtime
@@ -32,8 +32,6 @@ class OpenCLBackend:
     array_type = Array
 
     def __init__(self) -> None:
-        from wengert.record import give_operators
-
         give_operators(Array)
         self.table: dict[str, Kernel] | None = None
 
@@ -95,6 +93,4 @@ class OpenCLBackend:
 
     def operator(self, name: str) -> Kernel:
         """Return the kernel of another op."""
-        from wengert.op import OPS
-
         return OPS[name].kernels[Array]

@@ -49,9 +49,10 @@ __all__ = [
     "set_default_device", "set_default_dtype", "set_grad_enabled", "set_printoptions", *faces.FUNCTIONS, *dtypes.ALL,
 ]  # fmt: skip
 
-_SUBMODULES = ("fft", "func", "graph", "library", "linalg", "nn", "optim", "plugins", "profiler", "signal", "special", "utils")
+_SUBMODULES = ("fft", "func", "graph", "library", "linalg", "nn", "optim", "plugins", "profiler", "serialization", "signal", "special", "utils")
 _LATE = {  # names whose module is loaded when they are used
     "compile": "compilation", "custom_op": "library", "draw": "drawing",
+    "load": "serialization", "save": "serialization",
     "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "is_anomaly_enabled": "autograd.anomaly_mode",
     "memory_summary": "profiler", "vmap": "func",
 }  # fmt: skip

@@ -74,6 +74,13 @@ class Backend(Protocol):
         """Wait until the device has done what it was asked."""
 
 
+def give_operators(array_type: type) -> None:
+    """Give a device's class of arrays Python's operators: rules are written with them."""
+    from wengert import record
+
+    record.give_operators(array_type)
+
+
 class device:
     """A place for tensors: `device("cpu")`, `device("cuda:1")`, `device("cuda", 1)`.
 

@@ -234,7 +234,7 @@ def lazy(kind: str, name: str, prefix: str = "", own: Iterable[str] = ()) -> tup
     module = sys.modules[f"wengert.{name}"]
 
     def find(attribute: str) -> Any:
-        if attribute.startswith("_"):
+        if attribute.startswith("_" if kind != "modules" else "__"):  # PyTorch's programs import some of nn's private names
             raise AttributeError(f"module 'wengert.{name}' has no attribute {attribute!r}")
         if attribute in own:
             return importlib.import_module(f"wengert.{name}.{attribute}")

@@ -412,7 +412,7 @@ def _run(
         runs = needed is None or any([e in needed for e in edges])
         sent: dict[int, Any] = {}
         if edges and runs and g is not None:
-            if anomaly is None:
+            if anomaly is None or type(node) is Slot:
                 sent = dict(node.pull(g, create, lift, needed))
                 if hooks is not None and "post" in hooks.kinds:
                     sent = _after(node, sent, g, create)

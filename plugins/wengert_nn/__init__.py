@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wengert.plugins import hookimpl
+from wengert_nn.modules import BELOW, MODULES
 
 if TYPE_CHECKING:
     from wengert.registry import Registry
@@ -113,3 +114,15 @@ def wengert_register_ops(registry: Registry) -> None:
     }.items():
         for name in names.split():
             registry.kernel(name, "xp", f"wengert_nn.kernels_{module}:{name}")
+
+
+@hookimpl
+def wengert_register_modules(registry: Registry) -> None:
+    """Register every layer, and the functions of `nn.init` and `nn.utils`."""
+    for module, names in MODULES.items():
+        for name in names.split():
+            registry.module(name, f"wengert_nn.modules.{module}:{name}")
+    for prefix, modules in BELOW.items():
+        for module, names in modules.items():
+            for name in names.split():
+                registry.module(prefix + name, f"wengert_nn.{module}:{name}")

@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import wengert
-from wengert.optim.optimizer import Group, Optimizer, State, at_least_zero, count, debias, new_step
+from wengert.optim.optimizer import Group, Optimizer, State, at_least_zero, count, debias, known, new_step
 
 if TYPE_CHECKING:
     from wengert import Tensor
@@ -47,13 +47,17 @@ class Adam(Optimizer):
         return state
 
     def update(self, p: Tensor, g: Tensor, state: State, group: Group) -> None:
-        t, m, v, (beta1, beta2) = count(state, p), state["exp_avg"], state["exp_avg_sq"], group["betas"]
-        m.lerp_(g, 1 - beta1)
-        v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+        t, m, v, (beta1, beta2) = known(count(state, p)), state["exp_avg"], state["exp_avg_sq"], group["betas"]
+        m.mul_(beta1).add_(g, alpha=1 - beta1)
+        v.mul_(beta2).add_(g * g, alpha=1 - beta2)
         if group["amsgrad"]:
             v = largest_(state["max_exp_avg_sq"], v)
-        c1, c2 = debias(beta1, t), debias(beta2, t).sqrt()
-        p.addcmul_(m / (v.sqrt() + group["eps"] * c2), -group["lr"] * c2 / c1)
+        c1, c2 = debias(beta1, t), debias(beta2, t) ** 0.5
+        direction, size = m / (v.sqrt() + group["eps"] * c2), -group["lr"] * c2 / c1
+        if isinstance(size, wengert.Tensor):
+            p.addcmul_(direction, size)
+        else:
+            p.add_(direction, alpha=size)
 
 
 class AdamW(Adam):

@@ -1,7 +1,8 @@
 """`gradcheck` and `gradgradcheck`: the gradients that backward gives, beside differences of the function itself.
 
 Owns: both Jacobians (numerical and analytical), their comparison, what is said where they differ, the further checks
-(repeatability, undefined gradients). May import: autograd, tensor, dtypes. Must not know: any op, any device.
+(repeatability, undefined gradients). May import: autograd, tensor, dtypes; func (late, for forward mode). Must not know: any
+op, any device.
 Gradients of complex numbers are PyTorch's: d/dRe + i d/dIm of a real number; complex results are two real ones.
 """
 
@@ -67,7 +68,7 @@ def gradcheck(
             if check_batched_grad:
                 check.batched()
         if check_forward_ad:
-            (check.fast if fast_mode else check.slow)(check.forward)
+            check.slow(check.forward)
     except GradcheckError:
         if raise_exception:
             raise
@@ -93,11 +94,12 @@ def gradgradcheck(
     else:
         given = tuple(grad_outputs) if isinstance(grad_outputs, tuple | list) else (grad_outputs,)
     number = len(given)
+    needs = [isinstance(x, Tensor) and x.requires_grad for x in args]
 
     def gradients(*all_args: Any) -> tuple[Tensor, ...]:
         own, grads = all_args[:-number], all_args[-number:]
-        own = tuple([x.view_as(x) if isinstance(x, Tensor) and x.requires_grad else x for x in own])  # nothing else counts
-        wanted = [x for x in own if isinstance(x, Tensor) and x.requires_grad]
+        own = tuple([_apart(x) if needed else x for x, needed in zip(own, needs, strict=True)])
+        wanted = [x for x, needed in zip(own, needs, strict=True) if needed]
         made = grad(_differentiable(func(*own)), wanted, grads, create_graph=True, allow_unused=True)
         return tuple([g for g in made if g is not None])
 
@@ -141,6 +143,10 @@ class _Check:
     def values(self) -> list[Array]:
         """Return what the function gives for the inputs as they are now."""
         return [np.array(y.detach().host()) for y in self._numeric(self.func(*self.args))]
+
+    def wanted(self) -> list[int]:
+        """Return which of the numeric results require grad."""
+        return [k for k, y in enumerate(self._numeric(self.func(*self.args))) if y.requires_grad]
 
     def _numeric(self, made: Any) -> list[Tensor]:
         made = made if isinstance(made, tuple | list) else (made,)
@@ -220,13 +226,18 @@ class _Check:
 
     def tangents(self, i: int, index: Any, unit: complex) -> list[Array]:
         from wengert.func import jvp
+        from wengert.func.layers import innermost, on_level
 
         x = self.args[i]
+        wanted = self.wanted()
         direction = np.zeros(tuple(x.shape), x._array.dtype)
         direction[index] = unit
 
         def of(value: Tensor) -> Any:
-            return tuple(_differentiable(self.func(*self.args[:i], value, *self.args[i + 1 :])))
+            level = innermost()
+            args = [on_level(a, level) if isinstance(a, Tensor) else a for a in self.args]
+            made = self._numeric(self.func(*args[:i], value, *args[i + 1 :]))
+            return tuple([made[k] for k in wanted])
 
         _, moved = jvp(of, (x,), (_like(x, direction),))
         return [np.array(t.detach().host()) for t in moved]
@@ -234,7 +245,7 @@ class _Check:
     # ---- comparing them
     def slow(self, jacobian: Callable[[int, list[Tensor]], list[list[Array]]]) -> None:
         outputs = self.outputs()
-        wanted = [k for k, y in enumerate(self._numeric(self.func(*self.args))) if y.requires_grad]
+        wanted = self.wanted()
         for i in self.checked:
             numerical = self.numerical(i)
             for o, parts in enumerate(jacobian(i, outputs)):
@@ -268,7 +279,7 @@ class _Check:
     def fast(self, jacobian: Callable[[int, list[Tensor]], list[list[Array]]]) -> None:
         """Compare one number for each pair of result and input: the Jacobian between two random directions."""
         outputs = self.outputs()
-        wanted = [k for k, y in enumerate(self._numeric(self.func(*self.args))) if y.requires_grad]
+        wanted = self.wanted()
         for i in self.checked:
             x = self.args[i]
             start, direction = x.data.clone(), _like(x, _random(self.rng, x))
@@ -362,6 +373,11 @@ class _Undefined(Function):
     @staticmethod
     def backward(ctx: Any, g: Any) -> None:
         return None
+
+
+def _apart(x: Tensor) -> Tensor:
+    """Return an input so that only what goes through it counts, and not what else uses the same tensor."""
+    return x.view_as(x) if x.requires_grad else x.detach().requires_grad_()  # type: ignore[no-any-return]
 
 
 def _differentiable(made: Any) -> list[Tensor]:

@@ -5,4 +5,4 @@ Owns: nothing. Must not know: any module.
 
 from wengert.registry import lazy
 
-__getattr__, __dir__ = lazy("modules", "nn", own=("functional",))
+__getattr__, __dir__ = lazy("modules", "nn", own=("functional", "init", "modules", "parameter", "utils"))

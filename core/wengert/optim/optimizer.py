@@ -4,7 +4,7 @@ Owns: `Optimizer`, its state dict (PyTorch's layout), the checks of hyperparamet
 that most updates need (`descend`, `count`, `debias`).
 May import: the grad switch, the hook handle; `wengert`'s public names, when they are used.
 Must not know: any optimizer, any device.
-Nothing here reads a tensor's value while stepping, so a recording backend can capture `step` as it stands.
+Nothing here needs a tensor's value while stepping, so a recording backend can capture `step` as it stands.
 """
 
 from __future__ import annotations
@@ -61,14 +61,20 @@ def count(state: State, p: Tensor) -> Tensor:
     return t
 
 
-def debias(beta: float | Tensor, t: Tensor) -> Tensor:
+def known(t: Tensor) -> Any:
+    """Return a count as a number where reading it is free: on the host, and not while a capture writes down what is done."""
+    return t.item() if t.is_cpu and modes.state.recorder is None and not t.requires_grad else t
+
+
+def debias(beta: float | Tensor, t: Any) -> Any:
     """Return 1 - beta**t, the weight an average of rate `beta` has collected after t steps.
 
     Computed as -expm1(t log beta): in float32, 1 - 0.999**1 would keep three digits.
     """
+    if not isinstance(t, wengert.Tensor) and not isinstance(beta, wengert.Tensor):
+        return -math.expm1(t * math.log(beta)) if beta else 1.0
     rate = beta.log() if isinstance(beta, wengert.Tensor) else math.log(beta) if beta else -math.inf
-    weight: Tensor = -wengert.expm1(t * rate)
-    return weight
+    return -wengert.expm1(t * rate)
 
 
 def new_step(p: Tensor) -> Tensor:

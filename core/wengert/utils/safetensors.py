@@ -11,14 +11,15 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from wengert import dtypes
-from wengert._tensor import Tensor
-from wengert.serialization import atomic, from_bytes
+from wengert import backend, dtypes
+from wengert._tensor import Tensor, wrap
+from wengert.serialization import atomic, placed, typed
 
 HEADER = 100_000_000  # the longest header that is read
 TYPES = {
@@ -99,8 +100,9 @@ def _write(file: BinaryIO, tensors: list[Tensor], header: bytes) -> None:
     file.write(header)
     for tensor in tensors:
         host = np.ascontiguousarray(tensor.detach().host())
-        little = host.astype(host.dtype.newbyteorder("<"), copy=False) if host.dtype.byteorder == ">" else host
-        file.write(little.reshape(-1).view(np.uint8).data)
+        if sys.byteorder == "big":
+            host = host.byteswap()
+        file.write(host.reshape(-1).view(np.uint8).data)
 
 
 # ---- reading
@@ -138,8 +140,11 @@ def _checked(name: str, entry: Any) -> tuple[str, list[int], int, int]:
     if not (_counts(shape) and _counts(offsets) and len(offsets) == 2 and len(shape) <= 64):
         raise SafetensorError(f"safetensors: {name!r}: shape and data_offsets are lists of counts")
     nbytes = dtypes.ALL[NAMES[code]].itemsize
+    whole = 1
     for n in shape:
-        nbytes *= n
+        nbytes, whole = nbytes * n, whole * (n or 1)
+    if whole >= 2**60:
+        raise SafetensorError(f"safetensors: {name!r}: no tensor has the shape {shape}")
     begin, end = offsets
     if end - begin != nbytes:
         raise SafetensorError(f"safetensors: {name!r} of shape {shape} and dtype {code} has {nbytes} bytes, not {end - begin}")
@@ -160,11 +165,11 @@ def _read(file: BinaryIO, size: int, device: Any) -> dict[str, Tensor]:
         position = end
     if start + position != size:
         raise SafetensorError(f"safetensors: the data of {position} bytes should end the file, which has {size - start} there")
-    result = {}
+    result, target = {}, backend.resolve(device)
     for name, (kind, shape, begin, end) in entries.items():
         file.seek(start + begin)
         memory = np.empty(end - begin, np.uint8)
         if file.readinto(memory.data) != end - begin:  # type: ignore[attr-defined]
             raise SafetensorError(f"safetensors: the file ended within {name!r}")
-        result[name] = from_bytes(memory, kind, shape, device, swap=False)
+        result[name] = wrap(placed(typed(memory, kind).reshape(shape), target))
     return result

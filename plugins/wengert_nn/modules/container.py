@@ -310,9 +310,6 @@ class ParameterList(Module):
     def extra_repr(self) -> str:
         return "\n".join(f"  ({i}): {_described(value, True)}" for i, value in enumerate(self))
 
-    def __repr__(self) -> str:
-        return f"{self._get_name()}({chr(10) * bool(self._size)}{self.extra_repr()}{chr(10) * bool(self._size)})"
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("ParameterList should not be called.")
 
@@ -409,9 +406,6 @@ class ParameterDict(Module):
 
     def extra_repr(self) -> str:
         return "\n".join(f"  ({key}): {_described(value, False)}" for key, value in self.items())
-
-    def __repr__(self) -> str:
-        return f"{self._get_name()}({chr(10) * bool(self._names)}{self.extra_repr()}{chr(10) * bool(self._names)})"
 
     def __call__(self, input: Any) -> Any:
         raise RuntimeError("ParameterDict should not be called.")

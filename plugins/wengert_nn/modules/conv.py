@@ -20,7 +20,7 @@ MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class _ConvNd(Module):
-    """What all convolutions share. The weight is (out, in / groups, *kernel), of transposed ones (in, out / groups, *kernel)."""
+    """What all convolutions share. The weight is (out, in / groups, *kernel); of transposed ones in and out change places."""
 
     __constants__ = [
         "stride", "padding", "dilation", "groups", "padding_mode", "output_padding", "in_channels", "out_channels",

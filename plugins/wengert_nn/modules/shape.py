@@ -39,7 +39,8 @@ class Unflatten(Settings):
             raise TypeError(f"unflattened_size must be a tuple of ints, but found type {type(unflattened_size).__name__}")
         for i, n in enumerate(unflattened_size):
             if not isinstance(n, int):
-                raise TypeError(f"unflattened_size must be tuple of ints, but found element of type {type(n).__name__} at pos {i}")
+                kind = type(n).__name__
+                raise TypeError(f"unflattened_size must be tuple of ints, but found element of type {kind} at pos {i}")
         super().__init__(dim=dim, unflattened_size=unflattened_size)
 
     def forward(self, input: Any) -> Any:

@@ -1,0 +1,8 @@
+"""`wengert.nn.utils.parametrizations`: a namespace over the registry's names below "utils.parametrizations."; a plugin brings them.
+
+Owns: nothing. Must not know: any function.
+"""
+
+from wengert.registry import lazy
+
+__getattr__, __dir__ = lazy("modules", "nn.utils.parametrizations", "utils.parametrizations.")
