@@ -657,7 +657,8 @@ def test_a_captured_step_runs_as_the_step_itself(name: str, warm: int) -> None:
             run(x)
             scheduler.step()
         ends.append(array(p))
-    np.testing.assert_array_equal(ends[0], ends[1])
+    # Adam's bias corrections are numbers in the one and tensors in the other: another exp, a last digit apart
+    np.testing.assert_array_max_ulp(ends[0], ends[1], 8 if name in ("Adam", "AdamW") else 0)
 
 
 def test_a_capture_that_would_make_state_is_refused() -> None:

@@ -20,8 +20,8 @@ from wengert_codegen.expressions import complex_part
 from wengert_codegen.loops import converted
 from wengert_opencl import maps
 from wengert_opencl.array import Array, Ints
-from wengert_opencl.maps import LONG, SCALARS, known, new
-from wengert_opencl.runtime import Runtime
+from wengert_opencl.maps import LONG, known, new
+from wengert_opencl.runtime import ELEMENTS, ITEMS
 
 LANES = 16
 LEVEL = 128  # steps of all lanes after which they are added to the second level
@@ -56,56 +56,50 @@ ALL = Join("all", "a & v", lambda dtype: 1)
 
 
 def source(
-    name: str, join: Join, element: str, reads: Sequence[tuple[str, Ctype, str]], beside: Sequence[tuple[str, Ctype]],
-    dtype: np.dtype[Any], out: Ctype, final: str, along: bool, dialect: Dialect,
+    name: str, join: Join, element: str, reads: Sequence[tuple[str, Ctype, bool]], beside: Sequence[tuple[str, Ctype]],
+    used: Ctype, dtype: np.dtype[Any], out: Ctype, final: str, along: bool,
 ) -> str:  # fmt: skip
-    """Return the source of a kernel out[b, m] = join of element(b, m, r) over r.
+    """Return the source of a kernel out[b, m] = join of element(b, m, k) over k.
 
-    reads: arrays over (b, m, r), with the class of their step along r, and beside: arrays over (b, m) in order, read by
-    name in `element`, which also knows `r`. along: whether lanes run along r, else along m. final: the result of `a`.
+    reads: arrays over (b, m, k), and whether they have step 1 where the lanes run; beside: arrays over (b, m) in order. Both
+    are read by name in `element` as type `used`; k is a name, too. along: whether lanes run along k, else along m.
+    final: the result by `a`.
     """
-    ctype = CTYPES[dtype.name]
-    made = printed(element, ctype, Dialect(False, 1))
-    done = printed(final, ctype, Dialect(False, 1))
-    step = printed(join.step, ctype, Dialect(False, 1))
+    ctype, plain = CTYPES[dtype.name], Dialect(False, 1)
+    made, done, step = printed(element, used, plain), printed(final, ctype, plain), printed(join.step, ctype, plain)
     helpers = made.helpers | done.helpers | step.helpers
     for c in (out, *(c for _, c, _ in reads), *(c for _, c in beside)):
         helpers |= {w for w in ("w_from_half", "w_to_half", "w_from_bfloat", "w_to_bfloat") if w in c.read + c.write}
     t, start = ctype.name, numeral(join.start(dtype), ctype)
     head = [f"__global {out.stored} * restrict o_"]
-    for n, c, _ in reads:
-        head.append(f"__global const {c.stored} * restrict {n}_, long {n}_at, long {n}_b, long {n}_m, long {n}_r")
+    head += [f"__global const {c.stored} * restrict {n}_, long {n}_at, long {n}_b, long {n}_m, long {n}_k" for n, c, _ in reads]
     head += [f"__global const {c.stored} * restrict {n}_, long {n}_at" for n, c in beside]
     head += ["long B", "long M", "long R", "long splits", "long part", "long rows"]
 
-    def value(r: str, m: str) -> str:
-        lines = ""
-        for n, c, kind in reads:
-            lanes = {"r": f"{n}_r", "m": f"{n}_m"}
-            r_step = "" if kind == "1" and along else f" * {lanes['r']}"
-            m_step = "" if kind == "1" and not along else f" * {lanes['m']}"
-            place = f"{n}_at + b * {n}_b + ({m}){m_step} + ({r}){r_step}"
-            lines += f"{t} {n} = {converted(c.read.format(f'{n}_[{place}]'), c, ctype)}; "
+    def value(place: str, column: str) -> str:
+        text = f"long k = {place}, i = {column}; "
+        for n, c, unit in reads:
+            k, m = ("k" if unit and along else f"k * {n}_k"), ("i" if unit and not along else f"i * {n}_m")
+            text += f"{used.name} {n} = {converted(c.read.format(f'{n}_[{n}_at + b * {n}_b + {m} + {k}]'), c, used)}; "
         for n, c in beside:
-            lines += f"{t} {n} = {converted(c.read.format(f'{n}_[{n}_at + b * M + ({m})]'), c, ctype)}; "
-        return lines + f"{t} v = {made.text};"
+            text += f"{used.name} {n} = {converted(c.read.format(f'{n}_[{n}_at + b * M + i]'), c, used)}; "
+        return f"{text}{t} v = {made.text};"
 
-    store = out.write.format(converted(done.text, ctype, out) if out.kind != "c" else done.text)
+    store = out.write.format(converted(done.text, ctype, out))
     body = [f"__kernel void {name}({', '.join(head)}) {{", "  long split = get_global_id(1);",
             "  long low = split * part, high = low + part < R ? low + part : R;"]  # fmt: skip
     if along:
         body += [
             "  long top = (long)get_global_id(0) * rows, end = top + rows < B * M ? top + rows : B * M;",
             "  for (long at = top; at < end; at++) {",
-            "    long b = at / M, m = at % M;",
+            "    long b = at / M, m = at % M, r = low;",
             f"    {t} total = {start};",
-            "    long r = low;",
             f"    while (high - r >= {LANES}) {{",
             f"      {t} lane[{LANES}];",
             f"      for (int l = 0; l < {LANES}; l++) lane[l] = {start};",
             f"      long stop = high - r > {LANES * LEVEL} ? r + {LANES * LEVEL} : r + (high - r) / {LANES} * {LANES};",
             f"      for (; r < stop; r += {LANES})",
-            f"        for (int l = 0; l < {LANES}; l++) {{ {t} a = lane[l]; {value('r + l', 'm').replace('= r;', '= r + l;')} lane[l] = {step.text}; }}",
+            f"        for (int l = 0; l < {LANES}; l++) {{ {t} a = lane[l]; {value('r + l', 'm')} lane[l] = {step.text}; }}",
             f"      {t} a = lane[0];",
             f"      for (int l = 1; l < {LANES}; l++) {{ {t} v = lane[l]; a = {step.text}; }}",
             f"      {{ {t} v = a; a = total; total = {step.text}; }}",
@@ -116,6 +110,7 @@ def source(
             "  }",
         ]
     else:
+        columns = f"{{ {t} a = lane[l]; {value('r', 'first + l')} lane[l] = {step.text}; }}"
         body += [
             f"  long tiles = (M + {COLUMNS - 1}) / {COLUMNS}, top = (long)get_global_id(0) * rows;",
             "  long end = top + rows < B * tiles ? top + rows : B * tiles;",
@@ -128,9 +123,9 @@ def source(
             f"      for (int l = 0; l < {COLUMNS}; l++) lane[l] = {start};",
             f"      long stop = r + {LEVEL * 4} < high ? r + {LEVEL * 4} : high;",
             f"      if (width == {COLUMNS})",
-            f"        for (; r < stop; r++) for (int l = 0; l < {COLUMNS}; l++) {{ {t} a = lane[l]; {value('r', 'first + l')} lane[l] = {step.text}; }}",
+            f"        for (; r < stop; r++) for (int l = 0; l < {COLUMNS}; l++) {columns}",
             "      else",
-            f"        for (; r < stop; r++) for (int l = 0; l < width; l++) {{ {t} a = lane[l]; {value('r', 'first + l')} lane[l] = {step.text}; }}",
+            f"        for (; r < stop; r++) for (int l = 0; l < width; l++) {columns}",
             f"      for (int l = 0; l < {COLUMNS}; l++) {{ {t} a = total[l], v = lane[l]; total[l] = {step.text}; }}",
             "    }",
             f"    for (int l = 0; l < width; l++) {{ {t} a = total[l]; o_[(b * M + first + l) * splits + split] = {store}; }}",
@@ -171,9 +166,10 @@ def seen(arrays: Sequence[Array], axes: Ints) -> tuple[Ints, list[tuple[Array, I
 
 def reduce(
     join: Join, arrays: Sequence[Array], axis: Any, keepdims: bool, compute: Any, *, element: str = "x", final: str = "a",
-    beside: Sequence[Array] = (), to: Any = None,
+    beside: Sequence[Array] = (), used: Any = None, to: Any = None,
 ) -> Array:  # fmt: skip
-    """Return join of element(x, y, ...; p, q, ...; r) over dims. beside: arrays of the result's shape, p and q."""
+    """Return join of element(x, y; p, q; k) over dims, in type `compute`, as type `to`. beside: arrays p and q of the
+    result's elements; used: the type that elements are read as."""
     x = arrays[0]
     axes = every(x, axis)
     runtime, to = x.runtime, to or compute
@@ -181,29 +177,24 @@ def reduce(
     if not made.size:
         return made
     if not math.prod([x.shape[d] for d in axes]):
-        with np.errstate(all="ignore"):
-            return maps.write(made, np.asarray(0.0 if "/" in final and False else join.start(compute)).astype(to))
+        return maps.write(made, np.asarray(join.start(compute)))
     (B, M, R), views = seen(arrays, axes)
     beside = [maps.packed(p) for p in beside]
-    # where the reduced dim is not the innermost, work items take columns side by side
-    along = not all([steps[1] == 1 for _, steps in views]) or M < 8 or all([steps[2] == 1 for _, steps in views])
-    units = B * M if along else B * (-(-M // COLUMNS))
-    wanted = runtime.dialect.cores * 4 if runtime.dialect.cpu else 4096
-    splits = 1
-    if units < wanted and R > 2 * SPLIT // (1 if along else COLUMNS):
-        splits = min(-(-wanted // units), max(1, R // (SPLIT // (1 if along else COLUMNS))))
+    # where the reduced dim is not the innermost one, a work item takes columns side by side
+    along = M < 8 or not all([steps[1] == 1 for _, steps in views]) or all([steps[2] == 1 for _, steps in views])
+    units, share = (B * M, SPLIT) if along else (B * -(-M // COLUMNS), SPLIT // COLUMNS)
+    wanted = runtime.dialect.cores * ITEMS if runtime.dialect.cpu else 4096
+    splits = min(-(-wanted // units), R // share) if units < wanted and R > 2 * share else 1
     part = -(-R // splits)
     splits = -(-R // part)
-    rows = max(1, min(-(-units // wanted), -(-8192 // max(part, 1)))) if runtime.dialect.cpu else 1
+    rows = max(1, min(units // wanted, ELEMENTS // part)) if runtime.dialect.cpu else 1
     last = splits == 1
     target = made if last else new(runtime, (B * M, splits), compute)
-    kinds = ["1" if steps[2 if along else 1] == 1 else "s" for _, steps in views]
-    names = "xyz"
-    out = known(join.name, to if last else compute)
+    reads = [(n, known(join.name, a.dtype), s[2 if along else 1] == 1) for n, (a, s) in zip("xy", views, strict=False)]
+    sides = [(n, known(join.name, p.dtype)) for n, p in zip("pq", beside, strict=False)]
     text = source(
-        f"w_{join.name}", join, element, [(n, known(join.name, a.dtype), k) for n, (a, _), k in zip(names, views, kinds, strict=False)],
-        [(n, known(join.name, p.dtype)) for n, p in zip("pq", beside, strict=False)], compute, out, final if last else "a", along,
-        runtime.dialect,
+        f"w_{join.name}", join, element, reads, sides, known(join.name, used or compute), compute,
+        known(join.name, to if last else compute), final if last else "a", along,
     )  # fmt: skip
     values: list[Any] = [target.buffer]
     scalars: list[Any] = [None]
@@ -221,113 +212,169 @@ def reduce(
     if last:
         return made
     joined = reduce(join, (target,), (1,), False, compute, final=final, to=to)
-    joined.shape, joined.strides = made.shape, made.strides
-    return joined
+    return joined.reshaped(made.shape) or joined
 
 
 # ---- what ops ask
 def added_in(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type that sums and products of a type are computed in."""
-    if dtype.kind in "biu":
-        return np.dtype(np.int64)
+    return np.dtype(np.int64) if dtype.kind in "biu" else floats(dtype)
+
+
+def floats(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type that a type is computed in."""
     return np.dtype(np.float32) if dtype.name in ("float16", "bfloat16") else dtype
 
 
-def result_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def result(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.int64) if dtype.kind in "biu" else dtype
 
 
-def total(x: Array, axis: Any, keepdims: bool) -> Array:
-    return reduce(SUM, (x,), axis, keepdims, added_in(x.dtype), to=result_type(x.dtype))
-
-
-def product(x: Array, axis: Any, keepdims: bool) -> Array:
-    return reduce(PROD_COMPLEX if x.dtype.kind == "c" else PROD, (x,), axis, keepdims, added_in(x.dtype), to=result_type(x.dtype))
+def number(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    return np.asarray(value, dtype)
 
 
 def count(x: Array, axis: Any) -> int:
     return math.prod([x.shape[d] for d in every(x, axis)])
 
 
-def mean(x: Array, axis: Any, keepdims: bool) -> Array:
-    n = count(x, axis)
-    made = reduce(SUM, (x,), axis, keepdims, added_in(x.dtype))
-    return maps.cast(made, x.dtype) / maps_number(n, x.dtype) if x.dtype == made.dtype else maps.cast(made / maps_number(n, made.dtype), x.dtype)
+def total(x: Array, axis: Any, keepdims: bool) -> Array:
+    return reduce(SUM, (x,), axis, keepdims, added_in(x.dtype), to=result(x.dtype))
 
 
-def maps_number(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    return np.asarray(value, dtype)
+def product(x: Array, axis: Any, keepdims: bool) -> Array:
+    join = PROD_COMPLEX if x.dtype.kind == "c" else PROD
+    return reduce(join, (x,), axis, keepdims, added_in(x.dtype), to=result(x.dtype))
 
 
-def norm2(x: Array, axis: Any, keepdims: bool) -> Array:
+def mean(x: Any, axis: Any, keepdims: bool) -> Array:
+    compute = added_in(x.dtype)
+    with np.errstate(all="ignore"):
+        made: Any = reduce(SUM, (x,), axis, keepdims, compute)
+        made = made / number(count(x, axis), made.dtype)
+    return made if made.dtype == x.dtype else maps.cast(made, x.dtype)
+
+
+def squares(x: Any) -> Array:
+    """Return the squares of the sizes of complex numbers."""
+    return x.part(False) * x.part(False) + x.part(True) * x.part(True)  # type: ignore[no-any-return]
+
+
+def norm2(x: Any, axis: Any, keepdims: bool) -> Array:
     if x.dtype.kind == "c":
-        size = x.part(False) * x.part(False) + x.part(True) * x.part(True)
-        return reduce(SUM, (size,), axis, keepdims, size.dtype, final="sqrt(a)")
+        sizes = squares(x)
+        return reduce(SUM, (sizes,), axis, keepdims, sizes.dtype, final="sqrt(a)")
     return reduce(SUM, (x,), axis, keepdims, added_in(x.dtype), element="x * x", final="sqrt(a)", to=x.dtype)
 
 
-def spread_out(x: Array, p: Array, axis: Any) -> Array:
-    """Return an array with its reduced dims kept as ones."""
-    axes = every(x, axis)
-    return p.reshaped(kept_shape(x.shape, axes, True)) or p
-
-
-def variance(x: Array, axis: Any, correction: float, keepdims: bool, root: bool = False) -> Array:
+def variance(x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
     if x.dtype.kind == "c":
-        real, imag = (variance(x.part(i), axis, correction, keepdims) for i in (False, True))
-        both = real + imag
-        return reduce(SUM, (both,), (), False, both.dtype, final="sqrt(a)") if root else both
-    compute = added_in(x.dtype)
-    n = count(x, axis)
-    middle = reduce(SUM, (x,), axis, keepdims, compute) / maps_number(n, compute)
-    squares = reduce(SUM, (x,), axis, keepdims, compute, element="(x - p) * (x - p)", beside=(middle,))
-    degrees = max(n - correction, 0)
-    with np.errstate(all="ignore"):
-        made = squares / maps_number(degrees, compute)
-    if root:
-        made = reduce(SUM, (made,), (), False, compute, final="sqrt(a)")
-    return maps.cast(made, x.dtype) if made.dtype != x.dtype else made
+        return variance(x.part(False), axis, correction, keepdims) + variance(x.part(True), axis, correction, keepdims)
+    compute, n = added_in(x.dtype), count(x, axis)
+    middle: Any = reduce(SUM, (x,), axis, keepdims, compute)
+    middle = middle / number(n, compute)
+    made: Any = reduce(SUM, (x,), axis, keepdims, compute, element="(x - p) * (x - p)", beside=(middle,))
+    made = made / number(max(n - correction, 0), compute)
+    return made if made.dtype == x.dtype else maps.cast(made, x.dtype)
+
+
+def deviation(x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+    made = variance(x, axis, correction, keepdims)
+    return ROOT((made,))
+
+
+ROOT = maps.Formula("sqrt", lambda name: "sqrt(x)", ["x"])
 
 
 def extreme(join: Join) -> Callable[..., Array]:
-    return lambda x, axis, keepdims: reduce(join, (x,), axis, keepdims, x.dtype if x.dtype.name not in ("float16", "bfloat16") else np.dtype(np.float32), to=x.dtype)
+    return lambda x, axis, keepdims: reduce(join, (x,), axis, keepdims, floats(x.dtype), to=x.dtype)
 
 
 def place(join: Join) -> Callable[..., Array]:
     """Return the kernel of the place of an extreme: the smallest index where an element equals it, or is nan with it."""
-    found = extreme(join)
+    best = extreme(join)
 
     def run(x: Array, axis: Any, keepdims: bool) -> Array:
-        axes = every(x, None if axis is None else (axis,) if isinstance(axis, int) else axis)
-        best = found(x, axes, False)
-        compute = np.dtype(np.float64) if x.dtype.kind == "f" else np.dtype(np.int64)
-        del compute
-        if axis is None and x.ndim > 1:
-            x = maps.packed(x).reshaped((x.size,))  # type: ignore[assignment]
-            axes = (0,)
-        return first_where(x, best, axes, keepdims, kept_shape(x.shape, axes, keepdims) if axis is not None else None)
+        flat = maps.packed(x).reshaped((x.size,)) if axis is None else x
+        assert flat is not None
+        axes = (0,) if axis is None else (axis,) if flat.ndim else ()
+        found = places(flat, best(flat, axes, False), axes, keepdims)
+        shape = (1,) * x.ndim if keepdims and axis is None else found.shape
+        return found.reshaped(shape) or found
 
     return run
 
 
-def first_where(x: Array, best: Array, axes: Ints, keepdims: bool, shape: Ints | None) -> Array:
-    far = np.iinfo(np.int64).max
-    same = "x == p || (x != x && p != p) ? (long)r : " + numeral(far, CTYPES["int64"])
-    made = reduce_places(x, best, axes, same)
-    return made if shape is None and not keepdims else made.reshaped(shape if shape is not None else (1,) * 1) or made
-
-
-def reduce_places(x: Array, best: Array, axes: Ints, same: str) -> Array:
-    return reduce(Places(x.dtype), (x,), axes, False, np.dtype(np.int64), element=same, beside=(best,))
-
-
-def Places(dtype: np.dtype[Any]) -> Join:
-    return MIN
+def places(x: Array, best: Array, axes: Ints, keepdims: bool) -> Array:
+    """Return the smallest index along dims where x is what `best` says."""
+    element = "x == p || (x != x && p != p) ? k : 9223372036854775807"
+    return reduce(MIN, (x,), axes, keepdims, np.dtype(np.int64), element=element, beside=(best,), used=floats(x.dtype))
 
 
 def truth(join: Join) -> Callable[..., Array]:
     def run(x: Array, axis: Any, keepdims: bool) -> Array:
-        element = "(x.x != 0 || x.y != 0)" if x.dtype.kind == "c" else "x != 0"
-        return reduce(join, (x,), axis, keepdims, np.dtype(bool), element=element)
+        element = "x.x != 0 || x.y != 0" if x.dtype.kind == "c" else "x != 0"
+        return reduce(join, (x,), axis, keepdims, np.dtype(bool), element=element, used=floats(x.dtype))
 
     return run
+
+
+# ---- scans
+def scan(join: Join) -> Callable[..., Array]:
+    def run(x: Array, axis: int) -> Array:
+        return running(join, x, axis, result(x.dtype), added_in(x.dtype))
+
+    return run
+
+
+def running(join: Join, x: Array, axis: int, to: np.dtype[Any], compute: np.dtype[Any]) -> Array:
+    """Return the running sum, product or extreme along a dim, by parts: each part's total, the totals before it, its elements."""
+    runtime = x.runtime
+    made = new(runtime, x.shape, to)
+    if not made.size:
+        return made
+    x = maps.packed(x)
+    n = x.shape[axis] if x.ndim else 1
+    after = math.prod(x.shape[axis + 1 :])
+    before = x.size // (n * after)
+    ctype, given, out = known(join.name, compute), known(join.name, x.dtype), known(join.name, to)
+    step = printed(join.step, ctype, Dialect(False, 1))
+    helpers = step.helpers
+    for c in (given, out):
+        helpers |= {w for w in ("w_from_half", "w_to_half", "w_from_bfloat", "w_to_bfloat") if w in c.read + c.write}
+    t, start = ctype.name, numeral(join.start(compute), ctype)
+    read = converted(given.read.format("x_[x_at + b * n * after + k * after + i]"), given, ctype)
+    place = """  long lane = get_global_id(0), part = get_global_id(1);
+  if (lane >= lanes) return;
+  long b = lane / after, i = lane % after, low = part * size, high = low + size < n ? low + size : n;
+"""
+    head = "long x_at, long n, long after, long lanes, long size, long parts"
+    text = helper_text(helpers, complex_part(ctype).name) + f"""
+__kernel void w_scan_totals(__global {t} * restrict o_, __global const {given.stored} * restrict x_, {head}) {{
+{place}  {t} a = {start};
+  for (long k = low; k < high; k++) {{ {t} v = {read}; a = {step.text}; }}
+  o_[lane * parts + part] = a;
+}}
+__kernel void w_scan_{join.name}(__global {out.stored} * restrict o_, __global const {given.stored} * restrict x_,
+    __global const {t} * restrict p_, {head}) {{
+{place}  {t} a = {start};
+  for (long k = 0; k < part; k++) {{ {t} v = p_[lane * parts + k]; a = {step.text}; }}
+  for (long k = low; k < high; k++) {{
+    {t} v = {read}; a = {step.text};
+    o_[b * n * after + k * after + i] = {out.write.format(converted("a", ctype, out))};
+  }}
+}}
+"""
+    lanes = before * after
+    wanted = runtime.dialect.cores * ITEMS if runtime.dialect.cpu else 4096
+    parts = max(1, min(-(-wanted // lanes), n // ELEMENTS))
+    size = -(-n // parts)
+    parts = -(-n // size)
+    numbers = (x.start, n, after, lanes, size, parts)
+    totals = new(runtime, (lanes, parts), compute)
+    items, group = runtime.grid(lanes, parts)
+    if parts > 1:
+        runtime.launch(runtime.kernel(text, "w_scan_totals", [None, None, *[LONG] * 6]), items, group, (totals.buffer, x.buffer, *numbers))
+    kernel = runtime.kernel(text, f"w_scan_{join.name}", [None, None, None, *[LONG] * 6])
+    runtime.launch(kernel, items, group, (made.buffer, x.buffer, totals.buffer, *numbers))
+    return made

@@ -1,11 +1,109 @@
-"""x
-Owns
-x"""
-def table(b):
-    from wengert_opencl import maps
+"""Every kernel that is no formula, by the name of its op.
+
+Owns: `table`, and the kernels that are made of others in a line. May import: the modules of kernels, op records.
+Must not know: tensors, gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from wengert.op import OPS
+from wengert_opencl import maps, reductions
+from wengert_opencl.array import Array
+
+Kernel = Callable[..., Any]
+
+
+def reshape(x: Array, shape: Any) -> Any:
+    made = x.reshaped(shape)
+    return maps.copy(x).reshaped(shape) if made is None else made
+
+
+def filled(x: Array, shape: Any, value: Any, dtype: Any) -> Array:
+    made = maps.new(x.runtime, tuple(shape), np.dtype(dtype or x.dtype))
+    return maps.write(made, np.asarray(value))
+
+
+def flip(x: Array, axes: Any) -> Array:
+    return maps.copy(x.getitem([slice(None, None, -1) if d in axes else slice(None) for d in range(x.ndim)]))
+
+
+def concatenate(xs: Any, axis: int) -> Array:
+    first = xs[0]
+    dtype = first.dtype if all([x.dtype == first.dtype for x in xs]) else np.result_type(*[x.dtype for x in xs])
+    shape = list(first.shape)
+    shape[axis] = sum([x.shape[axis] for x in xs])
+    made = maps.new(first.runtime, tuple(shape), dtype)
+    at = 0
+    for x in xs:
+        stop = at + x.shape[axis]
+        maps.write(made.getitem([slice(None)] * axis + [slice(at, stop)]), x)
+        at = stop
+    return made
+
+
+def stack(xs: Any, axis: int) -> Array:
+    return concatenate([x.getitem([slice(None)] * axis + [None]) for x in xs], axis)
+
+
+def roll(x: Array, shifts: Any, axes: Any) -> Array:
+    """Move elements along dims, each in turn; axes None: of the flattened array."""
+    if not x.size:
+        return maps.copy(x)
+    if axes is None:
+        flat = reshape(maps.packed(x), (x.size,))
+        return reshape(roll(flat, (sum(np.atleast_1d(shifts).tolist()),), (0,)), x.shape)  # type: ignore[no-any-return]
+    made = x
+    for shift, axis in zip(shifts, axes, strict=True):
+        cut = (made.shape[axis] - shift) % made.shape[axis]
+        whole = [slice(None)] * axis
+        made = concatenate((made.getitem([*whole, slice(cut, None)]), made.getitem([*whole, slice(cut)])), axis)
+    return maps.copy(x) if made is x else made
+
+
+def complex_(real: Array, imag: Any) -> Array:
+    like = real if type(real) is Array else imag
+    shape = np.broadcast_shapes(real.shape, imag.shape)
+    made = maps.new(like.runtime, shape, np.result_type(real.dtype, np.complex64))
+    maps.write(made.part(False), real)
+    maps.write(made.part(True), imag)
+    return made
+
+
+def imag(x: Array) -> Array:
+    return x.part(True) if x.dtype.kind == "c" else filled(x, x.shape, 0, None)
+
+
+def view_as_real(x: Array) -> Array:
+    part = x.part(False)
+    return part.view((*part.shape, 2), (*part.strides, part.dtype.itemsize), 0)
+
+
+def view_as_complex(x: Array) -> Array:
+    return x.view(x.shape[:-1], x.strides[:-1], 0, np.dtype(f"c{2 * x.dtype.itemsize}"))
+
+
+def windows(x: Array, dim: int, size: int, step: int) -> Array:
+    shape = (*x.shape[:dim], (x.shape[dim] - size) // step + 1, *x.shape[dim + 1 :], size)
+    return x.view(shape, (*x.strides[:dim], x.strides[dim] * step, *x.strides[dim + 1 :], x.strides[dim]), 0)
+
+
+def table(backend: Any) -> dict[str, Kernel]:
+    r = reductions
     return {
-        "cast": lambda x, dtype: maps.cast(x, dtype), 
-        "reshape": lambda x, shape: x.reshaped(shape) or maps.copy(x).reshaped(shape),
-        "transpose": lambda x, axes: x.transpose(axes), "broadcast_to": lambda x, shape: x.broadcast_to(shape),
-        "getitem": lambda x, index: x.getitem(index),
-    }
+        "cast": maps.cast, "reshape": reshape, "transpose": lambda x, axes: x.transpose(axes),
+        "broadcast_to": lambda x, shape: x.broadcast_to(shape), "getitem": lambda x, index: x.getitem(index),
+        "diagonal": lambda x, offset, axis1, axis2: x.diagonal(offset, axis1, axis2),
+        "as_strided": lambda x, shape, strides, offset, own: x.as_strided(shape, strides, offset),
+        "view_bytes": lambda x, dtype: x.view_bytes(dtype), "real": lambda x: x.part(False), "imag": imag,
+        "complex": complex_, "view_as_real": view_as_real, "view_as_complex": view_as_complex, "windows": windows,
+        "filled": filled, "flip": flip, "concatenate": concatenate, "stack": stack, "roll": roll,
+        "sum": r.total, "prod": r.product, "mean": r.mean, "norm2": r.norm2, "var": r.variance, "std": r.deviation,
+        "amax": r.extreme(r.MAX), "amin": r.extreme(r.MIN), "argmax": r.place(r.MAX), "argmin": r.place(r.MIN),
+        "any": r.truth(r.ANY), "all": r.truth(r.ALL), "cumsum": r.scan(r.SUM), "cumprod": r.scan(r.PROD),
+        "outer": lambda x, y: OPS["multiply"](x.getitem([slice(None), None]), y),
+    }  # fmt: skip

@@ -49,12 +49,19 @@ __all__ = [
     "set_default_device", "set_default_dtype", "set_grad_enabled", "set_printoptions", *faces.FUNCTIONS, *dtypes.ALL,
 ]  # fmt: skip
 
-_SUBMODULES = ("fft", "func", "graph", "library", "linalg", "nn", "optim", "plugins", "profiler", "serialization", "signal", "special", "utils")
+_SUBMODULES = ("compat", "fft", "func", "graph", "library", "linalg", "nn", "optim", "plugins", "profiler", "serialization", "signal", "special", "utils")
 _LATE = {  # names whose module is loaded when they are used
     "compile": "compilation", "custom_op": "library", "draw": "drawing",
     "load": "serialization", "save": "serialization",
     "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "is_anomaly_enabled": "autograd.anomaly_mode",
     "memory_summary": "profiler", "vmap": "func",
+    **dict.fromkeys(
+        "GradScaler accelerator amp are_deterministic_algorithms_enabled autocast backends distributed get_autocast_dtype "
+        "get_deterministic_debug_mode get_float32_matmul_precision get_num_interop_threads hub is_autocast_cache_enabled "
+        "is_autocast_enabled is_deterministic_algorithms_warn_only_enabled is_storage is_warn_always_enabled jit layout "
+        "memory_format mps multiprocessing onnx set_deterministic_debug_mode set_float32_matmul_precision set_flush_denormal "
+        "set_num_interop_threads set_warn_always testing typename use_deterministic_algorithms version".split(), "compat",
+    ),
 }  # fmt: skip
 
 

@@ -194,7 +194,7 @@ class Tensor:
     def is_cpu(self) -> bool:
         return self.device.type == "cpu"
 
-    is_sparse = is_quantized = is_meta = is_mkldnn = False
+    is_sparse = is_quantized = is_meta = is_mkldnn = is_mps = is_nested = is_xpu = False
     layout = "torch.strided"
 
     def get_device(self) -> int:

@@ -1,12 +1,13 @@
 """`wengert.cuda`: what programs ask about the CUDA device.
 
-Owns: the answers, and what `.cuda()` means on a machine without one. May import: backend, registry.
+Owns: the answers, and what `.cuda()` means on a machine without one. May import: backend, registry; compat for the rest, late.
 Must not know: CuPy.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from typing import Any
 
@@ -94,4 +95,10 @@ def __getattr__(name: str) -> Any:
     types = typed_tensors("cuda")
     if name in types:
         return types[name]
+    from wengert.compat import cuda as more
+
+    if name == "random":  # PyTorch keeps the seeds there
+        return sys.modules[__name__]
+    if not name.startswith("_") and hasattr(more, name):
+        return getattr(more, name)
     raise AttributeError(f"module 'wengert.cuda' has no attribute {name!r}")

@@ -44,6 +44,7 @@ class Plan:
     out: bool  # whether the result is kept
     specs: tuple[tuple[int, int, str], ...]  # (place, input or -1 for out, "shape" | "dtype") read by a rule
     keeps_arrays: bool
+    once: Callable[[Any, Any], Any] | None = None  # what the rules of several inputs share, computed once a backward
 
 
 @dataclass(eq=False, slots=True)
@@ -54,7 +55,8 @@ class Op:
     anything that has a shape and a dtype; it raises the error a user should see. expr: the value of one element in
     C, for generated kernels. view: the result shares its input's memory. broadcasts: inputs are broadcast, so the
     tape sums gradients back to each input's shape. free: inputs that take no part in promotion. boolean: the result is
-    bool. constant: the result does not vary smoothly with any input, so nothing is recorded.
+    bool. constant: the result does not vary smoothly with any input, so nothing is recorded. once: a rule whose value the
+    other rules may read under that name, computed once for all of them.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Op:
     label: str | Callable[..., str] = ""
     outputs: int = 1
     keeps: tuple[int, ...] | None = None  # of several results, those that rules read; None: any of them
+    once: Rule | None = None
     kernels: Kernels = field(init=False)
     pulls: tuple[Callable[..., Any], ...] = field(init=False)
     reads: tuple[frozenset[str], ...] = field(init=False)
@@ -97,14 +100,15 @@ class Op:
         names += [f"{n}_{what}" for n in (*self.inputs, "out") for what in ("shape", "dtype")]
         self.places = {n: i for i, n in enumerate(names)}
         arguments = [rule_arguments(self, i, rule) for i, rule in enumerate(self.rules)]
-        self.reads = tuple(frozenset(a) for a in arguments)
+        shared = frozenset(rule_arguments(self, 0, self.once)) if self.once is not None else frozenset()
+        self.reads = tuple(frozenset(a) | (shared if "once" in a else frozenset()) for a in arguments)
         self.pulls = tuple(self._pull(i, rule, a) for i, (rule, a) in enumerate(zip(self.rules, arguments, strict=True)))
 
     def _pull(self, i: int, rule: Rule | None, arguments: tuple[str, ...]) -> Callable[..., Any]:
         """Return (g, saved values) -> gradient of input i; for a variadic input also its index."""
         if rule is None:
             return refuse(self, i)
-        values = [n if n not in self.places else f"s[{self.places[n]}]" for n in arguments]
+        values = ["s[-1]" if n == "once" else n if n not in self.places else f"s[{self.places[n]}]" for n in arguments]
         return eval(f"lambda g, s, index=0: rule({', '.join(values)})", {"rule": rule})  # type: ignore[no-any-return]
 
     def plan(self, needs: tuple[bool, ...]) -> Plan:
@@ -121,7 +125,8 @@ class Op:
         if plan is None:
             base = self.plan(needs)
             pulls = tuple((i, _conjugated(pull)) for i, pull in base.pulls)
-            plan = self._complex_plans[needs] = replace(base, pulls=pulls)
+            once = None if base.once is None else lambda g, s, once=base.once: once(OPS["conjugate"](g), s)
+            plan = self._complex_plans[needs] = replace(base, pulls=pulls, once=once)
         return plan
 
     def _make_plan(self, needs: tuple[bool, ...]) -> Plan:
@@ -143,7 +148,14 @@ class Op:
                     specs.append((self.places[f"{name}_{what}"], -1 if name == "out" else number, what))
         kept = tuple(i for i, name in enumerate(self.inputs) if name in reads)
         out = "out" in reads
-        return Plan(self, tuple(pulls), kept, out, tuple(specs), bool(kept) or out)
+        once = None if self.once is None or "once" not in reads else self.pull_once
+        return Plan(self, tuple(pulls), kept, out, tuple(specs), bool(kept) or out, once)
+
+    @property
+    def pull_once(self) -> Callable[[Any, Any], Any]:
+        """What the rules share, as a function of g and the saved values, at whose end they expect it."""
+        assert self.once is not None
+        return self._pull(0, self.once, rule_arguments(self, 0, self.once))
 
     def label_of(self, params: tuple[Any, ...]) -> str:
         return self.label if isinstance(self.label, str) else self.label(*params)
@@ -189,6 +201,7 @@ def rule_arguments(op: Op, i: int, rule: Rule | None) -> tuple[str, ...]:
     code = rule.__code__
     names = code.co_varnames[: code.co_argcount]
     known = {"g", *op.places} | ({"index"} if op.variadic else set())
+    known |= {"once"} if op.once is not None and rule is not op.once else set()
     unknown = [n for n in names if n not in known]
     if unknown or code.co_kwonlyargcount or code.co_flags & 0x0C:
         raise TypeError(

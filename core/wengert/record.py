@@ -245,6 +245,9 @@ def prepare(op: Op, inputs: list[Any]) -> list[Any]:
     return result
 
 
+_SAME_TYPE = {t: t for t in (F32, F64, dtypes.I64)}
+
+
 def settled(op: Op, inputs: list[Any]) -> list[Any] | None:
     """Return the inputs ready where there is nothing to decide: tensors of one type, and numbers that do not change it."""
     first: Any = None
@@ -257,8 +260,9 @@ def settled(op: Op, inputs: list[Any]) -> list[Any] | None:
             dtype = x._array.dtype
             if first is None:
                 first = dtype
-            elif dtype is not first:
+            elif dtype is not first and dtype != first:
                 return None
+    first = _SAME_TYPE.get(first)  # the very object, also for the equal ones of func's layers
     if op.domain == ANY or not (first is F32 or first is F64 or (first is dtypes.I64 and op.domain == SAME)):
         return None
     kind = type(inputs[-1]._array) if isinstance(inputs[-1], Tensor) else None
@@ -609,20 +613,19 @@ def elementwise(
 def structural(
     name: str, inputs: str, infer: Callable[..., Any], *, params: str = "", view: bool = False, broadcasts: bool = False,
     domain: str = ANY, face: str = "", label: Any = "", outputs: int = 1, free: str = "", constant: bool = False,
-    keeps: tuple[int, ...] | None = None,
-    **rules: Callable[..., Any],
+    keeps: tuple[int, ...] | None = None, once: Callable[..., Any] | None = None, **rules: Callable[..., Any],
 ) -> Op:  # fmt: skip
     """Enter an op that moves or joins elements. `infer(*inputs, *params)` gives shape and dtype or raises.
 
     inputs: "x y", or "*xs" last for a sequence. view: the result shares its input's memory. keeps: of several results,
-    those that rules read in `out` (the others are None there).
+    those that rules read in `out` (the others are None there). once: a rule whose value other rules read as `once`.
     """
     variadic = inputs.split()[-1].startswith("*")
     names = tuple(n.lstrip("*") for n in inputs.split())
     op = Op(
         name, names, tuple(params.split()), split_rules(names, rules), infer, None, domain, constant=constant, view=view,
         broadcasts=broadcasts, variadic=variadic, face=face, label=label, outputs=outputs, free=tuple(free.split()),
-        keeps=keeps,
+        keeps=keeps, once=once,
     )  # fmt: skip
     caller: Callable[[Op], Callable[..., Any]] = general
     if not variadic and outputs == 1:

@@ -133,6 +133,8 @@ class Node(GraphNode):
             if needed is not None:
                 edges = self.edges
                 pulls = tuple([p for p in pulls if edges[p[0]] in needed])
+        if self.plan.once is not None and pulls:
+            saved = (*saved, self.plan.once(g, saved))
         if len(pulls) == 1:
             i, rule = pulls[0]
             return ((i, rule(g, saved)),)
@@ -384,6 +386,8 @@ def _run(
             if saved is None or (guards and (len(guards) > 2 or guards[0][0] != guards[1])):
                 saved = node.check_saved()
             edges, shapes, plan = node.edges, node.shapes, node.plan
+            if plan.once is not None:
+                saved = (*saved, plan.once(g, saved))
             for i, rule in plan.pulls:
                 gi = rule(g, saved)
                 if shapes is not None and gi.shape != shapes[i]:

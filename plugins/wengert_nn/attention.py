@@ -73,12 +73,12 @@ linear_  = structural("linear", "x weight bias", infer_linear, label="AddmmBackw
     bias=lambda g, bias_shape: sum_to(g, tuple(bias_shape)))
 # softmax(scale q k^T) over the last dim; rows without a finite score are 0
 weights_ = structural("attention_weights", "q k", infer_weights, params="scale", broadcasts=True, label="SoftmaxBackward0",
-    q=lambda g, k, out, scale: matmul_(scores_rule(g, out), k) * scale,
-    k=lambda g, q, out, scale: matmul_(s.mT(scores_rule(g, out)), q) * scale)
+    once=scores_rule, q=lambda once, g, k, scale: matmul_(once, k) * scale,
+    k=lambda once, g, q, scale: matmul_(s.mT(once), q) * scale)
 # the same of scale q k^T + mask
 masked_  = structural("masked_attention_weights", "q k mask", infer_weights, params="scale", broadcasts=True,
-    label="SoftmaxBackward0", q=lambda g, k, out, scale: matmul_(scores_rule(g, out), k) * scale,
-    k=lambda g, q, out, scale: matmul_(s.mT(scores_rule(g, out)), q) * scale, mask=scores_rule)
+    label="SoftmaxBackward0", once=scores_rule, q=lambda once, g, k, scale: matmul_(once, k) * scale,
+    k=lambda once, g, q, scale: matmul_(s.mT(once), q) * scale, mask=lambda once, g: once)
 # fmt: on
 
 

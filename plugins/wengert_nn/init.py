@@ -3,7 +3,8 @@
 Owns: the fills and the gains of nonlinearities. May import: `wengert`'s public names. Must not know: modules, devices.
 Sources: X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010 (xavier);
 K. He et al., Delving deep into rectifiers, 2015 (kaiming); A. Saxe et al., Exact solutions to the nonlinear dynamics of
-learning in deep linear neural networks, 2013 (orthogonal); J. Martens, Deep learning via Hessian-free optimization, 2010 (sparse).
+learning in deep linear neural networks, 2013 (orthogonal); J. Martens, Deep learning via Hessian-free optimization, 2010
+(sparse).
 """
 
 from __future__ import annotations

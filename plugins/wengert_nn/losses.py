@@ -306,7 +306,7 @@ def gaussian_nll_loss(
     if tuple(var.shape) != shape:
         if tuple(var.shape) == shape[:-1]:
             var = s.unsqueeze(var, -1)
-        elif not (len(var.shape) == len(shape) and shape[:-1] == tuple(var.shape[:-1]) and var.shape[-1] == 1):
+        elif len(var.shape) != len(shape) or [v for v, n in zip(var.shape, shape, strict=True) if v != n] != [1]:
             raise ValueError(f"gaussian_nll_loss: var is of incorrect size: {list(var.shape)} for an input {list(shape)}")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not valid")
@@ -418,6 +418,8 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if tuple(input.shape) == tuple(target.shape):
+        if ignore_index >= 0:
+            raise RuntimeError("cross_entropy: ignore_index is not supported for floating point target")
         return expected_losses(input, target, weight, reduction, label_smoothing)
     name = "cross_entropy"
     if not label_smoothing:
@@ -429,6 +431,8 @@ def cross_entropy(
     one = of_classes(-pick(logs, target, ignore_index), target, ignore_index, weight, reduction, single)
     each = -r.sum_(logs if weight is None else logs * class_vector(weight, input), (1,), False)
     every = reduced(e.where(target == ignore_index, 0.0, each), "none" if reduction == "none" else "sum")
+    if single and reduction == "none":
+        every = s.squeeze(every, 0)
     if reduction == "mean":
         ones = cast(target != ignore_index, each._array.dtype)
         every = every / of_classes(ones, target, ignore_index, weight, "sum", single)

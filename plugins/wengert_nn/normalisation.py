@@ -215,8 +215,9 @@ def _batch_norm(
     if training:
         mean, variance, rstd = _statistics(x, axes, eps)
         n = math.prod(input.shape) // max(channels, 1)
-        _update(running_mean, mean, momentum)
-        _update(running_var, variance * (n / max(n - 1, 1)), momentum)
+        if n:
+            _update(running_mean, mean, momentum)
+            _update(running_var, variance * (n / max(n - 1, 1)), momentum)
         kept = (s.reshape(mean, (channels,)), s.reshape(rstd, (channels,)))
     else:
         mean = s.reshape(running_mean.detach().to(x.dtype), (1, *shape))
@@ -242,6 +243,8 @@ def batch_norm(
     training.
     """
     if training:
+        if eps <= 0:
+            raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
         _more_than_one("value per channel", input, math.prod((*input.shape[:1], *input.shape[2:])))
     return _batch_norm("batch_norm", input, running_mean, running_var, weight, bias, training, momentum, eps)[0]
 

@@ -484,7 +484,7 @@ def _fractional(
     planes = x.shape[0] * x.shape[1]
     if samples is None:
         samples = random.rand(*x.shape[:2], dims, dtype=input.dtype)
-    drawn = samples.detach().cpu().numpy().reshape(planes, dims)
+    drawn = samples.detach().cpu().numpy().reshape(-1, dims)[:planes]
     flat: Any = np.zeros((planes, 1, 1), np.int64)
     for i in range(dims):
         n, m, k = spatial[i], size[i], kernel[i]

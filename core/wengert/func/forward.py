@@ -9,6 +9,7 @@ May import: layers, record, autograd, ops by name. Must not know: any op's formu
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,19 +41,18 @@ class Forward(Level):
 
     def apply(self, op: Op, inputs: Sequence[Any], params: tuple[Any, ...]) -> Any:
         args = [tuple(self.arg(a) for a in x) if isinstance(x, tuple) else self.arg(x) for x in inputs]
-        values = [tuple(a.value for a in x) if isinstance(x, tuple) else x.value for x in args]
-        flat = [a for x in args for a in (x if isinstance(x, tuple) else (x,))]
-        made = op(*values, *params)
-        moving = [a.beside is not None and dtypes.category(a.dtype) >= dtypes.FLOATING for a in flat]
-        if op.constant or not any(moving):
+        made = op(*_with(args, _value), *params)
+        if op.constant:
             return tuple(self.dual(m, None) for m in made) if isinstance(made, tuple) else self.dual(made, None)
+        flat = [a for x in args for a in (x if isinstance(x, tuple) else (x,))] if op.variadic else args
+        moving = tuple([i for i, a in enumerate(flat) if a.beside is not None])  # only floats ever move
         if op.outputs > 1:
-            tangents = transposed(op, flat, made, params, moving)
+            tangents = transposed(op, args, flat, made, params, moving) if moving else (None,) * len(made)
             return tuple(self.dual(m, t) for m, t in zip(made, tangents, strict=True))
-        if dtypes.category(made._array.dtype) < dtypes.FLOATING:
+        if not moving or dtypes.category(made._array.dtype) < dtypes.FLOATING:
             return self.dual(made, None)
         moved = tangent(op, args, flat, made, params, moving)
-        if not op.view and (moved._base is not None or any(moved is a.beside for a in flat)):
+        if not op.view and (moved._base is not None or any([moved is a.beside for a in flat])):
             moved = moved.clone()  # a write to the result must not reach the tangent of an input
         return self.dual(made, moved)
 
@@ -64,31 +64,40 @@ def zeros_like(x: Tensor) -> Tensor:
     return wrap(OPS["filled"](x._array, tuple(x.shape), 0, None))
 
 
-def tangent(op: Op, args: Sequence[Any], flat: Sequence[Layer], made: Tensor, params: Any, moving: Sequence[bool]) -> Tensor:
-    """Return the tangent of a single result, by what the rules of the inputs that move read."""
+def _value(a: Layer) -> Tensor:
+    return a.value
+
+
+@functools.cache
+def manner(op: Op) -> str:
+    """Return how an op's tangent is made, by what its rules read."""
     smooth = {n for n, rule in zip(op.inputs, op.rules, strict=True) if rule is not None}
-    real = made._array.dtype.kind != "c" and all(a.dtype.kind != "c" for a in flat)
-    which = [min(i, len(op.inputs) - 1) for i in range(len(flat))]
-    reads = [op.reads[which[i]] & {*smooth, "out"} for i, m in enumerate(moving) if m]
-    every = [op.reads[i] & {*smooth, "out"} for i, rule in enumerate(op.rules) if rule is not None]
-    if op.name == "cast" and made._array.dtype.kind == flat[0].dtype.kind:
-        return op(flat[0].beside, *params)  # type: ignore[no-any-return]
-    if op.elementwise and real:
+    reads = {op.inputs[i]: op.reads[i] & {*smooth, "out"} for i, rule in enumerate(op.rules) if rule is not None}
+    if op.elementwise:
+        return "elementwise"
+    if op.name == "cast":
+        return "cast"
+    if not any(reads.values()):
+        return "linear"
+    return "multilinear" if not op.variadic and all(r == smooth - {n} for n, r in reads.items()) else "other"
+
+
+def tangent(
+    op: Op, args: Sequence[Any], flat: Sequence[Layer], made: Tensor, params: Any, moving: tuple[int, ...]
+) -> Tensor:
+    """Return the tangent of a single result; `moving` are the inputs that have one."""
+    how = manner(op)
+    result = made._array.dtype
+    if how == "elementwise" and result.kind != "c" and all([a.dtype.kind != "c" for a in flat]):
         saved = kept(op, args, made, params)
-        parts = [op.pulls[which[i]](spread(flat[i].beside, made), saved) for i, m in enumerate(moving) if m]
-        return total(parts)
-    if not op.elementwise and not any(every) and op.name != "cast":  # linear in all inputs at once
-        return op(*_with(args, lambda a: a.beside if a.beside is not None else _constant(a)), *params)  # type: ignore[no-any-return]
-    multilinear = all(
-        op.reads[i] & {*smooth, "out"} == smooth - {op.inputs[i]} for i, rule in enumerate(op.rules) if rule is not None
-    )
-    if multilinear and not op.elementwise and not op.variadic and reads:
-        parts = []
-        for i, m in enumerate(moving):
-            if m:
-                parts.append(op(*[a.beside if j == i else a.value for j, a in enumerate(flat)], *params))
-        return total(parts)
-    (found,) = transposed(op, flat, made, params, moving)
+        return total([op.pulls[i](spread(flat[i].beside, made), saved) for i in moving])
+    if how == "cast" and result.kind == flat[0].dtype.kind:
+        return op(flat[0].beside, *params)  # type: ignore[no-any-return]
+    if how == "linear":
+        return op(*_with(args, lambda a: _constant(a) if a.beside is None else a.beside), *params)  # type: ignore[no-any-return]
+    if how == "multilinear":
+        return total([op(*[a.beside if j == i else a.value for j, a in enumerate(flat)], *params) for i in moving])
+    (found,) = transposed(op, args, flat, made, params, moving)
     return found
 
 
@@ -112,49 +121,54 @@ def total(parts: Sequence[Tensor]) -> Tensor:
     return result
 
 
+@functools.cache
+def reads_specs(op: Op) -> bool:
+    return any(name.endswith(("_shape", "_dtype")) and name in op.places for read in op.reads for name in read)
+
+
 def kept(op: Op, args: Sequence[Any], made: Any, params: Any) -> tuple[Any, ...]:
     """Return the values that rules read, at their places."""
-    saved: list[Any] = [None] * len(op.places)
-    names = [*op.inputs, "out"]
-    for name, value in zip(names, [*_with(args, lambda a: a.value), made], strict=True):
-        saved[op.places[name]] = value
+    values = [*_with(args, _value), made]
+    if not reads_specs(op):
+        return (*values, *params)
+    specs = []
+    for value in values:
         many = isinstance(value, tuple)
-        saved[op.places[f"{name}_shape"]] = tuple(tuple(v.shape) for v in value) if many else tuple(value.shape)
-        saved[op.places[f"{name}_dtype"]] = tuple(v._array.dtype for v in value) if many else value._array.dtype
-    for name, value in zip(op.params, params, strict=True):
-        saved[op.places[name]] = value
-    return tuple(saved)
+        specs.append(tuple(tuple(v.shape) for v in value) if many else tuple(value.shape))
+        specs.append(tuple(v._array.dtype for v in value) if many else value._array.dtype)
+    return (*values, *params, *specs)
 
 
-def transposed(op: Op, flat: Sequence[Layer], made: Any, params: Any, moving: Sequence[bool]) -> tuple[Tensor, ...]:
+def transposed(
+    op: Op, args: Sequence[Any], flat: Sequence[Layer], made: Any, params: Any, moving: tuple[int, ...]
+) -> tuple[Tensor, ...]:
     """Return the tangents of the results: the transpose of the op's rules, as the gradient of what they give for a g."""
     from wengert import autograd
 
     results = made if isinstance(made, tuple) else (made,)
-    fixed = len(op.inputs) - op.variadic
-    values = [a.value for a in flat]
-    args = [*values[:fixed], tuple(values[fixed:])] if op.variadic else values
-    layers = [*flat[:fixed], tuple(flat[fixed:])] if op.variadic else list(flat)
-    del args
     before = state.grad
     state.grad = True
     try:
         floating = [dtypes.category(r._array.dtype) >= dtypes.FLOATING for r in results]
         seeds = [zeros_like(r).requires_grad_() if f else None for r, f in zip(results, floating, strict=True)]
         g = tuple(seeds) if op.outputs > 1 else seeds[0]
-        saved = kept(op, layers, made, params)
+        saved = kept(op, args, made, params)
         is_complex = op.outputs == 1 and results[0]._array.dtype.kind == "c"
-        plan = (op.complex_plan if is_complex else op.plan)(tuple(moving))
+        plan = (op.complex_plan if is_complex else op.plan)(tuple([i in moving for i in range(len(flat))]))
+        if plan.once is not None:
+            saved = (*saved, plan.once(g, saved))
         sent, tangents = [], []
         for i, pull in plan.pulls:
-            pulled = pull(g, saved)
-            if tuple(pulled.shape) != tuple(values[i].shape):
-                pulled = sum_to(pulled, tuple(values[i].shape))
+            pulled, shape = pull(g, saved), tuple(flat[i].value.shape)
+            if tuple(pulled.shape) != shape:
+                pulled = sum_to(pulled, shape)
             if pulled.requires_grad:
                 sent.append(pulled)
                 tangents.append(flat[i].beside)
         wanted = [s for s in seeds if s is not None]
-        found = autograd.grad(sent, wanted, tangents, create_graph=before, allow_unused=True) if sent else (None,) * len(wanted)
+        found: Sequence[Any] = (None,) * len(wanted)
+        if sent:
+            found = autograd.grad(sent, wanted, tangents, create_graph=before, allow_unused=True)
     finally:
         state.grad = before
     arrived = iter(found)

@@ -1,0 +1,143 @@
+"""What `import torch` finds after `install()`: modules with PyTorch's names that show what wengert has.
+
+Owns: the finder on `sys.meta_path`, the shown modules, the table of places where PyTorch keeps a name and wengert does not.
+May import: errors, dtypes; `wengert` and its parts late. Must not know: any op.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from wengert import dtypes, errors
+from wengert.registry import Namespace
+
+SHOWN = "2.13.0"  # the version of PyTorch whose interface this is
+
+# PyTorch's own modules, whose names wengert has in one place.
+ELSEWHERE = [
+    (r"cuda\.(amp)(\..*)?", r"amp"), (r"amp\.(autocast_mode|grad_scaler)", "amp"), (r"cuda\.random", "cuda"),
+    (r"nn\.(modules|parameter|modules\..*)", "nn"), (r"nn\.parallel(\..*)?", "compat.parallel"),
+    (r"nn\.utils\.(clip_grad|convert_parameters|weight_norm|spectral_norm|fusion|memory_format|init)", "nn.utils"),
+    (r"optim\.(adam|adamw|adagrad|adadelta|adamax|asgd|lbfgs|nadam|radam|rmsprop|rprop|sgd|sparse_adam)", "optim"),
+    (r"utils\.data\.(dataloader|dataset|sampler|distributed|_utils)", "utils.data"),
+    (r"utils\.data\._utils\.(collate|worker|fetch)", "utils.data"), (r"autograd\.variable", "autograd"),
+    (r"autograd\.profiler", "profiler"), (r"functional|_tensor", ""),
+]  # fmt: skip
+ABSENT = {  # what programs import and wengert has not, and why
+    "torch.utils.tensorboard": "wengert writes no TensorBoard files; print the numbers, or write them as CSV",
+    "torch.utils.cpp_extension": "wengert compiles no C++ extensions of PyTorch; wengert.extend is for own operations",
+    "torchvision": "torchvision is built on PyTorch's own compiled code and cannot run on wengert",
+    "torchaudio": "torchaudio is built on PyTorch's own compiled code and cannot run on wengert",
+    "torchtext": "torchtext is built on PyTorch's own compiled code and cannot run on wengert",
+}
+
+
+class Shown(ModuleType):
+    """A module with PyTorch's name, whose names are those of a part of wengert."""
+
+    def __init__(self, name: str, part: Any) -> None:
+        super().__init__(name, f"wengert's part that `{name}` means.")
+        self._part = part
+        if name == "torch":
+            self.__version__ = f"{SHOWN}+wengert"
+
+    def __getattr__(self, name: str) -> Any:
+        part = self.__dict__["_part"]
+        if name == "__all__":
+            return [n for n in dir(part) if not n.startswith("_") and "." not in n]
+        if name.startswith("__"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        try:
+            found = getattr(part, name)
+        except AttributeError as error:
+            found = None if f"{self.__name__}.{name}" in sys.modules else error
+        if is_part(found) or found is None:
+            return importlib.import_module(f"{self.__name__}.{name}")
+        if isinstance(found, AttributeError):
+            known = [n for n in dir(part) if not n.startswith("_")]
+            close = errors.nearest(name, known)
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r} in wengert.{close}") from found
+        if callable(found) or isinstance(found, dtypes.dtype):  # these stay as they are: found at once the next time
+            self.__dict__[name] = found
+        return found
+
+    def __dir__(self) -> list[str]:
+        return sorted({*dir(self._part), *self.__dict__})
+
+
+def is_part(x: Any) -> bool:
+    """Say whether an object is shown as a module: a module of wengert's, or a namespace of plugins."""
+    return isinstance(x, Namespace) or (isinstance(x, ModuleType) and x.__name__.split(".")[0] == "wengert")
+
+
+def part_of(name: str) -> Any:
+    """Return the part of wengert that a module of PyTorch's means, or None."""
+    import wengert
+
+    path = name.partition(".")[2]
+    for pattern, place in ELSEWHERE:
+        if re.fullmatch(pattern, path):
+            path = place
+            break
+    part: Any = wengert
+    for step in path.split(".") if path else ():
+        found = getattr(part, step, None)
+        if found is None and isinstance(part, ModuleType) and hasattr(part, "__path__"):
+            try:
+                found = importlib.import_module(f"{part.__name__}.{step}")
+            except ModuleNotFoundError:
+                return None
+        if not is_part(found) and not isinstance(found, ModuleType):
+            return None
+        part = found
+    return part
+
+
+class Finder:
+    """Finds `torch` and what is below it, in the form of import's finders and loaders."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:
+        top = name.split(".")[0]
+        for absent, why in ABSENT.items():
+            if name == absent or name.startswith(f"{absent}."):
+                raise ModuleNotFoundError(f"No module named {name!r}: {why}.", name=absent)
+        if top != "torch":
+            return None
+        if part_of(name) is None:
+            above, _, last = name.rpartition(".")
+            close = errors.nearest(last, [n for n in dir(sys.modules[above]) if not n.startswith("_")])
+            raise ModuleNotFoundError(f"wengert has no {name!r} to import.{close}")
+        return ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Return the module that shows the part of that name."""
+        return Shown(spec.name, part_of(spec.name))
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing is left to do."""
+
+
+_finder = Finder()
+
+
+def install() -> None:
+    """Let `import torch` mean wengert from now on. Raises RuntimeError when PyTorch itself has been imported."""
+    if _finder in sys.meta_path:
+        return
+    if "torch" in sys.modules:
+        raise RuntimeError("PyTorch has been imported already: call wengert.compat.install() before the first import torch")
+    sys.meta_path.insert(0, _finder)  # type: ignore[arg-type]
+
+
+def uninstall() -> None:
+    """Let `import torch` mean PyTorch again; modules that imported it keep what they have."""
+    if _finder in sys.meta_path:
+        sys.meta_path.remove(_finder)  # type: ignore[arg-type]
+    for name in [n for n, module in sys.modules.items() if isinstance(module, Shown)]:
+        del sys.modules[name]

@@ -1,0 +1,80 @@
+"""`wengert.jit`: TorchScript, of which there is none: functions and modules run as the Python they are.
+
+Owns: the decorators, which return what they are given and say so once. Must not know: the compiler; `wengert.compile` is it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NoReturn
+
+_warned = False
+
+
+def _as_is(obj: Any, what: str) -> Any:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"jit.{what}: wengert has no TorchScript, the code runs as Python; wengert.compile is what makes it faster",
+            UserWarning,
+            stacklevel=3,
+        )
+    return obj
+
+
+def script(obj: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """Return the function or module itself, with a warning."""
+    return _as_is(obj, "script")
+
+
+def trace(func: Any, example_inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """Return the function or module itself, with a warning."""
+    return _as_is(func, "trace")
+
+
+def freeze(mod: Any, *args: Any, **kwargs: Any) -> Any:
+    """Return the module itself, with a warning."""
+    return _as_is(mod, "freeze")
+
+
+def script_method(fn: Any) -> Any:
+    """Return the method itself."""
+    return fn
+
+
+def unused(fn: Any) -> Any:
+    """Return the function itself."""
+    return fn
+
+
+export = script_method
+
+
+def ignore(drop: Any = False, **kwargs: Any) -> Any:
+    """Return the function itself, as a decorator with or without arguments."""
+    return drop if callable(drop) else script_method
+
+
+def is_scripting() -> bool:
+    """Say that code runs as Python."""
+    return False
+
+
+is_tracing = is_scripting
+
+
+def annotate(the_type: Any, the_value: Any) -> Any:
+    """Return the value."""
+    return the_value
+
+
+Final = Any
+
+
+def save(*args: Any, **kwargs: Any) -> NoReturn:
+    """Raise NotImplementedError: there are no TorchScript files."""
+    raise NotImplementedError("jit: wengert reads and writes no TorchScript files; save the state_dict() with wengert.save()")
+
+
+load = save
