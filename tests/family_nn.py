@@ -14,12 +14,25 @@ import scipy.special
 import wengert_nn.activations
 import wengert_nn.attention
 import wengert_nn.embedding
-import wengert_nn.losses  # noqa: F401  (they enter the records)
+import wengert_nn.losses
+import wengert_nn.recurrences  # noqa: F401  (they enter the records)
 from cases import C, I, R, U, V, each, row, s, table
 from wengert.op import OPS
 
 E = scipy.special.expit
 NORMAL = scipy.special.ndtr
+
+
+def lstm(x: Any, y: Any, c: Any) -> Any:
+    i, f, u, o = np.split(x + y, 4, -1)
+    new = E(f) * c + E(i) * np.tanh(u)
+    return E(o) * np.tanh(new), new
+
+
+def gru(x: Any, y: Any, h: Any) -> Any:
+    (r, z), n = np.split(E(x + y), 3, -1)[:2], h.shape[-1]
+    made = np.tanh(x[..., 2 * n :] + r * y[..., 2 * n :])
+    return (1 - z) * made + z * h
 
 
 def density(x: Any) -> Any:
@@ -124,6 +137,10 @@ RECORDS = table(
     row("linear", s(R(5, 3), R(4, 3), R(4)), s(R(3), R(4, 3), R(4)), s(R(2, 5, 3), R(4, 3), R()), s(R(0, 3), R(4, 3), R(4)),
         oracle=lambda x, weight, bias: x @ weight.T + bias,
         bad=(s(R(5, 3), R(4, 2), R(4)), s(R(5, 3), R(4, 3), R(5)))),
+    row("lstm_cell", s(R(5, 12), R(5, 12), R(5, 3)), s(R(4), R(4), R(1)), s(R(0, 8), R(0, 8), R(0, 2)), oracle=lstm,
+        bad=(s(R(5, 12), R(5, 12), R(5, 4)), s(R(5, 12), R(1, 12), R(5, 3)))),
+    row("gru_cell", s(R(5, 9), R(5, 9), R(5, 3)), s(R(3), R(3), R(1)), s(R(0, 6), R(0, 6), R(0, 2)), oracle=gru,
+        bad=(s(R(5, 9), R(5, 9), R(5, 4)), s(R(5, 9), R(1, 9), R(5, 3)))),
     row("attention_weights", s(R(3, 4), R(5, 4), 0.5), s(R(2, 2, 3, 4), R(2, 1, 5, 4), 1.0), oracle=attention),
     row("masked_attention_weights", s(R(3, 4), R(5, 4), R(3, 5), 0.5), s(R(2, 2, 3, 4), R(2, 1, 5, 4), R(2, 1, 1, 5), 1.0),
         s(R(3, 4), R(5, 4), C(2, 3, 5), 0.5), s(R(3, 4), R(5, 4), HIDDEN, 0.5), oracle=attention),

@@ -149,3 +149,23 @@ def test_an_input_without_a_rule_says_so_in_backward() -> None:
         assert x.grad is not None and x.grad.tolist() == [3.0, 4.0]
     finally:
         del OPS["only_x"]
+
+
+def test_two_real_inputs_may_give_a_complex_or_a_whole_result() -> None:
+    def infer(x: Any, y: Any) -> Any:
+        return x.shape, np.dtype(np.complex64)
+
+    spun = record.structural("spun", "x y", infer, x=lambda g, y: g * (y * 1j), y=lambda g, x: g * (x * 1j))
+    spun.kernels[np.ndarray] = lambda x, y: 1j * x * y
+    whole = record.structural("whole", "x y", lambda x, y: (x.shape, np.dtype(np.int64)), x=lambda g: g, y=lambda g: g)
+    whole.kernels[np.ndarray] = lambda x, y: (x + y).astype(np.int64)
+    try:
+        for kind in ("gg", "gc", "cg", "cc"):
+            xs = operands(spun, kind, [(2,), (2,)])
+            assert outcome(spun, *xs) == outcome(record.call, spun, xs)
+            assert outcome(whole, *xs) == outcome(record.call, whole, xs)
+        x, y = operands(spun, "gc", [(2,), (2,)])
+        (found,) = torch.autograd.grad(spun(x, y), x, torch.tensor([1j, 1.0]))
+        assert torch.allclose(found.real, torch.tensor([1.0, 0.0]) * y)  # of g conj(i y), the part that reaches a real input
+    finally:
+        del OPS["spun"], OPS["whole"]

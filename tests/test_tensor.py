@@ -427,3 +427,38 @@ def test_program(name: str) -> None:
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program_against_torch(name: str) -> None:
     assert PROGRAMS.compare_live(name, wengert, pytest.importorskip("torch")) == []
+
+
+def test_dlpack_shares_memory_with_other_libraries() -> None:
+    from wengert.utils.dlpack import from_dlpack, to_dlpack
+
+    x = wengert.arange(6.0).reshape(2, 3)
+    assert tuple(x.__dlpack_device__()) == (1, 0)
+    theirs = np.from_dlpack(x.t())
+    assert theirs.shape == (3, 2) and np.shares_memory(theirs, x.numpy())
+    host = np.arange(4, dtype=np.int16)
+    mine = wengert.from_dlpack(host)
+    mine[0] = 7
+    assert mine.dtype == wengert.int16 and host[0] == 7
+    capsule = to_dlpack(x)
+    again = from_dlpack(capsule)
+    again[0, 0] = 9.0
+    assert x[0, 0] == 9.0 and again._version == 1
+    with pytest.raises(RuntimeError, match="only once"):
+        from_dlpack(capsule)
+    copied = wengert.from_dlpack(host, copy=True)
+    copied.zero_()
+    assert host[0] == 7 and wengert.from_dlpack(x).data_ptr() == x.data_ptr()
+
+
+def test_dlpack_refuses_what_it_cannot_say() -> None:
+    leaf = wengert.ones(2, requires_grad=True)
+    narrow = wengert.ones(2, dtype=wengert.bfloat16)
+    for refused in (leaf.__dlpack__, lambda: wengert.from_dlpack(leaf), lambda: np.from_dlpack(narrow)):
+        with pytest.raises(BufferError):
+            refused()
+    assert tuple(leaf.__dlpack_device__()) == (1, 0)
+    with pytest.raises(AssertionError, match="stream"):
+        wengert.ones(2).__dlpack__(stream=1)
+    with pytest.raises(RuntimeError, match="list"):
+        wengert.from_dlpack([1.0])

@@ -171,6 +171,82 @@ void w_tan(float *x) {
     w_narrowed(far ? tan(wide) : w_waves(wide, 0) / w_waves(wide, 1), x + h);
   }
 }""",
+    # remainders, exactly: at once where the quotient is below 2^50, else 40 bits of it at a time
+    "w_fmod": """
+double w_fmod_one(double x, double y) {{
+  double a = __builtin_fabs(x), b = __builtin_fabs(y);
+  if (x - x != 0 || y != y || y == 0) return (double)NAN;
+  if (y - y != 0) return x;
+  while (a >= b) {{
+    double t = b;
+    for (long k = (as_long(a) >> 52) - (as_long(b) >> 52) - 40; k > 0; k -= 1000)
+      t *= as_double((1023 + (k < 1000 ? k : 1000)) << 52);
+    a = __builtin_fma(-__builtin_trunc(a / t), t, a);
+    a = a < 0 ? a + t : a;
+  }}
+  return __builtin_copysign(a, x);
+}}
+void w_fmod({T} *x, const {T} *y) {{
+  int far = 0, n = 64 / sizeof({T});
+  for (int l = 0; l < n; l++) far |= !(__builtin_fabs((double)x[l] / (double)y[l]) < 1125899906842624.0);
+  for (int l = 0; l < n; l++) far |= y[l] - y[l] != 0;
+  if (far) {{
+    for (int l = 0; l < n; l++) x[l] = ({T})w_fmod_one(x[l], y[l]);
+    return;
+  }}
+  for (int l = 0; l < n; l++) {{
+    double a = __builtin_fabs((double)x[l]), b = __builtin_fabs((double)y[l]);
+    double r = __builtin_fma(-__builtin_trunc(a / b), b, a);
+    x[l] = ({T})__builtin_copysign(r < 0 ? r + b : r, (double)x[l]);
+  }}
+}}""",
+    # powers of float32 in the arithmetic of float64: 2^(y log2 x), y log2 x with 43 bits
+    "w_pow": """
+void w_pow(float *x, const float *y) {
+  for (int l = 0; l < 16; l++) {
+    double v = x[l], e = y[l], a = __builtin_fabs(v);
+    long bits = as_long(a), shift = bits - 0x3fe6a09e667f3bcdl;
+    double m = as_double(bits - (shift & 0xfff0000000000000l)), f = (m - 1.0) / (m + 1.0), z = f * f;
+    double s = 1.0 + z * (0.3333333333333333 + z * (0.2 + z * (0.14285714285714285 + z * (0.1111111111111111
+      + z * (0.09090909090909091 + z * (0.07692307692307693 + z * 0.06666666666666667))))));
+    double power = (double)(shift >> 52) + f * 2.8853900817779268 * s;
+    power = a == 0 ? -(double)INFINITY : a == (double)INFINITY ? a : power;
+    double t = e * power;
+    t = t < -160.0 ? -160.0 : t > 130.0 ? 130.0 : t;
+    double shifted = t + 6755399441055744.0, n = shifted - 6755399441055744.0, r = (t - n) * 0.6931471805599453;
+    double p = 1.0 + r * (1.0 + r * (0.5 + r * (0.16666666666666666 + r * (0.041666666666666664 + r * (0.008333333333333333
+      + r * (0.001388888888888889 + r * (0.0001984126984126984 + r * (2.48015873015873e-05 + r * 2.7557319223985893e-06))))))));
+    double made = p * as_double((as_long(shifted) + 1023) << 52);
+    double whole = __builtin_floor(e), middle = e * 0.5;
+    int odd = whole == e && __builtin_floor(middle) != middle, one = v == 1.0 || e == 0.0 || (a == 1.0 && e - e != 0 && e == e);
+    made = v != v || e != e ? v + e : made;
+    made = v < 0 && whole != e && a != (double)INFINITY ? (double)NAN : made;
+    made = odd && as_long(v) < 0 ? -made : made;
+    x[l] = one ? 1.0f : (float)made;
+  }
+}""",
+    # of float64 by the library from |x|: it takes denormal bases for others (here they are made larger by 2^64), and loses signs
+    "w_pow_wide": """
+void w_pow_wide(double *x, const double *y) {
+  double base[8] __attribute__((aligned(64))), scale[8] __attribute__((aligned(64)));
+  int far = 0;
+  for (int l = 0; l < 8; l++) {
+    double a = __builtin_fabs(x[l]);
+    int tiny = a != 0 && a < 2.2250738585072014e-308;
+    far |= tiny;
+    scale[l] = tiny ? y[l] * -32.0 : 0.0;
+    base[l] = tiny ? a * 18446744073709551616.0 : a;
+  }
+  *(w_double8 *)base = pow(*(w_double8 *)base, *(const w_double8 *)y);
+  if (far) *(w_double8 *)scale = exp2(*(w_double8 *)scale);
+  else for (int l = 0; l < 8; l++) scale[l] = 1;
+  for (int l = 0; l < 8; l++) {
+    double e = y[l], made = base[l] * scale[l] * scale[l], middle = e * 0.5;
+    int whole = __builtin_floor(e) == e, odd = whole && __builtin_floor(middle) != middle;
+    made = x[l] < 0 && !whole && x[l] - x[l] == 0 ? (double)NAN : made;
+    x[l] = odd && as_long(x[l]) < 0 ? -made : made;
+  }
+}""",
 }
 NEEDS = {"w_lcm": "w_gcd", "w_sin": "w_quarter", "w_cos": "w_quarter", "w_tan": "w_quarter"}
 
@@ -216,14 +292,15 @@ COMPLEX = {
     "logical_not": "!(x.x != 0 || x.y != 0)",
 }  # fmt: skip
 
-# ---- functions: (as an operator of the compiler, else a call of the library)
+# ---- functions: operators of the compiler, calls of the library, and of the cpu dialect's own where that is slow or wrong
 INLINE = {"fabs", "floor", "ceil", "trunc", "rint", "sqrt", "copysign"}
 TERNARY = {"fmax": "({0} != {0} || {1} > {0} ? {1} : {0})", "fmin": "({0} != {0} || {1} < {0} ? {1} : {0})"}
 LIBRARY = {
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "erf", "erfc", "exp", "exp2", "expm1", "fmod",
     "hypot", "lgamma", "log", "log10", "log1p", "log2", "nextafter", "pow", "sin", "sinh", "tan", "tanh", "cbrt", "tgamma",
 }  # fmt: skip
-OWN32 = {"sin", "cos", "tan"}  # of float32 by helpers: a library's vectors lose small arguments
+OWN = {("fmod", "float"): "w_fmod", ("fmod", "double"): "w_fmod", ("pow", "double"): "w_pow_wide"}
+OWN |= {(name, "float"): f"w_{name}" for name in ("sin", "cos", "tan", "pow")}
 UNKNOWN_FUNCTIONS = {"erfinv", "erfcx"}
 _NUMBER = re.compile(r"(?<![\w.])(\d+\.\d*(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+)(?![\w.])")
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\(")
@@ -255,7 +332,6 @@ def numeral(value: Any, ctype: Ctype) -> str:
     return f"({value!r})"
 
 
-
 def template(name: str, expr: str | None, ctype: Ctype, bits: int) -> str:
     """Return the formula of an op for elements of a type. Raises Unprintable where there is none, TypeError or
     NotImplementedError for what the op refuses on every device."""
@@ -283,7 +359,8 @@ def template(name: str, expr: str | None, ctype: Ctype, bits: int) -> str:
 
 def arguments(text: str, start: int) -> tuple[list[str], int]:
     """Return the arguments of a call whose parenthesis opens before `start`, and where it is closed."""
-    depth, parts, at = 1, [], start
+    depth, at = 1, start
+    parts: list[str] = []
     for i in range(start, len(text)):
         c = text[i]
         depth += (c == "(") - (c == ")")
@@ -316,10 +393,10 @@ def printed(text: str, ctype: Ctype, dialect: Dialect) -> Printed:
         while (m := _CALL.search(text, at)) is not None:
             out += text[at : m.start()]
             args, at = arguments(text, m.end())
-            out += function(m[1], [walk(a) for a in args])
+            out += called(m[1], [walk(a) for a in args])
         return out + text[at:]
 
-    def function(name: str, args: list[str]) -> str:
+    def called(name: str, args: list[str]) -> str:
         if name in ("sizeof", real.name, f"{real.name}2", "long", "int"):
             return f"{name}({', '.join(args)})"
         if name in HELPERS:
@@ -342,8 +419,8 @@ def printed(text: str, ctype: Ctype, dialect: Dialect) -> Printed:
                 return f"{array}[l]"
         array = f"t{len(made.calls)}"
         made.calls.append((array, args, name))
-        if name in OWN32 and real.name == "float":
-            made.helpers.add(f"w_{name}")
+        if (name, real.name) in OWN:
+            made.helpers.add(OWN[name, real.name])
         return f"{array}[l]"
 
     made.text = walk(text)

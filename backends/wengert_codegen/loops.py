@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wengert_codegen.expressions import Ctype, Dialect, Printed, complex_part, helper_text, printed
+from wengert_codegen.expressions import OWN, Ctype, Dialect, Printed, complex_part, helper_text, printed
 
 Ints = tuple[int, ...]
 BLOCK = 128  # elements for which the arguments of a call are computed at a time
@@ -84,11 +84,15 @@ def map_source(
     made = printed(formula, compute, dialect)
     arrays = [o for o in operands if not o.scalar]
     for ctype in (out, *(o.ctype for o in operands)):
-        made.helpers |= {w for w in ("w_from_half", "w_to_half", "w_from_bfloat", "w_to_bfloat") if w in ctype.read + ctype.write}
+        made.helpers |= {
+            w for w in ("w_from_half", "w_to_half", "w_from_bfloat", "w_to_bfloat") if w in ctype.read + ctype.write
+        }
     part = complex_part(compute).name
     head = [f"__global {out.stored} * restrict o_, long o_at"]
     for o in operands:
-        head.append(f"{o.used.name} {o.name}" if o.scalar else f"__global const {o.ctype.stored} * restrict {o.name}_, long {o.name}_at")
+        head.append(
+            f"{o.used.name} {o.name}" if o.scalar else f"__global const {o.ctype.stored} * restrict {o.name}_, long {o.name}_at"
+        )
     head += [f"{c.name} {n}" for n, c in numbers]
     head += ["long n", "long chunk"]
     flat = rank == 1 and inner >= 0 and all(o.inner >= 0 for o in arrays)
@@ -134,7 +138,10 @@ def loop(
     if not made.calls:
         return [f"{pad}for (long i = first; i < last; i++) {{ {' '.join(reads)} {store} }}"]
     part = complex_part(compute)
-    lines = [f"{pad}for (long i = first; i < last; i += {BLOCK}) {{", f"{pad}  int m = last - i < {BLOCK} ? (int)(last - i) : {BLOCK};"]
+    lines = [
+        f"{pad}for (long i = first; i < last; i += {BLOCK}) {{",
+        f"{pad}  int m = last - i < {BLOCK} ? (int)(last - i) : {BLOCK};",
+    ]
     width = part.vector
     for array, args, name in made.calls:
         names = [array, *(f"{array}_{k}" for k in range(1, len(args)))]
@@ -142,8 +149,9 @@ def loop(
         lines.append(f"{pad}  for (int l = 0; l < m; l++) {{ {' '.join(reads)} "
                      + " ".join(f"{a} = {text};" for a, text in zip([f"{a}[l]" for a in names], args, strict=True)) + " }")  # fmt: skip
         lines.append(f"{pad}  for (int l = m; l % {width}; l++) " + "{ " + " ".join(f"{a}[l] = 1;" for a in names) + " }")
-        if f"w_{name}" in made.helpers:
-            call = f"w_{name}({array} + b)"
+        own = OWN.get((name, part.name))
+        if own is not None:
+            call = f"{own}({', '.join([f'{a} + b' for a in names])})"
         else:
             vector = f"w_{part.name}{width}"
             values = ", ".join(f"*({vector} *)({a} + b)" for a in names)

@@ -82,11 +82,6 @@ class Array:
         """The offset in elements."""
         return self.offset // self.dtype.itemsize
 
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("len() of a 0-d array")
-        return self.shape[0]
-
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError("an array of an OpenCL device becomes no NumPy array by itself; Tensor.cpu() or .numpy() copies it")
 

@@ -8,9 +8,10 @@ Must not know: tensors, gradients. A kernel that is missing is an error that nam
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,39 @@ from wengert_opencl.runtime import NoDevice, found, runtime
 
 Kernel = Callable[..., Any]
 _quiet = contextlib.nullcontext()
+_told: set[str] = set()  # ops whose fallback was warned of
+_allowed: contextvars.ContextVar[bool] = contextvars.ContextVar("host_fallback", default=False)
+
+
+def on_the_host() -> bool:
+    """Say whether ops without a kernel may run on the host."""
+    return _allowed.get() or os.environ.get("WENGERT_HOST_FALLBACK", "") not in ("", "0")
+
+
+@contextlib.contextmanager
+def host_fallback() -> Iterator[None]:
+    """Let ops that have no OpenCL kernel run on the host, with a warning the first time for each op."""
+    token = _allowed.set(True)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+def source(device: int = 0) -> dict[str, str]:
+    """Return the source of each kernel that was compiled for a device so far, by its name."""
+    return dict(runtime(device).sources)
+
+
+def flat(values: Any) -> list[Any]:
+    return [v for a in values for v in (a if isinstance(a, tuple | list) else (a,))]
+
+
+def grafted(value: Any, change: Callable[[Array], Any]) -> Any:
+    """Return a value with its arrays changed."""
+    if isinstance(value, tuple | list) and any(type(v) is Array for v in value):
+        return tuple([grafted(v, change) for v in value])
+    return change(value) if type(value) is Array else value
 
 
 class OpenCLBackend:
@@ -88,8 +122,29 @@ class OpenCLBackend:
             self.table = structural.table(self)
         found = self.table.get(op.name)
         if found is None and op.elementwise:
-            found = maps.kernel_of(op)
+            found = maps.kernel_of(op, self.last_resort)
         return found
+
+    def last_resort(self, op: Op, error: maps.Missing | None = None) -> Kernel:
+        """Return what runs where there is no kernel: the host, if the user asked for that, else an error."""
+        what = f"this op ({op.face})" if op.face != op.name else "this op"
+
+        def run(*args: Any, out: Any = ...) -> Any:
+            if not on_the_host():
+                raise error or maps.Missing(maps.without(op.name, what))
+            if op.name not in _told:
+                _told.add(op.name)
+                warnings.warn(f"{op.name} ran on the host, as host_fallback asks: its arrays went there and back", stacklevel=3)
+            arrays = [a for a in flat(args) if type(a) is Array]
+            index = arrays[0].runtime.index
+            hosts = [grafted(a, self.to_host) for a in args]
+            made = OPS[op.name].kernels[np.ndarray](*hosts, **({"out": ...} if op.elementwise else {}))
+            if isinstance(made, tuple):
+                return tuple([self.from_host(m, index) for m in made])
+            made = self.from_host(np.asarray(made), index)
+            return made if out is ... else self.write(out, made)
+
+        return run
 
     def operator(self, name: str) -> Kernel:
         """Return the kernel of another op."""

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from wengert.op import ANY, Op
-from wengert_codegen import CTYPES, Operand, Unprintable, map_source, plan_dims, template
-from wengert_codegen.expressions import complex_part
+from wengert_codegen import CTYPES, Dialect, Operand, Unprintable, map_source, plan_dims, printed, template
 from wengert_opencl.array import Array, Ints, dense, overlap
 from wengert_opencl.runtime import ELEMENTS, Runtime
 
@@ -46,14 +45,24 @@ def broadcast(shapes: Sequence[Ints]) -> Ints:
     return first
 
 
+def whole(value: Any) -> np.int64:
+    """Return a number next to integers. Raises NotImplementedError for one that is none."""
+    if value != value or value != int(value):
+        raise NotImplementedError(f"the number {value!r} next to integers; convert these to floats")
+    return np.int64(value)
+
+
 class Plan:
     """What a call with arrays of certain layouts does."""
 
-    __slots__ = ("shape", "dtype", "kernel", "items", "group", "tail", "used", "flat")
+    __slots__ = ("shape", "dtype", "kernel", "items", "group", "tail", "used", "number")
 
-    def __init__(self, shape: Ints, dtype: Any, used: Sequence[Any]) -> None:
-        self.shape, self.dtype, self.used = shape, dtype, used
+    def __init__(self, shape: Ints, dtype: Any, used: Sequence[Any], number: Any) -> None:
+        self.shape, self.dtype, self.used, self.number = shape, dtype, used, number
         self.kernel: Any = None
+        self.items: tuple[int, ...] = ()
+        self.group: tuple[int, ...] = ()
+        self.tail: tuple[int, ...] = ()
 
 
 class Formula:
@@ -61,13 +70,12 @@ class Formula:
 
     def __init__(
         self, name: str, text: Callable[[str], str], inputs: Sequence[str], numbers: Sequence[str] = (), *, boolean: bool = False,
-        apart: Sequence[bool] = (), any_type: bool = False, to: np.dtype[Any] | None = None,
+        apart: Sequence[bool] = (), to: np.dtype[Any] | None = None,
     ) -> None:  # fmt: skip
-        """text: the formula for a type's name; apart: inputs that keep their own type; to: the type of the result."""
+        """text: the formula for a type's name; apart: inputs that keep their own type; to: the type that is computed in, else
+        the one that the other inputs have in common."""
         self.name, self.text, self.inputs, self.numbers, self.boolean = name, text, inputs, numbers, boolean
-        self.apart = list(apart) or [any_type] * len(inputs)
-        self.first = next((i for i, a in enumerate(apart) if not a), 0)
-        self.any_type, self.to = any_type, to
+        self.apart, self.to = list(apart) or [False] * len(inputs), to
         self.plans: dict[Any, Plan] = {}
 
     def __call__(self, arrays: Sequence[Any], numbers: Sequence[Any] = (), out: Any = ...) -> Array:
@@ -75,11 +83,12 @@ class Formula:
         runtime: Any = None
         for a in arrays:
             if type(a) is Array:
-                runtime = runtime or a.runtime
+                runtime = a.runtime
                 key.append((a.shape, a.strides, a.dtype))
             else:
                 key.append(a.dtype)
         if out is not ...:
+            runtime = out.runtime
             key.append((out.shape, out.strides, out.dtype))
         plan = self.plans.get((runtime, *key))
         if plan is None:
@@ -92,7 +101,7 @@ class Formula:
         elif out.dtype != plan.dtype or any([type(a) is Array and overlap(out, a) for a in arrays]):
             return write(out, self(arrays, numbers))
         if plan.kernel is None:
-            return made  # type: ignore[no-any-return]
+            return made
         values = [made.buffer, made.offset // made.dtype.itemsize]
         for a, used in zip(arrays, plan.used, strict=True):
             if type(a) is Array:
@@ -100,16 +109,17 @@ class Formula:
                 values.append(a.offset // a.dtype.itemsize)
             else:
                 values.append(used(a[()]))
-        for number in numbers:
-            values.append(plan.used[-1](number) if not self.any_type else number)
+        values += [plan.number(n) for n in numbers]
         runtime.launch(plan.kernel, plan.items, plan.group, (*values, *plan.tail))
         return made  # type: ignore[no-any-return]
 
     def compute(self, arrays: Sequence[Any]) -> np.dtype[Any]:
         """Return the type that a call computes in."""
+        if self.to is not None:
+            return self.to
         types = [a.dtype for a, apart in zip(arrays, self.apart, strict=True) if not apart]
         if not types:
-            return arrays[self.first].dtype  # type: ignore[no-any-return]
+            return arrays[0].dtype  # type: ignore[no-any-return]
         return types[0] if all([t == types[0] for t in types]) else np.result_type(*types)  # type: ignore[no-any-return]
 
     def plan(self, runtime: Runtime, arrays: Sequence[Any], out: Any) -> Plan:
@@ -117,16 +127,18 @@ class Formula:
             if type(a) is not Array and a.ndim:
                 raise RuntimeError(f"{self.name}: a host array of shape {a.shape} among arrays of opencl:{runtime.index}")
             if type(a) is Array and a.runtime is not runtime:
-                raise RuntimeError(f"{self.name}: arrays of opencl:{runtime.index} and opencl:{a.runtime.index}; move one by to()")
+                raise RuntimeError(
+                    f"{self.name}: arrays of opencl:{runtime.index} and opencl:{a.runtime.index}; move one by to()"
+                )
         compute = self.compute(arrays)
         ctype = known(self.name, compute)
         text = self.text(compute.name)
-        dtype = np.dtype(bool) if self.boolean else self.to if self.to is not None else compute
+        dtype = np.dtype(bool) if self.boolean else compute
         if self.name in REAL_RESULTS and compute.kind == "c":
             dtype = np.dtype(f"f{compute.itemsize // 2}")
-        shape = broadcast([a.shape for a in arrays])
+        shape = out.shape if self.to is not None and out is not ... else broadcast([a.shape for a in arrays])
         used = [known(self.name, a.dtype) if apart else ctype for a, apart in zip(arrays, self.apart, strict=True)]
-        plan = Plan(shape, dtype, [SCALARS[u.name] for u in used])
+        plan = Plan(shape, dtype, [SCALARS[u.name] for u in used], whole if ctype.kind in "biu" else SCALARS[ctype.name])
         if out is not ... and out.shape != shape:
             raise ValueError(f"{self.name}: the result has shape {shape}, and out {out.shape}")
         if 0 in shape:
@@ -159,19 +171,22 @@ class Formula:
             Operand(name, known(self.name, a.dtype), u, i not in step_of, step_of.get(i, -1))
             for i, (name, a, u) in enumerate(zip(self.inputs, arrays, used, strict=True))
         ]
-        numbers = [(name, ctype) for name in self.numbers]
-        source = map_source(f"w_{self.name}", text, ctype, known(self.name, plan.dtype), inner[0], operands, numbers, len(dims),
+        kind = CTYPES["int64"] if ctype.kind in "biu" else ctype
+        numbers = [(name, kind) for name in self.numbers]
+        source = map_source(f"k_{self.name}", text, ctype, known(self.name, plan.dtype), inner[0], operands, numbers, len(dims),
                             runtime.dialect)  # fmt: skip
         scalars: list[Any] = [None, LONG]
         for o in operands:
             scalars += [SCALARS[o.used.name]] if o.scalar else [None, LONG]
-        scalars += [SCALARS[ctype.name]] * len(numbers)
+        scalars += [SCALARS[kind.name]] * len(numbers)
         if flat:
             items, chunk = runtime.share(n)
             plan.tail = (n, chunk)
             plan.items, plan.group = runtime.grid(items)
         else:
-            across, chunk = (1, n) if runtime.dialect.cpu and (n <= ELEMENTS or count >= 8 * runtime.dialect.cores) else runtime.share(n)
+            across, chunk = (
+                (1, n) if runtime.dialect.cpu and (n <= ELEMENTS or count >= 8 * runtime.dialect.cores) else runtime.share(n)
+            )
             down, rows = runtime.share(count, max(1, ELEMENTS // n))
             tail: list[int] = [n, chunk, count, rows, *dims[:-1]]
             for s, i in zip(steps, inner, strict=True):
@@ -180,14 +195,16 @@ class Formula:
             plan.tail = tuple(tail)
             plan.items, plan.group = runtime.grid(across, down)
         scalars += [LONG] * len(plan.tail)
-        plan.kernel = runtime.kernel(source, f"w_{self.name}", scalars)
+        plan.kernel = runtime.kernel(source, f"k_{self.name}", scalars)
 
 
 def known(name: str, dtype: np.dtype[Any]) -> Any:
     try:
         return CTYPES[dtype.name]
     except KeyError:
-        raise NotImplementedError(f"{name}: OpenCL has no arrays of type {dtype}; .to() another type, or to device 'cpu'") from None
+        raise NotImplementedError(
+            f"{name}: OpenCL has no arrays of type {dtype}; .to() another type, or to device 'cpu'"
+        ) from None
 
 
 _conversions: dict[Any, Formula] = {}
@@ -196,7 +213,7 @@ _conversions: dict[Any, Formula] = {}
 def conversion(dtype: np.dtype[Any]) -> Formula:
     made = _conversions.get(dtype)
     if made is None:
-        made = _conversions[dtype] = Formula("copy", lambda name: "x", ["x"], apart=[True], any_type=True, to=dtype)
+        made = _conversions[dtype] = Formula("copy", lambda name: "x", ["x"], to=dtype)
     return made
 
 
@@ -236,29 +253,20 @@ def write(target: Array, values: Any) -> Array:
     return target
 
 
-_fill = Formula("fill", lambda name: "y", ["x", "y"])
-
-
 def fill(target: Array, value: np.ndarray[Any, Any]) -> None:
     """Set all elements to one number."""
     with np.errstate(all="ignore"):
         number = value.astype(np.float32 if target.dtype.name == "bfloat16" else target.dtype)
-    plan = _fill_formula(target.dtype)
-    plan((target, number), out=target)
+    conversion(target.dtype)((number,), out=target)
 
 
-_fills: dict[Any, Formula] = {}
+class Missing(NotImplementedError):
+    """There is no kernel for these types."""
 
 
-def _fill_formula(dtype: np.dtype[Any]) -> Formula:
-    made = _fills.get(dtype)
-    if made is None:
-        made = _fills[dtype] = Formula("fill", lambda name: "y", ["x", "y"], apart=[False, True], to=dtype)
-    return made
-
-
-def kernel_of(op: Op) -> Callable[..., Any] | None:
-    """Return the kernel of an elementwise record, or None where no formula is known for any type."""
+def kernel_of(op: Op, otherwise: Callable[[Op, Missing], Callable[..., Any]]) -> Callable[..., Any] | None:
+    """Return the kernel of an elementwise record, or None where no formula is known for any type; `otherwise` gives what to
+    run for types that it is not known for."""
     width = len(op.inputs)
 
     def text(name: str) -> str:
@@ -266,17 +274,15 @@ def kernel_of(op: Op) -> Callable[..., Any] | None:
         try:
             return template(op.name, op.expr, ctype, np.dtype(name).itemsize * 8 if name != "bfloat16" else 16)
         except Unprintable as error:
-            raise NotImplementedError(without(op.name, str(error))) from None
+            raise Missing(without(op.name, str(error))) from None
 
-    try:
-        template(op.name, op.expr, CTYPES["float32" if op.name not in ("gcd", "lcm", "left_shift", "right_shift") else "int64"], 64)
-    except Unprintable:
+    if not any([printable(op.name, op.expr, name) for name in ("float32", "int64", "complex64")]):
         return None
     apart = [op.domain == ANY or n in op.free for n in op.inputs]
     options: dict[str, Any] = {"boolean": op.boolean, "apart": apart}
     formula = Formula(op.name, text, op.inputs, op.params, **options)
     if op.name == "power_number":
-        special = {p: Formula(f"power_{i}", lambda name, t=t: t, ["x"]) for i, (p, t) in enumerate(POWERS.items())}
+        special = {p: Formula(f"power_{i}", constantly(t), ["x"]) for i, (p, t) in enumerate(POWERS.items())}
 
         def power(x: Any, exponent: Any, out: Any = ...) -> Any:
             chosen = special.get(exponent) if x.dtype.kind == "f" else None
@@ -285,9 +291,27 @@ def kernel_of(op: Op) -> Callable[..., Any] | None:
         return power
 
     def run(*args: Any, out: Any = ...) -> Any:
-        return formula(args[:width], args[width:], out)
+        try:
+            return formula(args[:width], args[width:], out)
+        except Missing as error:
+            return otherwise(op, error)(*args, out=out)
 
     return run
+
+
+def constantly(text: str) -> Callable[[str], str]:
+    return lambda name: text
+
+
+def printable(name: str, expr: str | None, dtype: str) -> bool:
+    """Say whether a formula has C text for a type."""
+    try:
+        printed(template(name, expr, CTYPES[dtype], 64), CTYPES[dtype], Dialect(False, 1))
+    except Unprintable:
+        return False
+    except (RuntimeError, TypeError, NotImplementedError):
+        return True
+    return True
 
 
 def without(name: str, what: str) -> str:

@@ -8,6 +8,7 @@ Sums have 16 lanes, and a second level every 2048 elements, so that their error 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -55,8 +56,9 @@ ANY = Join("any", "a | v", lambda dtype: 0)
 ALL = Join("all", "a & v", lambda dtype: 1)
 
 
+@functools.lru_cache(maxsize=4096)
 def source(
-    name: str, join: Join, element: str, reads: Sequence[tuple[str, Ctype, bool]], beside: Sequence[tuple[str, Ctype]],
+    name: str, join: Join, element: str, reads: tuple[tuple[str, Ctype, bool], ...], beside: tuple[tuple[str, Ctype], ...],
     used: Ctype, dtype: np.dtype[Any], out: Ctype, final: str, along: bool,
 ) -> str:  # fmt: skip
     """Return the source of a kernel out[b, m] = join of element(b, m, k) over k.
@@ -193,7 +195,7 @@ def reduce(
     reads = [(n, known(join.name, a.dtype), s[2 if along else 1] == 1) for n, (a, s) in zip("xy", views, strict=False)]
     sides = [(n, known(join.name, p.dtype)) for n, p in zip("pq", beside, strict=False)]
     text = source(
-        f"w_{join.name}", join, element, reads, sides, known(join.name, used or compute), compute,
+        f"k_{join.name}", join, element, tuple(reads), tuple(sides), known(join.name, used or compute), compute,
         known(join.name, to if last else compute), final if last else "a", along,
     )  # fmt: skip
     values: list[Any] = [target.buffer]
@@ -206,7 +208,7 @@ def reduce(
         scalars += [None, LONG]
     values += [B, M, R, splits, part, rows]
     scalars += [LONG] * 6
-    kernel = runtime.kernel(text, f"w_{join.name}", scalars)
+    kernel = runtime.kernel(text, f"k_{join.name}", scalars)
     items, group = runtime.grid(-(-units // rows), splits)
     runtime.launch(kernel, items, group, values)
     if last:
@@ -349,13 +351,15 @@ def running(join: Join, x: Array, axis: int, to: np.dtype[Any], compute: np.dtyp
   long b = lane / after, i = lane % after, low = part * size, high = low + size < n ? low + size : n;
 """
     head = "long x_at, long n, long after, long lanes, long size, long parts"
-    text = helper_text(helpers, complex_part(ctype).name) + f"""
-__kernel void w_scan_totals(__global {t} * restrict o_, __global const {given.stored} * restrict x_, {head}) {{
+    text = (
+        helper_text(helpers, complex_part(ctype).name)
+        + f"""
+__kernel void k_scan_totals(__global {t} * restrict o_, __global const {given.stored} * restrict x_, {head}) {{
 {place}  {t} a = {start};
   for (long k = low; k < high; k++) {{ {t} v = {read}; a = {step.text}; }}
   o_[lane * parts + part] = a;
 }}
-__kernel void w_scan_{join.name}(__global {out.stored} * restrict o_, __global const {given.stored} * restrict x_,
+__kernel void k_scan_{join.name}(__global {out.stored} * restrict o_, __global const {given.stored} * restrict x_,
     __global const {t} * restrict p_, {head}) {{
 {place}  {t} a = {start};
   for (long k = 0; k < part; k++) {{ {t} v = p_[lane * parts + k]; a = {step.text}; }}
@@ -365,6 +369,7 @@ __kernel void w_scan_{join.name}(__global {out.stored} * restrict o_, __global c
   }}
 }}
 """
+    )
     lanes = before * after
     wanted = runtime.dialect.cores * ITEMS if runtime.dialect.cpu else 4096
     parts = max(1, min(-(-wanted // lanes), n // ELEMENTS))
@@ -374,7 +379,9 @@ __kernel void w_scan_{join.name}(__global {out.stored} * restrict o_, __global c
     totals = new(runtime, (lanes, parts), compute)
     items, group = runtime.grid(lanes, parts)
     if parts > 1:
-        runtime.launch(runtime.kernel(text, "w_scan_totals", [None, None, *[LONG] * 6]), items, group, (totals.buffer, x.buffer, *numbers))
-    kernel = runtime.kernel(text, f"w_scan_{join.name}", [None, None, None, *[LONG] * 6])
+        runtime.launch(
+            runtime.kernel(text, "k_scan_totals", [None, None, *[LONG] * 6]), items, group, (totals.buffer, x.buffer, *numbers)
+        )
+    kernel = runtime.kernel(text, f"k_scan_{join.name}", [None, None, None, *[LONG] * 6])
     runtime.launch(kernel, items, group, (made.buffer, x.buffer, totals.buffer, *numbers))
     return made

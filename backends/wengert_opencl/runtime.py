@@ -41,7 +41,9 @@ def found() -> tuple[Any, ...]:
     try:
         platforms = cl.get_platforms()
     except cl.Error as error:
-        raise NoDevice(f"no OpenCL driver was found ({error}); pip install 'pyopencl[pocl]' brings one for the processor") from None
+        raise NoDevice(
+            f"no OpenCL driver was found ({error}); pip install 'pyopencl[pocl]' brings one for the processor"
+        ) from None
     wanted = os.environ.get("WENGERT_OPENCL_PLATFORM", "").lower()
     made = []
     for platform in platforms:
@@ -58,10 +60,10 @@ class Runtime:
     """A device ready for work."""
 
     def __init__(self, index: int) -> None:
+        devices = found()
         import pyopencl as cl
         from pyopencl.tools import ImmediateAllocator, MemoryPool
 
-        devices = found()
         if not 0 <= index < len(devices):
             raise NoDevice(f"there is no device opencl:{index}: there are {len(devices)} (`wengert devices` lists them)")
         self.cl, self.index, self.device = cl, index, devices[index]
@@ -74,7 +76,7 @@ class Runtime:
             bool(self.device.double_fp_config),
         )  # fmt: skip
         exact = self.device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
-        self.options = ["-cl-fp32-correctly-rounded-divide-sqrt"] if exact else []
+        self.options = ["-w", *(["-cl-fp32-correctly-rounded-divide-sqrt"] if exact else [])]
         self.kernels: dict[tuple[str, str], Any] = {}
         self.sources: dict[str, str] = {}
         self.lock = threading.RLock()
@@ -98,9 +100,11 @@ class Runtime:
         )
 
     def upload(self, buffer: Any, host: np.ndarray[Any, Any]) -> None:
+        host = host.view(np.uint16) if host.dtype.name == "bfloat16" else host  # a type that has no buffers
         self.cl.enqueue_copy(self.queue, buffer, host, is_blocking=True)
 
     def download(self, host: np.ndarray[Any, Any], buffer: Any, offset: int) -> None:
+        host = host.view(np.uint16) if host.dtype.name == "bfloat16" else host
         self.cl.enqueue_copy(self.queue, host, buffer, src_offset=offset, is_blocking=True)
 
     def duplicate(self, target: Any, source: Any, size: int, offset: int) -> None:
@@ -116,7 +120,7 @@ class Runtime:
                 text = (CPU_PREAMBLE if self.dialect.cpu else "") + PREAMBLE + source
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # compilers say what they did
-                    program = self.cl.Program(self.context, text).build(self.options, cache_dir=False)
+                    program = self.cl.Program(self.context, text).build(self.options, cache_dir=False)  # type: ignore[arg-type]
                 made = self.cl.Kernel(program, name)
                 made.set_scalar_arg_dtypes(list(scalars))
                 self.kernels[source, name] = made

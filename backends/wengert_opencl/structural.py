@@ -6,19 +6,24 @@ Must not know: tensors, gradients.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from wengert.op import OPS
-from wengert_opencl import maps, reductions
+from wengert_opencl import composed, indexing, maps, products, reductions
+from wengert_opencl import windows as sliding
 from wengert_opencl.array import Array
 
 Kernel = Callable[..., Any]
 
 
 def reshape(x: Array, shape: Any) -> Any:
+    if -1 in shape:
+        known = -math.prod(shape)
+        shape = tuple([x.size // known if n == -1 else n for n in shape])
     made = x.reshaped(shape)
     return maps.copy(x).reshaped(shape) if made is None else made
 
@@ -93,8 +98,19 @@ def windows(x: Array, dim: int, size: int, step: int) -> Array:
 
 
 def table(backend: Any) -> dict[str, Kernel]:
-    r = reductions
+    r, i, p = reductions, indexing, products
+    apart = ("unfold_windows", "fold_windows", "pool_max", "pool_winner", "pool_sum", "pool_put", "pool_spread", "pool_take",
+             "constant_pad", "triangle", "windows_sum")  # fmt: skip
     return {
+        **composed.table(), **{name: getattr(sliding, name) for name in apart},
+        **{n: composed.wide(getattr(sliding, n)) for n in ("convolution", "convolution_input", "convolution_weight")},
+        "matmul": p.matmul, "rows": p.rows, "mv": p.mv, "dot": p.dot, "linear": p.linear,
+        "gather": i.gather, "scatter": i.scatter_op, "scatter_sum": i.scatter_sum, "scatter_prod": i.scatter_by(r.PROD),
+        "scatter_amax": i.scatter_by(r.MAX), "scatter_amin": i.scatter_by(r.MIN), "index_get": i.index_get,
+        "index_put": i.index_put, "index_sum": i.index_sum, "embedding": i.embedding, "mask_get": i.mask_get,
+        "mask_put": i.mask_put, "nonzero": i.nonzero, "argsort": i.argsort, "cummax": i.cumulative(">"),
+        "cummin": i.cumulative("<"), "searchsorted": i.searchsorted, "isin": i.isin,
+        "overlap_add": lambda x, length, hop: sliding.windows_sum(x, (*x.shape[:-2], length), x.ndim - 2, x.shape[-1], hop),
         "cast": maps.cast, "reshape": reshape, "transpose": lambda x, axes: x.transpose(axes),
         "broadcast_to": lambda x, shape: x.broadcast_to(shape), "getitem": lambda x, index: x.getitem(index),
         "diagonal": lambda x, offset, axis1, axis2: x.diagonal(offset, axis1, axis2),

@@ -56,7 +56,7 @@ def positions(xp: Any, indices: Any, n: int, axis: int) -> Any:
     made = indices.reshape(before, along, after)
     if after > 1:
         made = made * after + xp.arange(after)
-    return (made + xp.arange(0, before * n * after, n * after)[:, None, None]).reshape(shape)
+    return (made + xp.arange(before)[:, None, None] * (n * after)).reshape(shape)
 
 
 def table(backend: Any) -> dict[str, Kernel]:
@@ -136,6 +136,9 @@ def table(backend: Any) -> dict[str, Kernel]:
         n = size(x, axis)
         middle = add.reduce(x, axis, None, None, True) / x.dtype.type(n)
         made = squares(x, axis, middle)
+        if (made <= squared(middle) * (n * (16 * xp.finfo(x.dtype).eps) ** 2)).any():  # no more than the mean was rounded by:
+            middle += add.reduce(x - middle, axis, None, None, True) / x.dtype.type(n)  # equal numbers have no variance
+            made = squares(x, axis, middle)
         made = made / made.dtype.type(max(n - correction, 0))
         return made if keepdims else made.reshape([n for a, n in enumerate(x.shape) if a not in every(x, axis)]).copy()
 

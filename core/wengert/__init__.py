@@ -49,7 +49,10 @@ __all__ = [
     "set_default_device", "set_default_dtype", "set_grad_enabled", "set_printoptions", *faces.FUNCTIONS, *dtypes.ALL,
 ]  # fmt: skip
 
-_SUBMODULES = ("compat", "fft", "func", "graph", "library", "linalg", "nn", "optim", "plugins", "profiler", "serialization", "signal", "special", "utils")
+_SUBMODULES = (
+    "compat", "fft", "func", "graph", "library", "linalg", "nn", "optim", "plugins", "profiler", "serialization", "signal",
+    "special", "utils",
+)  # fmt: skip
 _LATE = {  # names whose module is loaded when they are used
     "compile": "compilation", "custom_op": "library", "draw": "drawing",
     "load": "serialization", "save": "serialization",

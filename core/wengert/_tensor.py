@@ -462,6 +462,24 @@ class Tensor:
             return array.astype(dtype)
         return array.copy() if copy else array
 
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: tuple[int, int] | None = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:  # fmt: skip
+        """Return the DLPack capsule of the memory (host only): what other libraries' `from_dlpack` asks for.
+
+        Raises BufferError for a tensor that requires grad, and where DLPack cannot say what the memory is.
+        """
+        if self._edge is not None:
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        if stream not in (None, -1):
+            raise AssertionError(f"stream should be None on cpu, got {stream!r}")
+        asked = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
+        return self.numpy().__dlpack__(**{k: v for k, v in asked.items() if v is not None})
+
+    def __dlpack_device__(self) -> tuple[Any, int]:
+        """Return DLPack's words for the device: (1, 0), the host. Raises TypeError for another."""
+        return self.detach().numpy().__dlpack_device__()  # type: ignore[no-any-return]
+
     def host(self) -> Any:
         """Return the values as a NumPy array, from any device."""
         return backend.of_array(self._array).to_host(self._array)

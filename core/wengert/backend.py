@@ -307,7 +307,8 @@ def _kernel_of(op: Op, owner: Any) -> Callable[..., Any] | None:
     if found is None and hasattr(owner, "xp"):  # a device made of an array module
         found = registry.kernel_for(op.name, "xp")
         found = owner.finish(op, functools.partial(found, owner)) if found is not None else None
-    return found or owner.kernel(op) or registry.kernel_for(op.name, "*") or TABLE.get(op.name)
+    found = found or owner.kernel(op) or registry.kernel_for(op.name, "*") or TABLE.get(op.name)
+    return owner.last_resort(op) if found is None and hasattr(owner, "last_resort") else found
 
 
 Kernels.find = staticmethod(find_kernel)

@@ -90,7 +90,8 @@ class Guard:
         elif isinstance(value, list | tuple | dict):
             self._items(value, name, depth)
         elif hasattr(value, "__dict__"):
-            self._items(vars(value), name, depth)
+            own = vars(value)
+            self._items(own, name, 0 if "_modules" in own else depth)  # modules are followed however deep they nest
 
     def _items(self, value: Any, name: str, depth: int) -> None:
         if not isinstance(value, tuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -242,6 +243,25 @@ def of_number(value: Any) -> np.dtype[Any]:
     if isinstance(value, complex | np.complexfloating):
         return _to_complex(_default)
     raise TypeError(f"expected a number, got {type(value).__name__}: {value!r}")
+
+
+def fitting(value: Any, wanted: np.dtype[Any]) -> Any:
+    """Return a number as a type holds it: negative integers wrap around in unsigned types. Raises RuntimeError for numbers
+    that are too large, and for complex ones in another type."""
+    kind = category(wanted)
+    if kind < COMPLEX and isinstance(value, complex | np.complexfloating):
+        fits, value = not value.imag, value.real
+    else:
+        fits = True
+    if kind == INTEGRAL:
+        limits = np.iinfo(wanted)
+        low = -int(limits.max) if wanted.kind == "u" and isinstance(value, int | np.integer) else int(limits.min)
+        fits = fits and low <= value <= int(limits.max)
+    elif kind == FLOATING and wanted != F64:
+        fits = fits and (not math.isfinite(value) or abs(value) <= finfo(of(wanted)).max)
+    if not fits:
+        raise RuntimeError(f"value cannot be converted to type {of(wanted)} without overflow: {value!r}")
+    return value % (int(np.iinfo(wanted).max) + 1) if wanted.kind == "u" and value < 0 else value
 
 
 def result_of(arrays: Iterable[Any], numbers: Iterable[Any] = ()) -> np.dtype[Any]:

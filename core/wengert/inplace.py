@@ -21,15 +21,24 @@ from wengert.record import _NUMBERS32, _NUMBERS64, call, cast, constant, record
 from wengert.tape import Node
 
 
-def check(target: Tensor) -> None:
-    """Raise RuntimeError where a write is forbidden: by history, by NumPy, or as one element stands for several (`expand`)."""
+def check(target: Tensor, repeats: bool = False) -> None:
+    """Raise RuntimeError where a write is forbidden: by history, by NumPy, or as one element stands for several (`expand`).
+
+    repeats: that is no obstacle, as all that is written is one value.
+    """
     array = target._array
-    if 0 in array.strides and array.size:
-        if any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True)):
-            raise errors.expanded_write()
+    if not repeats and repeated(array):
+        raise errors.expanded_write()
     if not getattr(array.flags, "writeable", True):
         raise errors.read_only()
     check_history(target)
+
+
+def repeated(array: Any) -> bool:
+    """Say whether one element of memory stands for several of a raw array."""
+    if 0 not in array.strides or not array.size:
+        return False
+    return any([step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True)])
 
 
 def check_history(target: Tensor) -> None:
@@ -280,6 +289,8 @@ def write_out(name: str, result: Any, out: Any) -> Any:
         out._array = backend.of_array(result._array).copy(call(cast, (result,), (out._array.dtype,))._array)
         out.__dict__.pop("_box", None)
         return out
+    if repeated(out._array):
+        raise errors.expanded_write()
     backend.of_array(out._array).write(out._array, result._array)
     bump(out)
     return out

@@ -343,7 +343,8 @@ class _Reader:
             "torch._tensor._rebuild_from_type_v2": _Function(self.of_type), "torch.Tensor": Tensor,
             "torch.nn.parameter.Parameter": self.parameter, "torch.storage.UntypedStorage": _Kind("uint8"),
             "_codecs.encode": _Function(self.encoded), "__builtin__.set": _Function(self.set),
-            "builtins.set": _Function(self.set), "__builtin__.complex": _Function(self.complex),
+            "builtins.set": _Function(self.set), "__builtin__.bytes": _Function(self.no_bytes),
+            "builtins.bytes": _Function(self.no_bytes), "__builtin__.complex": _Function(self.complex),
             "builtins.complex": _Function(self.complex), "__builtin__.bytearray": _Function(self.bytearray),
             "builtins.bytearray": _Function(self.bytearray),
         }.get(f"{module}.{name}")  # fmt: skip
@@ -356,11 +357,13 @@ class _Reader:
             if kind is not None:
                 return _Kind(kind)
         _fail(
-            f"the file names {module[:100]}.{name[:100]}; only tensors, parameters, plain values and containers are read. If it is a class "
-            f"of yours: wengert.serialization.add_safe_globals([{name[:100]}])"
+            f"the file names {module[:100]}.{name[:100]}; only tensors, parameters, plain values and containers are read. If "
+            f"it is a class of yours: wengert.serialization.add_safe_globals([{name[:100]}])"
         )
 
-    def tensor_v2(self, storage: Any, offset: Any, shape: Any, strides: Any, grad: Any, hooks: Any, metadata: Any = None) -> Any:
+    def tensor_v2(
+        self, storage: Any, offset: Any, shape: Any, strides: Any, grad: Any, hooks: Any, metadata: Any = None
+    ) -> Any:
         if hooks or metadata or type(shape) is not tuple or type(strides) is not tuple or type(grad) is not bool:
             _fail("a tensor with backward hooks, metadata, or a shape that is none")
         return self.make_tensor(storage, offset, shape, strides, grad, None)
@@ -427,6 +430,10 @@ class _Reader:
         if type(real) is not float or type(imag) is not float:
             _fail("a complex number that is none")
         return complex(real, imag)
+
+    @staticmethod
+    def no_bytes() -> Any:
+        return b""
 
     @staticmethod
     def bytearray(x: Any = b"", how: Any = None) -> Any:

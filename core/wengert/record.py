@@ -550,6 +550,12 @@ def pair(op: Op) -> Callable[..., Any]:
             plan, keep_x, keep_y, keep_out = step_y
         else:
             return result
+        if made.dtype is not dtype:
+            category = dtypes.category(made.dtype)
+            if category < dtypes.FLOATING:
+                return result
+            if category == dtypes.COMPLEX:
+                plan = op.complex_plan((edge_x is not None, edge_y is not None))
         guards: tuple[Any, ...] = ()
         if keep_x:
             box = input._box
@@ -674,7 +680,13 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     return OPS["reshape"](g, tuple(shape)) if extra else g
 
 
-tape.sum_to = sum_to
+def number_beside(array: Any, g: Any) -> Tensor:
+    """Return a number that a node kept as a Tensor: one beside bfloat16 is kept in float32, which must not promote it."""
+    narrow = dtypes.BF16 is not None and isinstance(g, Tensor) and g._array.dtype is dtypes.BF16 and array.dtype is F32
+    return wrap(cast(array, dtypes.BF16) if narrow else array)
+
+
+tape.sum_to, tape.number = sum_to, number_beside
 
 
 def relabel(result: Tensor, label: str) -> Tensor:

@@ -101,6 +101,8 @@ class Registry:
         if known is None and name in _namespace(kind):
             raise ValueError(f"{kind[:-1]} {name!r} is built in; {self.plugin!r} cannot register it, under another name it can")
         self.tables[kind][name] = Entry(value, self.plugin, not isinstance(value, str), form)
+        if kind == "methods" and self is registry:
+            show_method(name)
 
     def _refuse_second(self, what: str, name: str, known: Entry | None, override: bool) -> None:
         if known is not None and not override:
@@ -194,11 +196,10 @@ class Registry:
         with _lock:
             for kind, new in self.brought(stage).items():
                 for name in new.keys() & self.tables[kind].keys():  # replaced on purpose: show the new one from now on
-                    if kind == "methods":
-                        hide_method(name)
-                    else:
-                        _namespace(kind).pop(name, None)
+                    _namespace(kind).pop(name, None)
                 self.tables[kind].update(new)
+                for name in new if kind == "methods" else ():
+                    show_method(name)
             self.kernels.update(stage.kernels)
             for op, _ in self.kernels:
                 _forget_kernels(op)
@@ -234,7 +235,7 @@ def lazy(kind: str, name: str, prefix: str = "", own: Iterable[str] = ()) -> tup
     module = sys.modules[f"wengert.{name}"]
 
     def find(attribute: str) -> Any:
-        if attribute.startswith("_" if kind != "modules" else "__"):  # PyTorch's programs import some of nn's private names
+        if attribute.startswith("_") and not _private(kind, prefix + attribute):
             raise AttributeError(f"module 'wengert.{name}' has no attribute {attribute!r}")
         if attribute in own:
             return importlib.import_module(f"wengert.{name}.{attribute}")
@@ -243,6 +244,14 @@ def lazy(kind: str, name: str, prefix: str = "", own: Iterable[str] = ()) -> tup
         return found
 
     return find, lambda: namespace_dir(kind, prefix, [*vars(module), *own])
+
+
+def _private(kind: str, name: str) -> bool:
+    """Say whether a private name is one that built-in plugins have: PyTorch's programs import some of nn's."""
+    if kind != "modules" or name.rpartition(".")[2].startswith("__"):
+        return False
+    _plugins().load_builtins()
+    return name in registry.tables[kind]
 
 
 def namespace_dir(kind: str, prefix: str, own: Iterable[str]) -> list[str]:
@@ -274,5 +283,5 @@ registry = Registry()
 forms: dict[str, Callable[[str, Any], Any]] = {}  # filled by faces.py: what becomes of a function that takes out=, or `name_`
 
 
-def hide_method(name: str) -> None:
-    """Forget a method that was found before; replaced by faces.py, which knows the class."""
+def show_method(name: str) -> None:
+    """Let tensors have a method; replaced by faces.py, which knows the class."""

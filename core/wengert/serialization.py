@@ -21,9 +21,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from wengert import backend, dtypes, pickled
+from wengert import backend, dtypes
 from wengert._tensor import Tensor, wrap
 from wengert.pickled import add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
+from wengert.pickled import read as read_pickle
+from wengert.pickled import written as pickle_of
 from wengert.registry import registry
 
 __all__ = ["add_safe_globals", "clear_safe_globals", "get_safe_globals", "load", "safe_globals", "save"]
@@ -43,9 +45,9 @@ def save(
     if not _use_new_zipfile_serialization:
         raise ValueError("save: only the zip format is written (_use_new_zipfile_serialization=True)")
     storages = _Storages()
-    pickled.written(obj, storages)  # the first pass finds out which part of shared memory is needed
+    pickle_of(obj, storages)  # the first pass finds out which part of shared memory is needed
     storages.settle()
-    program = pickled.written(obj, storages)
+    program = pickle_of(obj, storages)
     if hasattr(f, "write"):
         _write_zip(f, "archive", program, storages)
         return
@@ -125,8 +127,8 @@ class _Storages:
             size = tensor.itemsize
             key = (id(root), tensor.dtype.name)
             span = self.spans.setdefault(key, _Span(root, str(tensor.device)))
-            last = offset + sum((n - 1) * s for n, s in zip(tensor.shape, strides, strict=True)) if tensor.numel() else offset - 1
-            span.begin, span.end = min(span.begin, offset * size), max(span.end, (last + 1) * size)
+            steps = sum((n - 1) * s for n, s in zip(tensor.shape, strides, strict=True)) if tensor.numel() else -1
+            span.begin, span.end = min(span.begin, offset * size), max(span.end, (offset + steps + 1) * size)
             found = self.of_tensor[id(tensor)] = (tensor, span, offset, strides)
         _, span, offset, strides = found
         return span, offset - span.begin // tensor.itemsize, strides
@@ -161,12 +163,13 @@ def _bytes_of(span: _Span) -> memoryview:
 
 
 def _write_zip(file: Any, name: str, program: bytes, storages: _Storages) -> None:
-    with zipfile.ZipFile(_Counted(file), "w", zipfile.ZIP_STORED) as archive:
+    written = _Counted(file)
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
 
         def entry(path: str, data: Any) -> None:
             info = zipfile.ZipInfo(f"{name}/{path}")
             info.file_size = len(data)
-            at = archive.fp.tell() + 30 + len(info.filename.encode()) + 4  # type: ignore[union-attr]
+            at = written.tell() + 30 + len(info.filename.encode()) + 4
             pad = -at % 64  # memory begins at multiples of 64, by a field of the header that says nothing
             info.extra = struct.pack("<2sH", b"FB", pad) + b"Z" * pad
             with archive.open(info, "w") as into:
@@ -185,7 +188,7 @@ class _Counted:
     def __init__(self, file: Any) -> None:
         self.file, self.position = file, 0
 
-    def write(self, data: Any) -> int:
+    def write(self, data: Any, /) -> int:
         self.file.write(data)
         n = memoryview(data).nbytes
         self.position += n
@@ -197,6 +200,9 @@ class _Counted:
     def flush(self) -> None:
         if hasattr(self.file, "flush"):
             self.file.flush()
+
+    def close(self) -> None:
+        """The file is closed by whoever opened it."""
 
 
 # ---- reading
@@ -210,10 +216,17 @@ def _read_zip(file: BinaryIO, map_location: Any) -> Any:
             "load: this is a bare pickle, as PyTorch wrote before version 1.6; such files are not read, as reading runs them. "
             "Let PyTorch load and save it again"
         )
-    try:
+    with _whole():
         archive = zipfile.ZipFile(file)
-        return _read_archive(archive, size, map_location)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, struct.error, UnicodeDecodeError) as error:
+    return _read_archive(archive, size, map_location)
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Raise RuntimeError for what zipfile says about a file that is no zip, or a broken one."""
+    try:
+        yield
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, struct.error, ValueError, OSError) as error:
         raise RuntimeError(f"load: the file is no whole .pt zip (truncated, changed, or something else): {error}") from None
 
 
@@ -229,11 +242,13 @@ def _read_archive(archive: zipfile.ZipFile, size: int, map_location: Any) -> Any
     (head,) = heads
     if f"{head}/constants.pkl" in entries:
         raise RuntimeError("load: this is a TorchScript program, which is not read; save its state_dict()")
-    order = archive.read(f"{head}/byteorder") if f"{head}/byteorder" in entries else b"little"
+    with _whole():
+        order = archive.read(f"{head}/byteorder") if f"{head}/byteorder" in entries else b"little"
+        program = archive.read(f"{head}/data.pkl")
     if order not in (b"little", b"big"):
         raise RuntimeError(f"load: unknown byte order {order[:20]!r}")
     memory = _Memory(archive, f"{head}/data/", entries, order.decode(), map_location)
-    return pickled.read(archive.read(f"{head}/data.pkl"), memory.storage, memory.tensor, _parameter)
+    return read_pickle(program, memory.storage, memory.tensor, _parameter)
 
 
 def _parameter(data: Tensor, requires_grad: bool) -> Any:
@@ -291,7 +306,7 @@ class _Memory:
             there = "missing" if info is None else f"of {info.file_size} bytes"
             raise pickle.UnpicklingError(f"load: storage {key!r} of {count} {kind} ({nbytes} bytes) is {there} in the file")
         bytes_ = np.empty(nbytes, np.uint8)
-        with self.archive.open(info) as entry:
+        with _whole(), self.archive.open(info) as entry:
             filled = 0
             while filled < nbytes:
                 n = entry.readinto(bytes_[filled:].data)  # type: ignore[attr-defined]
@@ -317,14 +332,16 @@ class _Memory:
             return backend.resolve(place)
         except RuntimeError as error:
             raise RuntimeError(
-                f"load: the file has tensors of the device {place!r}, which is not here ({error}); map_location='cpu' loads them "
-                f"to the host"
+                f"load: the file has tensors of the device {place!r}, which is not here ({error}); map_location='cpu' loads "
+                f"them to the host"
             ) from None
 
     def tensor(
         self, storage: _Loaded, offset: int, shape: Sequence[int], strides: Sequence[int], requires_grad: bool, kind: str | None
     ) -> Tensor:
         """Return a tensor that lies in a storage. Raises UnpicklingError where it would reach outside."""
+        if not isinstance(storage, _Loaded):
+            raise pickle.UnpicklingError("load: a tensor without a storage")
         array = storage.array
         if kind is not None and kind != storage.form[0]:
             if storage.form[0] != "uint8" or array.size % dtypes.ALL[kind].itemsize:
@@ -338,8 +355,8 @@ class _Memory:
             count, last = count * n, last + (n - 1) * stride
         if (count and last >= array.size) or offset > array.size or count * array.dtype.itemsize >= 2**62:
             raise pickle.UnpicklingError(
-                f"load: a tensor of shape {list(shape)} and strides {list(strides)} from {offset} on reaches outside of its storage "
-                f"of {array.size} elements"
+                f"load: a tensor of shape {list(shape)} and strides {list(strides)} from {offset} on reaches outside of its "
+                f"storage of {array.size} elements"
             )
         if not count:
             laid = array[:0].reshape(_empty(shape))

@@ -24,6 +24,7 @@ def _unset(*args: Any) -> Any:
 # Set by _tensor.py and record.py, which know tensors and ops.
 wrap: Callable[..., Any] = _unset  # (raw array, edge) -> Tensor
 duplicate: Callable[[Any], Any] = _unset  # raw array -> a copy
+number: Callable[[Any, Any], Any] = _unset  # (what was kept of a number, g) -> a Tensor that rules read beside g
 sum_to: Callable[[Any, tuple[int, ...]], Any] = _unset  # (g, shape) -> g summed to that shape
 
 
@@ -127,7 +128,7 @@ class Node(GraphNode):
             if type(g) is Part:
                 g = spread(g, self.outputs)
             if create:
-                saved = self.tensors(saved)
+                saved = self.tensors(saved, g)
             elif lift is not None:
                 saved = tuple([lift(v) for v in saved])
             if needed is not None:
@@ -156,8 +157,8 @@ class Node(GraphNode):
         made = saved[i] if i < len(saved) else None
         return tuple(made.shape) if made is not None and hasattr(made, "shape") else None
 
-    def tensors(self, saved: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the kept values as Tensors that know their history, so that rules can be recorded again."""
+    def tensors(self, saved: tuple[Any, ...], g: Any = None) -> tuple[Any, ...]:
+        """Return the kept values as Tensors that know their history, so that rules can be recorded again (on g)."""
         op, kept = self.plan.op, self.plan.inputs
         values = list(saved)
         last = len(op.inputs) - 1
@@ -169,11 +170,11 @@ class Node(GraphNode):
 
         def known(array: Any, edge: Any) -> Any:
             nonlocal numbers
-            value = wrap(array, edge)
             if numbers > 0 and edge is None and not array.ndim:
                 numbers -= 1
-            else:
-                value._box = next(boxes, None)
+                return number(array, g)
+            value = wrap(array, edge)
+            value._box = next(boxes, None)
             return value
 
         for i in kept:

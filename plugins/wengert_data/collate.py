@@ -24,7 +24,7 @@ def _mapped(data: Any, each: Callable[[Any], Any]) -> Any:
             clone = copy.copy(data)
             clone.update(values)
             return clone
-        return type(data)(values)  # type: ignore[call-arg]
+        return type(data)(values)
     return values
 
 
@@ -36,7 +36,7 @@ def _listed(data: Any, values: list[Any]) -> Any:
             for i, value in enumerate(values):
                 clone[i] = value
             return clone
-        return type(data)(values)  # type: ignore[call-arg]
+        return type(data)(values)
     return values
 
 
@@ -86,11 +86,11 @@ def default_collate(batch: Any) -> Any:
     if isinstance(first, Mapping):
         return _mapped(first, lambda key: default_collate([sample[key] for sample in batch]))
     if _named(first):
-        return type(first)(*(default_collate(list(values)) for values in zip(*batch, strict=True)))
+        return type(first)(*(default_collate(values) for values in zip(*batch, strict=True)))
     if isinstance(first, Sequence):
         if len({len(sample) for sample in batch}) > 1:
             raise RuntimeError("each element in list of batch should be of equal size; pass collate_fn= to join others")
-        columns = [default_collate(list(values)) for values in zip(*batch, strict=True)]
+        columns = [default_collate(values) for values in zip(*batch, strict=True)]
         return columns if isinstance(first, tuple) else _listed(first, columns)
     raise TypeError(_refusal(type(first)))
 

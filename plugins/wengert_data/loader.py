@@ -100,7 +100,7 @@ class DataLoader(Generic[T_co]):
             if isinstance(value, str):
                 if value not in multiprocessing.get_all_start_methods():
                     known = multiprocessing.get_all_start_methods()
-                    raise ValueError(f"multiprocessing_context option should specify a valid start method in {known}, got {value!r}")
+                    raise ValueError(f"multiprocessing_context option should specify a start method in {known}, got {value!r}")
                 value = multiprocessing.get_context(value)
             elif not isinstance(value, multiprocessing.context.BaseContext):
                 raise TypeError(f"multiprocessing_context should be a context or the name of a start method, got {value!r}")
@@ -150,13 +150,14 @@ class _Here(Iterator[Any]):
 
     def __init__(self, loader: DataLoader[Any]) -> None:
         draw_seed(loader.generator)  # as with workers, so that their number does not change what is drawn later
-        self.loader, self.indices, self.fetch = loader, iter(loader.indices), loader.fetcher()
+        self.order, self.fetch = loader.indices, loader.fetcher()
+        self.indices = iter(self.order)
 
     def __next__(self) -> Any:
         return self.fetch(next(self.indices))
 
     def __len__(self) -> int:
-        return len(self.loader)
+        return len(self.order)
 
 
 class _Workers(Iterator[Any]):
@@ -194,7 +195,9 @@ class _Workers(Iterator[Any]):
         self.begin(loader)
 
     def begin(self, loader: DataLoader[Any]) -> None:
-        self.loader, self.indices = loader, iter(loader.indices)
+        self.order, self.timeout = loader.indices, loader.timeout  # not the loader itself, which may have this iterator
+        self.in_order, self.persistent = loader.in_order, loader.persistent_workers
+        self.indices = iter(self.order)
         self.epoch += 1
         self.sent = self.turn = 0
         self.active = [True] * len(self.pipes)
@@ -222,10 +225,10 @@ class _Workers(Iterator[Any]):
 
     def receive(self) -> None:
         """Wait for an answer of any worker. Raises RuntimeError when it takes too long, or one has died."""
-        ready = connection.wait(self.pipes, self.loader.timeout or None)
+        ready = connection.wait(self.pipes, self.timeout or None)
         if not ready:
             self._end()
-            raise RuntimeError(f"DataLoader timed out after {self.loader.timeout} seconds")
+            raise RuntimeError(f"DataLoader timed out after {self.timeout} seconds")
         for pipe in ready:
             try:
                 epoch, number, answer = pickle.loads(pipe.recv_bytes())  # type: ignore[union-attr]
@@ -252,7 +255,7 @@ class _Workers(Iterator[Any]):
 
     def __next__(self) -> Any:
         while self.waiting or self.answers:
-            number = self.turn if self.loader.in_order else next(iter(self.answers), -1)
+            number = self.turn if self.in_order else next(iter(self.answers), -1)
             if number not in self.answers:
                 self.receive()
                 continue
@@ -265,12 +268,12 @@ class _Workers(Iterator[Any]):
                 raise answer.raised()
             self.ask()
             return answer
-        if not self.loader.persistent_workers:
+        if not self.persistent:
             self._end()
         raise StopIteration
 
     def __len__(self) -> int:
-        return len(self.loader)
+        return len(self.order)
 
 
 def _stop(pipes: list[connection.Connection], processes: list[Any]) -> None:

@@ -53,7 +53,7 @@ def share_memory_(self: Tensor) -> Tensor:
         shared = memory.view(self._array.dtype).reshape(self._array.shape)
         shared[...] = self._array
         self.data = wengert.from_numpy(shared)
-        self._shared = True
+        self.__dict__["_shared"] = True
     return self
 
 

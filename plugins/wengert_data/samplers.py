@@ -55,7 +55,10 @@ class SequentialSampler(Sampler[int]):
 
 
 class RandomSampler(Sampler[int]):
-    """All indices in random order, or `num_samples` of them; with replacement each is drawn from all."""
+    """All indices in random order, or `num_samples` of them; with replacement each is drawn from all.
+
+    Raises ValueError where there are none, as for an empty dataset.
+    """
 
     def __init__(
         self, data_source: Sized, replacement: bool = False, num_samples: int | None = None,
@@ -63,7 +66,8 @@ class RandomSampler(Sampler[int]):
     ) -> None:  # fmt: skip
         self.data_source, self.generator = data_source, generator
         self.replacement = boolean("replacement", replacement)
-        self._num_samples = None if num_samples is None else positive("num_samples", num_samples)
+        self._num_samples = num_samples
+        positive("num_samples", self.num_samples)
 
     @property
     def num_samples(self) -> int:

@@ -61,6 +61,8 @@ def wengert_register_ops(registry: Registry) -> None:
         functions="bilinear linear multi_head_attention_forward normalize scaled_dot_product_attention", out="linear",
     )
     registry.family("wengert_nn.attention", functions="bilinear")
+    for name in ("lstm_cell", "gru_cell"):
+        registry.kernel(name, "xp", f"wengert_nn.kernels_recurrences:{name}")
     for name in "attention_weights embedding linear masked_attention_weights".split():
         registry.kernel(name, "xp", f"wengert_nn.kernels_layers:{name}")
     for name in "bce bce_logits bce_logits_pull count_samples cross_entropy cross_entropy_pull huber mse pick".split():

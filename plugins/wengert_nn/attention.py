@@ -293,7 +293,7 @@ def additive_mask(mask: Any, like: Any) -> Any:
         return None
     if mask._array.dtype == dtypes.B8:
         return additive(~mask, like)
-    if mask._array.dtype.kind != "f":
+    if dtypes.category(mask._array.dtype) != dtypes.FLOATING:
         raise RuntimeError(f"attention: only bool and floating types of masks are supported, got {mask.dtype}")
     return mask.to(like.dtype)
 

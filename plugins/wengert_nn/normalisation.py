@@ -10,8 +10,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from wengert.extend import category, dtypes, e, r, relabel, s, structural, sum_to
 from wengert_nn.padding import constant_pad_
 from wengert_nn.pooling import avg_pool2d
@@ -96,11 +94,11 @@ def _affine(weight: Any, bias: Any, shape: Any) -> tuple[tuple[Any, ...], str]:
 
 
 def _floats(name: str, input: Any, *others: Any) -> tuple[Any, ...]:
-    """Return tensors in the type to compute in: float16 is widened. Raises for integers and for mixed types."""
+    """Return tensors in the type to compute in: half types are widened. Raises for integers and for mixed types."""
     kind = input._array.dtype
     if category(kind) < dtypes.FLOATING:
         raise NotImplementedError(f"{name} is not implemented for {input.dtype}; convert with .float()")
-    if kind.char == "e":
+    if kind.itemsize == 2:
         return tuple(None if x is None else x.float() for x in (input, *others))
     for x in others:
         if x is not None and x._array.dtype != kind:
@@ -163,14 +161,14 @@ def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float |
     if category(input._array.dtype) == dtypes.COMPLEX:
         return _complex_rms_norm(input, axes, weight, eps)
     x, weight = _floats("rms_norm", input, weight)
-    eps = float(np.finfo(x._array.dtype).eps) if eps is None else eps
+    eps = dtypes.finfo(x.dtype).eps if eps is None else eps
     mean, _, rstd = _statistics(x, axes, eps, centred=False)
     affine, kinds = _affine(weight, None, tuple(input.shape[axes[0] :]))
     return _finished(normalise(x, mean, rstd, affine, axes, eps, "rms", kinds), input, "FusedRmsNormBackward0")
 
 
 def _complex_rms_norm(x: Any, axes: Axes, weight: Any, eps: float | None) -> Any:
-    eps = float(np.finfo(x._array.dtype).eps) if eps is None else eps
+    eps = dtypes.finfo(x.dtype).eps if eps is None else eps
     made = x * e.rsqrt(r.mean_(x * x, axes, True) + eps)
     return made if weight is None else made * weight
 

@@ -74,11 +74,47 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
     return result.requires_grad_() if requires_grad else result
 
 
-def from_dlpack(ext_tensor: Any) -> Any:
-    """Return a tensor on the memory of an array of another library on the host."""
-    if isinstance(ext_tensor, Tensor):
-        return ext_tensor.detach()
-    return creation.from_numpy(np.from_dlpack(ext_tensor))
+class _Capsule:
+    """A DLPack capsule of the host as an object that is asked for it, as NumPy wants it."""
+
+    def __init__(self, capsule: Any) -> None:
+        self.capsule = capsule
+
+    def __dlpack__(self, **asked: Any) -> Any:
+        return self.capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
+
+    def array(self) -> Any:
+        """Return the memory as an array. Capsules before DLPack 1.0 do not say whether it may be written: it may."""
+        unversioned = '"dltensor"' in repr(self.capsule)
+        try:
+            made = np.from_dlpack(self)
+        except ValueError as error:
+            raise RuntimeError("from_dlpack received an invalid capsule; a DLPack capsule can be consumed only once") from error
+        if made.flags.writeable or not unversioned:
+            return made
+        self.kept, (address, _) = made, made.__array_interface__["data"]
+        self.__array_interface__ = {**made.__array_interface__, "data": (address, False)}
+        return np.asarray(self)
+
+
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Any:
+    """Return a tensor on the memory of an array of another library on the host, or of a DLPack capsule.
+
+    Raises BufferError where the other library cannot share, RuntimeError for what is no such array.
+    """
+    if isinstance(ext_tensor, Tensor) and not ext_tensor.requires_grad:
+        made = ext_tensor.detach()
+    elif hasattr(ext_tensor, "__dlpack__"):
+        made = creation.from_numpy(np.from_dlpack(ext_tensor))
+    elif type(ext_tensor).__name__ == "PyCapsule":
+        made = creation.from_numpy(_Capsule(ext_tensor).array())
+    else:
+        raise RuntimeError(f"from_dlpack received an invalid capsule: {type(ext_tensor).__name__} has no __dlpack__()")
+    made = made if device is None else made.to(device)
+    return made.clone() if copy else made
 
 
 # ---- with strides

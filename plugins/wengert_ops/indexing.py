@@ -62,9 +62,9 @@ scatter_amin = structural("scatter_amin", "x values index", infer_reduce, params
 # ---- reductions at indices
 def _least(dtype: np.dtype[Any], sign: int) -> Any:
     """Return what no number of a type is below (sign 1) or above (-1)."""
-    if dtype.kind == "f":
+    if dtypes.category(dtype) == dtypes.FLOATING:
         return -sign * float("inf")
-    if dtype.kind == "b":
+    if dtype == dtypes.B8:
         return sign < 0
     return np.iinfo(dtype).min if sign > 0 else np.iinfo(dtype).max
 

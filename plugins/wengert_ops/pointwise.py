@@ -9,7 +9,20 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from wengert.extend import SAME, Tensor, cast, category, dtypes, e, elementwise, errors, labelled, only_tensors, structural
+from wengert.extend import (
+    SAME,
+    Tensor,
+    cast,
+    category,
+    dtypes,
+    e,
+    elementwise,
+    errors,
+    labelled,
+    only_tensors,
+    relabel,
+    structural,
+)
 
 LN2 = math.log(2)
 
@@ -20,7 +33,7 @@ def half(x: Any, dtype: Any) -> Any:
 
 
 # fmt: off
-copysign    = elementwise("copysign", "copysign(x, y)",
+copysign_   = elementwise("copysign", "copysign(x, y)",
     x=lambda g, x, out: g * (e.sign(x) * e.sign(out)), y=lambda g: e.zeros(g))
 fmax        = elementwise("fmax", "fmax(x, y)", domain=SAME,
     x=lambda g, x, y: e.where((x >= y) | (y != y), g, 0.0), y=lambda g, x, y: e.where((x >= y) | (y != y), 0.0, g))
@@ -35,8 +48,8 @@ lcm         = elementwise("lcm", domain=SAME, inputs="x y")
 signbit     = elementwise("signbit", "signbit(x)", domain=SAME, inputs="x", boolean=True)
 logaddexp2  = elementwise("logaddexp2", "fmax(x, y) + log2(1 + exp2(-fabs(x - y)))",
     x=lambda g, x, y: g * e.sigmoid((x - y) * LN2), y=lambda g, x, y: g * e.sigmoid((y - x) * LN2))
-xlogy       = elementwise("xlogy", "x == 0 && y == y ? 0 : x * log(y)",
-    x=lambda g, x, y: e.where((x == 0) & (y <= 0), 0.0, xlogy(g, y)), y=lambda g, x, y: g * (x / y))
+xlogy_      = elementwise("xlogy", "x == 0 && y == y ? 0 : x * log(y)",
+    x=lambda g, x, y: e.where((x == 0) & (y <= 0), 0.0, xlogy_(g, y)), y=lambda g, x, y: g * (x / y))
 nan_to_num_ = elementwise("nan_to_num", inputs="x", params="nan posinf neginf", domain=SAME,
     x=lambda g, x: e.where(e.isfinite(x), g, 0.0))
 frexp_      = structural("frexp", "x", lambda x: infer_frexp(x), outputs=2, label="FrexpBackward0",
@@ -55,6 +68,20 @@ def infer_frexp(x: Any) -> Any:
     if category(x.dtype) != dtypes.FLOATING:
         raise RuntimeError(f"torch.frexp() only supports floating-point dtypes, not {x.dtype}")
     return (tuple(x.shape), x.dtype), (tuple(x.shape), dtypes.by_name("int32").numpy)
+
+
+def copysign(input: Any, other: Any, *, out: Any = None) -> Any:
+    """Return |input| with the sign of other, a tensor or a number."""
+    only_tensors("copysign", (input,))
+    result = copysign_(input, other, out=out)
+    return result if isinstance(other, Tensor) else relabel(result, "CopysignBackward1")
+
+
+def xlogy(input: Any, other: Any, *, out: Any = None) -> Any:
+    """Return input * log(other), and 0 where input is 0; one of both may be a number."""
+    result = xlogy_(input, other, out=out)
+    numbers = [not isinstance(x, Tensor) for x in (input, other)]
+    return relabel(result, "XlogyBackward2" if numbers[1] else "XlogyBackward1") if any(numbers) else result
 
 
 def frexp(input: Any) -> Frexp:

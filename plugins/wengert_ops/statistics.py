@@ -50,7 +50,7 @@ histogram_ = structural("histogram", "x weights edges",
 
 
 def _real_floats(name: str, input: Any) -> None:
-    if input._array.dtype.kind != "f":
+    if category(input._array.dtype) != dtypes.FLOATING:
         raise RuntimeError(f"{name}() input tensor must be of a real floating dtype, not {input.dtype}; convert with .float()")
 
 

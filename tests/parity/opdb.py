@@ -387,7 +387,8 @@ def one_sample(
 
     if not attempt("forward", forward):
         return
-    if dtype in ("float32", "float64", "complex128") and values and info.supports_autograd and ("grad" in wanted or "gradgrad" in wanted):
+    backward = values and info.supports_autograd and getattr(torch, dtype) in info.supported_backward_dtypes("cpu")
+    if backward and ("grad" in wanted or "gradgrad" in wanted):
         gradients(info, run, sample, process, attempt)
     method = info.method_variant
     if method is not None and values and hasattr(torch.Tensor, getattr(method, "__name__", "")) and isinstance(sample.input, torch.Tensor):

@@ -119,14 +119,16 @@ class PackedNode(Node):
             values[place] = tuple([opened(v) for v in value]) if isinstance(value, tuple) else opened(value)
         return tuple(values)
 
-    def tensors(self, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+    def tensors(self, saved: tuple[Any, ...], g: Any = None) -> tuple[Any, ...]:
         op, values = self.plan.op, list(saved)
         last = len(op.inputs) - 1
         for i in self.plan.inputs:
             if op.variadic and i == last:
                 values[i] = tuple([wrap(a, e) for a, e in zip(saved[i], self.edges[i:], strict=True)])
-            else:
+            elif isinstance(self.saved[i], Packed):  # type: ignore[index]
                 values[i] = wrap(saved[i], self.edges[i])
+            else:
+                values[i] = tape.number(saved[i], g)
         if self.plan.out and op.outputs > 1:
             made = enumerate(saved[last + 1])
             values[last + 1] = tuple([a if a is None else wrap(a, self.end(n, a)) for n, a in made])

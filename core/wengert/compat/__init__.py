@@ -15,7 +15,9 @@ PARTS = (
     "version",
 )  # fmt: skip
 NAMES = {  # names of functions and classes, and the part of this package that has them
-    **dict.fromkeys(("GradScaler", "autocast", "get_autocast_dtype", "is_autocast_cache_enabled", "is_autocast_enabled"), "amp"),
+    **dict.fromkeys(
+        ("GradScaler", "autocast", "get_autocast_dtype", "is_autocast_cache_enabled", "is_autocast_enabled"), "amp"
+    ),
     **dict.fromkeys(
         (
             "are_deterministic_algorithms_enabled", "get_deterministic_debug_mode", "get_float32_matmul_precision",

@@ -56,13 +56,10 @@ class Shown(ModuleType):
         try:
             found = getattr(part, name)
         except AttributeError as error:
-            found = None if f"{self.__name__}.{name}" in sys.modules else error
-        if is_part(found) or found is None:
+            close = errors.nearest(name, [n for n in dir(part) if not n.startswith("_")])
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r} in wengert.{close}") from error
+        if is_part(found):
             return importlib.import_module(f"{self.__name__}.{name}")
-        if isinstance(found, AttributeError):
-            known = [n for n in dir(part) if not n.startswith("_")]
-            close = errors.nearest(name, known)
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r} in wengert.{close}") from found
         if callable(found) or isinstance(found, dtypes.dtype):  # these stay as they are: found at once the next time
             self.__dict__[name] = found
         return found
@@ -132,12 +129,12 @@ def install() -> None:
         return
     if "torch" in sys.modules:
         raise RuntimeError("PyTorch has been imported already: call wengert.compat.install() before the first import torch")
-    sys.meta_path.insert(0, _finder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _finder)
 
 
 def uninstall() -> None:
     """Let `import torch` mean PyTorch again; modules that imported it keep what they have."""
     if _finder in sys.meta_path:
-        sys.meta_path.remove(_finder)  # type: ignore[arg-type]
+        sys.meta_path.remove(_finder)
     for name in [n for n, module in sys.modules.items() if isinstance(module, Shown)]:
         del sys.modules[name]

@@ -14,7 +14,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'wengert.compat.parallel' has no attribute {name!r}")
     from wengert import nn
 
-    class DataParallel(nn.Module):  # type: ignore[misc]
+    class DataParallel(nn.Module):
         """A module that runs on the one device where its parameters are."""
 
         def __init__(self, module: Any, device_ids: Any = None, output_device: Any = None, dim: int = 0) -> None:

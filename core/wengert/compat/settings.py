@@ -89,9 +89,7 @@ def is_warn_always_enabled() -> bool:
 
 def is_storage(obj: Any) -> bool:
     """Say whether an object is a storage, as `Tensor.storage()` returns it."""
-    from wengert_data.memory import UntypedStorage
-
-    return isinstance(obj, UntypedStorage)
+    return type(obj).__name__ in ("UntypedStorage", "TypedStorage") and hasattr(obj, "_cdata")
 
 
 def typename(obj: Any) -> str:

@@ -98,7 +98,8 @@ def _differ(
         return ""
     if x.ndim == 0:
         allowed = f" (up to {t} allowed)" if r or t else ""
-        return f"{what} are not {'close' if r or t else 'equal'}!\n\nExpected {y} but got {x}.\nAbsolute difference: {distance}{allowed}"
+        words = "close" if r or t else "equal"
+        return f"{what} are not {words}!\n\nExpected {y} but got {x}.\nAbsolute difference: {distance}{allowed}"
     count, total = int((~near).sum()), x.size
     away = np.where(near, 0, np.where(np.isnan(distance), np.inf, distance))
     at = tuple(int(i) for i in np.unravel_index(int(np.argmax(away)), away.shape))

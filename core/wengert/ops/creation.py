@@ -60,24 +60,6 @@ def chosen(name: str, dtype: Any, out: Any, inferred: np.dtype[Any] | None = Non
     return wanted
 
 
-def fitting(value: Any, wanted: np.dtype[Any]) -> Any:
-    """Return a number as a type holds it: negative ones wrap around in unsigned types. Raises RuntimeError for others."""
-    kind = dtypes.category(wanted)
-    if isinstance(value, complex | np.complexfloating) and kind < dtypes.COMPLEX and value.imag:
-        fits = False
-    elif kind == dtypes.INTEGRAL:
-        limits = np.iinfo(wanted)
-        low = -int(limits.max) if wanted.kind == "u" and isinstance(value, int | np.integer) else int(limits.min)
-        fits = low <= value.real <= int(limits.max)
-    elif kind == dtypes.FLOATING and wanted != dtypes.F64:
-        fits = not math.isfinite(value.real) or abs(value.real) <= dtypes.finfo(dtypes.of(wanted)).max
-    else:
-        fits = True
-    if not fits:
-        raise RuntimeError(f"value cannot be converted to type {dtypes.of(wanted)} without overflow: {value!r}")
-    return value % (int(np.iinfo(wanted).max) + 1) if wanted.kind == "u" and value < 0 else value
-
-
 # ---- from data
 @face("tensor", method=False)
 def tensor(
@@ -143,7 +125,7 @@ def _check_range(host: np.ndarray[Any, Any], wanted: np.dtype[Any]) -> None:
     if host.dtype.kind == "u" and wanted == dtypes.I64 and high > np.iinfo(wanted).max:
         raise ValueError(f"Overflow when unpacking long long: {high} does not fit int64")
     for value in (low, high):  # nan is both
-        fitting(value, wanted)
+        dtypes.fitting(value, wanted)
 
 
 def _plain(data: Any) -> Any:
@@ -196,6 +178,7 @@ def from_numpy(ndarray: Any) -> Tensor:
             "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
             "supported. (You can probably work around this by making a copy of your array with array.copy().)"
         )
+    backend.backend_named(backend.HOST)  # the first tensor brings the built-in plugins, and with them methods
     return wrap(hosted(ndarray.view(np.ndarray)))
 
 
@@ -306,7 +289,7 @@ def filled(shape: Sequence[int], value: Any, dtype: np.dtype[Any], device: Any, 
     if shape and min(shape) < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     if value not in (0, 1):
-        value = fitting(value, dtype)
+        value = dtypes.fitting(value, dtype)
     host = np.zeros(shape, dtype) if value == 0 else np.full(shape, value, dtype)
     return made(host, device, requires_grad)
 
@@ -352,7 +335,7 @@ def _like(x: Any, shape: tuple[int, ...], value: Any, dtype: Any, device: Any, r
     wanted = None if dtype is None else dtypes.to_numpy(dtype)
     value = value.item() if isinstance(value, Tensor) else value
     dtypes.of_number(value)  # refuses what is none
-    value = fitting(value, x._array.dtype if wanted is None else wanted)
+    value = dtypes.fitting(value, x._array.dtype if wanted is None else wanted)
     result: Tensor = s.filled(x.detach(), shape, value, wanted)
     if device is not None:
         result = result.to(device=device)

@@ -14,7 +14,7 @@ import numpy as np
 
 from wengert import dtypes, errors
 from wengert._tensor import Tensor
-from wengert.faces import PROPERTIES, REFLECTED, face
+from wengert.faces import PROPERTIES, REFLECTED, face, unusual_swapped
 from wengert.inplace import inplace_op, write_out
 from wengert.op import ANY, FLOAT, OPS, SAME
 from wengert.ops.dims import index_of, only_tensors
@@ -266,7 +266,13 @@ def reflected_division(self: Any, other: Any) -> Any:
     return reciprocal(self) * other
 
 
-REFLECTED["truediv"] = reflected_division
+def reflected_remainder(self: Any, other: Any) -> Any:
+    """Return other % self, under the name of a gradient with respect to a divisor."""
+    result = unusual_swapped(remainder, self, other)
+    return result if result is NotImplemented else relabel(result, "RemainderBackward1")
+
+
+REFLECTED.update(truediv=reflected_division, mod=reflected_remainder)
 
 
 _power_number = power_number.__call__
@@ -351,13 +357,13 @@ def fmod_face(input: Any, other: Any, *, out: Any = None) -> Any:
 
 
 @face("round")
-def round_face(input: Any, *, decimals: int = 0, out: Any = None) -> Any:
+def round_face(input: Any, *, decimals: int | None = None, out: Any = None) -> Any:
     """Return input rounded to `decimals` places, halves to even."""
-    if decimals == 0:
+    if decimals is None:
         return rint(input, out=out)
     decimals = index_of("round", decimals)
     scale = 10.0 ** abs(decimals)
-    rounded = rint(input * scale) / scale if decimals > 0 else rint(input / scale) * scale
+    rounded = rint(input * scale) / scale if decimals > 0 else rint(input / scale) * scale if decimals else rint(input)
     return relabel(rounded, "RoundBackward1") if out is None else write_out("round", rounded, out)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from wengert import backend, dtypes, errors
 from wengert._tensor import Tensor
 from wengert.faces import face
-from wengert.inplace import bump, check, commit, write_out
+from wengert.inplace import bump, check, commit, keep_old, repeated, write_out
 from wengert.modes import state
 from wengert.ops import elementwise as e
 from wengert.ops import shapes as s
@@ -300,21 +300,24 @@ def _same_place(x: Tensor, i: Tensor) -> Tensor:
 @face("__setitem__", function=False)
 def put(self: Tensor, index: Any, value: Any) -> None:
     """Write value (a tensor or number, broadcast) to self[index], with history."""
-    check(self)
+    check(self, repeats=True)
     basic, advanced = parse(self, index)
     if not isinstance(value, Tensor):
         value = _value_like(self, value)
     elif type(value._array) is not type(self._array):
         value = s.transfer(value, self.device)
     if not state.grad or (self._edge is None and value._edge is None):
-        if _written(self, basic, advanced, value):
+        if (value is self and not basic and not advanced) or _written(self, basic, advanced, value):
             bump(self)
             return
     elif not advanced:
         target = s.getitem(self, basic) if basic else self
-        number = not value._array.ndim and target._array.ndim
-        _named(copy_(target, _drop_ones(value, target._array.ndim)), "FillBackward3" if number else "")
+        if not value._array.ndim and target._array.ndim:
+            fill_(target, value)
+        else:
+            copy_(target, _drop_ones(value, target._array.ndim))
         return
+    check(self)
     target = s.getitem(self, basic) if basic else self
     value = call(cast, (value,), (self._array.dtype,)) if value._array.dtype != self._array.dtype else value
     place, mask = advanced[0]
@@ -342,6 +345,8 @@ def _written(self: Tensor, basic: tuple[Part, ...], advanced: list[tuple[int, Te
         if values.shape != view.shape and values.ndim:
             values = _drop_ones(value, view.ndim)._array
             _fits(values, view)
+        if repeated(view):
+            raise errors.expanded_write()
         owner.write(view, values)
         return True
     masks = [p._array.dtype == dtypes.B8 for _, p in advanced]
@@ -358,17 +363,13 @@ def _written(self: Tensor, basic: tuple[Part, ...], advanced: list[tuple[int, Te
 
 
 def _value_like(self: Tensor, value: Any) -> Tensor:
-    """Return what is no tensor as one of this one's type and device. Raises RuntimeError for a complex number in a real one."""
+    """Return what is no tensor as one of this one's type and device. Raises RuntimeError for a number that it cannot hold."""
     dtype = self._array.dtype
-    if type(value) is float and dtype.kind == "f":
+    if type(value) is float and dtype is dtypes.F64:
         return tensor_like(self, np.array(value, dtype))
     if isinstance(value, list | tuple | np.ndarray | np.generic):
         return tensor_like(self, np.asarray(value).astype(dtype))
-    if isinstance(value, complex) and dtype.kind != "c":
-        raise RuntimeError(f"value cannot be converted to type {self.dtype} without overflow: {value!r}")
-    if dtypes.category(dtype) < dtypes.category(dtypes.of_number(value)) and dtype != dtypes.B8:
-        value = int(value)
-    return tensor_like(self, np.array(value, dtype))
+    return tensor_like(self, np.array(dtypes.fitting(value, dtype)).astype(dtype))
 
 
 def _fits(values: Any, target: Any) -> None:
@@ -392,11 +393,19 @@ def _drop_ones(value: Tensor, ndim: int) -> Tensor:
 @face("copy_", function=False)
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Write the elements of src (broadcast, cast, from any device) to this tensor and return it."""
-    check(self)
+    check(self, repeats=src is self)
+    if src is self:
+        bump(self)
+        return self
     if not isinstance(src, Tensor):
         src = _number_like(self, "copy_", src)
     src = s.transfer(src, self.device)
     _fits(src._array, self._array)
+    return _copied(self, src)
+
+
+def _copied(self: Tensor, src: Tensor) -> Tensor:
+    """Write a tensor of this one's device, that fits, to this one."""
     if not state.grad or (self._edge is None and src._edge is None):
         backend.of_array(self._array).write(self._array, src._array)
         bump(self)
@@ -407,19 +416,41 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 
 
 def _number_like(self: Tensor, name: str, value: Any) -> Tensor:
-    """Return a number as a 0-d tensor of this one's dtype. Raises TypeError for anything else."""
+    """Return a number as a 0-d tensor of this one's type. Raises TypeError for anything else, RuntimeError if it has no place."""
     if not isinstance(value, bool | int | float | complex | np.generic):
         raise errors.not_a_tensor(name, value, "value")
-    return tensor_like(self, np.asarray(value).astype(self._array.dtype))
+    dtype = self._array.dtype
+    return tensor_like(self, np.array(dtypes.fitting(value, dtype)).astype(dtype))
 
 
 @face("fill_", function=False)
 def fill_(self: Tensor, value: Any) -> Tensor:
-    """Write one value to every element and return the tensor."""
-    label = f"FillBackward{3 if isinstance(value, Tensor) else 2}"
-    if not isinstance(value, Tensor):
+    """Write one value, a number or a 0-d tensor, to every element and return the tensor."""
+    number = not isinstance(value, Tensor)
+    check(self, repeats=number)
+    if number:
         value = _number_like(self, "fill_", value)
-    return _named(copy_(self, value), label)
+    elif value._array.ndim:
+        dims = value._array.ndim
+        raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {dims} dimensions.")
+    return _named(_copied(self, s.transfer(value, self.device)), f"FillBackward{2 if number else 3}")
+
+
+@face("masked_fill_", function=False)
+def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """Write one value where mask (bool, broadcast) holds and return the tensor."""
+    array, plain = self._array, not isinstance(value, Tensor) or not value._array.ndim
+    recorded = state.grad and (self._edge is not None or (isinstance(value, Tensor) and value._edge is not None))
+    if recorded or not plain or not array.ndim or mask._array.dtype != dtypes.B8 or type(mask._array) is not type(array):
+        check(self)
+        return commit("masked_fill_", self, e.masked_fill(keep_old(self, value), mask, value))
+    check(self, repeats=True)
+    value = value.to(self.dtype) if isinstance(value, Tensor) else _value_like(self, value)
+    mask = mask if mask._array.shape == array.shape else s.broadcast_to(mask, tuple(array.shape))
+    if not _written(self, (), [(0, mask)], value):
+        return commit("masked_fill_", self, e.masked_fill(self, mask, value))
+    bump(self)
+    return self
 
 
 def _named(written: Tensor, label: str) -> Tensor:
@@ -433,7 +464,8 @@ def _named(written: Tensor, label: str) -> Tensor:
 @face("zero_", function=False)
 def zero_(self: Tensor) -> Tensor:
     """Write zeros to every element and return the tensor."""
-    return _named(copy_(self, tensor_like(self, np.zeros((), self._array.dtype))), "ZeroBackward0")
+    check(self, repeats=True)
+    return _named(_copied(self, tensor_like(self, np.zeros((), self._array.dtype))), "ZeroBackward0")
 
 
 # ---- by index tensors

@@ -589,17 +589,17 @@ def joined(op: Any, tensors: tuple[Any, ...], axis: int, out: Any) -> Any:
 def cat(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None) -> Any:
     """Return tensors joined along dim; types are promoted. Raises RuntimeError where other sizes differ."""
     tensors = several("cat", tensors, ValueError)
-    skipped = False
+    like = tensors[0]
     for i, x in enumerate(tensors):
         shape = x._array.shape
         if not shape:
             raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated; stack() joins those")
-        skipped = skipped or shape == (0,)
-    if skipped:  # PyTorch skips empty vectors; they still count for the type
-        common = dtypes.result_of([x._array for x in tensors])
-        tensors = tuple(x for x in tensors if x._array.shape != (0,)) or tensors[:1]
-        tensors = tuple(x if x._array.dtype == common else call(cast, (x,), (common,)) for x in tensors)
-    d = one_dim("cat", tensors[0], dim if axis is None else axis)
+        if shape != (0,) and like._array.shape == (0,):
+            like = x
+    d = one_dim("cat", like, dim if axis is None else axis)
+    if like._array.ndim > 1:  # empty vectors join anything, as PyTorch has it
+        none = (*like.shape[:d], 0, *like.shape[d + 1 :])
+        tensors = tuple([reshape(x, none) if x._array.shape == (0,) else x for x in tensors])
     return joined(concatenate, tensors, d, out)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["benchmark", "checkpoint", "data", "safetensors"]
+__all__ = ["benchmark", "checkpoint", "data", "dlpack", "safetensors"]
 
 
 def __getattr__(name: str) -> Any:

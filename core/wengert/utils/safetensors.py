@@ -110,7 +110,7 @@ def _header(file: BinaryIO, size: int) -> tuple[dict[str, str], dict[str, Any], 
     """Return the words, the entries and where the data begins."""
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > min(HEADER, size - 8):
-        raise SafetensorError(f"safetensors: the header would have {length} bytes; the file has {size} (truncated, or no such file)")
+        raise SafetensorError(f"safetensors: the header would have {length} bytes; the file has {size} (truncated?)")
     try:
         header = json.loads(file.read(length).decode(), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
@@ -135,7 +135,7 @@ def _checked(name: str, entry: Any) -> tuple[str, list[int], int, int]:
     if not isinstance(entry, dict) or {*entry} != {"dtype", "shape", "data_offsets"}:
         raise SafetensorError(f"safetensors: {name!r} must have dtype, shape and data_offsets, got {str(entry)[:100]}")
     code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if code not in NAMES:
+    if not isinstance(code, str) or code not in NAMES:
         raise SafetensorError(f"safetensors: {name!r} has the dtype {code!r}; read are {', '.join(NAMES)}")
     if not (_counts(shape) and _counts(offsets) and len(offsets) == 2 and len(shape) <= 64):
         raise SafetensorError(f"safetensors: {name!r}: shape and data_offsets are lists of counts")

@@ -101,10 +101,10 @@ def _spread(found: Any, places: list[int], width: int) -> tuple[Any, ...]:
     return tuple(gradients)
 
 
-def _replaced(name: str, gradients: tuple[Any, ...], given: Any) -> tuple[Any, ...]:
-    if given is None:
+def _replaced(name: str, gradients: tuple[Any, ...], result: Any) -> tuple[Any, ...]:
+    if result is None:
         return gradients
-    given = given if isinstance(given, tuple) else (given,)
+    given: tuple[Any, ...] = result if isinstance(result, tuple) else (result,)
     if len(given) != len(gradients):
         raise RuntimeError(f"{name}: the hook returned {len(given)} gradients, {len(gradients)} are expected")
     return given

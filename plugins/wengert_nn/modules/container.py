@@ -63,7 +63,7 @@ class _Row(Module):
     def pop(self, key: Any) -> Any:
         """Take a module out and return it."""
         module = self[key]  # type: ignore[index]
-        del self[key]  # type: ignore[attr-defined]
+        del self[key]
         return module
 
     def __dir__(self) -> list[str]:

@@ -390,8 +390,10 @@ class Module:
     # ---- state dicts
     def state_dict(self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
         """Return parameters and persistent buffers by their dotted names; keep_vars: with their history, not detached."""
-        if args:
-            destination, prefix, keep_vars = (*args, *(destination, prefix, keep_vars)[len(args) :])
+        if args:  # PyTorch's older order of arguments
+            given = dict(zip(("destination", "prefix", "keep_vars"), args, strict=False))
+            destination, prefix = given.get("destination", destination), given.get("prefix", prefix)
+            keep_vars = given.get("keep_vars", keep_vars)
         if destination is None:
             destination = OrderedDict()
             destination._metadata = OrderedDict()
@@ -442,7 +444,7 @@ class Module:
 
         def load(module: Module, given: Any, prefix: str) -> None:
             local = dict(metadata.get(prefix[:-1], {}), assign_to_params_buffers=assign)
-            module._load_from_state_dict(given, prefix, local, strict, missing, unexpected, wrong)
+            module._load_from_state_dict(given, prefix, local, True, missing, unexpected, wrong)
             for name, child in module._modules.items():
                 if child is not None:
                     inside = f"{prefix}{name}."

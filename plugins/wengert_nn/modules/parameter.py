@@ -37,8 +37,8 @@ class Parameter(Tensor):
             memo[id(self)] = copied
         return memo[id(self)]
 
-    def __repr__(self, *, tensor_contents: str | None = None) -> str:
-        return "Parameter containing:\n" + super().__repr__(tensor_contents=tensor_contents)
+    def __repr__(self, **options: Any) -> str:  # type: ignore[override]
+        return "Parameter containing:\n" + self._text()
 
 
 class Buffer(Tensor):

@@ -19,6 +19,7 @@ from wengert import Tensor
 from wengert.nn import functional as F
 from wengert_nn.modules.linear import new_parameter, reciprocal_root, spread
 from wengert_nn.modules.module import Module
+from wengert_nn.recurrences import gru_cell, lstm_cell
 from wengert_nn.utils.rnn import PackedSequence
 
 State = tuple[Any, ...]  # (h,) or (h, c)
@@ -39,24 +40,14 @@ def rnn_relu(x: Any, state: State, w: Any, b: Any, projection: Any) -> State:
 def lstm(x: Any, state: State, w: Any, b: Any, projection: Any) -> State:
     """c' = sigmoid(f) c + sigmoid(i) tanh(g);   h' = sigmoid(o) tanh(c')   of i, f, g, o = x + w h + b"""
     h, c = state
-    n = c.shape[-1]
-    gates = x + F.linear(h, w, b)
-    i_f, g, o = gates.split((2 * n, n, n), -1)
-    i, f = i_f.sigmoid().split(n, -1)
-    c = f * c + i * g.tanh()
-    h = o.sigmoid() * c.tanh()
+    h, c = lstm_cell(x, F.linear(h, w, b), c)
     return (h if projection is None else F.linear(h, projection)), c
 
 
 def gru(x: Any, state: State, w: Any, b: Any, projection: Any) -> State:
     """h' = n + sigmoid(z) (h - n);   n = tanh(n_x + sigmoid(r) n_h)   of r, z, n = x and w h + b, added up but for n"""
     (h,) = state
-    size = h.shape[-1]
-    of_x, n_x = x.split((2 * size, size), -1)
-    of_h, n_h = F.linear(h, w, b).split((2 * size, size), -1)
-    r, z = (of_x + of_h).sigmoid().split(size, -1)
-    n = (n_x + r * n_h).tanh()
-    return (n + z * (h - n),)
+    return (gru_cell(x, F.linear(h, w, b), h),)
 
 
 STEPS: dict[str, tuple[Step, int]] = {"RNN_TANH": (rnn_tanh, 1), "RNN_RELU": (rnn_relu, 1), "LSTM": (lstm, 4), "GRU": (gru, 3)}
@@ -130,7 +121,7 @@ class RNNBase(Module):
                 f"greater than 1, but got dropout={dropout} and num_layers={self.num_layers}",
                 stacklevel=4,
             )
-        kinds = {"input_size": int, "hidden_size": int, "num_layers": int, "bias": bool, "batch_first": bool}
+        kinds: dict[str, Any] = {"input_size": int, "hidden_size": int, "num_layers": int, "bias": bool, "batch_first": bool}
         for name, kind in kinds.items():
             value = getattr(self, name)
             if not isinstance(value, kind):

@@ -16,4 +16,4 @@ for _name in (
 ).split():
     _module = types.ModuleType(f"{__name__}.{_name}", f"What PyTorch has in nn.modules.{_name}, and the rest of `wengert.nn`.")
     sys.modules[_module.__name__] = globals()[_name] = _module
-    _module.__getattr__, _module.__dir__ = registry.lazy("modules", f"nn.modules.{_name}")  # type: ignore[method-assign,assignment]
+    _module.__getattr__, _module.__dir__ = registry.lazy("modules", f"nn.modules.{_name}")  # type: ignore[method-assign]

@@ -1,6 +1,6 @@
-"""`wengert.nn.utils.parametrizations`: a namespace over the registry's names below "utils.parametrizations."; a plugin brings them.
+"""`wengert.nn.utils.parametrizations`: a namespace over the registry's names below "utils.parametrizations.".
 
-Owns: nothing. Must not know: any function.
+Owns: nothing; a plugin brings them. Must not know: any function.
 """
 
 from wengert.registry import lazy

@@ -1,0 +1,216 @@
+"""Products of matrices: generated kernels that keep a tile of the result in registers.
+
+Owns: matmul and its kin. May import: loops written by hand, arrays, maps, reductions. Must not know: tensors, gradients.
+On a cpu the second factor is packed into panels of 32 (float64: 16) columns, and a work item computes 8 rows of a panel with
+two vectors a row; the first factor is read where it lies, with any strides. On a gpu 16 x 16 tiles go through local memory.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from wengert_codegen import CTYPES, plan_dims
+from wengert_opencl import maps, reductions
+from wengert_opencl.array import Array, Ints
+from wengert_opencl.each import each, steps_of, stored
+from wengert_opencl.indexing import reshaped
+from wengert_opencl.maps import LONG, new
+
+ROWS = 8
+VECTOR = {"float32": ("w_float16", 16), "float64": ("w_double8", 8)}
+TINY = 4096  # multiplications below which packing is not worth it
+
+
+def batches(x: Array, shape: Ints) -> tuple[Array, int]:
+    """Return a factor and the step, in elements, from one matrix to the next in batches of a shape; copied where there is
+    none."""
+    if not shape:
+        return x, 0
+    wide = x.broadcast_to((*shape, *x.shape[-2:]))
+    dims, (steps,) = plan_dims(shape, [wide.strides[:-2]])
+    if len(dims) > 1:
+        wide = maps.copy(wide)
+        steps = (wide.shape[-2] * wide.shape[-1] * wide.dtype.itemsize,)
+    return wide, steps[0] // wide.dtype.itemsize
+
+
+def matmul(x: Array, y: Array) -> Array:
+    if x.dtype != y.dtype:
+        common = np.result_type(x.dtype, y.dtype)
+        x, y = maps.cast(x, common), maps.cast(y, common)
+    dtype = x.dtype
+    if reductions.floats(dtype) != dtype:
+        return maps.cast(matmul(maps.cast(x, np.dtype(np.float32)), maps.cast(y, np.dtype(np.float32))), dtype)
+    shape = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    m, k, n = x.shape[-2], x.shape[-1], y.shape[-1]
+    made = new(x.runtime, (*shape, m, n), dtype)
+    if not made.size:
+        return made
+    if not k:
+        return maps.write(made, 0)
+    (x, x_batch), (y, y_batch) = batches(x, shape), batches(y, shape)
+    count = math.prod(shape)
+    if dtype.name not in VECTOR or (x.runtime.dialect.cpu and m * n * k < TINY):
+        plain(made, x, y, x_batch, y_batch, m, n, k, count)
+    elif x.runtime.dialect.cpu:
+        panels(made, x, y, x_batch, y_batch, m, n, k, count)
+    else:
+        tiles(made, x, y, x_batch, y_batch, m, n, k, count)
+    return made
+
+
+def plain(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n: int, k: int, count: int) -> None:
+    """One sum for each element: for types without a better kernel, and for small matrices."""
+    c = CTYPES[made.dtype.name]
+    if c.kind == "b":
+        product, start = "a | (x[p] & y[q])", "0"
+    elif c.kind == "c":
+        product, start = "w_add(a, w_times(x[p], y[q]))", f"({c.name})(0, 0)"
+    else:
+        product, start = "a + x[p] * y[q]", "0"
+    product = product.replace("w_add(a, w_times(x[p], y[q]))", "a + w_times(x[p], y[q])")
+    helpers = frozenset({"w_times"} if c.kind == "c" else ())
+    body = f"""
+    long b = i / (m * n), r = i / n % m, c = i % n, p = b * xb + r * xm, q = b * yb + c * yn;
+    {c.name} a = {start};
+    for (long j = 0; j < k; j++, p += xk, q += yk) a = {product};
+    o[i] = a;"""
+    xm, xk = steps_of(x)[-2:]
+    yk, yn = steps_of(y)[-2:]
+    numbers = [("m", m), ("n", n), ("k", k), ("xb", x_batch), ("yb", y_batch), ("xm", xm), ("xk", xk), ("yk", yk), ("yn", yn)]
+    s = stored(made.dtype)
+    each(made.runtime, "matmul", count * m * n, body, [("o", s, made), ("x", s, x), ("y", s, y)], numbers, helpers=helpers,
+         part="float" if c.name == "float2" else "double", least=max(1, 4096 // k))  # fmt: skip
+
+
+@functools.lru_cache
+def panel_source(t: str, v: str, width: int) -> str:
+    """Return the source of the kernel of a cpu: 8 rows by two vectors."""
+    full = 2 * width
+    each_row = range(ROWS)
+    lines = [
+        f"__kernel void k_panels(__global {t} * restrict o, __global const {t} * restrict x, long x_at, __global const {t} * restrict p,",
+        "    long m, long n, long k, long panels, long rows, long xb, long xm, long xk, long pb) {",
+        "  long panel = get_global_id(1), batch = get_global_id(2);",
+        f"  long top = (long)get_global_id(0) * rows, end = top + rows < m ? top + rows : m, column = panel * {full};",
+        f"  __global const {t} *b_ = p + batch * pb + panel * k * {full};",
+        f"  for (long row = top; row < end; row += {ROWS}) {{",
+        f"    __global const {t} *x_ = x + x_at + batch * xb, *b = b_;",
+    ]
+    for r in each_row:
+        lines.append(f"    __global const {t} *x{r} = x_ + (row + {r} < m ? row + {r} : m - 1) * xm;")
+        lines.append(f"    {v} c{r} = 0, d{r} = 0;")
+    lines.append("    for (long j = 0; j < k; j++) {")
+    lines.append(f"      {v} e = *(__global const {v} *)b, f = *(__global const {v} *)(b + {width}); b += {full};")
+    lines += [f"      c{r} += *x{r} * e; d{r} += *x{r} * f; x{r} += xk;" for r in each_row]
+    lines += [
+        "    }",
+        f"    __global {t} *o_ = o + (batch * m + row) * n + column;",
+        f"    if (column + {full} <= n) {{",
+        *[f"      if (row + {r} < m) {{ *(__global {v} *)(o_ + {r} * n) = c{r}; *(__global {v} *)(o_ + {r} * n + {width}) = d{r}; }}" for r in each_row],
+        "    } else {",
+        f"      {t} line[{full}]; long left = n - column;",
+        *[f"      if (row + {r} < m) {{ *({v} *)line = c{r}; *({v} *)(line + {width}) = d{r}; for (long l = 0; l < left; l++) o_[{r} * n + l] = line[l]; }}"
+          for r in each_row],
+        "    }",
+        "  }",
+        "}",
+        "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def panels(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n: int, k: int, count: int) -> None:
+    runtime, t = made.runtime, stored(made.dtype)
+    if steps_of(x)[-1] != 1 and n >= 4 * ROWS:  # steps between a row's elements would cost more than a copy
+        x = maps.copy(x if x_batch or x.ndim == 2 else x.getitem((0,) * (x.ndim - 2)))
+        x_batch = m * k if x_batch else 0
+    v, width = VECTOR[made.dtype.name]
+    full = 2 * width
+    strips = -(-n // full)
+    yk, yn = steps_of(y)[-2:]
+    packs = count if y_batch else 1
+    pack = new(runtime, (packs, strips, k, full), made.dtype)
+    each(runtime, "pack", packs * strips * k, f"""
+    long j = i % k, s = i / k % strips, b = i / k / strips, at = b * yb + j * yk + s * {full} * yn;
+    long left = n - s * {full}; left = left < {full} ? left : {full};
+    __global {t} *to = o + i * {full};
+    if (yn == 1 && left == {full}) for (int l = 0; l < {full}; l++) to[l] = y[at + l];
+    else for (int l = 0; l < {full}; l++) to[l] = l < left ? y[at + l * yn] : 0;""",
+         [("o", t, pack), ("y", t, y)], [("n", n), ("k", k), ("strips", strips), ("yb", y_batch), ("yk", yk), ("yn", yn)],
+         least=64)  # fmt: skip
+    wanted = runtime.dialect.cores * 4
+    row_tiles = -(-m // ROWS)
+    share = max(1, min(16, row_tiles * strips * count // wanted))
+    rows = share * ROWS
+    xm, xk = steps_of(x)[-2:]
+    kernel = runtime.kernel(panel_source(t, v, width), "k_panels", [None, None, LONG, None, *[LONG] * 9])
+    values = (
+        made.buffer,
+        x.buffer,
+        x.start,
+        pack.buffer,
+        m,
+        n,
+        k,
+        strips,
+        rows,
+        x_batch,
+        xm,
+        xk,
+        strips * k * full if y_batch else 0,
+    )
+    runtime.launch(kernel, (-(-m // rows), strips, count), (1, 1, 1), values)
+
+
+def tiles(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n: int, k: int, count: int) -> None:
+    """The kernel of a gpu."""
+    t = stored(made.dtype)
+    source = f"""
+__kernel void k_tiles(__global {t} *o, __global const {t} *x, long x_at, __global const {t} *y, long y_at,
+    long m, long n, long k, long xb, long xm, long xk, long yb, long yk, long yn) {{
+  __local {t} u[16][17], v[16][17];
+  int c = get_local_id(0), r = get_local_id(1);
+  long column = get_global_id(0), row = get_global_id(1), batch = get_global_id(2);
+  {t} a = 0;
+  for (long j = 0; j < k; j += 16) {{
+    u[r][c] = row < m && j + c < k ? x[x_at + batch * xb + row * xm + (j + c) * xk] : 0;
+    v[r][c] = column < n && j + r < k ? y[y_at + batch * yb + (j + r) * yk + column * yn] : 0;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int l = 0; l < 16; l++) a += u[r][l] * v[l][c];
+    barrier(CLK_LOCAL_MEM_FENCE);
+  }}
+  if (row < m && column < n) o[(batch * m + row) * n + column] = a;
+}}
+"""
+    kernel = made.runtime.kernel(source, "k_tiles", [None, None, LONG, None, *[LONG] * 10])
+    xm, xk = steps_of(x)[-2:]
+    yk, yn = steps_of(y)[-2:]
+    items = (-(-n // 16) * 16, -(-m // 16) * 16, count)
+    values = (made.buffer, x.buffer, x.start, y.buffer, y.start, m, n, k, x_batch, xm, xk, y_batch, yk, yn)
+    made.runtime.launch(kernel, items, (16, 16, 1), values)
+
+
+def rows(x: Array, y: Array) -> Array:
+    flat = reshaped(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+    return reshaped(matmul(flat, y), (*x.shape[:-1], y.shape[1]))
+
+
+def mv(x: Array, y: Array) -> Array:
+    """A reduction of products, which reads the matrix once."""
+    if x.dtype.kind not in "f" or y.dtype != x.dtype:
+        return reshaped(matmul(x, y.getitem([slice(None), None])), (x.shape[0],))
+    compute = reductions.floats(x.dtype)
+    return reductions.reduce(reductions.SUM, (x, y.broadcast_to(x.shape)), (1,), False, compute, element="x * y", to=x.dtype)
+
+
+def dot(x: Array, y: Array) -> Array:
+    return reshaped(mv(x.getitem([None]), y), ())
+
+
+def linear(x: Any, weight: Array, bias: Any) -> Any:
+    return rows(x, weight.transpose((1, 0))) + bias

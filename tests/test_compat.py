@@ -1,0 +1,394 @@
+"""Programs written for PyTorch, run as they are: tests/programs/ under `wengert.compat`, and what `import torch` finds there.
+
+Owns the proof of core/wengert/compat/ and of the names that programs use beside operations. What the programs print under
+PyTorch is kept in tests/recorded/programs.json (`python tests/test_compat.py` writes it anew); the numbers must agree.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wengert as w
+
+PROGRAMS = Path(__file__).parent / "programs"
+RECORDED = Path(__file__).parent / "recorded" / "programs.json"
+NAMES = sorted(p.name for p in PROGRAMS.glob("*.py"))
+NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|\bnan\b|\binf\b")
+
+
+def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run Python on the host alone: other devices round in other ways."""
+    surroundings = {**os.environ, "WENGERT_DISABLE_PLUGINS": "opencl,cupy", "OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=surroundings, timeout=300, **options)
+
+
+def printed(*arguments: str) -> str:
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def differences(expected: str, actual: str) -> list[str]:
+    """Return the lines whose words differ, or whose numbers by more than 1e-4 (absolutely and relatively)."""
+    wrong = []
+    old, new = expected.splitlines(), actual.splitlines()
+    for a, b in zip(old, new):
+        numbers = [float(x) for x in NUMBER.findall(a)], [float(x) for x in NUMBER.findall(b)]
+        near = len(numbers[0]) == len(numbers[1]) and all(
+            x == y or (x != x and y != y) or abs(x - y) <= 1e-4 + 1e-4 * abs(x) for x, y in zip(*numbers)
+        )
+        if not near or NUMBER.sub("#", a) != NUMBER.sub("#", b):
+            wrong.append(f"- {a}\n+ {b}")
+    return wrong + [f"- {line}" for line in old[len(new) :]] + [f"+ {line}" for line in new[len(old) :]]
+
+
+def test_the_comparison_sees_differences() -> None:
+    assert differences("a 1.0\nb 2", "a 1.00001\nb 2") == []
+    assert len(differences("a 1.0\nb 2\nc", "a 1.001\nB 2")) == 3
+    assert differences("nan", "1.0") and differences("1 2", "1 2 3")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_program(name: str) -> None:
+    """A program prints under wengert what it printed under PyTorch."""
+    expected = json.loads(RECORDED.read_text())
+    assert differences(expected[name], printed("-m", "wengert.compat", str(PROGRAMS / name))) == []
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", NAMES)
+def test_the_record_is_what_pytorch_prints(name: str) -> None:
+    assert differences(json.loads(RECORDED.read_text())[name], printed(str(PROGRAMS / name))) == []
+
+
+def test_there_are_enough_programs() -> None:
+    assert len(NAMES) >= 25 and set(NAMES) == set(json.loads(RECORDED.read_text()))
+
+
+# ---- what import finds
+def under_compat(program: str, *arguments: str, tmp: Path) -> subprocess.CompletedProcess[str]:
+    path = tmp / "program.py"
+    path.write_text(textwrap.dedent(program))
+    return run("-m", "wengert.compat", str(path), *arguments)
+
+
+IMPORTS = """
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+import torch.optim as optim
+import torch.utils.data as data
+import torch.cuda.amp as old_amp
+import torch.backends.cudnn as cudnn
+import torch.multiprocessing as mp
+import torch.distributed as dist
+import torch.onnx
+import torch.jit
+from torch import Tensor, autograd, nn as nn2, optim as optim2
+from torch.amp import GradScaler, autocast
+from torch.autograd import Function, Variable
+from torch.autograd.functional import jacobian
+from torch.backends import mps
+from torch.cuda.amp import GradScaler as G2, autocast as a2
+from torch.func import grad, vmap
+from torch.nn import Module, Parameter, init
+from torch.nn.modules.linear import Linear
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.parameter import Parameter as P2
+from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils.rnn import pad_sequence
+from torch.optim import Adam, Optimizer, lr_scheduler
+from torch.optim.lr_scheduler import StepLR
+from torch.optim.optimizer import Optimizer as O2
+from torch.testing import assert_close
+from torch.utils import data as data2
+from torch.utils.checkpoint import checkpoint
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.data.dataloader import default_collate
+from torch.utils.data.distributed import DistributedSampler
+import wengert, sys
+
+assert torch.nn is nn is nn2 and F is torch.nn.functional and torch.utils.data is data is data2
+assert P2 is Parameter is wengert.nn.Parameter and O2 is Optimizer and Linear is wengert.nn.Linear
+assert DataLoader is wengert.utils.data.DataLoader and torch.Tensor is wengert.Tensor is Tensor
+assert torch.__version__.split(".")[0] == "2" and torch.version.cuda is None
+assert not torch.cuda.is_available() and not mps.is_available() and not dist.is_available() and not cudnn.is_available()
+assert isinstance(torch.randn(2), torch.Tensor) and isinstance(torch.zeros(1).float(), torch.FloatTensor)
+namespace = {}
+exec("from torch.nn import *", namespace)
+assert namespace["Linear"] is Linear
+print("fine", sys.argv[1:], __name__)
+"""
+
+
+def test_imports_of_programs(tmp_path: Path) -> None:
+    done = under_compat(IMPORTS, "--lr", "0.1", tmp=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "fine ['--lr', '0.1'] __main__\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("from torch.utils.tensorboard import SummaryWriter", ["ModuleNotFoundError", "torch.utils.tensorboard", "CSV"]),
+        ("import torchvision", ["ModuleNotFoundError", "torchvision", "compiled"]),
+        ("from torchvision import datasets", ["ModuleNotFoundError", "torchvision"]),
+        ("import torch.nowhere", ["ModuleNotFoundError", "torch.nowhere"]),
+        ("import torch; torch.tnah", ["AttributeError", "'tnah'", "'tanh'"]),
+        ("import torch; torch.nn.Linaer", ["AttributeError", "'Linaer'", "'Linear'"]),
+        ("from torch.nn import Linaer", ["ModuleNotFoundError", "torch.nn.Linaer", "'Linear'"]),
+        ("import torch; torch.hub.load('a/b', 'c')", ["RuntimeError", "hub"]),
+        ("import torch; torch.onnx.export(1)", ["NotImplementedError", "ONNX"]),
+        ("import torch; torch.distributed.init_process_group()", ["RuntimeError", "processes"]),
+        ("import torch; torch.ones(2).frobnicate()", ["AttributeError", "frobnicate"]),
+    ],
+)
+def test_what_is_missing_says_so(program: str, words: list[str], tmp_path: Path) -> None:
+    done = under_compat(program, tmp=tmp_path)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert all(word in last for word in words), last
+
+
+def test_install_and_uninstall() -> None:
+    program = """
+    import sys, wengert
+    wengert.compat.install()
+    wengert.compat.install()
+    import torch, torch.nn.functional
+    assert torch.ones is wengert.ones and len([f for f in sys.meta_path if type(f).__name__ == "Finder"]) == 1
+    wengert.compat.uninstall()
+    assert not any(name == "torch" or name.startswith("torch.") for name in sys.modules)
+    sys.modules["torch"] = sys
+    try:
+        wengert.compat.install()
+    except RuntimeError as error:
+        print(error)
+    """
+    assert "imported already" in printed("-c", textwrap.dedent(program))
+
+
+def test_command_line(tmp_path: Path) -> None:
+    assert run("-m", "wengert.compat").returncode == 2
+    assert "usage" in printed("-m", "wengert.compat", "--help")
+    missing = run("-m", "wengert.compat", str(tmp_path / "no.py"))
+    assert missing.returncode == 2 and "no such file" in missing.stderr
+    (tmp_path / "part.py").write_text("import sys, torch\nprint(torch.ones(2).sum().item(), sys.argv[1:], __name__)\n")
+    done = run("-m", "wengert.compat", "-m", "part", "x", cwd=tmp_path)
+    assert done.stdout == "2.0 ['x'] __main__\n", done.stderr
+
+
+# ---- names that compute nothing
+def test_settings_are_kept() -> None:
+    assert not w.are_deterministic_algorithms_enabled()
+    w.use_deterministic_algorithms(True, warn_only=True)
+    assert w.are_deterministic_algorithms_enabled() and w.get_deterministic_debug_mode() == 1
+    w.set_deterministic_debug_mode("default")
+    assert not w.are_deterministic_algorithms_enabled()
+    w.set_float32_matmul_precision("high")
+    assert w.get_float32_matmul_precision() == "high"
+    w.set_float32_matmul_precision("highest")
+    with pytest.raises(RuntimeError, match="medium"):
+        w.set_float32_matmul_precision("low")
+    w.backends.cudnn.benchmark = True
+    assert w.backends.cudnn.benchmark and not w.backends.cudnn.is_available()
+    w.backends.cudnn.benchmark = False
+    assert not w.set_flush_denormal(True) and w.get_num_interop_threads() == 1
+    assert w.typename(w.ones(1)) == "torch.FloatTensor" and w.typename(3) == "int"
+
+
+def test_amp_changes_nothing() -> None:
+    x = w.ones(2, requires_grad=True)
+
+    @w.autocast("cpu")
+    def f(x: Any) -> Any:
+        return (x * 2).sum()
+
+    scaler = w.amp.GradScaler()
+    opt = w.optim.SGD([x], lr=0.5)
+    with w.autocast(device_type="cuda", dtype=w.float16):
+        assert not w.is_autocast_enabled()
+        loss = f(x)
+    assert scaler.scale(loss) is loss and loss.dtype is w.float32
+    loss.backward()
+    scaler.unscale_(opt)
+    scaler.step(opt)
+    scaler.update()
+    assert x.tolist() == [0.0, 0.0] and scaler.get_scale() == 1.0 and scaler.state_dict() == {}
+
+
+def test_jit_is_python_with_a_warning() -> None:
+    w.compat.jit._warned = False
+    with pytest.warns(UserWarning, match="TorchScript"):
+        assert w.jit.script(abs) is abs
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # once is enough
+        assert w.jit.trace(abs, w.ones(1)) is abs
+    assert not w.jit.is_scripting() and w.jit.ignore(abs) is abs and w.jit.ignore(drop=True)(abs) is abs
+
+
+def test_cuda_without_a_device() -> None:
+    if w.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    assert w.cuda.memory_allocated() == 0 and not w.cuda.is_initialized() and not w.cuda.is_bf16_supported()
+    with pytest.raises(RuntimeError, match="wengert devices"):
+        w.cuda.get_device_name(0)
+    state = w.cuda.get_rng_state()
+    a = w.rand(3)
+    w.cuda.set_rng_state(state)
+    assert w.rand(3).tolist() == a.tolist()
+    w.cuda.random.manual_seed_all(4)
+    assert w.initial_seed() == 4
+    start, end = w.cuda.Event(enable_timing=True), w.cuda.Event(enable_timing=True)
+    with pytest.raises(RuntimeError, match="recorded"):
+        start.elapsed_time(end)
+    start.record()
+    end.record()
+    assert start.elapsed_time(end) >= 0
+    with w.cuda.stream(w.cuda.Stream()):
+        w.cuda.current_stream().synchronize()
+    with pytest.raises(AttributeError, match="no attribute 'nothing_such'"):
+        w.cuda.nothing_such  # noqa: B018
+
+
+def test_accelerator_is_a_device_or_none() -> None:
+    found = w.accelerator.current_accelerator()
+    assert w.accelerator.is_available() == (found is not None) == (w.accelerator.device_count() > 0)
+    assert found is None or w.ones(1, device=found).device.type == found.type
+    w.accelerator.synchronize()
+
+
+def test_words_for_memory() -> None:
+    x = w.arange(6.0).reshape(2, 3)
+    assert x.new(2, 2).shape == (2, 2) and x.new([1, 2]).tolist() == [1.0, 2.0] and x.new().numel() == 0
+    assert x.new(w.Size([3])).shape == (3,) and x.double().new(1).dtype is w.float64
+    assert x.pin_memory() is x and not x.is_pinned()
+    view = x[1]
+    assert view.untyped_storage().data_ptr() == x.untyped_storage().data_ptr() and x.untyped_storage().nbytes() == 24
+    assert view.storage().size() == 6 and view.storage().tolist() == [0, 1, 2, 3, 4, 5] and view.storage()[2] == 2
+    assert w.is_storage(x.storage()) and not w.is_storage(x)
+    shared = w.ones(3)
+    assert shared.share_memory_() is shared and shared.is_shared() and shared.tolist() == [1, 1, 1] and not x.is_shared()
+    with pytest.raises(RuntimeError, match="view"):
+        w.ones(4)[:2].share_memory_()
+
+
+def test_shared_memory_is_seen_by_forked_processes() -> None:
+    program = """
+    import multiprocessing, wengert
+    x, y = wengert.zeros(3).share_memory_(), wengert.zeros(3)
+    def work():
+        x.add_(2)
+        y.add_(2)
+    p = multiprocessing.get_context("fork").Process(target=work)
+    p.start(); p.join()
+    print(x.tolist(), y.tolist())
+    """
+    assert printed("-c", textwrap.dedent(program)) == "[2.0, 2.0, 2.0] [0.0, 0.0, 0.0]\n"
+
+
+def _told(i: int, queue: Any) -> None:
+    if i == 5:
+        raise ValueError("five")
+    queue.put(i)
+
+
+def test_multiprocessing_is_pythons() -> None:
+    import multiprocessing
+
+    assert w.multiprocessing.Queue == multiprocessing.Queue and w.multiprocessing.get_sharing_strategy() == "file_system"
+    queue = multiprocessing.get_context("fork").SimpleQueue()
+    w.multiprocessing.spawn(_told, args=(queue,), nprocs=2, start_method="fork")
+    assert {queue.get(), queue.get()} == {0, 1}
+
+
+def test_benchmark_times() -> None:
+    timer = w.utils.benchmark.Timer("sum(x)", setup="x = list(range(n))", globals={"n": 1000}, label="sum")
+    taken = timer.timeit(50)
+    assert 1e-7 < taken.mean < 1e-2 and taken.number_per_run == 50 and "sum" in repr(taken)
+    several = timer.blocked_autorange(min_run_time=0.01)
+    assert len(several.times) >= 1 and several.median > 0 and several.iqr >= 0
+
+
+def test_absent_parts_refuse() -> None:
+    with pytest.raises(RuntimeError, match="module itself"):
+        w.compat.parallel.DistributedDataParallel(None)
+    assert w.distributed.get_rank() == 0 and w.distributed.get_world_size() == 1
+    with pytest.raises(AttributeError, match="nothing_such"):
+        w.compat.nothing_such  # noqa: B018
+    model = w.compat.parallel.DataParallel(w.nn.Linear(2, 1))
+    assert model(w.ones(1, 2)).shape == (1, 1) and isinstance(model.module, w.nn.Linear)
+
+
+# ---- assert_close
+CLOSE = [
+    (lambda t: (t.ones(2), t.ones(2) + 1e-6), True),
+    (lambda t: (t.ones(2), t.ones(2) + 1e-4), False),
+    (lambda t: (t.ones(2, dtype=t.float64), t.ones(2, dtype=t.float64) + 1e-6), False),
+    (lambda t: (t.ones(2), t.ones(2, dtype=t.float64)), False),
+    (lambda t: (t.ones(2), t.ones(1, 2)), False),
+    (lambda t: (t.tensor([1, 2]), t.tensor([1, 3])), False),
+    (lambda t: (t.tensor([float("nan")]), t.tensor([float("nan")])), False),
+    (lambda t: (t.tensor([float("inf")]), t.tensor([float("inf")])), True),
+    (lambda t: ([t.ones(1), 2.0], [t.ones(1), 2.0]), True),
+    (lambda t: ({"a": t.ones(1)}, {"a": t.zeros(1)}), False),
+    (lambda t: ({"a": t.ones(1)}, {"b": t.ones(1)}), False),
+    (lambda t: ([1], [1, 2]), False),
+    (lambda t: (1.0, 1.0 + 1e-9), True),
+    (lambda t: (1, 2), False),
+    (lambda t: (1 + 2j, 1 + 2j), True),
+    (lambda t: (t.tensor([1 + 1j]), t.tensor([1 + 1.1j])), False),
+    (lambda t: (None, None), True),
+]  # fmt: skip
+
+
+def passes(module: Any, make: Any, **options: Any) -> bool:
+    try:
+        module.testing.assert_close(*make(module), **options)
+    except AssertionError as error:
+        assert str(error)
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("make", "expected"), CLOSE)
+def test_assert_close(make: Any, expected: bool) -> None:
+    assert passes(w, make) is expected
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(("make", "expected"), CLOSE)
+def test_assert_close_of_pytorch(make: Any, expected: bool) -> None:
+    import torch
+
+    assert passes(torch, make) is expected
+
+
+def test_assert_close_options() -> None:
+    w.testing.assert_close(w.ones(1), w.ones(1) + 0.1, rtol=0, atol=0.2)
+    w.testing.assert_close(w.tensor([float("nan")]), w.tensor([float("nan")]), equal_nan=True)
+    w.testing.assert_close(w.ones(1), w.ones(1, dtype=w.float64), check_dtype=False)
+    with pytest.raises(ValueError, match="both"):
+        w.testing.assert_close(1.0, 1.0, rtol=0.1)
+    with pytest.raises(TypeError, match="No comparison"):
+        w.testing.assert_close("a", "a")
+    with pytest.raises(AssertionError, match="Mismatched elements: 1 / 2 \\(50.0%\\)\nGreatest absolute difference: 2.0 at"):
+        w.testing.assert_close(w.tensor([1.0, 2.0]), w.tensor([1.0, 4.0]))
+    with pytest.raises(AssertionError, match="item \\['a'\\]\\[1\\]"):
+        w.testing.assert_close({"a": [1, 2]}, {"a": [1, 3]})
+    with pytest.raises(AssertionError, match="^mine$"):
+        w.testing.assert_close(1, 2, msg="mine")
+
+
+if __name__ == "__main__":
+    RECORDED.write_text(json.dumps({name: printed(str(PROGRAMS / name)) for name in NAMES}, indent=1) + "\n")
