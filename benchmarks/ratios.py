@@ -158,6 +158,7 @@ def in_one_process(torch: Any, runs: int, progress: Progress) -> Iterator[Figure
 
     yield compare("`(x - 3) ** 2` and SGD, a step", "µs", 0.25, programs.parabola)
     yield compare("two equations and SGD, a step", "µs", 0.25, programs.equations)
+    yield compare("two equations and SGD, a compiled step", "µs", 0.06, programs.equations_captured)
     name = "`p * c` of one element, recorded"
     found = measure(name, functools.partial(programs.product, wengert), programs.numpy_product)
     yield Figure(name, "µs", "`np.multiply`", "difference", *split(found), target=1.2e-6)

@@ -1379,6 +1379,18 @@ def test_the_table_is_large() -> None:
     assert len(PROGRAMS) >= 60
 
 
+@program
+def names_tell_numbers_from_tensors(torch: Any) -> Any:
+    x, y = leaf(torch, 1.5, 2.5), leaf(torch, 2.0, 3.0)
+    made = [
+        torch.copysign(x, 2.0), torch.copysign(x, y), x.copysign(-1), torch.round(x), torch.round(x, decimals=0),
+        torch.round(x, decimals=2), x % 5, x % y, torch.remainder(x, 2), torch.remainder(x, y), 5 - x, torch.rsub(x, 5),
+        torch.rsub(x, y), x.__rsub__(y), torch.xlogy(x, 2.0), torch.xlogy(2.0, x), torch.xlogy(x, y), x.clone().copysign_(2),
+        x.clone().remainder_(2), x.clone().remainder_(y), x.fmod(2), x.fmod(y), 2**x, x**2, x**y,
+    ]  # fmt: skip
+    return [(m, m.grad_fn.name()) for m in made]
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program(name: str) -> None:
     assert PROGRAMS.compare(name, wengert) == []

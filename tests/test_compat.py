@@ -108,7 +108,11 @@ from torch.nn.parameter import Parameter as P2
 from torch.nn.utils import clip_grad_norm_
 from torch.nn.utils.rnn import pad_sequence
 from torch.optim import Adam, Optimizer, lr_scheduler
-from torch.optim.lr_scheduler import StepLR
+from torch.optim.lr_scheduler import StepLR, _LRScheduler
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.utils.stateless import functional_call
+from torch.types import Device, Number
+from torch.utils.hooks import RemovableHandle
 from torch.optim.optimizer import Optimizer as O2
 from torch.testing import assert_close
 from torch.utils import data as data2
@@ -124,6 +128,10 @@ assert DataLoader is wengert.utils.data.DataLoader and torch.Tensor is wengert.T
 assert torch.__version__.split(".")[0] == "2" and torch.version.cuda is None
 assert not torch.cuda.is_available() and not mps.is_available() and not dist.is_available() and not cudnn.is_available()
 assert isinstance(torch.randn(2), torch.Tensor) and isinstance(torch.zeros(1).float(), torch.FloatTensor)
+assert _LRScheduler is lr_scheduler.LRScheduler and functional_call is torch.func.functional_call
+assert isinstance(torch.ones(1, requires_grad=True).register_hook(print), RemovableHandle) and isinstance(1.5, Number)
+with sdpa_kernel([SDPBackend.MATH]):
+    F.scaled_dot_product_attention(*[torch.ones(1, 2, 2)] * 3)
 namespace = {}
 exec("from torch.nn import *", namespace)
 assert namespace["Linear"] is Linear

@@ -13,6 +13,7 @@ import signal
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -483,8 +484,10 @@ time.sleep(60)
             os.kill(pid, 0)
         except ProcessLookupError:
             return False
-        stat = f"/proc/{pid}/stat"
-        return not os.path.exists(stat) or " Z " not in open(stat).read()  # a zombie has ended
+        try:
+            return " Z " not in Path(f"/proc/{pid}/stat").read_text()  # a zombie has ended
+        except OSError:
+            return not Path("/proc").exists()
 
     deadline = time.monotonic() + 20
     while any(map(running, pids)) and time.monotonic() < deadline:

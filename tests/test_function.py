@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import wengert
-from programs import Programs
+from programs import Programs, error
 
 PROGRAMS = program = Programs("test_function")
 
@@ -567,6 +567,81 @@ def a_raising_backward(torch: Any) -> Any:
     x = leaf(torch, 1.0, 2.0)
     y = function(torch, lambda ctx, x: x * 2, backward).apply(x)
     return says(lambda: y.sum().backward(), "mine"), torch.is_grad_enabled()
+
+
+@program
+def own_rules_serve_transforms(torch: Any) -> Any:
+    """jvp and vmap count themselves: what comes out shows that they, and no other way, were gone."""
+    from importlib import import_module
+
+    func = import_module(f"{torch.__name__}.func")
+    calls: list[Any] = []
+
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(x: Any, y: Any, n: int) -> Any:
+            return x * y * n, x + 1
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+            ctx.save_for_forward(*inputs[:2])
+            ctx.save_for_backward(*inputs[:2])
+            ctx.n = inputs[2]
+
+        @staticmethod
+        def backward(ctx: Any, g: Any, h: Any) -> Any:
+            x, y = ctx.saved_tensors
+            return g * y * ctx.n + h, g * x * ctx.n, None
+
+        @staticmethod
+        def jvp(ctx: Any, dx: Any, dy: Any, dn: Any) -> Any:
+            x, y = ctx.saved_tensors
+            calls.append(("jvp", dn))
+            return (dx * y + dy * x) * ctx.n * 10, dx  # ten times too large
+
+        @staticmethod
+        def vmap(info: Any, in_dims: Any, x: Any, y: Any, n: int) -> Any:
+            calls.append(("vmap", info.batch_size, info.randomness, list(in_dims), list(x.shape)))
+            made, more = Scaled.apply(x, y, n)
+            return (made, more.t()), (0, 1)
+
+    x, y, m = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]), torch.tensor([[1.0, 2.0], [5.0, 6.0], [7.0, 8.0]])
+    one = torch.ones(2)
+    values = [
+        func.jvp(lambda a: Scaled.apply(a, y, 2), (x,), (one,)), func.jvp(lambda a, b: Scaled.apply(a, b, 2)[0], (x, y), (one, x)),
+        func.vmap(lambda a: Scaled.apply(a, y, 2))(m), func.vmap(lambda a: Scaled.apply(a, y, 2)[1], out_dims=1)(m),
+        func.vmap(func.grad(lambda a: Scaled.apply(a, y, 2)[0].sum()))(m),
+        func.grad(lambda b: func.vmap(lambda a: Scaled.apply(a, y, 2)[0])(b).sum())(m),
+        func.jvp(func.grad(lambda a: Scaled.apply(a.sin(), y, 2)[0].sum()), (x,), (one,)),
+    ]  # fmt: skip
+    leaf_ = x.clone().requires_grad_()
+    made, moved = func.jvp(lambda a: Scaled.apply(a, leaf_, 2)[0], (x,), (one,))
+    (made * moved).sum().backward()
+    return values, calls, leaf_.grad
+
+
+@program
+def dual_tensors(torch: Any) -> Any:
+    from importlib import import_module
+
+    ad = import_module(f"{torch.__name__}.autograd.forward_ad")
+    x, t, w = torch.tensor([0.3, 0.7]), torch.tensor([1.0, -2.0]), leaf(torch, 2.0, 3.0)
+    failed = [error(lambda: ad.make_dual(x, t)), error(lambda: ad.exit_dual_level())]
+    with ad.dual_level() as level:
+        d = ad.make_dual(x, t)
+        y = (d.sin() * d).exp()
+        parts, nothing = ad.unpack_dual(y), ad.unpack_dual(x)
+        failed += [error(lambda: ad.make_dual(d, t)), error(lambda: ad.make_dual(x, torch.ones(3))), error(ad.enter_dual_level)]
+        failed += [error(lambda: ad.make_dual(torch.tensor([1, 2]), t))]
+        weighed = ad.unpack_dual((d.double() * w).sum())
+        weighed.tangent.backward()
+        d2 = ad.make_dual(x.clone(), t.clone())
+        d2.mul_(3.0).sin_()
+        written = ad.unpack_dual(d2).tangent
+    again = ad.enter_dual_level()
+    third = ad.unpack_dual(ad.make_dual(x, t) ** 3).tangent
+    ad.exit_dual_level()
+    return failed, level, again, list(parts), nothing.tangent is None, weighed.primal.detach(), w.grad, written, third
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

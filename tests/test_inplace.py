@@ -929,6 +929,57 @@ def reshape_of_what_cannot_be_viewed(torch: Any) -> Any:
     return r, y, x.grad, error(lambda: y.t().view(-1))
 
 
+@program
+def expanded_memory_takes_one_value(torch: Any) -> Any:
+    outcomes = []
+    for act in (
+        lambda e: e.fill_(3), lambda e: e.zero_(), lambda e: e.__setitem__((0, 0), 7.0), lambda e: e.__setitem__(0, 1.0),
+        lambda e: e.__setitem__(0, torch.tensor([5.0, 6.0, 7.0])), lambda e: e.masked_fill_(torch.tensor([False, True, False]), 9),
+        lambda e: e.masked_fill_(e > 1, torch.tensor(9)), lambda e: e.__setitem__(e > 1, 5.0), lambda e: e[0].add_(1),
+        lambda e: e.__setitem__(slice(None), 1.0), lambda e: e.fill_(torch.tensor(1.0)), lambda e: e[:, 1].fill_(8),
+        lambda e: e[:, 1].__setitem__(slice(None), 8), lambda e: torch.sin(e, out=e),
+    ):  # fmt: skip
+        x = torch.tensor([0.0, 1.0, 2.0])
+        outcomes.append((error(lambda act=act, x=x: act(x.expand(4, 3))), x))
+    whole = torch.arange(6.0).reshape(2, 3).t()
+    whole.expand(1, 3, 2).mul_(2)  # nothing is repeated
+    return outcomes, whole
+
+
+@program
+def fills_take_one_value_that_fits(torch: Any) -> Any:
+    x, n, small = torch.ones(2), torch.ones(2, dtype=torch.int64), torch.ones(2, dtype=torch.uint8)
+    failed = [
+        error(lambda: x.fill_(1 + 2j)), error(lambda: x.fill_(torch.ones(1))), error(lambda: x.fill_(torch.ones(2, 1))),
+        error(lambda: small.fill_(300)), error(lambda: x.fill_("a")), error(lambda: x.fill_([1])),
+        error(lambda: x.__setitem__(0, 1 + 2j)), error(lambda: torch.ones(2, dtype=torch.float16).fill_(1e6)),
+        error(lambda: torch.ones(2, dtype=torch.int32).__setitem__(0, 2**40)), error(lambda: x.masked_fill_(x > 0, 1j)),
+        error(lambda: x.masked_fill_(x > 0, torch.ones(1))), error(lambda: x.masked_fill_(torch.ones(2), 1.0)),
+    ]  # fmt: skip
+    return failed, x.fill_(2 + 0j), n.fill_(2.7), small.fill_(-1), n.clone().fill_(torch.tensor(3.9)), x._version
+
+
+@program
+def masked_fills_write_in_place(torch: Any) -> Any:
+    x, w = leaf(torch, 1.0, 2.0, 3.0), leaf(torch, 5.0)
+    y = x * 1
+    y.masked_fill_(torch.tensor([True, False, False]), w)
+    z = torch.zeros(2, 3).t()
+    z.masked_fill_(torch.tensor([True, False]), 2.5)
+    one = torch.zeros(()).masked_fill_(torch.tensor(True), 4)
+    (y * y).sum().backward()
+    return y, y.grad_fn.name(), x.grad, w.grad, z, z._version, one, error(lambda: z.masked_fill_(torch.ones(4) > 0, 1.0))
+
+
+@program
+def empty_vectors_keep_their_place_in_cat(torch: Any) -> Any:
+    none, x = torch.empty(0, requires_grad=True), torch.ones(2, 3)
+    y = torch.cat([none, x, x], 1)
+    y.sum().backward()
+    alone = torch.cat([torch.empty(0), none])
+    return y, none.grad, alone, torch.cat([x, torch.empty(0, dtype=torch.float64)]), torch.cat([none.detach(), x[:, :0]], 1)
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program(name: str) -> None:
     assert PROGRAMS.compare(name, wengert) == []

@@ -225,26 +225,32 @@ void w_pow(float *x, const float *y) {
     x[l] = one ? 1.0f : (float)made;
   }
 }""",
-    # of float64 by the library from |x|: it takes denormal bases for others (here they are made larger by 2^64), and loses signs
+    # of float64 by the library for plain |x| and y: a lane with 0 spoils others there, denormal bases (here made larger by
+    # 2^64) are taken for others, and signs are lost
     "w_pow_wide": """
 void w_pow_wide(double *x, const double *y) {
-  double base[8] __attribute__((aligned(64))), scale[8] __attribute__((aligned(64)));
+  double base[8] __attribute__((aligned(64))), power[8] __attribute__((aligned(64))), scale[8] __attribute__((aligned(64)));
   int far = 0;
   for (int l = 0; l < 8; l++) {
     double a = __builtin_fabs(x[l]);
-    int tiny = a != 0 && a < 2.2250738585072014e-308;
+    int plain = a != 0 && a - a == 0 && y[l] - y[l] == 0, tiny = plain && a < 2.2250738585072014e-308;
     far |= tiny;
     scale[l] = tiny ? y[l] * -32.0 : 0.0;
-    base[l] = tiny ? a * 18446744073709551616.0 : a;
+    base[l] = tiny ? a * 18446744073709551616.0 : plain ? a : 1.0;
+    power[l] = plain ? y[l] : 1.0;
   }
-  *(w_double8 *)base = pow(*(w_double8 *)base, *(const w_double8 *)y);
+  *(w_double8 *)base = pow(*(w_double8 *)base, *(w_double8 *)power);
   if (far) *(w_double8 *)scale = exp2(*(w_double8 *)scale);
   else for (int l = 0; l < 8; l++) scale[l] = 1;
   for (int l = 0; l < 8; l++) {
-    double e = y[l], made = base[l] * scale[l] * scale[l], middle = e * 0.5;
-    int whole = __builtin_floor(e) == e, odd = whole && __builtin_floor(middle) != middle;
-    made = x[l] < 0 && !whole && x[l] - x[l] == 0 ? (double)NAN : made;
-    x[l] = odd && as_long(x[l]) < 0 ? -made : made;
+    double v = x[l], a = __builtin_fabs(v), e = y[l], made = base[l] * scale[l] * scale[l], middle = e * 0.5;
+    int whole = __builtin_floor(e) == e, odd = whole && e - e == 0 && __builtin_floor(middle) != middle;
+    made = a == 0 || a == (double)INFINITY ? ((a == 0) == (e < 0) ? (double)INFINITY : 0.0) : made;
+    made = e - e != 0 ? (a == 1 ? 1.0 : (a > 1) == (e > 0) ? (double)INFINITY : 0.0) : made;
+    made = v < 0 && !whole && v - v == 0 ? (double)NAN : made;
+    made = odd && as_long(v) < 0 ? -made : made;
+    made = v != v || e != e ? v + e : made;
+    x[l] = e == 0 || v == 1 ? 1.0 : made;
   }
 }""",
 }

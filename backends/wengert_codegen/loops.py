@@ -147,7 +147,7 @@ def loop(
         names = [array, *(f"{array}_{k}" for k in range(1, len(args)))]
         lines.append(f"{pad}  {part.name} " + ", ".join(f"{a}[{BLOCK}] __attribute__((aligned(64)))" for a in names) + ";")
         lines.append(f"{pad}  for (int l = 0; l < m; l++) {{ {' '.join(reads)} "
-                     + " ".join(f"{a} = {text};" for a, text in zip([f"{a}[l]" for a in names], args, strict=True)) + " }")  # fmt: skip
+                     + " ".join(f"{a}[l] = {text};" for a, text in zip(names, args, strict=True)) + " }")  # fmt: skip
         lines.append(f"{pad}  for (int l = m; l % {width}; l++) " + "{ " + " ".join(f"{a}[l] = 1;" for a in names) + " }")
         own = OWN.get((name, part.name))
         if own is not None:

@@ -79,6 +79,25 @@ def number(value: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     return np.asarray(value, dtype)
 
 
+# ---- steps of recurrent layers
+def gate(x: Any, number: int, n: int) -> Any:
+    return x.getitem([*[slice(None)] * (x.ndim - 1), slice(number * n, (number + 1) * n)])
+
+
+def lstm_cell(x: Any, y: Any, c: Any) -> tuple[Any, Any]:
+    n, gates = c.shape[-1], x + y
+    kept = op("sigmoid", gate(gates, 1, n)) * c
+    new_c = kept + op("sigmoid", gate(gates, 0, n)) * op("tanh", gate(gates, 2, n))
+    return op("tanh", new_c) * op("sigmoid", gate(gates, 3, n)), new_c
+
+
+def gru_cell(x: Any, y: Any, h: Any) -> Any:
+    n = h.shape[-1]
+    reset, update = (op("sigmoid", gate(x, i, n) + gate(y, i, n)) for i in (0, 1))
+    made = op("tanh", reset * gate(y, 2, n) + gate(x, 2, n))
+    return made + (h - made) * update
+
+
 # ---- losses
 def pick(x: Array, index: Any, ignored: int) -> Any:
     """Return the element of each sample's class, 0 where it is ignored."""
@@ -375,7 +394,7 @@ def nan_to_num(x: Array, nan: Any, posinf: Any, neginf: Any, out: Any = ...) -> 
 def table() -> dict[str, Callable[..., Any]]:
     halves: Sequence[Callable[..., Any]] = (
         attention_weights, masked_attention_weights, cross_entropy, cross_entropy_pull, mse, moments, normalise, normalise_back,
-        normalise_weight, resample,
+        normalise_weight, resample, lstm_cell, gru_cell,
     )  # fmt: skip
     plain = (pick, count_samples, frames, paired, kthvalue, median, median_all, mode, bincount, bincount_weighted, histc,
              histogram, unique, frexp, nan_to_num)  # fmt: skip

@@ -78,7 +78,7 @@ class OpenCLBackend:
         return [DeviceInfo(f"opencl:{i}", True, f"{d.name.strip()} by {d.platform.name}") for i, d in enumerate(every)]
 
     def from_host(self, array: np.ndarray[Any, Any], index: int) -> Array:
-        host = np.ascontiguousarray(array.view(np.ndarray)).reshape(array.shape)
+        host = np.asarray(array.view(np.ndarray), array.dtype.newbyteorder("="), "C").reshape(array.shape)
         maps.known("from_host", host.dtype)
         made = maps.new(runtime(index), host.shape, host.dtype)
         if host.size:

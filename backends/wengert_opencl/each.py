@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from wengert_codegen import CTYPES, helper_text
+from wengert_codegen import helper_text
 from wengert_opencl.array import Array, Ints
-from wengert_opencl.maps import LONG
+from wengert_opencl.maps import LONG, ctype_of
 from wengert_opencl.runtime import Runtime
 
 MOVED = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong", 16: "ulong2"}  # elements that are moved alone, by their size
@@ -26,7 +26,7 @@ def moved(dtype: np.dtype[Any]) -> str:
 
 
 def stored(dtype: np.dtype[Any]) -> str:
-    return CTYPES[dtype.name].stored
+    return ctype_of(dtype).stored  # type: ignore[no-any-return]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -49,8 +49,9 @@ def each_source(
 
 
 def each(
-    runtime: Runtime, name: str, count: int, body: str, arrays: Sequence[tuple[str, str, Array]], numbers: Sequence[tuple[str, int]],
-    *, helpers: frozenset[str] = frozenset(), part: str = "float", least: int = 1024, before: str = "",
+    runtime: Runtime, name: str, count: int, body: str, arrays: Sequence[tuple[str, str, Array]],
+    numbers: Sequence[tuple[str, int]], *, helpers: frozenset[str] = frozenset(), part: str = "float", least: int = 1024,
+    before: str = "",
 ) -> None:  # fmt: skip
     """Run `body` for each i in [0, count). It sees arrays (name, C type, array) from their first element on, and numbers."""
     if not count:

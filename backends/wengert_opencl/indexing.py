@@ -92,7 +92,7 @@ def embedding(weight: Array, index: Array, padding: int, by_frequency: bool) -> 
 
 # ---- writing
 def scatter(join: Join, made: Array, values: Array, index: Array, dim: int) -> Array:
-    """Join values into a packed array along a dim, and return it: a work item for each line along dim, or part of its places."""
+    """Join values into a packed array along a dim, and return it: a work item has a line along dim, or part of its places."""
     if not index.size or not made.size:
         return made
     runtime = made.runtime

@@ -7,6 +7,7 @@ Numbers next to arrays come as 0-d host arrays and go to the kernel as its argum
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -69,8 +70,8 @@ class Formula:
     """A formula ready to be run on arrays."""
 
     def __init__(
-        self, name: str, text: Callable[[str], str], inputs: Sequence[str], numbers: Sequence[str] = (), *, boolean: bool = False,
-        apart: Sequence[bool] = (), to: np.dtype[Any] | None = None,
+        self, name: str, text: Callable[[str], str], inputs: Sequence[str], numbers: Sequence[str] = (), *,
+        boolean: bool = False, apart: Sequence[bool] = (), to: np.dtype[Any] | None = None,
     ) -> None:  # fmt: skip
         """text: the formula for a type's name; apart: inputs that keep their own type; to: the type that is computed in, else
         the one that the other inputs have in common."""
@@ -95,10 +96,8 @@ class Formula:
             if len(self.plans) > 4096:
                 self.plans.clear()
             plan = self.plans[runtime, *key] = self.plan(runtime, arrays, out)
-        made = out
-        if out is ...:
-            made = new(runtime, plan.shape, plan.dtype)
-        elif out.dtype != plan.dtype or any([type(a) is Array and overlap(out, a) for a in arrays]):
+        made: Array = new(runtime, plan.shape, plan.dtype) if out is ... else out
+        if made is out and (out.dtype != plan.dtype or any([type(a) is Array and overlap(out, a) for a in arrays])):
             return write(out, self(arrays, numbers))
         if plan.kernel is None:
             return made
@@ -111,7 +110,7 @@ class Formula:
                 values.append(used(a[()]))
         values += [plan.number(n) for n in numbers]
         runtime.launch(plan.kernel, plan.items, plan.group, (*values, *plan.tail))
-        return made  # type: ignore[no-any-return]
+        return made
 
     def compute(self, arrays: Sequence[Any]) -> np.dtype[Any]:
         """Return the type that a call computes in."""
@@ -120,7 +119,7 @@ class Formula:
         types = [a.dtype for a, apart in zip(arrays, self.apart, strict=True) if not apart]
         if not types:
             return arrays[0].dtype  # type: ignore[no-any-return]
-        return types[0] if all([t == types[0] for t in types]) else np.result_type(*types)  # type: ignore[no-any-return]
+        return types[0] if all([t == types[0] for t in types]) else np.result_type(*types)
 
     def plan(self, runtime: Runtime, arrays: Sequence[Any], out: Any) -> Plan:
         for a in arrays:
@@ -198,13 +197,17 @@ class Formula:
         plan.kernel = runtime.kernel(source, f"k_{self.name}", scalars)
 
 
+@functools.cache
+def ctype_of(dtype: np.dtype[Any]) -> Any:  # the name of a NumPy type is computed each time that it is asked for
+    return CTYPES.get(dtype.name)
+
+
 def known(name: str, dtype: np.dtype[Any]) -> Any:
-    try:
-        return CTYPES[dtype.name]
-    except KeyError:
-        raise NotImplementedError(
-            f"{name}: OpenCL has no arrays of type {dtype}; .to() another type, or to device 'cpu'"
-        ) from None
+    """Return the C type of a type. Raises NotImplementedError where there is none."""
+    found = ctype_of(dtype)
+    if found is None:
+        raise NotImplementedError(f"{name}: OpenCL has no arrays of type {dtype}; .to() another type, or to device 'cpu'")
+    return found
 
 
 _conversions: dict[Any, Formula] = {}

@@ -21,7 +21,7 @@ from wengert_opencl.indexing import reshaped
 from wengert_opencl.maps import LONG, new
 
 ROWS = 8
-VECTOR = {"float32": ("w_float16", 16), "float64": ("w_double8", 8)}
+VECTOR = {"f": ("w_float16", 16), "d": ("w_double8", 8)}
 TINY = 4096  # multiplications below which packing is not worth it
 
 
@@ -54,7 +54,7 @@ def matmul(x: Array, y: Array) -> Array:
         return maps.write(made, 0)
     (x, x_batch), (y, y_batch) = batches(x, shape), batches(y, shape)
     count = math.prod(shape)
-    if dtype.name not in VECTOR or (x.runtime.dialect.cpu and m * n * k < TINY):
+    if dtype.char not in VECTOR or (x.runtime.dialect.cpu and m * n * k < TINY):
         plain(made, x, y, x_batch, y_batch, m, n, k, count)
     elif x.runtime.dialect.cpu:
         panels(made, x, y, x_batch, y_batch, m, n, k, count)
@@ -69,10 +69,9 @@ def plain(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n
     if c.kind == "b":
         product, start = "a | (x[p] & y[q])", "0"
     elif c.kind == "c":
-        product, start = "w_add(a, w_times(x[p], y[q]))", f"({c.name})(0, 0)"
+        product, start = "a + w_times(x[p], y[q])", f"({c.name})(0, 0)"
     else:
         product, start = "a + x[p] * y[q]", "0"
-    product = product.replace("w_add(a, w_times(x[p], y[q]))", "a + w_times(x[p], y[q])")
     helpers = frozenset({"w_times"} if c.kind == "c" else ())
     body = f"""
     long b = i / (m * n), r = i / n % m, c = i % n, p = b * xb + r * xm, q = b * yb + c * yn;
@@ -93,7 +92,8 @@ def panel_source(t: str, v: str, width: int) -> str:
     full = 2 * width
     each_row = range(ROWS)
     lines = [
-        f"__kernel void k_panels(__global {t} * restrict o, __global const {t} * restrict x, long x_at, __global const {t} * restrict p,",
+        f"__kernel void k_panels(__global {t} * restrict o, __global const {t} * restrict x, long x_at,",
+        f"    __global const {t} * restrict p,",
         "    long m, long n, long k, long panels, long rows, long xb, long xm, long xk, long pb) {",
         "  long panel = get_global_id(1), batch = get_global_id(2);",
         f"  long top = (long)get_global_id(0) * rows, end = top + rows < m ? top + rows : m, column = panel * {full};",
@@ -111,11 +111,18 @@ def panel_source(t: str, v: str, width: int) -> str:
         "    }",
         f"    __global {t} *o_ = o + (batch * m + row) * n + column;",
         f"    if (column + {full} <= n) {{",
-        *[f"      if (row + {r} < m) {{ *(__global {v} *)(o_ + {r} * n) = c{r}; *(__global {v} *)(o_ + {r} * n + {width}) = d{r}; }}" for r in each_row],
+        *[
+            f"      if (row + {r} < m) {{ *(__global {v} *)(o_ + {r} * n) = c{r}; "
+            f"*(__global {v} *)(o_ + {r} * n + {width}) = d{r}; }}"
+            for r in each_row
+        ],
         "    } else {",
         f"      {t} line[{full}]; long left = n - column;",
-        *[f"      if (row + {r} < m) {{ *({v} *)line = c{r}; *({v} *)(line + {width}) = d{r}; for (long l = 0; l < left; l++) o_[{r} * n + l] = line[l]; }}"
-          for r in each_row],
+        *[
+            f"      if (row + {r} < m) {{ *({v} *)line = c{r}; *({v} *)(line + {width}) = d{r}; "
+            f"for (long l = 0; l < left; l++) o_[{r} * n + l] = line[l]; }}"
+            for r in each_row
+        ],
         "    }",
         "  }",
         "}",
@@ -129,7 +136,7 @@ def panels(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, 
     if steps_of(x)[-1] != 1 and n >= 4 * ROWS:  # steps between a row's elements would cost more than a copy
         x = maps.copy(x if x_batch or x.ndim == 2 else x.getitem((0,) * (x.ndim - 2)))
         x_batch = m * k if x_batch else 0
-    v, width = VECTOR[made.dtype.name]
+    v, width = VECTOR[made.dtype.char]
     full = 2 * width
     strips = -(-n // full)
     yk, yn = steps_of(y)[-2:]

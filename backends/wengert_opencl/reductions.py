@@ -52,6 +52,11 @@ PROD = Join("prod", "a * v", lambda dtype: 1)
 PROD_COMPLEX = Join("prod", "w_times(a, v)", lambda dtype: 1)
 MAX = Join("max", "v > a || v != v ? v : a", lowest)
 MIN = Join("min", "v < a || v != v ? v : a", highest)
+LOG_SUM = Join(
+    "logsum",
+    "a != a || v != v ? a + v : a == v ? a + 0.6931471805599453 : a > v ? a + log1p(exp(v - a)) : v + log1p(exp(a - v))",
+    lowest,
+)
 ANY = Join("any", "a | v", lambda dtype: 0)
 ALL = Join("all", "a & v", lambda dtype: 1)
 
@@ -223,6 +228,7 @@ def added_in(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.int64) if dtype.kind in "biu" else floats(dtype)
 
 
+@functools.cache
 def floats(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type that a type is computed in."""
     return np.dtype(np.float32) if dtype.name in ("float16", "bfloat16") else dtype
@@ -329,8 +335,14 @@ def scan(join: Join) -> Callable[..., Array]:
     return run
 
 
+def logcumsumexp(x: Array, axis: int) -> Array:
+    if x.dtype.kind == "c":
+        raise maps.Missing(maps.without("logcumsumexp", "complex numbers"))
+    return running(LOG_SUM, x, axis, x.dtype, floats(x.dtype))
+
+
 def running(join: Join, x: Array, axis: int, to: np.dtype[Any], compute: np.dtype[Any]) -> Array:
-    """Return the running sum, product or extreme along a dim, by parts: each part's total, the totals before it, its elements."""
+    """Return the running sum or product along a dim, by parts: the total of each, the totals before it, its elements."""
     runtime = x.runtime
     made = new(runtime, x.shape, to)
     if not made.size:

@@ -95,8 +95,8 @@ class Runtime:
             if not attempt:
                 self.pool.free_held()
         raise MemoryError(
-            f"opencl:{self.index} ({self.device.name}) has no {size} bytes left: {self.pool.active_bytes} of {self.limit} are in "
-            f"use, and one array may have {self.device.max_mem_alloc_size}"
+            f"opencl:{self.index} ({self.device.name}) has no {size} bytes left: {self.pool.active_bytes} of {self.limit} are "
+            f"in use, and one array may have {self.device.max_mem_alloc_size}"
         )
 
     def upload(self, buffer: Any, host: np.ndarray[Any, Any]) -> None:

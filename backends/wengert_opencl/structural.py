@@ -121,5 +121,6 @@ def table(backend: Any) -> dict[str, Kernel]:
         "sum": r.total, "prod": r.product, "mean": r.mean, "norm2": r.norm2, "var": r.variance, "std": r.deviation,
         "amax": r.extreme(r.MAX), "amin": r.extreme(r.MIN), "argmax": r.place(r.MAX), "argmin": r.place(r.MIN),
         "any": r.truth(r.ANY), "all": r.truth(r.ALL), "cumsum": r.scan(r.SUM), "cumprod": r.scan(r.PROD),
+        "logcumsumexp": r.logcumsumexp,
         "outer": lambda x, y: OPS["multiply"](x.getitem([slice(None), None]), y),
     }  # fmt: skip

@@ -84,15 +84,17 @@ def unfold_windows(x: Array, kernel: Ints, stride: Ints, padding: Ints, dilation
     if ({outside}) {{ for (long w = 0; w < m{last}; w++) to[w] = 0; continue; }}
     __global {c} *from = x + rest * {product_of("n", dims)} + {at};
     long start = j{last} * e{last} - a{last};
-    long low = start < 0 ? (s{last} - 1 - start) / s{last} : 0, high = n{last} - 1 - start < 0 ? 0 : (n{last} - 1 - start) / s{last} + 1;
+    long low = start < 0 ? (s{last} - 1 - start) / s{last} : 0, left = n{last} - 1 - start;
+    long high = left < 0 ? 0 : left / s{last} + 1;
     if (high > m{last}) high = m{last};
     if (low > high) low = high;
     for (long w = 0; w < low; w++) to[w] = 0;
     if (s{last} == 1) for (long w = low; w < high; w++) to[w] = from[w + start];
     else for (long w = low; w < high; w++) to[w] = from[w * s{last} + start];
     for (long w = high; w < m{last}; w++) to[w] = 0;"""
-    each(x.runtime, "unfold", made.size // size[-1] if made.size else 0, body, [("o", c, made), ("x", c, x)],
-         numbers(n=spatial, m=size, k=kernel, s=stride, a=padding, e=dilation), least=max(1, 2048 // max(size[-1], 1)))  # fmt: skip
+    rows, least = (made.size // size[-1], max(1, 2048 // size[-1])) if made.size else (0, 1)
+    each(x.runtime, "unfold", rows, body, [("o", c, made), ("x", c, x)],
+         numbers(n=spatial, m=size, k=kernel, s=stride, a=padding, e=dilation), least=least)  # fmt: skip
     return made
 
 
@@ -164,8 +166,9 @@ def pool_sum(x: Array, kernel: Ints, stride: Ints, padding: Ints, size: Ints, sc
     wide = x if reductions.floats(dtype) == dtype else widened(x)
     made = new(x.runtime, (*x.shape[: -len(kernel)], *size), wide.dtype)
     c = CTYPES[wide.dtype.name]
-    pool("pool_sum", wide, made, f"{c.name} a = {numeral(0, c)};", "a += v;", f"o[i] = a * {numeral(scale, c) if c.kind == 'f' else scale};", [], size,
-         kernel, stride, padding, (1,) * len(kernel))  # fmt: skip
+    end = f"o[i] = a * {numeral(scale, c) if c.kind == 'f' else scale};"
+    start, dilation = f"{c.name} a = {numeral(0, c)};", (1,) * len(kernel)
+    pool("pool_sum", wide, made, start, "a += v;", end, [], size, kernel, stride, padding, dilation)
     return back(made, dtype)
 
 
@@ -198,7 +201,8 @@ def pool_spread(y: Array, kernel: Ints, stride: Ints, padding: Ints, spatial: In
 def pool_take(x: Array, winner: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Array:
     made, c, winner = new(x.runtime, winner.shape, x.dtype), CTYPES[x.dtype.name], maps.packed(winner)
     others = [("q", CTYPES[winner.dtype.name].stored, winner)]
-    return pool("pool_take", x, made, f"{c.name} a = {numeral(0, c)};", "if (q[i] == number) a = v;", f"o[i] = {c.write.format('a')};", others,
+    start, end = f"{c.name} a = {numeral(0, c)};", f"o[i] = {c.write.format('a')};"
+    return pool("pool_take", x, made, start, "if (q[i] == number) a = v;", end, others,
                 winner.shape[-len(kernel) :], kernel, stride, padding, dilation)  # fmt: skip
 
 

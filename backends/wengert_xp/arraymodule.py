@@ -121,7 +121,11 @@ class ArrayModule:
             return xp.minimum(xp.maximum(x, low, out=...), high, out=out)
 
         def sign(x: Any, out: Any = ...) -> Any:
-            return xp.sign(x, out=out) if x.dtype != bool else self.give(x, out)
+            if x.dtype.kind != "f":
+                return xp.sign(x, out=out) if x.dtype != bool else self.give(x, out)
+            made = xp.sign(x, out=out)
+            xp.copyto(made, 0, where=made != made)  # nan has no sign
+            return made
 
         def sgn(x: Any, out: Any = ...) -> Any:
             if x.dtype.kind != "c":

@@ -118,7 +118,7 @@ def table(backend: Any) -> dict[str, Kernel]:
         """Return the sum of |x - middle|^2 with its dims kept; middle (None: 0) has them too."""
         axis = every(x, axis)
         kept = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
-        if middle is None and x.size == size(x, axis) and x.flags.c_contiguous and x.dtype.kind == "f":
+        if middle is None and 0 < x.size == size(x, axis) and x.flags.c_contiguous and x.dtype.kind == "f":
             return x.reshape(-1).dot(x.reshape(-1)).reshape(kept)
         sizes = large(x, axis)
         if sizes is None:

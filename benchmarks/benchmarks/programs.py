@@ -6,6 +6,7 @@ Must not know: which module it is. Each returns a number, which has to be the sa
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,35 @@ def equations(torch: Any, steps: int) -> float:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    return float(x1.item() + x2.item())
+
+
+@functools.cache
+def captured_equations(torch: Any) -> tuple[Any, Any, Any]:
+    """Return the two unknowns of `equations`, and its step: compiled where the module is wengert, else as it is."""
+    x1 = torch.tensor([0.0], requires_grad=True)
+    x2 = torch.tensor([0.0], requires_grad=True)
+    optimizer = torch.optim.SGD([x1, x2], lr=0.01)
+
+    def step() -> None:
+        first = torch.exp(-torch.exp(-(x1 + x2))) - x2 * (1 + x1**2)
+        second = x1 * torch.cos(x2) + x2 * torch.sin(x1) - 0.5
+        loss = first**2 + second**2
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return x1, x2, torch.compile(step) if torch.__name__ == "wengert" else step
+
+
+def equations_captured(torch: Any, steps: int) -> float:
+    """Do what `equations` does, by a step that wengert compiles and PyTorch runs eagerly."""
+    x1, x2, step = captured_equations(torch)
+    with torch.no_grad():
+        x1.zero_()
+        x2.zero_()
+    for _ in range(steps):
+        step()
     return float(x1.item() + x2.item())
 
 

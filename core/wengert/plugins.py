@@ -27,8 +27,8 @@ API = 1  # the version of the hook interface; a plugin may say which it was writ
 
 # The same names as in pyproject.toml, for a checkout or a frozen program without metadata.
 BUILTIN = {
-    "numpy": "wengert_numpy", "opencl": "wengert_opencl", "optim": "wengert_optim", "ops": "wengert_ops", "special": "wengert_special",
-    "linalg": "wengert_linalg", "fft": "wengert_fft", "nn": "wengert_nn", "data": "wengert_data",
+    "numpy": "wengert_numpy", "opencl": "wengert_opencl", "optim": "wengert_optim", "ops": "wengert_ops",
+    "special": "wengert_special", "linalg": "wengert_linalg", "fft": "wengert_fft", "nn": "wengert_nn", "data": "wengert_data",
 }  # fmt: skip
 
 hookspec = pluggy.HookspecMarker("wengert")

@@ -56,6 +56,8 @@ matrix_exp_ = structural("matrix_exp", "x", infer_square, label="LinalgMatrixExp
 
 def matrix_exp(A: Any) -> Any:
     """Return the exponential of square matrices, sum A^k / k!."""
+    if hasattr(A, "_array") and A.is_floating_point() and A._array.dtype.itemsize == 2:
+        return matrix_exp(A.float()).to(A.dtype)
     square("linalg.matrix_exp", A)
     return matrix_exp_(A)
 

@@ -43,7 +43,7 @@ def mish_rule(g: Any, x: Any) -> Any:
 
 
 def hardswish_rule(g: Any, x: Any) -> Any:
-    return e.where(x <= -3, 0.0, e.where(x < 3, g * (x / 3 + 0.5), g))
+    return e.where(x <= -3, 0.0, e.where(x >= 3, g, g * (x / 3 + 0.5)))
 
 
 # fmt: off
@@ -78,7 +78,7 @@ leaky_relu_pull = elementwise("leaky_relu_pull", "x > 0 ? a : a * slope", inputs
     a=lambda g, x, slope: leaky_relu_pull(g, x, slope), x=lambda g: e.zeros(g))
 mish_      = elementwise("mish", "x * tanh(log1p(exp(x)))", x=mish_rule)
 hardtanh_  = elementwise("hardtanh", "x < low ? low : x > high ? high : x", params="low high", domain=SAME,
-    x=lambda g, x, low, high: e.where((x > low) & (x < high), g, 0.0))
+    x=lambda g, x, low, high: e.where((x <= low) | (x >= high), 0.0, g))
 hardsigmoid_ = elementwise("hardsigmoid", "fmin(fmax(x + 3, 0), 6) / 6",
     x=lambda g, x: e.where((x > -3) & (x < 3), g / 6, 0.0))
 hardswish_ = elementwise("hardswish", "x * fmin(fmax(x + 3, 0), 6) / 6", x=hardswish_rule)

@@ -123,13 +123,17 @@ def interpolate(
             f"interpolate: Input and output sizes should be greater than 0, but got input {list(input.shape)}, output "
             f"{list(size)}"
         )
-    if category(input._array.dtype) < dtypes.FLOATING and not mode.startswith("nearest"):
+    pixels = input.dtype is dtypes.ALL["uint8"] and mode in ("bilinear", "bicubic")
+    if category(input._array.dtype) < dtypes.FLOATING and not (pixels or mode.startswith("nearest")):
         raise NotImplementedError(f"interpolate: mode {mode!r} is not implemented for {input.dtype}; convert with .float()")
     if mode == "area":
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[dims - 1](input, size)
-    made = input
+    made = input.float() if pixels else input
     for i in reversed(range(dims)):
         made = resample(made, i + 2, _table(mode, input.shape[i + 2], size[i], factors[i], align, antialias))
+        made = e.clamp(e.floor(made + 0.5), 0, 255) if pixels else made
+    if pixels:
+        return made.to(input.dtype)
     title = {"nearest-exact": "NearestExact"}.get(mode, mode.capitalize())
     return relabel(made, f"Upsample{title}{dims}D{'Aa' if antialias else ''}Backward0")
 

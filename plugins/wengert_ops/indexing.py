@@ -312,7 +312,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
     if any(n < 0 for n in sizes):
         raise ValueError(f"unravel_index: 'shape' cannot have negative values, but got {sizes}")
-    found, step = [], 1
+    indices, found, step = indices.long(), [], 1
     for n in reversed(sizes):
         found.append(e.remainder(e.floor_divide(indices, step), max(n, 1)))
         step *= n

@@ -43,7 +43,7 @@ def wengert_register_ops(registry: Registry) -> None:
     )
     shifted = " ".join(f"shifted_{name}" for name in polynomials.split()[:4])
     registry.family("wengert_special.polynomials", functions=f"{polynomials} {shifted}", prefix="special.", out=shifted)
-    for op in f"polygamma i0 airy_ai airy_ai_slope spherical_j0 sinc logit {polynomials}".split():
+    for op in f"polygamma gammaln i0 airy_ai airy_ai_slope spherical_j0 sinc logit {polynomials}".split():
         registry.kernel(op, "xp", f"wengert_special.kernels:{op}")
     registry.family(
         "wengert", functions="expit=sigmoid exp2 expm1 log1p erf erfc round softmax log_softmax logsumexp", prefix="special."

@@ -33,6 +33,11 @@ def spherical_j0(backend: Any, x: Any, out: Any = ...) -> Any:
         return backend.give(xp.where(x == 0, x.dtype.type(1), xp.where(xp.isinf(x), x.dtype.type(0), xp.sin(x) / x)), out)
 
 
+def gammaln(backend: Any, x: Any, out: Any = ...) -> Any:
+    made = backend.scipy("special").gammaln(x)
+    return backend.give(backend.xp.where(x == -math.inf, math.inf, made).astype(x.dtype, copy=False), out)
+
+
 def logit(backend: Any, x: Any, out: Any = ...) -> Any:
     xp, one = backend.xp, x.dtype.type(1)
     with backend.quiet():
@@ -41,7 +46,10 @@ def logit(backend: Any, x: Any, out: Any = ...) -> Any:
 
 def sinc(backend: Any, x: Any, out: Any = ...) -> Any:
     wide = x.astype("float32") if x.dtype.char == "e" else x  # pi x has more digits than float16
-    return backend.give(spherical_j0(backend, wide * wide.dtype.type(math.pi)).astype(x.dtype, copy=False), out)
+    angle = wide * wide.dtype.type(math.pi)
+    with backend.quiet():
+        made = backend.xp.where(wide == 0, wide.dtype.type(1), backend.xp.sin(angle) / angle)
+    return backend.give(made.astype(x.dtype, copy=False), out)
 
 
 # ---- polynomials: SciPy has recurrences for integer degrees, in float64

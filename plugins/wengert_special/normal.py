@@ -25,7 +25,7 @@ entr      = elementwise("entr", "x > 0 ? -x * log(x) : x == 0 ? 0 : x != x ? x :
 xlog1py   = elementwise("xlog1py", "x == 0 && y == y ? 0 : x * log1p(y)", face="special_xlog1py",
     label="SpecialXlog1PyBackward0",
     x=lambda g, x, y: e.where((x == 0) & (y <= -1), 0.0, xlog1py(g, y)), y=lambda g, x, y: g * (x / (y + 1)))
-logit_    = elementwise("logit", "log(x / (1 - x))", x=lambda g, x: g / (x * (1 - x)))
+logit_    = elementwise("logit", "log(x / (1 - x))", x=lambda g, x: e.where((x < 0) | (x > 1), math.nan, g / (x * (1 - x))))
 # fmt: on
 
 

@@ -23,7 +23,7 @@ __all__ = ["Function", "Variable", "backward", "enable_grad", "grad", "inference
 
 
 _LATE = {  # names, and the modules of this package that bring them
-    "GradcheckError": "gradcheck", "anomaly_mode": "", "functional": "", "detect_anomaly": "anomaly_mode",
+    "GradcheckError": "gradcheck", "anomaly_mode": "", "forward_ad": "", "functional": "", "detect_anomaly": "anomaly_mode",
     "grad_mode": "", "gradcheck": "gradcheck", "gradgradcheck": "gradcheck", "graph": "", "set_detect_anomaly": "anomaly_mode",
     "set_multithreading_enabled": "grad_mode",
 }  # fmt: skip

@@ -70,6 +70,7 @@ class FunctionCtx:
     dirty_tensors: tuple[Tensor, ...] = ()
     non_differentiable: tuple[Tensor, ...] = ()
     materialize_grads = True
+    forwarding = False  # while jvp runs
     needs_input_grad: tuple[bool, ...] = ()
     _saved: tuple[Saved | None, ...] | None = ()
     _node: Callable[[], Any] = staticmethod(lambda: None)  # a weak reference: the node holds the context
@@ -104,7 +105,7 @@ class FunctionCtx:
         node = self._node()
         if self._saved is None:
             raise errors.freed(f"{type(self).__name__}")
-        if node is None:
+        if node is None or (self.forwarding and self.saved_for_forward):
             return self.saved_for_forward or self.to_save
         return tuple([None if s is None else s.unpack(node) for s in self._saved])
 
@@ -313,6 +314,11 @@ class Function(metaclass=FunctionMeta):
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Call the function: forward runs unrecorded, and its results get one node, whose backward is the class's own."""
+        return cls._applied(*args, **kwargs)[0]
+
+    @classmethod
+    def _applied(cls, *args: Any, **kwargs: Any) -> tuple[Any, FunctionCtx]:
+        """Return what a call gives, and its context."""
         split = cls.setup_context is not Function.setup_context
         if split or kwargs:
             front = () if split else (None,)  # where ctx will stand
@@ -323,18 +329,24 @@ class Function(metaclass=FunctionMeta):
         ctx.needs_input_grad = tuple([isinstance(x, Tensor) and x._edge is not None for x in args])
         edges = tuple([x._edge if isinstance(x, Tensor) else None for x in args])  # forward may write to its inputs
         with no_grad():
+            output = _transformed(cls, args) if split or not any(ctx.needs_input_grad) else None
+            if output is None:
+                output = cls.forward(*args) if split else cls.forward(ctx, *args)
             if split:
-                output = cls.forward(*args)
                 cls.setup_context(ctx, args, output)
-            else:
-                output = cls.forward(ctx, *args)
         results = output if isinstance(output, tuple) else (output,)
         recorded = state.grad and any(ctx.needs_input_grad)
         node = cls._backward_cls(ctx, edges, args, results) if recorded else None
         made = _results(cls, ctx, node, args, results)
         if node is not None:
             node.save(args, results, made)
-        return made if isinstance(output, tuple) else made[0]
+        return made if isinstance(output, tuple) else made[0], ctx
+
+
+def _transformed(cls: type[Function], args: tuple[Any, ...]) -> Any:
+    """Return what the class's own rule for the innermost transform of wengert.func gives, or None: forward runs inside it."""
+    levels = [x._array.level for x in args if isinstance(x, Tensor) and _layered(type(x._array))]
+    return max(levels, key=lambda level: level.depth).custom(cls, args) if levels else None
 
 
 def _results(

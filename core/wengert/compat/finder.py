@@ -27,8 +27,11 @@ ELSEWHERE = [
     (r"optim\.(adam|adamw|adagrad|adadelta|adamax|asgd|lbfgs|nadam|radam|rmsprop|rprop|sgd|sparse_adam)", "optim"),
     (r"utils\.data\.(dataloader|dataset|sampler|distributed|_utils)", "utils.data"),
     (r"utils\.data\._utils\.(collate|worker|fetch)", "utils.data"), (r"autograd\.variable", "autograd"),
-    (r"autograd\.profiler", "profiler"), (r"functional|_tensor", ""),
+    (r"autograd\.profiler", "profiler"), (r"functional|_tensor", ""), (r"nn\.utils\.stateless", "func"),
+    (r"types", "compat.types"), (r"nn\.attention", "compat.attention"), (r"utils\.hooks", "compat.hooks"),
+    (r"utils\.model_zoo", "hub"),
 ]  # fmt: skip
+RENAMED = {"torch.optim.lr_scheduler._LRScheduler": "LRScheduler"}  # old names of things in the same place
 ABSENT = {  # what programs import and wengert has not, and why
     "torch.utils.tensorboard": "wengert writes no TensorBoard files; print the numbers, or write them as CSV",
     "torch.utils.cpp_extension": "wengert compiles no C++ extensions of PyTorch; wengert.extend is for own operations",
@@ -53,13 +56,16 @@ class Shown(ModuleType):
             return [n for n in dir(part) if not n.startswith("_") and "." not in n]
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        whole = f"{self.__name__}.{name}"
         try:
-            found = getattr(part, name)
+            found = getattr(part, RENAMED.get(whole, name))
         except AttributeError as error:
+            if part_of(whole) is not None:
+                return importlib.import_module(whole)
             close = errors.nearest(name, [n for n in dir(part) if not n.startswith("_")])
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r} in wengert.{close}") from error
         if is_part(found):
-            return importlib.import_module(f"{self.__name__}.{name}")
+            return importlib.import_module(whole)
         if callable(found) or isinstance(found, dtypes.dtype):  # these stay as they are: found at once the next time
             self.__dict__[name] = found
         return found

@@ -16,4 +16,4 @@ def load(*args: Any, **kwargs: Any) -> NoReturn:
     )
 
 
-list = help = load_state_dict_from_url = download_url_to_file = load
+list = help = load_state_dict_from_url = load_url = download_url_to_file = load

@@ -14,7 +14,7 @@ from typing import Any
 
 from wengert import autograd
 from wengert._tensor import Tensor, wrap
-from wengert.func.batching import Batching
+from wengert.func.batching import Batching, to_front
 from wengert.func.forward import Forward, zeros_like
 from wengert.func.layers import Layer, innermost, leaves, mapped, on_level, rebuilt
 from wengert.modes import enable_grad
@@ -301,7 +301,7 @@ def vmap(
                 f"mapped dimension"
             )
         (size,) = sizes
-        batches = [x if d is None else _to_front(x, d) for x, d in zip(flat, places, strict=True)]
+        batches = [x if d is None else to_front(x, d) for x, d in zip(flat, places, strict=True)]
         if chunk_size is None or chunk_size >= size:
             return _run_batch(func, args, kwargs, batches, places, size, out_dims, randomness)
         runs = []
@@ -348,11 +348,6 @@ def _size(x: Tensor, dim: int) -> int:
     if not -x.dim() <= dim < x.dim():
         raise ValueError(f"vmap: got in_dim={dim} for some input, but that input has only {x.dim()} dims")
     return int(x.shape[dim])
-
-
-def _to_front(x: Tensor, dim: int) -> Tensor:
-    dim %= x.dim()
-    return x if not dim else OPS["transpose"](x, (dim, *(d for d in range(x.dim()) if d != dim)))
 
 
 def _run_batch(func: Any, args: Any, kwargs: Any, batches: Any, places: Any, size: int, out_dims: Any, randomness: str) -> Any:

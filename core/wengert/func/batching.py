@@ -8,14 +8,22 @@ May import: layers, record, ops by name. Must not know: any device, any gradient
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from wengert._tensor import Tensor, wrap
-from wengert.func.layers import Layer, Level
+from wengert.func.layers import Layer, Level, overrides
 from wengert.modes import state
 from wengert.op import OPS, Op
 from wengert.ops.shapes import mT
+
+
+class VmapInfo(NamedTuple):
+    """What the static `vmap` of an autograd.Function is told."""
+
+    batch_size: int
+    randomness: str
 
 
 class Batching(Level):
@@ -34,6 +42,35 @@ class Batching(Level):
     def __exit__(self, *exc: object) -> None:
         state.batching = self.outer
         super().__exit__(*exc)
+
+    @contextlib.contextmanager
+    def outside(self) -> Iterator[None]:
+        state.batching = self.outer
+        try:
+            with super().outside():
+                yield
+        finally:
+            state.batching = self
+
+    def custom(self, function: Any, args: tuple[Any, ...]) -> Any:
+        """Call the static `vmap` of an autograd.Function: (info, where each argument's batch is, *arguments) -> the same."""
+        if not overrides(function, "vmap"):
+            return None
+        layers = [self.arg(x._array if isinstance(x._array, Layer) else x) if isinstance(x, Tensor) else x for x in args]
+        places = tuple([(0 if x.beside else None) if isinstance(x, Layer) else None for x in layers])
+        with self.outside():
+            values = [x.value if isinstance(x, Layer) else x for x in layers]
+            result, dims = function.vmap(VmapInfo(self.size, self.randomness), places, *values)
+        if not isinstance(result, tuple):
+            return self.entered(result, dims)
+        spread = dims if isinstance(dims, tuple | list) else (dims,) * len(result)
+        return tuple([self.entered(y, d) for y, d in zip(result, spread, strict=True)])
+
+    def entered(self, y: Any, dim: int | None) -> Any:
+        """Return a result from outside, whose batch is in a dim, as a tensor of this level."""
+        if not isinstance(y, Tensor):
+            return y
+        return wrap(self.lift(y) if dim is None else self.batch(to_front(y, dim)))
 
     def draw(self, drawn: Any, make: Any, shape: tuple[int, ...], dtype: Any, device: Any) -> Tensor:
         """Return random numbers: others for each element of the batch, or the same ones, as the mode says."""
@@ -129,6 +166,11 @@ class Batching(Level):
         if op.outputs > 1:
             return tuple(_stacked(parts) for parts in zip(*runs, strict=True))
         return _stacked(runs)
+
+
+def to_front(x: Tensor, dim: int) -> Tensor:
+    dim %= x.dim()
+    return x if not dim else OPS["transpose"](x, (dim, *(d for d in range(x.dim()) if d != dim)))
 
 
 def _stacked(parts: Sequence[Tensor]) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 
 from wengert import dtypes
 from wengert._tensor import Tensor, wrap
-from wengert.func.layers import Layer, Level
+from wengert.func.layers import Layer, Level, overrides
 from wengert.modes import state
 from wengert.op import OPS, Op
 from wengert.record import sum_to
@@ -44,7 +44,7 @@ class Forward(Level):
         made = op(*_with(args, _value), *params)
         if op.constant:
             return tuple(self.dual(m, None) for m in made) if isinstance(made, tuple) else self.dual(made, None)
-        flat = [a for x in args for a in (x if isinstance(x, tuple) else (x,))] if op.variadic else args
+        flat: list[Layer] = [a for x in args for a in (x if isinstance(x, tuple) else (x,))]
         moving = tuple([i for i, a in enumerate(flat) if a.beside is not None])  # only floats ever move
         if op.outputs > 1:
             tangents = transposed(op, args, flat, made, params, moving) if moving else (None,) * len(made)
@@ -56,8 +56,46 @@ class Forward(Level):
             moved = moved.clone()  # a write to the result must not reach the tangent of an input
         return self.dual(made, moved)
 
+    def custom(self, function: Any, args: tuple[Any, ...]) -> Any:
+        """Call an autograd.Function outside of this level, and its static `jvp` for the tangents: (ctx, *tangents) -> the same."""
+        layers = [self.arg(x._array if isinstance(x._array, Layer) else x) if isinstance(x, Tensor) else x for x in args]
+        if not overrides(function, "jvp") or not any([isinstance(x, Layer) and x.beside is not None for x in layers]):
+            return None
+        with self.outside():
+            values = [x.value if isinstance(x, Layer) else x for x in layers]
+            result, ctx = function._applied(*values)
+            ctx.forwarding = True
+            try:
+                moved = function.jvp(ctx, *[direction(x, ctx.materialize_grads) for x in layers])
+            finally:
+                ctx.forwarding = False
+            if not isinstance(result, tuple):
+                return self.entered(result, moved, args, layers)
+            return tuple([self.entered(y, t, args, layers) for y, t in zip(result, moved, strict=True)])
+
+    def entered(self, y: Any, t: Any, args: tuple[Any, ...], layers: Sequence[Any]) -> Any:
+        """Return a result and its tangent as a tensor of this level: an argument that was written to as that."""
+        if not isinstance(y, Tensor):
+            return y
+        if t is not None and t._array.shape != y._array.shape:
+            raise RuntimeError(f"jvp: a tangent has shape {list(t.shape)}, its result {list(y.shape)}; they must be the same")
+        if t is not None and (t._base is not None or any([isinstance(x, Layer) and t is x.beside for x in layers])):
+            t = t.clone()  # a write to the result must not reach the tangent of an argument
+        for given, x in zip(args, layers, strict=True):
+            if isinstance(x, Layer) and x.value is y and given._array is x:
+                x.beside = t
+                return given
+        return wrap(self.dual(y, t))
+
     def arg(self, x: Any) -> Layer:
         return x if isinstance(x, Layer) and x.level is self else self.dual(x if isinstance(x, Tensor) else wrap(x), None)
+
+
+def direction(x: Any, materialize: bool) -> Any:
+    """Return the tangent of an argument; zeros (or None, where they are not wanted) for a constant, None for no number."""
+    if not isinstance(x, Layer) or x.beside is not None:
+        return x.beside if isinstance(x, Layer) else None
+    return zeros_like(x.value) if materialize and dtypes.category(x.dtype) >= dtypes.FLOATING else None
 
 
 def zeros_like(x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Transforms are backends: an array of a running transform holds a tensor, and its kernels call ops on that.
 
 Owns: `Layer` (such an array), `Level` (one running transform), the stack of levels, the backend protocol for them, and
-which level an op belongs to. May import: tensor, record, backend, modes. Must not know: what any transform does to an op
+which level an op belongs to. May import: tensor, record, backend, modes, Function. Must not know: what any transform does to an op
 (batching.py, forward.py), any op's formula, any device. What a layer holds is a Tensor, so what happens inside of a
 transform is recorded by the transforms around it: that is how they compose.
 """
@@ -17,6 +17,7 @@ import numpy as np
 
 from wengert import backend, record
 from wengert._tensor import Tensor, wrap
+from wengert.autograd.function import Function
 from wengert.modes import state
 from wengert.op import OPS, Op
 
@@ -50,6 +51,20 @@ class Level:
         """Return what an op gives for this level's arrays (and plain ones): layers, a tuple of them for several outputs."""
         raise NotImplementedError
 
+    def custom(self, function: Any, args: tuple[Any, ...]) -> Any:
+        """Return what an autograd.Function's own rule for this kind of transform gives; None where it has none."""
+        return None
+
+    @contextlib.contextmanager
+    def outside(self) -> Iterator[None]:
+        """Do what is done around this transform: on the levels below it, recorded as it was there."""
+        levels, grad = _stack.levels, state.grad
+        _stack.levels, state.grad = levels[: self.depth - 1], self.grad
+        try:
+            yield
+        finally:
+            _stack.levels, state.grad = levels, grad
+
     def lift(self, value: Tensor) -> Layer:
         """Return a tensor from outside as an array of this level that is the same throughout."""
         return Layer(self, value)
@@ -57,6 +72,11 @@ class Level:
     def read(self, layer: Layer) -> Any:
         """Return the values on the host, or raise the error that says why there are none."""
         raise NotImplementedError
+
+
+def overrides(function: Any, name: str) -> bool:
+    """Say whether an autograd.Function has a static method of its own in the place of the base's."""
+    return getattr(function, name) is not getattr(Function, name)
 
 
 def innermost() -> Level | None:

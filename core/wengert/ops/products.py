@@ -275,7 +275,7 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
                 f"(tensordot)"
             )
         if m != n:  # a dim of size 1 is repeated: the other one can as well be summed first
-            a, b = (a, r.sum_(b, (j,), True)) if m == 1 else (r.sum_(a, (i,), True), b)
+            a, b = (a, r.sum_(b, (j,), True).to(b.dtype)) if m == 1 else (r.sum_(a, (i,), True).to(a.dtype), b)
     free_a = [d for d in range(len(a.shape)) if d not in left]
     free_b = [d for d in range(len(b.shape)) if d not in right]
     inner = size_of([a.shape[d] for d in left])

@@ -36,6 +36,7 @@ def extreme_rule(g: Any, x: Any, out: Any, axis: Axes, keepdims: bool) -> Any:
     """Share the gradient evenly among the elements that reach the extreme."""
     shape = tuple(x.shape)
     reached = x == restore(out, shape, axis, keepdims)
+    reached = reached | (x != x) if axis is None else reached  # max() of all follows nan, as PyTorch has it
     shares = cast(sum_(reached, axis, True), dtype_of(g))
     return e.where(reached, restore(g, shape, axis, keepdims), 0.0) / shares
 
@@ -347,7 +348,8 @@ def argmin(input: Any, dim: int | None = None, keepdim: bool = False, *, out: An
 
 
 def _truth(name: str, record: Any, input: Any, dim: Any, keepdim: bool, out: Any) -> Any:
-    return record(input, () if dim in ((), []) else axes_of(name, input, dim), keepdim, out=out)
+    found = record(input, () if dim in ((), []) else axes_of(name, input, dim), keepdim, out=out)
+    return call(cast, (found,), (input._array.dtype,)) if out is None and input.dtype is dtypes.ALL["uint8"] else found
 
 
 @face("any")
@@ -460,6 +462,8 @@ def vector_norm(input: Any, p: float, axis: Axes, keepdim: bool) -> Any:
         result = sum_(e.overwrite(size, size != 0), axis, keepdim)
     elif p == 1:
         result = sum_(size, axis, keepdim)
+    elif input._array.dtype.itemsize == 2:  # powers soon leave the range of the half types
+        result = vector_norm(input.float(), p, axis, keepdim).to(input.dtype)
     else:
         result = _power(sum_(_power(size, p), axis, keepdim), 1 / p)
     return relabel(result, "LinalgVectorNormBackward0")

@@ -1,0 +1,19 @@
+"""`torch.types`: the names that programs annotate with.
+
+Owns: the aliases. May import: backend, dtypes, tensor. Must not know: anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wengert import backend
+from wengert._tensor import Size, Tensor
+
+Number = int | float | bool
+Device = backend.device | str | int | None
+FileLike = Any
+Storage = Any
+_size = Size | list[int] | tuple[int, ...]
+_TensorOrTensors = Tensor | Sequence[Tensor]
