@@ -20,7 +20,7 @@ from wengert.backend import DeviceInfo, give_operators, hosted
 from wengert.op import OPS, Op
 from wengert_opencl import maps
 from wengert_opencl.array import Array
-from wengert_opencl.runtime import NoDevice, found, runtime
+from wengert_opencl.runtime import NoDevice, found, on_processor, runtime
 
 Kernel = Callable[..., Any]
 _quiet = contextlib.nullcontext()
@@ -75,7 +75,10 @@ class OpenCLBackend:
             every = found()
         except NoDevice as error:
             return [DeviceInfo("opencl", False, str(error))]
-        return [DeviceInfo(f"opencl:{i}", True, f"{d.name.strip()} by {d.platform.name}") for i, d in enumerate(every)]
+        return [
+            DeviceInfo(f"opencl:{i}", True, f"{d.name.strip()} by {d.platform.name}", not on_processor(d))
+            for i, d in enumerate(every)
+        ]
 
     def from_host(self, array: np.ndarray[Any, Any], index: int) -> Array:
         host = np.asarray(array.view(np.ndarray), array.dtype.newbyteorder("="), "C").reshape(array.shape)

@@ -56,6 +56,13 @@ def found() -> tuple[Any, ...]:
     return tuple(made)
 
 
+def on_processor(device: Any) -> bool:
+    """Say whether a device is the processor that the host runs on."""
+    import pyopencl as cl
+
+    return bool(device.type & cl.device_type.CPU)
+
+
 class Runtime:
     """A device ready for work."""
 
@@ -70,7 +77,7 @@ class Runtime:
         self.context = cl.Context([self.device])
         self.queue = cl.CommandQueue(self.context)
         self.pool = MemoryPool(ImmediateAllocator(self.queue))
-        cpu = bool(self.device.type & cl.device_type.CPU)
+        cpu = on_processor(self.device)
         self.dialect = Dialect(
             cpu and os.environ.get("WENGERT_OPENCL_DIALECT") != "gpu", self.device.max_compute_units,
             bool(self.device.double_fp_config),

@@ -31,6 +31,7 @@ class DeviceInfo:
     name: str
     available: bool
     description: str
+    accelerator: bool = True  # hardware of its own, not the processor the host runs on
 
 
 class Backend(Protocol):

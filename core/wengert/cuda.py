@@ -81,10 +81,12 @@ def accelerator() -> str:
 
 
 def best_device() -> str:
-    """Return the fastest kind of device that works here: cuda, then any other accelerator, then the host."""
+    """Return the fastest kind of device that works here: cuda, then any other accelerator, then the host (which beats an
+    OpenCL driver for the same processor)."""
     names = registry.names("devices")
     for name in sorted(names, key=lambda n: (n != "cuda", n)):
-        if name != backend.HOST and any(info.available for info in backend.backend_named(name).devices()):
+        infos = [] if name == backend.HOST else backend.backend_named(name).devices()
+        if any(info.available and info.accelerator for info in infos):
             return name
     return backend.HOST
 

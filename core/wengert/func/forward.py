@@ -57,7 +57,7 @@ class Forward(Level):
         return self.dual(made, moved)
 
     def custom(self, function: Any, args: tuple[Any, ...]) -> Any:
-        """Call an autograd.Function outside of this level, and its static `jvp` for the tangents: (ctx, *tangents) -> the same."""
+        """Call an autograd.Function outside of this level, and its static `jvp` for the tangents."""
         layers = [self.arg(x._array if isinstance(x._array, Layer) else x) if isinstance(x, Tensor) else x for x in args]
         if not overrides(function, "jvp") or not any([isinstance(x, Layer) and x.beside is not None for x in layers]):
             return None

@@ -1,8 +1,8 @@
 """Transforms are backends: an array of a running transform holds a tensor, and its kernels call ops on that.
 
 Owns: `Layer` (such an array), `Level` (one running transform), the stack of levels, the backend protocol for them, and
-which level an op belongs to. May import: tensor, record, backend, modes, Function. Must not know: what any transform does to an op
-(batching.py, forward.py), any op's formula, any device. What a layer holds is a Tensor, so what happens inside of a
+which level an op belongs to. May import: tensor, record, backend, modes, Function. Must not know: what any transform does
+to an op (batching.py, forward.py), any op's formula, any device. What a layer holds is a Tensor, so what happens inside of a
 transform is recorded by the transforms around it: that is how they compose.
 """
 

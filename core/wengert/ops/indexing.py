@@ -396,7 +396,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     check(self, repeats=src is self)
     if src is self:
         bump(self)
-        return self
+        return self  # type: ignore[no-any-return]
     if not isinstance(src, Tensor):
         src = _number_like(self, "copy_", src)
     src = s.transfer(src, self.device)
@@ -416,7 +416,7 @@ def _copied(self: Tensor, src: Tensor) -> Tensor:
 
 
 def _number_like(self: Tensor, name: str, value: Any) -> Tensor:
-    """Return a number as a 0-d tensor of this one's type. Raises TypeError for anything else, RuntimeError if it has no place."""
+    """Return a number as a 0-d tensor of this one's type. Raises TypeError for no number, RuntimeError for one too large."""
     if not isinstance(value, bool | int | float | complex | np.generic):
         raise errors.not_a_tensor(name, value, "value")
     dtype = self._array.dtype
