@@ -961,6 +961,10 @@ FUNCTIONS = table(
         call=writing("fill_"),
         oracle=lambda x, v: np.full_like(x, v), exact=True,
         bad=(s(X34, R(2)), s(X34, "a"))),
+    row("masked_fill_", s(X34, B(3, 4), 0.5), s(X34, B(4), R()), s(X34, B(3, 1), 1), s(I(3), B(3), 7),
+        call=writing("masked_fill_"),
+        oracle=lambda x, mask, v: np.where(mask, np.asarray(v, x.dtype), x), exact=True,
+        bad=(s(X34, B(3), 1.0), s(X34, X34, 1.0), s(X34, B(3, 4), R(2)))),
     row("zero_", s(X34), s(I(3)), call=writing("zero_"), oracle=np.zeros_like, exact=True),
     # products
     row("matmul", s(X34, R(4, 2)), s(R(4), R(4)), s(X34, R(4)), s(R(3), X34), s(X234, R(4, 2)),

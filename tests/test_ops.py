@@ -435,11 +435,6 @@ WIDER = {
 }
 # What PyTorch computes and is refused here.
 STRICTER: dict[str, str] = {}
-# Other result types than PyTorch's.
-OTHER_DTYPE = {
-    ("any", "uint8"): "bool; PyTorch keeps uint8 here alone, for the sake of programs older than its bool type",
-    ("all", "uint8"): "bool; PyTorch keeps uint8 here alone, for the sake of programs older than its bool type",
-}
 
 
 def of_dtype(library: Any, dtype: str, dims: bool = True) -> Any:
@@ -466,7 +461,7 @@ def same_outcome(name: str, dtypes: list[str], number: bool, got: Any, expected:
     if str(expected.dtype) == "torch.complex32":
         return "wider: float16 and complex"
     if str(got.dtype) != str(expected.dtype):
-        return "dtype" if (name, dtypes[0]) in OTHER_DTYPE else f"{got.dtype}, but PyTorch: {expected.dtype}"
+        return f"{got.dtype}, but PyTorch: {expected.dtype}"
     rtol = 2e-3 if "float16" in dtypes else 2e-6
     a, b = numbers(got), numbers(expected)
     return "" if np.allclose(a, b, rtol, rtol, equal_nan=True) else f"{a}, but PyTorch: {b}"
@@ -503,14 +498,13 @@ def test_types_of_two_operands_equal_torch(case: Case) -> None:
 @pytest.mark.parity
 @rows(lambda c: True, UNARY)
 def test_types_of_one_operand_equal_torch(case: Case) -> None:
-    known = {f"wider: {reason}" for reason in WIDER} | {"", "dtype"}
+    known = {f"wider: {reason}" for reason in WIDER} | {""}
     extra = (0,) if case.name in ("cumsum",) else ()
     wrong = {}
     for a in DTYPES:
         got, expected = both(of_type, case, a, *extra)
         wrong[a] = same_outcome(case.name, [a], False, got, expected)
     assert {k: v for k, v in wrong.items() if v not in known} == {}
-    assert {a for a, v in wrong.items() if v == "dtype"} == {d for n, d in OTHER_DTYPE if n == case.name}
 
 
 def half_call(library: Any, case: Case, sample: Sample) -> Any:
@@ -1031,3 +1025,28 @@ def test_state_of_the_stream() -> None:
         w.multinomial(w.tensor([1.0, 0.0]), 2)
     with pytest.raises(RuntimeError, match="'from' to be less than 'to'"):
         w.randint(3, 3, (2,))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", "complex64"])
+def test_equal_numbers_have_no_variance(dtype: str) -> None:
+    kind = getattr(w, dtype)
+    for value, n in itertools.product((0.1, 0.294, 1 / 3, 7.7), (1, 3, 7, 100, 70_000)):
+        x = w.full((2, n), value, dtype=kind)
+        for correction in (0, 1) if n > 1 else (0,):
+            assert w.var(x, 1, correction=correction).tolist() == [0.0, 0.0] == w.std(x, 1, correction=correction).tolist()
+    x = w.full((3,), 0.294, dtype=kind, requires_grad=True)
+    x.std().backward()
+    assert x.grad.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_gradients_keep_bfloat16_beside_numbers() -> None:
+    for dims in ((), (2,)):
+        x = w.full(dims, 1.5, dtype=w.bfloat16, requires_grad=True)
+        for act in (lambda x: x * 3.0, lambda x: x / 1000, lambda x: 2 - x, lambda x: x.log() * 0.5, lambda x: w.round(x, decimals=2)):
+            for create in (False, True):
+                (g,) = w.autograd.grad(act(x).sum(), x, create_graph=create)
+                assert g.dtype is w.bfloat16
+        with w.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+            y = x * 3.0
+        (g,) = w.autograd.grad(y.sum(), x, create_graph=True)
+        assert g.dtype is w.bfloat16 and g.requires_grad is False

@@ -122,7 +122,8 @@ def select(condition: Any, x: Any, y: Any, out: Any = ...) -> Any:
     if not y.ndim and not ys:
         made = np.multiply(xs, holds)
     else:
-        made = np.multiply(xs ^ ys, holds)
+        made = xs ^ ys
+        made = np.multiply(made, holds, out=made if made.shape == holds.shape else None)
         made ^= ys
     if out is ...:
         return made.view(x.dtype)

@@ -70,7 +70,7 @@ class ArrayModule:
                 return xp.fmod(x, y, out=out)
             with self.quiet():  # the same number, for which the module has a faster loop
                 made = xp.remainder(xp.absolute(x), xp.absolute(y))
-                return xp.copysign(made, x, out=out)
+                return xp.copysign(made, x, out=made if out is ... else out)
 
         def power_number(x: Any, exponent: Any, out: Any = ...) -> Any:
             if exponent == 2:
@@ -82,7 +82,8 @@ class ArrayModule:
             if exponent == -1:
                 return xp.divide(x.dtype.type(1), x, out=out)
             if exponent == 3:
-                return xp.multiply(xp.multiply(x, x, out=...), x, out=out)
+                made = xp.multiply(x, x, out=...)
+                return xp.multiply(made, x, out=made if out is ... else out)
             return xp.power(x, x.dtype.type(exponent), out=out)
 
         def absolute(x: Any, out: Any = ...) -> Any:
@@ -94,7 +95,8 @@ class ArrayModule:
 
         def sigmoid(x: Any, out: Any = ...) -> Any:
             one = x.dtype.type(1)
-            made = xp.exp(xp.negative(x, out=...), out=out)  # by tanh, what is near 0 would lose its digits
+            made = xp.negative(x, out=out)  # by tanh, what is near 0 would lose its digits
+            xp.exp(made, out=made)
             xp.add(made, one, out=made)
             return xp.divide(one, made, out=made)
 
@@ -118,7 +120,8 @@ class ArrayModule:
             return xp.add(large, xp.log1p(xp.exp(small - large)), out=out)
 
         def clip(x: Any, low: Any, high: Any, out: Any = ...) -> Any:
-            return xp.minimum(xp.maximum(x, low, out=...), high, out=out)
+            made = xp.maximum(x, low, out=...) if high.ndim else xp.maximum(x, low, out=out)
+            return xp.minimum(made, high, out=made if out is ... and not high.ndim else out)
 
         def sign(x: Any, out: Any = ...) -> Any:
             if x.dtype.kind != "f":

@@ -13,7 +13,10 @@ import numpy as np
 
 def frac(backend: Any, x: Any, out: Any = ...) -> Any:
     xp = backend.xp
-    return xp.subtract(x, xp.trunc(x), out=out) if x.dtype.kind in "fc" else backend.give(xp.zeros_like(x), out)
+    if x.dtype.kind not in "fc":
+        return backend.give(xp.zeros_like(x), out)
+    whole = xp.trunc(x, out=...)
+    return xp.subtract(x, whole, out=whole if out is ... else out)
 
 
 def heaviside(backend: Any, x: Any, y: Any, out: Any = ...) -> Any:

@@ -369,7 +369,7 @@ def _value_like(self: Tensor, value: Any) -> Tensor:
         return tensor_like(self, np.array(value, dtype))
     if isinstance(value, list | tuple | np.ndarray | np.generic):
         return tensor_like(self, np.asarray(value).astype(dtype))
-    return tensor_like(self, np.array(dtypes.fitting(value, dtype)).astype(dtype))
+    return _number_like(self, "__setitem__", value)
 
 
 def _fits(values: Any, target: Any) -> None:
