@@ -52,7 +52,8 @@ def test_samples_equal_torch(name: str, dtype: str) -> None:
             reason = gap(oracle.gaps(), full, dtype, check)
             if outcome.failures and reason is None:
                 wrong += [f"{full} {dtype} {check}: {failure}" for failure in oracle.distinct(outcome.failures)]
-            if not outcome.failures and outcome.done and (full, dtype, check) in oracle.gaps():
+            strict = few is None and "rounding" not in (reason or "")  # rounding noise may be right on another processor
+            if strict and not outcome.failures and outcome.done and (full, dtype, check) in oracle.gaps():
                 closed.append(f"{full} | {dtype} | {check}")
     assert not wrong, "\n".join(wrong)
     assert not closed, f"these lines of xfail.txt are no gaps any more: {closed}"
