@@ -73,7 +73,8 @@ class Runtime:
 
         if not 0 <= index < len(devices):
             raise NoDevice(f"there is no device opencl:{index}: there are {len(devices)} (`wengert devices` lists them)")
-        self.cl, self.index, self.device = cl, index, devices[index]
+        self.cl: Any = cl
+        self.index, self.device = index, devices[index]
         self.context = cl.Context([self.device])
         self.queue = cl.CommandQueue(self.context)
         self.pool = MemoryPool(ImmediateAllocator(self.queue))
@@ -127,7 +128,7 @@ class Runtime:
                 text = (CPU_PREAMBLE if self.dialect.cpu else "") + PREAMBLE + source
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # compilers say what they did
-                    program = self.cl.Program(self.context, text).build(self.options, cache_dir=False)  # type: ignore[arg-type]
+                    program = self.cl.Program(self.context, text).build(self.options, cache_dir=False)
                 made = self.cl.Kernel(program, name)
                 made.set_scalar_arg_dtypes(list(scalars))
                 self.kernels[source, name] = made
