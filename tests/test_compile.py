@@ -377,6 +377,71 @@ def test_a_parameter_written_between_forward_and_backward_is_noticed() -> None:
         value.backward()
 
 
+def test_a_compiled_write_is_noticed_by_graphs_made_before() -> None:
+    w = torch.ones(3, requires_grad=True)
+
+    def step(x: Any) -> None:
+        with torch.no_grad():
+            w.mul_(2)
+            x.add_(1)
+
+    compiled, x = torch.compile(step), torch.ones(3, dtype=torch.float64)
+    for _ in range(3):
+        y, z = (w * w).sum(), (torch.ones(3, dtype=torch.float64, requires_grad=True) * x).sum()
+        compiled(x)
+        for value in (y, z):
+            with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+                value.backward()
+
+
+def test_any_tensor_written_between_forward_and_backward_is_noticed() -> None:
+    w, scale = torch.ones(3, requires_grad=True), torch.ones(3)
+    compiled = torch.compile(lambda x: (w * scale * x).sum())
+    for _ in range(3):
+        value = compiled(torch.ones(3))
+    scale.mul_(5)
+    with pytest.raises(RuntimeError, match="written to between forward and backward"):
+        value.backward()
+
+
+def test_a_storage_that_cannot_be_watched_is_kept() -> None:
+    class Holder:
+        __slots__ = ("scale",)
+
+    holder, w = Holder(), torch.ones(3, requires_grad=True)
+    holder.scale = torch.ones(3)
+    compiled = torch.compile(lambda x: (w * holder.scale * x).sum())
+    for _ in range(3):
+        value = compiled(torch.ones(3))
+    holder.scale.mul_(5)
+    value.backward()
+    assert w.grad.tolist() == [1.0, 1.0, 1.0]  # as the forward was
+    assert compiled(torch.ones(3)).item() == 15.0
+
+
+def test_objects_and_arrays_among_the_arguments_and_around_are_watched() -> None:
+    class Settings:
+        def __init__(self) -> None:
+            self.rate = 1.0
+
+    settings, array = Settings(), np.ones(1, np.float32)
+    compiled = torch.compile(lambda x, settings: x * settings.rate * torch.tensor(array))
+    assert [compiled(torch.ones(1), settings).item() for _ in range(3)] == [1.0] * 3
+    settings.rate = 7.0
+    assert [compiled(torch.ones(1), settings).item() for _ in range(3)] == [7.0] * 3
+    array[0] = 2.0
+    assert [compiled(torch.ones(1), settings).item() for _ in range(3)] == [14.0] * 3
+
+
+def test_too_much_to_watch_is_refused_with_the_remedy() -> None:
+    many, large = list(range(20_000)), np.ones(100_000)
+    for f in (lambda x: x * many[3], lambda x: x * torch.tensor(large[:1])):
+        compiled = torch.compile(f)
+        compiled(torch.ones(1))
+        with pytest.raises(RuntimeError, match="pass "):
+            compiled(torch.ones(1))
+
+
 def test_second_gradients_of_a_compiled_function_raise() -> None:
     w = torch.ones(3, requires_grad=True)
     compiled = torch.compile(lambda x: (w**3 * x).sum())

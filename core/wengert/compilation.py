@@ -20,7 +20,9 @@ import numpy as np
 
 from wengert import dtypes
 from wengert._tensor import Tensor, wrap
+from wengert.func.layers import leaves, mapped, rebuilt
 from wengert.graph import Equation, Graph, Value, _flatten, _tensors, capture
+from wengert.inplace import bump
 from wengert.modes import state
 from wengert.passes import optimised, prune
 from wengert.program import Program
@@ -28,45 +30,51 @@ from wengert.tape import AccumulateGrad
 
 CACHE = 16  # kinds of calls that are kept for one function
 RECAPTURES = 8  # so many captures for changed surroundings before a warning says what changes
-_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+WATCHED, WATCHED_BYTES = 10_000, 1 << 16  # values, and bytes of a NumPy array, that are looked at before each call
+_PLAIN = bool | int | float | complex | str | bytes | None
 
 
 # ---- what a function reads beside its arguments
 class Guard:
-    """The tensors and numbers that a function can reach by its closure, globals and self, as they were at the capture.
+    """What a function can reach by its closure, globals, self and arguments, as it was at the capture.
 
-    A captured program reads tensors where they lie, and holds numbers fixed; `changed` says what is no longer as it was.
+    A captured program reads tensors where they lie, and holds all else fixed; `changed` says what is no longer as it was.
+    Raises RuntimeError where that is too much to be looked at before each call. What a class holds is not watched.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], arguments: Any) -> None:
         self.tensors: list[tuple[str, Any, Any, Tensor, Any, bool]] = []  # (name, container, key, tensor, array, requires_grad)
         self.numbers: list[tuple[str, Any, Any, Any]] = []
+        self.arrays: list[tuple[str, Any, bytes]] = []
         self.sizes: list[tuple[str, Any, int]] = []
         self._seen: set[int] = set()
         self._function(function, getattr(function, "__name__", "the function"))
+        for number, value in enumerate(leaves(arguments)):  # tensors and numbers are part of the kind of call
+            if not isinstance(value, Tensor | _PLAIN):
+                self._object(value, f"argument {number}")
 
     def _function(self, f: Any, name: str) -> None:
         if isinstance(f, types.MethodType):
-            self._object(f.__self__, f"{name}.self", 0)
+            self._object(f.__self__, f"{name}.self")
             f = f.__func__
         if isinstance(f, functools.partial):
-            self._items(f.keywords, name, 0)
-            self._items(list(f.args), name, 0)
+            self._items(f.keywords, name)
+            self._items(list(f.args), name)
             self._function(f.func, name)
             return
         if not isinstance(f, types.FunctionType):
-            self._object(f, name, 0)
+            self._object(f, name)
             return
         if id(f) in self._seen or f.__module__.split(".")[0].startswith("wengert"):
             return
         self._seen.add(id(f))
         for variable, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
-            self._found(variable, _Cell(cell), "contents", 0)
+            self._found(variable, _Cell(cell), "contents")
         for variable in _names(f.__code__):
             if variable in f.__globals__:
-                self._found(variable, f.__globals__, variable, 0)
+                self._found(variable, f.__globals__, variable)
 
-    def _found(self, name: str, container: Any, key: Any, depth: int) -> None:
+    def _found(self, name: str, container: Any, key: Any) -> None:
         try:
             value = container[key]
         except ValueError:  # a cell that is still empty
@@ -76,29 +84,41 @@ class Guard:
                 self.tensors.append((name, container, key, value, value._array, value.requires_grad))
         elif isinstance(value, _PLAIN):
             self.numbers.append((name, container, key, value))
-        elif isinstance(value, types.FunctionType | types.MethodType | functools.partial):
-            self._function(value, name)
         else:
-            self._object(value, name, depth)
+            self._object(value, name)
+        if len(self.tensors) + len(self.numbers) > WATCHED:
+            raise RuntimeError(
+                f"wengert.compile: {name} and what else the function reaches hold more than {WATCHED} values, too many to look "
+                f"at before each call; pass what changes as arguments, as tensors"
+            )
 
-    def _object(self, value: Any, name: str, depth: int) -> None:
-        if id(value) in self._seen or depth > 6 or isinstance(value, types.ModuleType | type | np.ndarray | np.generic):
+    def _object(self, value: Any, name: str) -> None:
+        if isinstance(value, types.FunctionType | types.MethodType | functools.partial):
+            self._function(value, name)
+            return
+        if id(value) in self._seen or isinstance(value, types.ModuleType | type | np.generic):
             return
         self._seen.add(id(value))
         if isinstance(value, Compiled):
             self._function(value.function, name)
+        elif isinstance(value, np.ndarray):
+            if value.nbytes > WATCHED_BYTES:
+                raise RuntimeError(
+                    f"wengert.compile: {name} is a NumPy array of {value.nbytes} bytes, too many to compare before each call; pass "
+                    f"it as a tensor (torch.from_numpy shares its memory)"
+                )
+            self.arrays.append((name, value, value.tobytes()))
         elif isinstance(value, list | tuple | dict):
-            self._items(value, name, depth)
+            self._items(value, name)
         elif hasattr(value, "__dict__"):
-            own = vars(value)
-            self._items(own, name, 0 if "_modules" in own else depth)  # modules are followed however deep they nest
+            self._items(vars(value), name)
 
-    def _items(self, value: Any, name: str, depth: int) -> None:
+    def _items(self, value: Any, name: str) -> None:
         if not isinstance(value, tuple):
             self.sizes.append((name, value, len(value)))
         for key in list(value) if isinstance(value, dict) else range(len(value)):
             shown = f"{name}.{key}" if isinstance(key, str) else f"{name}[{key if isinstance(key, int) else '...'}]"
-            self._found(shown, value, key, depth + 1)
+            self._found(shown, value, key)
 
     def changed(self) -> str | None:
         """Return what is no longer as it was, or None."""
@@ -118,7 +138,7 @@ class Guard:
         for name, container, size in self.sizes:
             if len(container) != size:
                 return f"{name} has {len(container)} entries, had {size}"
-        return None
+        return next((f"{name} has other elements" for name, array, was in self.arrays if array.tobytes() != was), None)
 
 
 class _Cell:
@@ -165,6 +185,8 @@ class Entry:
         self.training: Training | None = None
         self.guard: Guard | None = None
         self.states: set[int] = set()
+        self.written: list[Tensor] = []  # tensors around the function that a run writes to
+        self.written_arguments: list[int] = []
         self.eager = ""  # why this kind runs eagerly
 
 
@@ -198,11 +220,19 @@ class Compiled:
         why = entry.guard.changed()  # type: ignore[union-attr]
         if why is not None:
             return self._again(entry, why, args, kwargs)
+        return self._run(entry, args, kwargs)
+
+    def _run(self, entry: Entry, args: Any, kwargs: Any) -> Any:
         tensors = _tensors((args, kwargs)) if args or kwargs else []
         if any([_root_id(x._array) in entry.states for x in tensors]) or _overlap(tensors):
             return self.function(*args, **kwargs)  # an argument shares memory with state or another: the program assumed not
+        for x in entry.written:  # writes count, as eager ones do: what was kept of these before is stale
+            bump(x)
+        for i in entry.written_arguments:
+            bump(tensors[i])
         if entry.training is not None:
             return entry.training(tensors)
+        assert entry.program is not None
         return entry.program([x._array for x in tensors])
 
     def _enter(self, key: Any) -> Entry:
@@ -229,8 +259,7 @@ class Compiled:
 
     def _first(self, entry: Entry, args: Any, kwargs: Any) -> Any:
         """Capture a kind of call, and run it. Raises RuntimeError where the function asks for values."""
-        tensors = _tensors((args, kwargs))
-        if _overlap(tensors):
+        if _overlap(_tensors((args, kwargs))):
             return self.function(*args, **kwargs)
         with self.lock:
             if entry.program is None:
@@ -242,20 +271,27 @@ class Compiled:
                     entry.eager = str(error)
                     warnings.warn(f"wengert.compile: {self.__name__} runs eagerly: {error}", stacklevel=3)  # type: ignore[attr-defined]
                     return self.function(*args, **kwargs)
-        if any(_root_id(x._array) in entry.states for x in tensors):
-            return self.function(*args, **kwargs)
-        if entry.training is not None:
-            return entry.training(tensors)
-        assert entry.program is not None
-        return entry.program([x._array for x in tensors])
+        return self._run(entry, args, kwargs)
 
     def _capture(self, entry: Entry, args: Any, kwargs: Any) -> None:
-        entry.guard = Guard(self.function)
+        entry.guard = Guard(self.function, (args, kwargs))
+        around, given = [t[3] for t in entry.guard.tensors], _tensors((args, kwargs))
+        before = [x._version for x in (*around, *given)]
         joint = _Joint(self.function)
         graph = capture(joint, args, kwargs)
         entry.states = {id(a) for _, a in graph.states}
+        changed = [x._version != v for x, v in zip((*around, *given), before, strict=True)]
+        entry.written = [x for x, c in zip(around, changed, strict=False) if c]
+        entry.written_arguments = [i for i, c in enumerate(changed[len(around) :]) if c]
+        known = {_root_id(x._array) for x in (*entry.written, *(given[i] for i in entry.written_arguments))}
+        for target, v in graph.writes:
+            if not isinstance(target, int) and _root_id(target) not in known:
+                raise RuntimeError(
+                    f"wengert.compile: {self.__name__} writes to a tensor ({v.spec}) that is reached neither by its closure, "  # type: ignore[attr-defined]
+                    f"globals and self nor by its arguments; pass it as an argument"
+                )
         if joint.leaves:
-            entry.training = Training(graph, joint)
+            entry.training = Training(graph, joint, [t[3] for t in entry.guard.tensors])
             entry.program = entry.training.forward
         else:
             graph.outputs = graph.outputs[0]
@@ -331,8 +367,6 @@ class _Joint:
         given = _tensors((args, kwargs))
         fresh = [x.detach().requires_grad_() if x.requires_grad else x for x in given]
         rest = iter(fresh)
-        from wengert.func.layers import mapped
-
         args, kwargs = mapped((args, kwargs), lambda v: next(rest) if isinstance(v, Tensor) else v)
         result = self.function(*args, **kwargs)
         made = _tensors(result)
@@ -371,11 +405,9 @@ def _leaves_behind(outputs: list[Tensor]) -> list[Tensor]:
 class Training:
     """A captured function whose results require grad: a forward program, and a backward one over what forward kept."""
 
-    def __init__(self, graph: Graph, joint: _Joint) -> None:
-        outputs, grads = graph.outputs
+    def __init__(self, graph: Graph, joint: _Joint, watched: list[Tensor]) -> None:
         count = len(graph.arguments) - len(joint.outputs)
         arguments, seeds = graph.arguments[:count], graph.arguments[count:]
-        graph.outputs = (outputs, grads)
         whole = optimised(graph)
         outputs, grads = whole.outputs
         # what depends on a seed belongs to backward; forward is the rest that its results need
@@ -391,32 +423,34 @@ class Training:
         made_by = {v: e for e in first for v in e.outs}
         views: dict[Value, Equation] = {}  # views are taken again in backward: what they look at is kept
         kept: dict[Value, None] = {}
+        # storages that no watched tensor has could change unnoticed before backward: their values are kept as well
+        seen = {_root_id(x._array) for x in (*watched, *joint.leaves)}
+        unseen = {v for v, array in whole.states if _root_id(array) not in seen}
         read = [v for e in second for v in _flatten(e.inputs) if isinstance(v, Value)] + [v for v in grads if v not in late]
         for v in read:
             source = made_by.get(v)
             if source is not None and source.op.view and isinstance(source.inputs[0], Value):
                 views[v] = source
                 read.append(source.inputs[0])
-            elif source is not None or v in arguments:
+            elif source is not None or v in arguments or v in unseen:
                 kept[v] = None
         again = [e for e in first if e.outs[0] in views]
-        self.kept = list(kept)
         rest: dict[str, Any] = {"states": whole.states, "literals": whole.literals}
         forward = Graph(
             arguments, equations=first, writes=whole.writes, grads=whole.grads, outputs=(outputs, tuple(kept)), **rest
         )  # fmt: skip
+        rest["states"] = [(v, array) for v, array in whole.states if v not in kept]
         backward = Graph([*kept, *seeds], equations=again + second, outputs=tuple(grads), **rest)
         self.forward, self.backward = Program(prune(forward)), Program(prune(backward))
         self.joint = joint
         self.parameters = joint.leaves[len(joint.places) :]
+        self.watched = [*self.parameters, *watched]
 
     def versions(self, tensors: list[Tensor]) -> list[int]:
         """Return the write counters of what backward reads."""
-        return [x._version for x in (*tensors, *self.parameters)]
+        return [x._version for x in (*tensors, *self.watched)]
 
     def __call__(self, tensors: list[Tensor]) -> Any:
-        from wengert.func.layers import rebuilt
-
         box: list[Any] = []
         leaves = [tensors[i] for i in self.joint.places] + self.parameters
         outs = _compiled_function().apply(self, tensors, box, *leaves)
@@ -450,8 +484,8 @@ def _compiled_function() -> Any:
                 )
             if training.versions(ctx.tensors) != ctx.versions:
                 raise RuntimeError(
-                    "one of the variables needed for gradient computation has been modified by an inplace operation: a "
-                    "parameter or argument of a compiled function was written to between forward and backward"
+                    "one of the variables needed for gradient computation has been modified by an inplace operation: a tensor "
+                    "that a compiled function reads was written to between forward and backward"
                 )
             found = iter(training.backward([x._array for x in (*ctx.kept, *seeds)]))
             return (None, None, None, *(next(found) if used else None for used in training.joint.used))

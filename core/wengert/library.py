@@ -1,4 +1,4 @@
-"""`wengert.custom_op` and `wengert.library`: an operation of the user's own, in a few lines.
+"""An operation of the user's own in a few lines: `wengert.custom_op`, and what PyTorch has in its module `library`.
 
 Owns: what a Python function has to say about itself to become an op record (which parameters are tensors, how many results),
 the ways to give it a gradient. May import: record, op, registry, tensor, autograd.Function, inplace, backend. Must not know:
