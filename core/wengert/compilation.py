@@ -195,6 +195,7 @@ class Compiled:
 
     def __init__(self, function: Callable[..., Any], fallback: str | None, explain: bool) -> None:
         functools.update_wrapper(self, function)
+        self.name = str(getattr(function, "__name__", function))
         self.function, self.fallback, self.explain = function, fallback, explain
         self.entries: OrderedDict[Any, Entry] = OrderedDict()
         self.recaptures: list[str] = []
@@ -246,7 +247,7 @@ class Compiled:
         self.recaptures.append(why)
         if len(self.recaptures) == RECAPTURES:
             warnings.warn(
-                f"wengert.compile: {self.__name__} was captured {RECAPTURES} times because what it reads beside its arguments "  # type: ignore[attr-defined]
+                f"wengert.compile: {self.name} was captured {RECAPTURES} times because what it reads beside its arguments "
                 f"changes (last: {why}); pass what changes as an argument, as a tensor. It runs eagerly from now on.",
                 stacklevel=3,
             )
@@ -269,7 +270,7 @@ class Compiled:
                     if self.fallback != "eager":
                         raise
                     entry.eager = str(error)
-                    warnings.warn(f"wengert.compile: {self.__name__} runs eagerly: {error}", stacklevel=3)  # type: ignore[attr-defined]
+                    warnings.warn(f"wengert.compile: {self.name} runs eagerly: {error}", stacklevel=3)
                     return self.function(*args, **kwargs)
         return self._run(entry, args, kwargs)
 
@@ -287,8 +288,8 @@ class Compiled:
         for target, v in graph.writes:
             if not isinstance(target, int) and _root_id(target) not in known:
                 raise RuntimeError(
-                    f"wengert.compile: {self.__name__} writes to a tensor ({v.spec}) that is reached neither by its closure, "  # type: ignore[attr-defined]
-                    f"globals and self nor by its arguments; pass it as an argument"
+                    f"wengert.compile: the function writes to a tensor ({v.spec}) that is reached neither by its closure, globals "
+                    f"and self nor by its arguments; pass it as an argument"
                 )
         if joint.leaves:
             entry.training = Training(graph, joint, [t[3] for t in entry.guard.tensors])
@@ -323,7 +324,7 @@ class Compiled:
 
     def explanation(self) -> str:
         """Return what became of the function: programs, equations, groups that run in blocks, recaptures."""
-        lines = [f"{self.__name__}: {len(self.programs)} programs"]  # type: ignore[attr-defined]
+        lines = [f"{self.name}: {len(self.programs)} programs"]
         for p in self.programs:
             made = sum(int(np.prod(v.shape)) * v.dtype.itemsize for e in p.graph.equations for v in e.outs if not e.op.view)
             groups = ", ".join(f"{n} equations over {size} elements" for n, size in p.fused) or "none"
