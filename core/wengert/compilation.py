@@ -104,8 +104,8 @@ class Guard:
         elif isinstance(value, np.ndarray):
             if value.nbytes > WATCHED_BYTES:
                 raise RuntimeError(
-                    f"wengert.compile: {name} is a NumPy array of {value.nbytes} bytes, too many to compare before each call; pass "
-                    f"it as a tensor (torch.from_numpy shares its memory)"
+                    f"wengert.compile: {name} is a NumPy array of {value.nbytes} bytes, too many to compare before each call; "
+                    f"pass it as a tensor (torch.from_numpy shares its memory)"
                 )
             self.arrays.append((name, value, value.tobytes()))
         elif isinstance(value, list | tuple | dict):
@@ -288,8 +288,8 @@ class Compiled:
         for target, v in graph.writes:
             if not isinstance(target, int) and _root_id(target) not in known:
                 raise RuntimeError(
-                    f"wengert.compile: the function writes to a tensor ({v.spec}) that is reached neither by its closure, globals "
-                    f"and self nor by its arguments; pass it as an argument"
+                    f"wengert.compile: the function writes to a tensor ({v.spec}) that is reached neither by its closure, "
+                    f"globals and self nor by its arguments; pass it as an argument"
                 )
         if joint.leaves:
             entry.training = Training(graph, joint, [t[3] for t in entry.guard.tensors])
