@@ -613,25 +613,27 @@ def elementwise(
         broadcasts=len(names) > 1, free=tuple(free.split()), face=face, label=label,
     )  # fmt: skip
     op.infer = functools.partial(infer_elementwise, op)
+    tape.show_saved(op)
     return register(op, {1: unary, 2: binary}.get(len(names), general))
 
 
 def structural(
     name: str, inputs: str, infer: Callable[..., Any], *, params: str = "", view: bool = False, broadcasts: bool = False,
     domain: str = ANY, face: str = "", label: Any = "", outputs: int = 1, free: str = "", constant: bool = False,
-    keeps: tuple[int, ...] | None = None, once: Callable[..., Any] | None = None, **rules: Callable[..., Any],
+    keeps: tuple[int, ...] | None = None, once: Callable[..., Any] | None = None, rows: str = "", **rules: Callable[..., Any],
 ) -> Op:  # fmt: skip
     """Enter an op that moves or joins elements. `infer(*inputs, *params)` gives shape and dtype or raises.
 
     inputs: "x y", or "*xs" last for a sequence. view: the result shares its input's memory. keeps: of several results,
-    those that rules read in `out` (the others are None there). once: a rule whose value other rules read as `once`.
+    those that rules read in `out` (the others are None there). once: a rule whose value other rules read as `once`. rows: how
+    compiled functions may run it on a part of the rows, such as "c w -> c" (docs/compiling.md).
     """
     variadic = inputs.split()[-1].startswith("*")
     names = tuple(n.lstrip("*") for n in inputs.split())
     op = Op(
         name, names, tuple(params.split()), split_rules(names, rules), infer, None, domain, constant=constant, view=view,
         broadcasts=broadcasts, variadic=variadic, face=face, label=label, outputs=outputs, free=tuple(free.split()),
-        keeps=keeps, once=once,
+        keeps=keeps, once=once, rows=rows,
     )  # fmt: skip
     caller: Callable[[Op], Callable[..., Any]] = general
     if not variadic and outputs == 1:
@@ -639,6 +641,7 @@ def structural(
             caller = single
         elif len(names) == 2 and not (params or view or free) and domain != FLOAT:
             caller = pair
+    tape.show_saved(op)
     return register(op, caller)
 
 

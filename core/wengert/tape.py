@@ -7,6 +7,7 @@ formula, any device. Gradients are raw device arrays; with `create` they are Ten
 
 from __future__ import annotations
 
+import functools
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -104,17 +105,6 @@ class Node(GraphNode):
     def outputs(self) -> int:  # type: ignore[override]
         return self.plan.op.outputs
 
-    def __getattr__(self, name: str) -> Any:
-        """Return a kept value as `_saved_self`, `_saved_other`, `_saved_result`, or `_saved_` and the name of a parameter."""
-        if name.startswith("_saved_"):
-            op = self.plan.op
-            known = dict(zip(("self", "other"), op.inputs, strict=False)) | {"result": "out"}
-            place = op.places.get(known.get(name[7:], name[7:]))
-            saved = self.tensors(self.check_saved())
-            if place is not None and place < len(saved) and saved[place] is not None:
-                return saved[place]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
     # ---- what the engine asks of a node
     def pull(
         self, g: Any, create: bool, lift: Callable[[Any], Any] | None, needed: set[Any] | None
@@ -199,6 +189,24 @@ class Node(GraphNode):
         if self.plan.keeps_arrays:
             self.saved = None
             self.guards = ()
+
+
+def show_saved(op: Op) -> None:
+    """Let nodes show what their op keeps in PyTorch's words: `_saved_self`, `_saved_other`, `_saved_result`, and `_saved_` with
+    the name of an input or a parameter. (A `__getattr__` would do without this, and make each attribute of a node slower.)"""
+    for name in ("self", "other", "result", *op.inputs, *op.params):
+        if not hasattr(Node, f"_saved_{name}"):
+            setattr(Node, f"_saved_{name}", property(functools.partial(_saved, name)))
+
+
+def _saved(name: str, node: Node) -> Any:
+    op = node.plan.op
+    known = dict(zip(("self", "other"), op.inputs, strict=False)) | {"result": "out"}
+    place = op.places.get(known.get(name, name))
+    saved = node.tensors(node.check_saved())
+    if place is None or place >= len(saved) or saved[place] is None:
+        raise AttributeError(f"{node.name()} keeps no value '_saved_{name}'")
+    return saved[place]
 
 
 class Slot:
