@@ -202,7 +202,7 @@ def _nearest(roots: Iterable[Any], limit: int) -> tuple[list[Any], int]:
 
 def _input_shapes(node: Any, own: tuple[int, ...] | None) -> list[tuple[int, ...] | None]:
     """Return the shapes of a node's inputs, as far as what it keeps tells."""
-    if type(node) is not Node or node.saved is None:
+    if not isinstance(node, Node) or node.saved is None:
         return [None] * len(node.edges)
     if node.shapes is not None:
         return [tuple(s) for s in node.shapes]
@@ -226,7 +226,7 @@ def _box(node: Any, shape: tuple[int, ...] | None, title: str) -> Box:
         leaf = node.variable
         return Box(title or "leaf", "leaf", None if leaf is None else tuple(leaf.shape))
     box = Box(node.name().rpartition("::")[2], "op", shape)
-    if type(node) is not Node or node.saved is None:
+    if not isinstance(node, Node) or node.saved is None:
         return box
     op = node.plan.op
     for name, value in zip((*op.inputs, "out"), node.saved, strict=False):

@@ -213,7 +213,7 @@ def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
             leaf = "leaves that require grad" if x.is_leaf and x.requires_grad else "tensors"
             count(x._array, "gradients" if id(x) in gradients else leaf)
     for node in objects:
-        if type(node) is Node and node.saved is not None:
+        if isinstance(node, Node) and node.saved is not None:
             for value in node.saved:
                 for array in value if isinstance(value, tuple) else (value,):
                     if hasattr(array, "dtype") and hasattr(array, "strides") and not hasattr(array, "level"):

@@ -21,7 +21,7 @@ from wengert._tensor import INFERENCE, Tensor, new, wrap
 from wengert.dtypes import F32, F64
 from wengert.modes import state
 from wengert.op import ANY, FLOAT, OPS, SAME, Op, register, split_rules
-from wengert.tape import Node, Slot
+from wengert.tape import Node, Several, Slot
 
 Number = bool | int | float | complex
 
@@ -117,6 +117,8 @@ def call(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
         results = tuple([wrap(a) for a in made])
         if recorded:
             node = record(op, flat, arrays, params, edges, made, results)
+            if type(node) is Node:
+                node.__class__ = Several
             for number, result in enumerate(results):
                 if dtypes.category(result._array.dtype) >= dtypes.FLOATING:
                     result._edge = Slot(node, number)
@@ -160,7 +162,7 @@ def record(
         shapes = tuple([tuple(a.shape if isinstance(x, Tensor) else made.shape) for a, x in zip(arrays, inputs, strict=True)])
         if op.elementwise and all([s == made.shape for s in shapes]):
             shapes = None
-    return make_node(plan, edges, tuple(saved), shapes, tuple([v for box in guards for v in (box, box[0])]))
+    return make_node(plan, edges, tuple(saved), shapes, tuple([(box, box[0]) for box in guards]))
 
 
 def call_raw(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
@@ -367,10 +369,10 @@ def unary(op: Op) -> Callable[..., Any]:
             box = input._box
             if box is None:
                 box = input.version_box()
-            result._edge = make_node(plan, (edge,), (a, None, *params), None, (box, box[0]))
+            result._edge = make_node(plan, (edge,), (a, None, *params), None, ((box, box[0]),))
         elif keep_out:
             box = result._box = [0]
-            result._edge = make_node(plan, (edge,), (None, made, *params), None, (box, 0))
+            result._edge = make_node(plan, (edge,), (None, made, *params), None, ((box, 0),))
         else:
             result._edge = make_node(plan, (edge,), (None, None, *params), None)
         return result
@@ -412,10 +414,10 @@ def single(op: Op) -> Callable[..., Any]:
         guards: tuple[Any, ...] = ()
         if keep_x:
             box = input.version_box()
-            guards = (box, box[0])
+            guards = ((box, box[0]),)
         if keep_out:
             box = result.version_box()
-            guards = (*guards, box, box[0])
+            guards += ((box, box[0]),)
         saved = (a if keep_x else None, made if keep_out else None, *params)
         if specs:
             rest: list[Any] = [None] * gap
@@ -498,15 +500,15 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None, numbers
             box = input._box
             if box is None:
                 box = input.version_box()
-            guards = (box, box[0])
+            guards = ((box, box[0]),)
         if keep_y and counted:
             box = other._box
             if box is None:
                 box = other.version_box()
-            guards = (*guards, box, box[0]) if guards else (box, box[0])
+            guards += ((box, box[0]),)
         if keep_out:
             box = result._box = [0]
-            guards = (*guards, box, 0)
+            guards += ((box, 0),)
         saved = (a if keep_x else None, b if keep_y else None, made if keep_out else None)
         result._edge = make_node(plan, (edge_x, edge_y), saved, shapes, guards)
         return result
@@ -561,15 +563,15 @@ def pair(op: Op) -> Callable[..., Any]:
             box = input._box
             if box is None:
                 box = input.version_box()
-            guards = (box, box[0])
+            guards = ((box, box[0]),)
         if keep_y:
             box = other._box
             if box is None:
                 box = other.version_box()
-            guards = (*guards, box, box[0])
+            guards += ((box, box[0]),)
         if keep_out:
             box = result._box = [0]
-            guards = (*guards, box, 0)
+            guards += ((box, 0),)
         saved = (a if keep_x else None, b if keep_y else None, made if keep_out else None)
         result._edge = make_node(plan, (edge_x, edge_y), saved, (a.shape, b.shape) if broadcasts else None, guards)
         return result
@@ -600,17 +602,19 @@ def into(op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], out: Tensor) 
 # ---- what op tables are written with
 def elementwise(
     name: str, expr: str | None = None, *, inputs: str = "", params: str = "", domain: str = FLOAT, boolean: bool = False,
-    free: str = "", face: str = "", label: Any = "", **rules: Callable[..., Any],
+    free: str = "", face: str = "", label: Any = "", words: str = "", **rules: Callable[..., Any],
 ) -> Op:  # fmt: skip
     """Enter an elementwise op. Its inputs are those that have rules, or as many of x, y, z as the C text reads.
 
     name: NumPy's, by which kernels are found. expr: one element in C. domain: what it computes in (SAME, FLOAT, ANY).
-    boolean: the result is bool, and nothing is recorded. face: PyTorch's name, if another.
+    boolean: the result is bool, and nothing is recorded. face: PyTorch's name, if another. words: what an element is, for
+    the docstring, where the C text does not say it to people.
     """
     names = tuple(inputs.split()) or tuple(n for n in "xyz" if n in rules or (expr and _mentions(expr, n)))
     op = Op(
         name, names, tuple(params.split()), split_rules(names, rules), None, expr, domain, boolean, elementwise=True,
         broadcasts=len(names) > 1, free=tuple(free.split()), face=face, label=label,
+        words=words,
     )  # fmt: skip
     op.infer = functools.partial(infer_elementwise, op)
     tape.show_saved(op)
@@ -694,6 +698,6 @@ tape.sum_to, tape.number = sum_to, number_beside
 
 def relabel(result: Tensor, label: str) -> Tensor:
     """Give the node of a fresh result the name PyTorch prints for the function that was called."""
-    if type(result._edge) is Node:
+    if isinstance(result._edge, Node):
         result._edge.label = label
     return result

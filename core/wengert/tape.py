@@ -72,7 +72,7 @@ class GraphNode:
 class Node(GraphNode):
     """One recorded call: which plan it follows, the nodes of its inputs, and the values its rules read.
 
-    `guards` are the write counters of the kept tensors, each followed by its count when the tensor was kept.
+    `guards` are the write counters of the kept tensors, each with its count when the tensor was kept.
     """
 
     __slots__ = ("plan", "edges", "saved", "shapes", "guards", "hooks", "label", "metadata_", "__weakref__")
@@ -135,10 +135,9 @@ class Node(GraphNode):
         """Return the kept values. Raises RuntimeError when they were freed, or written to since."""
         if self.saved is None:
             raise errors.freed(self.name())
-        guards = self.guards
-        for i in range(0, len(guards), 2):
-            if guards[i][0] != guards[i + 1]:
-                raise errors.overwritten(self.name(), self.out_shape(), guards[i][0] - guards[i + 1])
+        for box, count in self.guards:
+            if box[0] != count:
+                raise errors.overwritten(self.name(), self.out_shape(), box[0] - count)
         return self.saved
 
     def out_shape(self) -> tuple[int, ...] | None:
@@ -155,8 +154,8 @@ class Node(GraphNode):
         count = sum([len(saved[i]) if op.variadic and i == last else 1 for i in kept])
         if self.plan.out:
             count += 1 if op.outputs == 1 else sum([a is not None for a in saved[last + 1]])
-        numbers = count - len(self.guards) // 2  # numbers are kept without a counter: 0-d and without a node
-        boxes = iter(self.guards[::2])
+        numbers = count - len(self.guards)  # numbers are kept without a counter: 0-d and without a node
+        boxes = iter([box for box, _ in self.guards])
 
         def known(array: Any, edge: Any) -> Any:
             nonlocal numbers
@@ -188,7 +187,18 @@ class Node(GraphNode):
         """Let go of what was kept; a node that kept nothing can run again, as in PyTorch."""
         if self.plan.keeps_arrays:
             self.saved = None
-            self.guards = ()
+
+
+class Several(Node):
+    """A call with several results, each of which sends its gradient through a Slot."""
+
+    __slots__ = ()
+
+
+class Watched(Node):
+    """A call with hooks. (So the engine sees by the type alone that a node is an ordinary one.)"""
+
+    __slots__ = ()
 
 
 def show_saved(op: Op) -> None:
@@ -311,6 +321,8 @@ class Handle:
 def hooks_of(node: Any) -> Hooks:
     if node.hooks is None:
         node.hooks = Hooks()
+        if type(node) is Node:
+            node.__class__ = Watched
     return node.hooks  # type: ignore[no-any-return]
 
 
@@ -379,7 +391,8 @@ def _run(
     shared: dict[Any, int], leaves: bool,
 ) -> dict[Any, Any]:  # fmt: skip
     lift = state.recorder.lift if state.recorder is not None else None
-    plain = targets is None and not create and lift is None and anomaly is None
+    usual = Node if targets is None and not create and lift is None and anomaly is None else None
+    frees = not retain
     sums: dict[Any, Any] = {}  # what has arrived at nodes with several consumers
     summed: set[Any] = set()  # those whose gradient is a sum made here, which nobody else holds
     ready: list[tuple[Any, Any]] = []
@@ -389,12 +402,17 @@ def _run(
         _deliver(edge, g, shared, sums, summed, ready)
     while ready:
         node, g = ready.pop()
-        if plain and type(node) is Node and node.hooks is None and g is not None and type(g) is not Part:
-            # the loop below for the usual case, without what only options and hooks need
-            saved, guards = node.saved, node.guards
-            if saved is None or (guards and (len(guards) > 2 or guards[0][0] != guards[1])):
-                saved = node.check_saved()
-            edges, shapes, plan = node.edges, node.shapes, node.plan
+        if type(node) is usual and g is not None:
+            # the rest of this loop for the usual case, without what only options and hooks need
+            plan = node.plan
+            edges = node.edges
+            shapes = node.shapes
+            saved = node.saved
+            if saved is None:
+                raise errors.freed(node.name())
+            for box, count in node.guards:
+                if box[0] != count:
+                    node.check_saved()
             if plan.once is not None:
                 saved = (*saved, plan.once(g, saved))
             for i, rule in plan.pulls:
@@ -408,9 +426,8 @@ def _run(
                     arrived.append((edge, gi, _fresh(gi, g, saved)))
                 else:
                     ready.append((edge, gi))
-            if plan.keeps_arrays and not retain:
+            if frees and plan.keeps_arrays:
                 node.saved = None
-                node.guards = ()
             continue
         hooks = node.hooks
         if g is not None:

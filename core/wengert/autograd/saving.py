@@ -92,7 +92,7 @@ class PackedNode(Node):
                 packed[place] = tuple([self.packed(v, r) for v, r in zip(value, raw, strict=True)])
             else:
                 packed[place] = self.packed(value, raw)
-        super().__init__(node.plan, node.edges, tuple(packed), node.shapes, (_NEVER, 0))
+        super().__init__(node.plan, node.edges, tuple(packed), node.shapes, ((_NEVER, 0),))
 
     @staticmethod
     def kept(node: Node) -> list[int]:
