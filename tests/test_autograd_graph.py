@@ -190,6 +190,24 @@ def save_on_cpu(torch: Any) -> Any:
 
 
 @program
+def one_kept_value_packed_by_hooks_of_its_own(torch: Any) -> Any:
+    x, w, seen = leaf(torch, 1.0, 2.0), leaf(torch, 3.0, 4.0), []
+    y = x * w
+    first, second = y.grad_fn._raw_saved_self, y.grad_fn._raw_saved_other
+    first.register_hooks(lambda t: (seen.append("pack"), t.detach().clone())[1], lambda t: (seen.append("unpack"), t)[1])
+    second.register_hooks(lambda t: t * 10, lambda t: t / 10)
+    y.sum().backward()
+    z = x.exp()
+    z.grad_fn._raw_saved_result.register_hooks(lambda t: 2 * t, lambda t: t / 2)
+    z.sum().backward()
+    v = x * w
+    v.grad_fn._raw_saved_self.register_hooks(lambda t: t, lambda t: t)
+    (g,) = torch.autograd.grad(v.pow(2).sum(), x, create_graph=True)
+    g.sum().backward()
+    return x.grad, w.grad, len(seen), v.grad_fn._saved_other is w
+
+
+@program
 def kept_values_of_a_node(torch: Any) -> Any:
     x, y = leaf(torch, 1.0, 2.0), leaf(torch, 3.0, 4.0)
     z, w, v = x * y, x.exp(), x**3

@@ -207,16 +207,33 @@ def show_saved(op: Op) -> None:
     for name in ("self", "other", "result", *op.inputs, *op.params):
         if not hasattr(Node, f"_saved_{name}"):
             setattr(Node, f"_saved_{name}", property(functools.partial(_saved, name)))
+            setattr(Node, f"_raw_saved_{name}", property(functools.partial(_raw_saved, name)))
+
+
+def _place(name: str, node: Node) -> int:
+    """Return where a node keeps what PyTorch calls by a name."""
+    op, saved = node.plan.op, node.saved
+    if saved is None:
+        raise errors.freed(node.name())
+    known = dict(zip(("self", "other"), op.inputs, strict=False)) | {"result": "out"}
+    place = op.places.get(known.get(name, name))
+    if place is None or place >= len(saved) or saved[place] is None:
+        raise AttributeError(f"{node.name()} keeps no value '_saved_{name}'")
+    return place
 
 
 def _saved(name: str, node: Node) -> Any:
-    op = node.plan.op
-    known = dict(zip(("self", "other"), op.inputs, strict=False)) | {"result": "out"}
-    place = op.places.get(known.get(name, name))
-    saved = node.tensors(node.check_saved())
-    if place is None or place >= len(saved) or saved[place] is None:
-        raise AttributeError(f"{node.name()} keeps no value '_saved_{name}'")
-    return saved[place]
+    place = _place(name, node)
+    value = node.tensors(node.check_saved())[place]
+    edge = getattr(value, "_edge", None)
+    leaf = edge.variable if type(edge) is AccumulateGrad else None
+    return leaf if leaf is not None and leaf._array is value._array else value
+
+
+def _raw_saved(name: str, node: Node) -> Any:
+    from wengert.autograd.saving import SavedTensor
+
+    return SavedTensor(node, _place(name, node))
 
 
 class Slot:
@@ -366,6 +383,8 @@ class Task:
         return edge in self.reached
 
 
+# For types of arrays that take no 0-d host array beside them: what makes of a kept value one that they take.
+numbers: dict[type, Callable[[Any], Any]] = {}
 anomaly: Any = None  # set by autograd.anomaly_mode: what notes where nodes were made, and looks at every gradient
 
 
@@ -392,6 +411,7 @@ def _run(
 ) -> dict[Any, Any]:  # fmt: skip
     lift = state.recorder.lift if state.recorder is not None else None
     usual = Node if targets is None and not create and lift is None and anomaly is None else None
+    number = numbers.get(type(roots[0][1])) if numbers and lift is None else None
     frees = not retain
     sums: dict[Any, Any] = {}  # what has arrived at nodes with several consumers
     summed: set[Any] = set()  # those whose gradient is a sum made here, which nobody else holds
@@ -413,6 +433,8 @@ def _run(
             for box, count in node.guards:
                 if box[0] != count:
                     node.check_saved()
+            if number is not None:
+                saved = tuple([number(v) for v in saved])
             if plan.once is not None:
                 saved = (*saved, plan.once(g, saved))
             for i, rule in plan.pulls:
@@ -443,12 +465,12 @@ def _run(
         sent: dict[int, Any] = {}
         if edges and runs and g is not None:
             if anomaly is None or type(node) is Slot:
-                sent = dict(node.pull(g, create, lift, needed))
+                sent = dict(node.pull(g, create, lift or number, needed))
                 if hooks is not None and "post" in hooks.kinds:
                     sent = _after(node, sent, g, create)
             else:
                 with anomaly.watching(node):
-                    sent = dict(node.pull(g, create, lift, needed))
+                    sent = dict(node.pull(g, create, lift or number, needed))
                     if hooks is not None and "post" in hooks.kinds:
                         sent = _after(node, sent, g, create)
                     anomaly.look(node, sent)

@@ -8,6 +8,7 @@ the hooks do.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from wengert import errors, record, tape
@@ -37,15 +38,19 @@ def make(plan: Any, edges: tuple[Any, ...], saved: tuple[Any, ...], shapes: Any,
     return node
 
 
+Hooks = tuple[Callable[[Any], Any], Callable[[Any], Any]]  # (pack, unpack)
+_UNCHANGED: Hooks = (lambda value: value, lambda value: value)
+
+
 class Packed:
     """One value as the innermost hooks packed it."""
 
     __slots__ = ("value", "unpack", "shape")
 
-    def __init__(self, tensor: Tensor) -> None:
+    def __init__(self, tensor: Tensor, own: Hooks | None = None) -> None:
         hooks, state.packing = state.packing, ()
         version, self.shape = tensor.version_box()[0], tensor._array.shape
-        pack, self.unpack = hooks[-1]
+        pack, self.unpack = own or hooks[-1]
         try:
             with no_grad():
                 self.value = pack(tensor)
@@ -80,18 +85,20 @@ class PackedNode(Node):
 
     __slots__ = ()
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, hooks: dict[int, Hooks] | None = None) -> None:
+        """Pack the values of a node; hooks: those of each place, where they are not the innermost of this thread."""
         assert node.saved is not None
         whole, packed = node.tensors(node.saved), list(node.saved)
         for place in self.kept(node):
             value, raw = whole[place], packed[place]
+            own = None if hooks is None else hooks.get(place, _UNCHANGED)
             if place == len(node.plan.op.inputs):  # the result: with its history it would keep itself alive
                 several = isinstance(value, tuple)
                 value = tuple([v if v is None else v.detach() for v in value]) if several else value.detach()
             if isinstance(value, tuple):
-                packed[place] = tuple([self.packed(v, r) for v, r in zip(value, raw, strict=True)])
+                packed[place] = tuple([self.packed(v, r, own) for v, r in zip(value, raw, strict=True)])
             else:
-                packed[place] = self.packed(value, raw)
+                packed[place] = self.packed(value, raw, own)
         super().__init__(node.plan, node.edges, tuple(packed), node.shapes, ((_NEVER, 0),))
 
     @staticmethod
@@ -99,7 +106,7 @@ class PackedNode(Node):
         return [*node.plan.inputs, *([len(node.plan.op.inputs)] if node.plan.out else [])]
 
     @staticmethod
-    def packed(value: Tensor | None, raw: Any) -> Any:
+    def packed(value: Tensor | None, raw: Any, hooks: Hooks | None) -> Any:
         """Pack a tensor: a leaf as itself, a result without its history; a number stays as it is."""
         if value is None or (value._edge is None and value._box is None and not raw.ndim):
             return raw
@@ -107,8 +114,8 @@ class PackedNode(Node):
         if type(edge) is AccumulateGrad:
             leaf = edge.variable
             if leaf is not None and leaf._array is raw:
-                return Packed(leaf)
-        return Packed(value)
+                return Packed(leaf, hooks)
+        return Packed(value, hooks)
 
     def check_saved(self) -> tuple[Any, ...]:
         if self.saved is None:
@@ -135,6 +142,29 @@ class PackedNode(Node):
         elif self.plan.out:
             values[last + 1] = wrap(saved[last + 1], self)
         return tuple(values)
+
+
+class SavedTensor:
+    """One value that a node keeps, as `grad_fn._raw_saved_self` and its kin give it."""
+
+    def __init__(self, node: Node, place: int) -> None:
+        self._node, self._place = node, place
+
+    def register_hooks(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
+        """Keep pack_hook(value) in the place of the value, and read it by unpack_hook.
+
+        Raises RuntimeError where the value was freed, or is packed already.
+        """
+        node, place, hooks = self._node, self._place, (pack_hook, unpack_hook)
+        if not isinstance(node, PackedNode):
+            node.check_saved()
+            packed = PackedNode(node, {place: hooks})
+            node.__class__, node.saved, node.guards = PackedNode, packed.saved, packed.guards
+            return
+        value = None if node.saved is None else node.saved[place]
+        if node.saved is None or not isinstance(value, Packed) or value.unpack is not _UNCHANGED[1]:
+            raise RuntimeError("register_hooks: this saved tensor is freed, has hooks already, or is one of several in its place")
+        node.saved = (*node.saved[:place], Packed(value.value, hooks), *node.saved[place + 1 :])
 
 
 def opened(value: Any) -> Any:
