@@ -202,9 +202,10 @@ def one_kept_value_packed_by_hooks_of_its_own(torch: Any) -> Any:
     z.sum().backward()
     v = x * w
     v.grad_fn._raw_saved_self.register_hooks(lambda t: t, lambda t: t)
+    same = v.grad_fn._saved_other is w
     (g,) = torch.autograd.grad(v.pow(2).sum(), x, create_graph=True)
     g.sum().backward()
-    return x.grad, w.grad, len(seen), v.grad_fn._saved_other is w
+    return x.grad, w.grad, len(seen), same
 
 
 @program

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from wengert import errors
 from wengert.modes import state
-from wengert.op import Plan
+from wengert.op import Op, Plan
 
 
 def _unset(*args: Any) -> Any:
@@ -135,10 +135,25 @@ class Node(GraphNode):
         """Return the kept values. Raises RuntimeError when they were freed, or written to since."""
         if self.saved is None:
             raise errors.freed(self.name())
-        for box, count in self.guards:
-            if box[0] != count:
+        for number, (box, count) in enumerate(self.guards):
+            if box[0] != count and not self._made_again(number):
                 raise errors.overwritten(self.name(), self.out_shape(), box[0] - count)
         return self.saved
+
+    def _made_again(self, number: int) -> bool:
+        """Compute the result anew where only that was overwritten, and all it was made of is kept: PyTorch keeps no result
+        there, and lets programs write to it. Say whether that was so."""
+        plan, op, saved = self.plan, self.plan.op, self.saved or ()
+        last = len(op.inputs)
+        read = frozenset().union(*[op.reads[i] for i, _ in plan.pulls if i < last])
+        if not plan.out or number != len(self.guards) - 1 or op.variadic or op.outputs != 1 or len(plan.inputs) != last:
+            return False
+        if not read.issuperset(op.params):
+            return False
+        params = [saved[op.places[name]] for name in op.params]
+        self.saved = (*saved[:last], op(*saved[:last], *params), *saved[last + 1 :])
+        self.guards = (*self.guards[:-1], ([0], 0))
+        return True
 
     def out_shape(self) -> tuple[int, ...] | None:
         saved = self.saved or ()
@@ -432,7 +447,7 @@ def _run(
                 raise errors.freed(node.name())
             for box, count in node.guards:
                 if box[0] != count:
-                    node.check_saved()
+                    saved = node.check_saved()
             if number is not None:
                 saved = tuple([number(v) for v in saved])
             if plan.once is not None:

@@ -163,7 +163,7 @@ class SavedTensor:
             return
         value = None if node.saved is None else node.saved[place]
         if node.saved is None or not isinstance(value, Packed) or value.unpack is not _UNCHANGED[1]:
-            raise RuntimeError("register_hooks: this saved tensor is freed, has hooks already, or is one of several in its place")
+            raise RuntimeError("register_hooks: this saved tensor is freed, has hooks already, or is one of several")
         node.saved = (*node.saved[:place], Packed(value.value, hooks), *node.saved[place + 1 :])
 
 
