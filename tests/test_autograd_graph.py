@@ -209,6 +209,16 @@ def one_kept_value_packed_by_hooks_of_its_own(torch: Any) -> Any:
 
 
 @program
+def tensors_of_any_iterable(torch: Any) -> Any:
+    leaves = {"a": leaf(torch, 1.0, 2.0), "b": leaf(torch, 3.0, 4.0)}
+    y = (leaves["a"] * leaves["b"]).sum()
+    grads = torch.autograd.grad((t for t in [y]), leaves.values(), retain_graph=True)
+    y.backward(inputs=(t for t in leaves.values()))
+    empty = says(lambda: torch.autograd.grad(y, iter(())), "requires non-empty inputs")
+    return grads, [t.grad for t in leaves.values()], empty
+
+
+@program
 def kept_values_of_a_node(torch: Any) -> Any:
     x, y = leaf(torch, 1.0, 2.0), leaf(torch, 3.0, 4.0)
     z, w, v = x * y, x.exp(), x**3

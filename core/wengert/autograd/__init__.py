@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,10 +60,12 @@ def _one(array: Any) -> Any:
 
 
 def _tensors(value: Any) -> tuple[Any, ...]:
-    """Return one or several tensors as a tuple; a gradient edge stands for a tensor."""
-    if not isinstance(value, Tensor) and hasattr(value, "ownership_token"):
+    """Return one or several tensors, of any iterable, as a tuple; a gradient edge stands for a tensor."""
+    if isinstance(value, Tensor):
+        return (value,)
+    if hasattr(value, "ownership_token"):
         return (value.ownership_token,)
-    if not isinstance(value, tuple | list):
+    if not isinstance(value, Iterable):
         return (value,)
     return tuple([x if isinstance(x, Tensor) or not hasattr(x, "ownership_token") else x.ownership_token for x in value])
 
@@ -143,20 +145,19 @@ def backward(
     grads = None if grad_tensors is None else _tensors(grad_tensors)
     retain = create_graph if retain_graph is None else retain_graph
     targets = None
+    wanted = () if inputs is None else _tensors(inputs)
     if inputs is not None:
-        wanted = _tensors(inputs)
         if not wanted:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         _require_grad("backward", wanted)
         targets = [x._edge for x in wanted]
     roots = _roots(outputs, grads, create_graph)
     found = _run(roots, retain, create_graph, targets)
-    if inputs is not None:
-        for x in _tensors(inputs):
-            if not x.is_leaf and not x.retains_grad and x._edge in found:
-                g = found[x._edge]
-                g = g.clone() if create_graph else wrap(backend.of_array(g).copy(wrap(g)._array))
-                x._grad = g if x._grad is None else x._grad + g
+    for x in wanted:
+        if not x.is_leaf and not x.retains_grad and x._edge in found:
+            g = found[x._edge]
+            g = g.clone() if create_graph else wrap(backend.of_array(g).copy(wrap(g)._array))
+            x._grad = g if x._grad is None else x._grad + g
 
 
 def grad(
@@ -167,18 +168,24 @@ def grad(
     """Return the gradients of outputs with respect to inputs, without touching any `.grad`.
 
     An input that was not used raises RuntimeError, or gives None (allow_unused) or zeros (materialize_grads).
+
+    >>> x = torch.tensor(3.0, requires_grad=True)
+    >>> (first,) = torch.autograd.grad(x**3, x, create_graph=True)
+    >>> (second,) = torch.autograd.grad(first, x)
+    >>> first.item(), second.item()
+    (27.0, 18.0)
     """
+    wanted, outputs = _tensors(inputs), _tensors(outputs)
     if is_grads_batched:
-        return _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
+        return _batched(outputs, wanted, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
     if materialize_grads and allow_unused is False:
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
         )
-    wanted = _tensors(inputs)
     if not wanted:
         raise RuntimeError("grad requires non-empty inputs.")
     _require_grad("grad", wanted)
-    roots = _roots(_tensors(outputs), None if grad_outputs is None else _tensors(grad_outputs), create_graph)
+    roots = _roots(outputs, None if grad_outputs is None else _tensors(grad_outputs), create_graph)
     retain = create_graph if retain_graph is None else retain_graph
     found = _run(roots, retain, create_graph, [x._edge for x in wanted], leaves=False)
     results: list[Any] = []
