@@ -19,6 +19,7 @@ import numpy as np
 from wengert import backend, dtypes, errors, tape
 from wengert._tensor import INFERENCE, Tensor, new, wrap
 from wengert.dtypes import F32, F64
+from wengert.kept import show_kept
 from wengert.modes import state
 from wengert.op import ANY, FLOAT, OPS, SAME, Op, register, split_rules
 from wengert.tape import Node, Several, Slot
@@ -617,7 +618,7 @@ def elementwise(
         words=words,
     )  # fmt: skip
     op.infer = functools.partial(infer_elementwise, op)
-    tape.show_saved(op)
+    show_kept(op)
     return register(op, {1: unary, 2: binary}.get(len(names), general))
 
 
@@ -645,7 +646,7 @@ def structural(
             caller = single
         elif len(names) == 2 and not (params or view or free) and domain != FLOAT:
             caller = pair
-    tape.show_saved(op)
+    show_kept(op)
     return register(op, caller)
 
 

@@ -46,6 +46,7 @@ class Packed:
     """One value as the innermost hooks packed it."""
 
     __slots__ = ("value", "unpack", "shape")
+    unpack: Callable[[Any], Any]
 
     def __init__(self, tensor: Tensor, own: Hooks | None = None) -> None:
         hooks, state.packing = state.packing, ()
