@@ -1,90 +1,81 @@
-"""What the benchmarks share: the module under test, chosen by name, and timing two things against each other.
+"""What the benchmarks share: kernels and clock of `wengert bench`, and a class that is set up on any engine.
 
-Owns: the peers, how one is loaded or declared absent, pairs of samples. May import: the standard library. Must not
-know: wengert and PyTorch but by name; so an old commit, or a machine without PyTorch, loses single figures only.
+Owns: `Taped`, loops of calls. May import: engines; `core/wengert/bench/` by its path, from this checkout, so that one
+definition serves the suite, the comparison and users, and an old commit is measured by it too. Must not know: wengert
+but by name.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
-import time
-from collections.abc import Callable
+import sys
+from pathlib import Path
 from typing import Any
 
-MODULES = ["wengert", "torch"]  # asv keeps results by parameter: the list may not depend on what is installed
+from .engines import TAPES, Tape, engine
+
+
+def bench() -> None:
+    """Make `wengert_bench` the package core/wengert/bench of this checkout, whichever wengert is installed."""
+    folder = Path(__file__).resolve().parents[2] / "core" / "wengert" / "bench"
+    spec = importlib.util.spec_from_file_location(
+        "wengert_bench", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None and spec.loader is not None
+    sys.modules["wengert_bench"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["wengert_bench"])
+
+
+bench()
+kernels: Any = importlib.import_module("wengert_bench.kernels")
+timing: Any = importlib.import_module("wengert_bench.timing")
+
 # Where there is a `setup`, asv times single calls. What takes microseconds is done this many times in one call;
 # the milliseconds that asv shows are then microseconds each.
 CALLS = 1000
 
-Run = Callable[[int], Any]  # does something n times
-Pair = tuple[float, float]  # ours, theirs
 
+class Taped:
+    """A benchmark whose first parameter is an engine with PyTorch's interface: `self.torch`, its device the default one.
 
-def present(module: str) -> bool:
-    """Say whether a module could be imported, without importing it."""
-    return importlib.util.find_spec(module) is not None
+    What a `time_` method started is waited for before its time is taken.
+    """
 
+    params: Any = (TAPES,)
+    param_names = ["engine"]
+    engine: Tape | None = None
 
-def load(module: str) -> Any:
-    """Return a module, held to one thread. Raises NotImplementedError, asv's "n/a", where it is missing."""
-    if not present(module):
-        raise NotImplementedError(f"{module} is not installed")
-    loaded = importlib.import_module(module)
-    loaded.set_num_threads(1)
-    return loaded
+    def __init_subclass__(cls) -> None:
+        for name, method in list(vars(cls).items()):
+            if name.startswith("time_"):
+                setattr(cls, name, waited(method))
 
-
-class Peers:
-    """A benchmark whose first parameter is the module: `self.torch`, whichever it is."""
-
-    params: Any = (MODULES,)
-    param_names = ["module"]
-
-    def setup(self, module: str, *parameters: Any) -> None:
-        self.torch = load(module)
-        x = self.torch.tensor([1.0], requires_grad=True)
+    def setup(self, name: str, *parameters: Any) -> None:
+        place = engine(name)
+        assert isinstance(place, Tape)
+        self.engine, self.torch = place, place.T
+        place.make_default()
+        x = self.torch.ones(1).requires_grad_()
         (x * x).backward()  # what is loaded and made at the first use belongs to no benchmark
         self.prepare(*parameters)
+        place.wait()
 
     def prepare(self, *parameters: Any) -> None:
-        """Make what the benchmark needs, from the parameters after the module."""
+        """Make what the benchmark needs, from the parameters after the engine."""
+
+    def teardown(self, name: str, *parameters: Any) -> None:
+        if self.engine is not None:  # asv also asks where `setup` said "n/a"
+            self.engine.make_default(False)
 
 
-def seconds(run: Run, times: int) -> float:
-    """Return how long one repetition took, of so many in a row; the garbage collector stays as it is."""
-    start = time.perf_counter()
-    run(times)
-    return (time.perf_counter() - start) / times
+def waited(method: Any) -> Any:
+    """Return a method that waits for its engine at the end."""
 
+    @functools.wraps(method)
+    def run(self: Any, *parameters: Any) -> None:
+        method(self, *parameters)
+        self.engine.wait()
 
-def repetitions(*runs: Run, least: float = 0.02) -> int:
-    """Return how many repetitions keep the quickest of the runs busy for `least` seconds; this warms them up."""
-    times = 1
-    while True:
-        taken = times * min(seconds(run, times) for run in runs)
-        if taken >= least:
-            return times
-        growth = 1.2 * least / max(taken, 1e-9)
-        times = int(times * min(10, max(2, growth)))
-
-
-def paired(ours: Run, theirs: Run, pairs: int, seen: Callable[[int], object] | None = None) -> list[Pair]:
-    """Return pairs of seconds for one repetition, measured in turn: ours, theirs, theirs, ours, and so on.
-
-    Whatever slows the machine for longer than a pair slows both sides; who goes first alternates.
-    `seen` is told how many pairs there are so far.
-    """
-    times = repetitions(ours, theirs)
-    found = []
-    for done in range(1, pairs + 1):
-        if done % 2:
-            a = seconds(ours, times)
-            b = seconds(theirs, times)
-        else:
-            b = seconds(theirs, times)
-            a = seconds(ours, times)
-        found.append((a, b))
-        if seen is not None:
-            seen(done)
-    return found
+    return run

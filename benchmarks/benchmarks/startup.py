@@ -1,6 +1,6 @@
-"""What is paid once: the import, the search for plugins, the memory of a long chain.
+"""What is paid once: the import, the search for plugins, the memory of the module and of a long chain.
 
-Owns: figures that need a fresh process. May import: `common`, `programs`. Must not know: what is loaded when.
+Owns: figures that need a fresh process. May import: engines, programs. Must not know: what is loaded when.
 No `setup` imports the module under test: that would be part of what is measured.
 """
 
@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from . import programs
-from .common import MODULES, load, present
+from .engines import absent, engine, present
+
+MODULES = ["wengert", "torch", "jax", "autograd"]
 
 
 class Fresh:
@@ -20,7 +22,7 @@ class Fresh:
 
     def setup(self, module: str) -> None:
         if not present(module):
-            raise NotImplementedError(f"{module} is not installed")
+            raise absent(module)
 
 
 class Import(Fresh):
@@ -40,11 +42,22 @@ class Plugins:
 
 
 class Memory(Fresh):
-    """The most a process held: with the module alone, and with a chain of 100,000 ops recorded."""
+    """The most a process held with the module alone."""
 
     def peakmem_import(self, module: str) -> None:
-        load(module)
+        __import__(module)
 
-    def peakmem_chain(self, module: str) -> None:
-        torch = load(module)
+
+class ChainMemory:
+    """The most a process held with a chain of 100,000 ops recorded."""
+
+    params = (["wengert:cpu", "torch:cpu"],)
+    param_names = ["engine"]
+
+    def setup(self, name: str) -> None:
+        if not present(name.partition(":")[0]):
+            raise absent(name.partition(":")[0])
+
+    def peakmem_chain(self, name: str) -> None:
+        torch = engine(name).T
         programs.links(torch, torch.tensor([1.0], requires_grad=True), 100_000)
