@@ -1,6 +1,6 @@
 """What holds for every test: comparing with PyTorch needs PyTorch, and property tests draw the same each run.
 
-Owns: the skipping of `parity` tests and the line that counts them, the hypothesis profile. May import: pytest and
+Owns: the skipping of `parity` and `packages` tests, the line that counts the first, the hypothesis profile. May import: pytest and
 hypothesis. Must not know: what is tested.
 """
 
@@ -15,12 +15,18 @@ from hypothesis import settings
 settings.register_profile("wengert", derandomize=True, deadline=None)
 settings.load_profile("wengert")
 
+collect_ignore = ["plugins"]  # packages with tests of their own, which test_plugin_packages.py installs and runs
+
 TORCH = importlib.util.find_spec("torch") is not None
 REASON = "PyTorch is not installed (the extra `parity`)"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what compares with PyTorch where there is none."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what compares with PyTorch where there is none, and what builds packages unless it is asked for."""
+    if "packages" not in config.option.markexpr:
+        for item in items:
+            if item.get_closest_marker("packages"):
+                item.add_marker(pytest.mark.skip(reason="builds and installs packages, two minutes: pytest -m packages"))
     if not TORCH:
         for item in items:
             if item.get_closest_marker("parity"):

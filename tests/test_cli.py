@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +85,58 @@ def test_plugins(command: Command) -> None:
     done = command("plugins")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^  optim +wengert .*active$", done.stdout, re.M)
+
+
+def test_plugins_for_programs(command: Command) -> None:
+    done = command("plugins", "--json")
+    listed = {plugin["name"]: plugin for plugin in json.loads(done.stdout)}
+    assert (done.returncode, done.stderr) == (0, "")
+    optim = listed["optim"]
+    assert optim["status"] == "active" and optim["version"] == wengert.__version__ and "SGD" in optim["names"] and 0 < optim["seconds"] < 5
+    assert set(optim) == {"name", "module", "distribution", "version", "status", "reason", "stage", "names", "seconds"}
+
+
+def test_ops_and_who_brings_them(command: Command) -> None:
+    done = command("ops")
+    assert (done.returncode, done.stderr) == (0, "")
+    for line in (r"tanh +\(core\)", r"kron +ops", r"linalg\.svd +linalg", r"nn\.functional\.gelu +nn"):
+        assert re.search(rf"^  {line}$", done.stdout, re.M), line
+
+
+def test_ops_that_a_device_lacks(command: Command) -> None:
+    assert re.match(r"ops without a kernel on cpu, of \d+ \(0\)\n", command("ops", "--missing", "cpu").stdout)
+    before = """
+from wengert.registry import registry
+from wengert_numpy.device import NumpyBackend
+class Less(NumpyBackend):
+    name = "less"
+    def kernel(self, op): return None if op.name in ("argsort", "tanh", "relu") else super().kernel(op)
+registry.device("less", Less)
+"""
+    shown = command("ops", "--missing", "less", before=before).stdout
+    assert re.search(r"^  argsort +argsort$", shown, re.M) and re.search(r"^  tanh ", shown, re.M)
+    assert not re.search(r"^  relu ", shown, re.M), "it is evaluated from its text"
+    done = command("ops", "--missing", "nowhere")
+    assert done.returncode == 2 and done.stderr.startswith("wengert ops: unknown device 'nowhere'") and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["op", "device", "optimizer"])
+def test_new_plugin_writes_a_package_once(command: Command, tmp_path: Path, kind: str) -> None:
+    done = command("new-plugin", "my-thing", "--kind", kind, "--into", "packages")
+    assert done.returncode == 0 and "packages/wengert-my-thing" in done.stdout, done.stderr
+    folder = tmp_path / "packages" / "wengert-my-thing"
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["wengert.plugins"] == {"my_thing": "wengert_my_thing"} and project["name"] == "wengert-my-thing"
+    assert (folder / "wengert_my_thing" / "__init__.py").exists() and (folder / "tests" / "test_my_thing.py").exists()
+    assert "$" not in "".join(path.read_text() for path in folder.rglob("*.*") if path.is_file())
+    again = command("new-plugin", "my-thing", "--kind", kind, "--into", "packages")
+    assert again.returncode == 2 and again.stderr.startswith("wengert new-plugin: ") and "Traceback" not in again.stderr
+
+
+@pytest.mark.parametrize("name", ["My-Thing", "1st", "a--b", "a_b", "a b", "-a"])
+def test_new_plugin_refuses_names_that_make_no_package(command: Command, name: str) -> None:
+    done = command("new-plugin", name)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and done.stdout == ""
 
 
 def test_a_device_that_fails_says_why(command: Command) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import families
-from cases import RECORDS
 from wengert import decompositions
 from wengert.op import OPS
+from wengert.testing.cases import RECORDS
 
 ROWS = {**RECORDS, **families.RECORDS}
 NAMES = sorted(name for name in decompositions.TABLE if name in ROWS and not OPS[name].elementwise and ROWS[name].samples)

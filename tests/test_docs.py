@@ -21,7 +21,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+FENCE = re.compile(r"^```(?P<language>[^\n`]*)\n(?P<text>.*?)^```$", re.M | re.S)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -99,6 +99,49 @@ def test_the_readme_has_its_two_commands() -> None:
         ("test", "pip install -e '.[test]' && pytest"),
     ):
         assert text.count(f"<!-- command: {mark} -->\n```bash\n{command}\n```\n") == 1
+
+
+def test_the_picture_in_the_readme_is_what_its_code_draws(tmp_path: Path) -> None:
+    """docs/graph.svg is the file that README.md's block writes: `python tests/test_docs.py README.md` makes it anew."""
+    subprocess.run([sys.executable, __file__, str(ROOT / "README.md")], cwd=tmp_path, check=True, timeout=120)
+    assert (tmp_path / "graph.svg").read_text("utf-8") == (ROOT / "docs" / "graph.svg").read_text("utf-8")
+
+
+def test_the_counts_in_the_readme_are_the_real_ones() -> None:
+    """Names that were registered since may be missing from a count, up to one in twenty; more than there is is never told."""
+    counted = subprocess.run([sys.executable, "-c", COUNT], check=True, capture_output=True, text=True, timeout=120)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- count: registry -->")[2].partition("\n\n")[0]
+    told = [int(n) for row in table.splitlines()[3:6] for n in re.findall(r"\d+", row.split("|")[2])]
+    for what, (real, said) in enumerate(zip(map(int, counted.stdout.split()), told, strict=True)):
+        assert 0.95 * real <= said <= real, f"count {what} in README.md: {said}, and there are {real}"
+    names = [int(n) for n in re.findall(r"^\| \d: [^|]*\| \d+ \| (\d+) \|", text, re.M)]
+    assert f"| names in PyTorch's operator database | {sum(names)} |" in table
+
+
+COUNT = """
+import wengert
+from wengert.op import OPS
+from wengert.plugins import BUILTIN
+from wengert.registry import registry
+
+def ours(kind):
+    return [n for n in registry.names(kind) if registry.tables[kind][n].plugin in BUILTIN]
+
+for kind in ("ops", "methods"):
+    for name in ours(kind):
+        registry.resolve(kind, name)
+modules = [getattr(wengert.nn, n) for n in ours("modules") if "." not in n]
+optimizers = ours("optimizers")
+print(len(OPS), sum(isinstance(m, type) and issubclass(m, wengert.nn.Module) for m in modules))
+print(sum("." not in n for n in optimizers), sum(n.startswith("lr_scheduler.") for n in optimizers))
+"""
+
+
+def test_the_tape_in_100_lines_has_no_more() -> None:
+    page = (ROOT / "docs" / "internals-tape.md").read_text(encoding="utf-8").partition("## It works")[0]
+    lines = [line for _, source, _ in blocks(page) for line in source.splitlines() if line.strip()]
+    assert 60 < len(lines) <= 100
 
 
 def test_every_decision_is_in_the_index() -> None:

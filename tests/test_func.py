@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import wengert as w
-from cases import FUNCTIONS, Case, Sample
-from test_ops import call, flat, title
+from test_ops import title
 from wengert import func
+from wengert.testing.cases import FUNCTIONS, Case, Sample
+from wengert.testing.ops import call, flat
 
 BATCH = 3
 # Rows that compute nothing from one element of a batch: they ask for values, draw numbers, or write.

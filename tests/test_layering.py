@@ -24,8 +24,9 @@ CORE_LIBRARIES = {"numpy"}
 CORE_LATE = {  # inside of functions only
     "wengert.demo": {"matplotlib", "tqdm"},
     "wengert.dtypes": {"ml_dtypes"},
+    "wengert.testing.device": {"pytest"},
 }
-CORE_EXTRA = {"wengert.plugins": {"pluggy"}}
+CORE_EXTRA = {"wengert.plugins": {"pluggy"}, "wengert.testing.cases": {"scipy"}, "wengert.testing.ops": {"scipy"}, "wengert.testing.pytest": {"pytest"}}
 # These say that they know little, and are held to it.
 CORE_INSIDE = {
     "wengert.op": set(),
@@ -38,13 +39,14 @@ CORE_INSIDE = {
     "wengert.tape": {"wengert.errors", "wengert.modes", "wengert.op"},
 }
 
-BACKEND_API = {"wengert.op", "wengert.backend", "wengert.plugins"}
+BACKEND_API = {"wengert.op", "wengert.backend", "wengert.decompositions", "wengert.plugins"}
 SHARED = {"wengert_xp", "wengert_codegen"}  # what backends have in common
 BACKEND_LIBRARIES = {  # a new backend says here which library it stands for
     "wengert_xp": {"numpy"},
     "wengert_codegen": {"numpy"},
+    "wengert_meta": {"numpy"},
     "wengert_numpy": {"numpy"},
-    "wengert_cupy": {"numpy", "cupy", "cupyx"},
+    "wengert_cupy": {"numpy", "cupy", "cupyx", "cupy_backends"},
     "wengert_opencl": {"numpy", "pyopencl"},
 }
 

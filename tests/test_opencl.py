@@ -1,7 +1,7 @@
-"""The OpenCL device against the NumPy device: every kernel on the samples of its row, and programs that use them.
+"""The OpenCL device: all that a device must pass, and what is its own: types, accuracy, layouts, memory, errors, exchange.
 
-Owns: the comparison, and the table of what has no kernel there. May import: the rows, the documents of test_seeds, wengert's
-public API. Skipped where pyopencl or a device is missing. Kernels run forward here; rules are proven on the host.
+Owns: these checks. May import: wengert's public API, its suite for devices, pyopencl. Skipped where pyopencl or a device is
+missing. Kernels run forward here; rules are proven on the host.
 """
 
 from __future__ import annotations
@@ -10,20 +10,19 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-import families
-import test_seeds
 import wengert as torch
-from cases import RECORDS, Case
-from test_ops import call, flat
 from wengert.backend import backend_named
 from wengert.graph import capture
 from wengert.op import OPS
+from wengert.testing import DeviceSuite
 
 opencl = pytest.importorskip("wengert_opencl.runtime")
 try:
@@ -32,33 +31,17 @@ except opencl.NoDevice as reason:
     pytest.skip(str(reason), allow_module_level=True)
 
 import wengert_opencl  # noqa: E402
+from wengert_opencl import host  # noqa: E402
 
-ROWS = {**RECORDS, **families.RECORDS}
 HERE = "opencl"
 
-# ---- what has no kernel on OpenCL, and why
-MISSING = {
-    "a factorization: no kernel is written for these yet": (
-        "cholesky cholesky_solve cofactor det eig eigh eigvals eigvalsh geqrf inv ldl_factor ldl_solve lu_factor matrix_exp "
-        "permutation pinv qr slogdet solve solve_triangular svd svdvals"
-    ),
-    "a Fourier transform: no kernel is written for these yet": "fft_c2c fft_c2r fft_r2c",
-    "a special function that C has no function for": (
-        "airy_ai airy_ai_slope chebyshev_polynomial_t chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w "
-        "digamma erfcx erfinv gammainc gammaincc hermite_polynomial_h hermite_polynomial_he i0 i0e i1 i1e j0 j1 k0 k0e k1 k1e "
-        "laguerre_polynomial_l legendre_polynomial_p log_ndtr ndtri polygamma y0 y1 zeta"
-    ),
-}
-REASONS = {name: reason for reason, names in MISSING.items() for name in names.split()}
-# Rows that put host tensors of their own beside their inputs, which a device refuses before it looks for a kernel.
-MIXED = {"cholesky", "cholesky_solve", "cofactor", "det", "inv", "lu_factor", "slogdet", "solve", "solve_triangular"}
 
+class TestOpenCL(DeviceSuite):
+    """All ops in float64, float32 and integers, the functions made of them, the documents, optimizers, random programs."""
 
-def marked(name: str) -> Any:
-    if name not in REASONS:
-        return name
-    raises = RuntimeError if name in MIXED else NotImplementedError
-    return pytest.param(name, marks=pytest.mark.xfail(raises=raises, strict=True, reason=REASONS[name]))
+    device = HERE
+    needs = ("pyopencl",)
+    gaps = {"power-bool": "pow refuses bools before it comes to a kernel"}
 
 
 def there(array: Any, kind: str = "plain") -> torch.Tensor:
@@ -78,75 +61,7 @@ def back(x: Any) -> np.ndarray:
     return x.detach().cpu().numpy()
 
 
-def close(actual: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
-    assert actual.dtype == expected.dtype and actual.shape == expected.shape
-    np.testing.assert_allclose(actual, expected, tolerance, tolerance)
-
-
-def compare(case: Case, dtype: str, tolerance: float) -> None:
-    for sample in (*case.samples, *case.kinks):
-        arrays = [a.astype(dtype) if a.dtype.kind == "f" else a for a in sample.arrays(case.name)]
-        expected = flat(call(torch, case, sample, [torch.from_numpy(a.copy()) for a in arrays]))
-        layouts = ("plain", "transposed", "strided") if sample is case.samples[0] and not case.contiguous else ("plain",)
-        for kind in layouts:
-            inputs = [there(a, kind) for a in arrays]
-            actual = flat(call(torch, case, sample, inputs))
-            assert len(actual) == len(expected)
-            for a, e in zip(actual, expected, strict=True):
-                close(back(a), e.detach().numpy(), tolerance)
-            for before, after in zip(arrays, inputs, strict=True):
-                np.testing.assert_array_equal(back(after), before, err_msg="an input was changed")
-
-
-NAMES = [n for n in sorted(ROWS) if ROWS[n].samples and not ROWS[n].random and n != "to_device"]
-
-
-def test_the_table_of_what_is_missing_names_rows() -> None:
-    assert set(REASONS) <= set(NAMES)
-    assert set(MIXED) <= set(REASONS)
-
-
-@pytest.mark.parametrize("name", [marked(n) for n in NAMES])
-def test_kernel_in_float64(name: str) -> None:
-    compare(ROWS[name], "float64", 1e-12)
-
-
-@pytest.mark.parametrize("name", [marked(n) for n in NAMES])
-def test_kernel_in_float32(name: str) -> None:
-    compare(ROWS[name], "float32", 1e-5)
-
-
 # ---- other types
-INTEGERS = [n for n in NAMES if n not in REASONS and ROWS[n].integers and OPS[n].elementwise]
-
-
-@pytest.mark.parametrize("dtype", ["int64", "int32", "int16", "int8", "uint8", "bool"])
-@pytest.mark.parametrize("name", INTEGERS)
-def test_elementwise_kernel_of_integers(name: str, dtype: str) -> None:
-    """What the host computes, or an error of the same type."""
-    case, rng = ROWS[name], np.random.default_rng(0)
-    count = len(OPS[name].inputs)
-    if (name == "hardtanh" and dtype in ("uint8", "bool")) or (name == "power" and dtype == "bool"):
-        pytest.skip("its row's bounds are no numbers of the type" if name == "hardtanh" else "pow refuses bools before")
-    arrays = [rng.integers(0 if dtype in ("bool", "uint8") else -9, 2 if dtype == "bool" else 10, (3, 4)).astype(dtype) for _ in range(count)]
-    if name in ("power", "left_shift", "right_shift", "floor_divide", "trunc_divide", "remainder", "fmod"):
-        arrays[1] = np.maximum(abs(arrays[1]), 1).astype(dtype) % 8 if dtype != "bool" else np.ones((3, 4), bool)
-        arrays[1][arrays[1] == 0] = 1
-    params = [a for a in case.samples[0].args if not hasattr(a, "draw")]
-
-    def run(tensors: list[torch.Tensor]) -> Any:
-        try:
-            return OPS[name](*tensors, *params)
-        except (TypeError, RuntimeError) as error:
-            return type(error)
-
-    expected, actual = run([torch.from_numpy(a) for a in arrays]), run([there(a) for a in arrays])
-    if isinstance(expected, type):
-        assert isinstance(actual, type) and (issubclass(actual, expected) or issubclass(expected, actual))
-    else:
-        close(back(actual), expected.numpy(), 1e-5)
-
-
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("name", ["add", "multiply", "divide", "exp", "tanh", "maximum", "sum", "mean", "amax", "softmax", "matmul", "cumsum"])
 def test_narrow_floats_are_computed_in_float32(name: str, dtype: Any) -> None:
@@ -185,8 +100,8 @@ def test_complex_numbers() -> None:
     x.real[0] = 5
     a.real[0] = 5
     np.testing.assert_array_equal(back(x), a)
-    with pytest.raises(NotImplementedError, match="arcsin: no OpenCL kernel for complex numbers"):
-        x.asin()
+    for name in ("asin", "tanh", "sqrt", "sin"):  # without a formula: NumPy's, in the device's memory
+        np.testing.assert_allclose(back(getattr(x, name)()), getattr(np, {"asin": "arcsin"}.get(name, name))(a), 1e-13, 1e-13)
 
 
 # ---- accuracy
@@ -360,39 +275,6 @@ def test_deep_arrays() -> None:
 
 
 # ---- programs
-@pytest.fixture
-def by_default() -> Iterator[None]:
-    """New tensors are made on the device."""
-    torch.set_default_device(HERE)
-    yield
-    torch.set_default_device(None)
-
-
-@pytest.mark.usefixtures("by_default")
-@pytest.mark.parametrize("document", test_seeds.DOCUMENTS)
-def test_seed(document: str) -> None:
-    """The documents print what they printed; beside it each tensor says where it is."""
-    results = test_seeds.run.__wrapped__(document, "wengert")
-    for cell in test_seeds.DOCUMENTS[document]:
-        if cell.shell:
-            continue
-        result = results[cell.name]
-        if isinstance(result.outcome.error, TypeError) and "Use Tensor.cpu()" in str(result.outcome.error):
-            continue  # the cell calls numpy(), which PyTorch refuses for other devices as well
-        if result.outcome.error:
-            raise result.outcome.error
-        result.outcome.text = result.outcome.text.replace(", device='opencl:0'", "")
-        problems = test_seeds.differences(cell, result, document in test_seeds.OF_2018)
-        assert not problems, "\n".join([cell.name, *problems, "--- it printed", result.outcome.text])
-
-
-OPTIMIZERS = {
-    "SGD": {"lr": 0.1, "momentum": 0.9}, "Adam": {"lr": 0.1}, "AdamW": {"lr": 0.1}, "Adamax": {"lr": 0.1}, "NAdam": {"lr": 0.1},
-    "RAdam": {"lr": 0.1}, "RMSprop": {"lr": 0.1, "momentum": 0.5}, "Adagrad": {"lr": 0.1}, "Adadelta": {}, "ASGD": {"lr": 0.1},
-    "Rprop": {}, "LBFGS": {"lr": 0.1},
-}  # fmt: skip
-
-
 def trained(device: str, name: str, options: dict[str, float], steps: int = 3, wrap: Any = lambda step: step) -> list[np.ndarray]:
     """Return the parameters of a small network after some steps, and its losses."""
     rng = np.random.default_rng(0)
@@ -416,13 +298,6 @@ def trained(device: str, name: str, options: dict[str, float], steps: int = 3, w
     step = wrap(step)
     losses = [step().item() for _ in range(steps)]
     return [p.detach().cpu().numpy() for p in (w1, w2, b)] + [np.asarray(losses)]
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_training_with_each_optimizer(name: str) -> None:
-    assert set(OPTIMIZERS) <= set(dir(torch.optim))
-    for a, e in zip(trained(HERE, name, OPTIMIZERS[name]), trained("cpu", name, OPTIMIZERS[name]), strict=True):
-        np.testing.assert_allclose(a, e, 1e-8, 1e-8)
 
 
 @pytest.mark.parametrize("wrap", [capture, torch.compile])
@@ -461,6 +336,17 @@ def test_random_numbers_are_those_of_the_host() -> None:
             np.testing.assert_array_equal(back(draw(HERE)), e.numpy())
 
 
+@pytest.mark.parametrize("seed", [7, 2**63 + 5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_uniform_numbers_are_made_on_the_device(seed: int, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(seed)
+    expected = [torch.rand(n, dtype=dtype) for n in (5, 0, 70001, 3)]
+    torch.manual_seed(seed)
+    monkeypatch.setattr(opencl.Runtime, "upload", None)  # nothing is carried over
+    for e in expected:
+        np.testing.assert_array_equal(back(torch.rand(len(e), dtype=dtype, device=HERE)), e.numpy())
+
+
 def test_threads_share_the_device() -> None:
     x = there(np.random.default_rng(0).normal(size=(50, 50)))
     expected = back((x @ x + x).exp().sum(0))
@@ -479,8 +365,26 @@ def test_threads_share_the_device() -> None:
     assert not wrong
 
 
-# ---- what is not there
-def test_a_missing_kernel_is_an_error_unless_the_host_may_help() -> None:
+# ---- what the host computes
+def test_factorizations_run_in_the_memory_of_the_device() -> None:
+    a = np.random.default_rng(0).normal(size=(2, 4, 4))
+    x = there(a, "transposed").requires_grad_()
+    made = torch.linalg.inv(x)
+    np.testing.assert_allclose(back(made), np.linalg.inv(a), 1e-12, 1e-12)
+    made.sum().backward()
+    assert x.grad.device.type == HERE
+    made = made.detach()
+    made += 1  # the result's memory is the device's now, and nobody else's
+    np.testing.assert_allclose(back(made), np.linalg.inv(a) + 1, 1e-12, 1e-12)
+    np.testing.assert_array_equal(back(x), a)
+    assert back(torch.linalg.inv(there(np.zeros((0, 3, 3))))).shape == (0, 3, 3)
+    with pytest.raises(RuntimeError, match="singular"):
+        torch.linalg.inv(there(np.zeros((3, 3))))
+
+
+def test_a_missing_kernel_is_an_error_unless_the_host_may_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a graphics card, which does not share the host's memory."""
+    monkeypatch.setattr(host, "shares_memory", lambda device: False)
     x = torch.eye(3, device=HERE) * 2
     with pytest.raises(NotImplementedError, match="inv: no OpenCL kernel .*host_fallback"):
         torch.linalg.inv(x)
@@ -491,8 +395,16 @@ def test_a_missing_kernel_is_an_error_unless_the_host_may_help() -> None:
     np.testing.assert_array_equal(back(made), np.eye(3) / 2)
     with pytest.raises(NotImplementedError, match="inv"):
         torch.linalg.inv(x)
+    assert "only by the host, if WENGERT_HOST_FALLBACK=1" in backend_named(HERE).devices()[0].description
 
 
+def test_devices_tell_which_ops_the_host_computes() -> None:
+    assert f"{len(host.MAPPED)} ops (factorizations, Fourier transforms" in backend_named(HERE).devices()[0].description
+    torch.linalg.inv, torch.fft.fft, torch.special.zeta  # noqa: B018 (their plugins enter their ops)
+    assert set(OPS) >= host.MAPPED
+
+
+# ---- what goes wrong
 def test_mixed_devices_and_types_are_errors() -> None:
     with pytest.raises(RuntimeError, match="same device"):
         there([1.0, 2.0]) + torch.ones(2)
@@ -502,11 +414,176 @@ def test_mixed_devices_and_types_are_errors() -> None:
         np.asarray(there([1.0])._array)
 
 
-def test_memory_that_is_used_up_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_devices_are_chosen_by_a_part_of_their_name() -> None:
+    name = opencl.found()[0].platform.name
+    assert torch.ones(2, device=f"opencl:{name[:6].lower()}").device == torch.device("opencl:0")
+    with pytest.raises(RuntimeError, match="no OpenCL device is called 'nobody'; there are .* by"):
+        torch.device("opencl:nobody")
+    with pytest.raises(RuntimeError, match="Invalid device string"):
+        torch.device("cpu:nobody")
+
+
+@pytest.mark.parametrize("read", [
+    lambda x, i: x[i], lambda x, i: x[:, i], lambda x, i: x.gather(0, i[None]), lambda x, i: x.index_select(1, i),
+    lambda x, i: torch.nn.functional.embedding(i, x), lambda x, i: x.scatter(0, i[None], 1.0), lambda x, i: x.index_add(0, i, x[:2]),
+    lambda x, i: x.index_put((i,), x[0]), lambda x, i: torch.nn.functional.cross_entropy(x, torch.cat([i, i[:1]])),
+])  # fmt: skip
+@pytest.mark.parametrize("wrong", [7, -8])
+def test_an_index_out_of_range_raises_when_the_device_is_waited_for(read: Any, wrong: int) -> None:
+    x = there(np.arange(12.0).reshape(3, 4))
+    made = read(x, there([0, wrong]))
+    with pytest.raises(IndexError, match=f"index {wrong} is out of bounds for dimension with size [34]"):
+        torch.opencl.synchronize()
+    torch.opencl.synchronize()  # told once
+    assert back(made).dtype == np.float64  # what was read instead lies in the array
+    read(x, there([0, 2]))
+    torch.opencl.synchronize()
+
+
+def test_memory_that_is_used_up_is_an_error_and_nothing_is_lost() -> None:
+    kept = there(np.arange(1000.0))
+    unused = there(np.arange(100000.0))
+    del unused  # held for reuse: given back before anything fails
+    torch.opencl.set_memory_limit(torch.opencl.memory_allocated() + 1000)
+    try:
+        with pytest.raises(torch.OutOfMemoryError, match="opencl:0 .* has no 80000 bytes left"):
+            torch.ones(10000, dtype=torch.float64, device=HERE)
+        with pytest.raises(torch.OutOfMemoryError):
+            kept + 1
+    finally:
+        torch.opencl.set_memory_limit(None)
+    stats = torch.opencl.memory_stats()
+    assert 8000 <= stats["allocated"] <= stats["reserved"] and stats["limit"] > stats["peak"] >= stats["allocated"]
+    np.testing.assert_array_equal(back(kept + 1), np.arange(1000.0) + 1)
+    torch.opencl.empty_cache()
+    torch.opencl.reset_peak_memory_stats()
+    assert torch.opencl.max_memory_allocated() == torch.opencl.memory_allocated()
+
+
+def test_a_failed_allocation_is_tried_again_when_the_pool_was_emptied(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = opencl.runtime(0)
-    monkeypatch.setattr(runtime, "limit", runtime.pool.active_bytes + 1000)
-    with pytest.raises((MemoryError, RuntimeError), match="opencl:0 .* has no 80000 bytes left"):
-        torch.ones(10000, dtype=torch.float64, device=HERE)
+    real, calls = runtime.pool, []
+
+    class Pool:
+        active_bytes = 0
+
+        def allocate(self, size: int) -> Any:
+            calls.append("allocate")
+            if "free" not in calls:
+                raise MemoryError
+            return real.allocate(size)
+
+        def free_held(self) -> None:
+            calls.append("free")
+
+    monkeypatch.setattr(runtime, "pool", Pool())
+    assert back(torch.ones(3, device=HERE)).tolist() == [1, 1, 1]
+    assert calls[:3] == ["allocate", "free", "allocate"]
+
+
+def test_an_array_beyond_what_one_may_have() -> None:
+    runtime = opencl.runtime(0)
+    with pytest.raises(torch.OutOfMemoryError, match="one array may have"):
+        runtime.allocate(runtime.device.global_mem_size + 1)
+
+
+def test_errors_of_the_driver_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = opencl.runtime(0)
+
+    class Words(Exception):
+        code = 0
+
+    class Kernel:
+        """Stands for one that the driver refuses with a code, a few times."""
+
+        function_name = "k_failing"
+
+        def __init__(self, code: int, times: int = 2) -> None:
+            self.code, self.times = code, times
+
+        def __call__(self, *args: Any) -> None:
+            self.times -= 1
+            if self.times >= 0:
+                error = Words("the driver's words")
+                error.code = self.code
+                raise error
+
+    monkeypatch.setattr(runtime, "cl", SimpleNamespace(Error=Words))
+    for code, kind, words in (
+        (-36, RuntimeError, "was lost .*driver's words.* this process cannot use it again"),
+        (-4, torch.OutOfMemoryError, "has no memory left to run this kernel"),
+        (-54, RuntimeError, "does not run this kernel over"),
+    ):
+        with pytest.raises(kind, match=f"k_failing: opencl:0 .* {words}"):
+            runtime.launch(Kernel(code), (1,), (1,), ())
+    runtime.launch(Kernel(-5, times=1), (1,), (1,), ())  # memory was short once
+
+
+def test_kernels_that_cannot_be_made_say_why() -> None:
+    runtime = opencl.runtime(0)
+    with pytest.raises(RuntimeError, match="(?s)k_wrong: opencl:0 .* does not compile this kernel.*undeclared"):
+        runtime.kernel("__kernel void k_wrong(__global float *x) { x[0] = nothing; }", "k_wrong", [None])
+    with pytest.raises(RuntimeError, match="k_many: 80000 bytes of kernel parameters, and opencl:0"):
+        runtime.kernel("", "k_many", [None] * 10000)
+
+
+def test_sizes_that_no_group_of_work_items_divides() -> None:
+    """PoCL runs uniform work-groups alone: what is left over does nothing."""
+    for n in (1, 127, 128, 129, 4097, 70001):
+        x = torch.arange(n, device=HERE)
+        assert (x + 1).sum().item() == n * (n + 1) // 2
+
+
+# ---- exchange with others
+def test_arrays_of_pyopencl_share_their_memory() -> None:
+    import pyopencl
+    import pyopencl.array as cla
+
+    x = there(np.arange(6.0).reshape(2, 3))
+    theirs = torch.opencl.to_pyopencl(x)
+    theirs += 1
+    np.testing.assert_array_equal(back(x), np.arange(6.0).reshape(2, 3) + 1)
+    assert torch.opencl.to_pyopencl(x[1:].T).strides == (8, 24)
+    given = cla.arange(torch.opencl.queue(), 10, dtype=np.float32)
+    mine = torch.opencl.from_pyopencl(given[2:])
+    mine *= 2
+    np.testing.assert_array_equal(given.get(), [0, 1, *range(4, 20, 2)])
+    other = pyopencl.CommandQueue(pyopencl.Context([opencl.found()[0]]))
+    with pytest.raises(ValueError, match="a context that wengert does not use"):
+        torch.opencl.from_pyopencl(cla.arange(other, 3, dtype=np.float32))
+
+
+def test_arrays_of_numpy_share_their_memory() -> None:
+    host_array = np.ones((3, 4), np.float32)
+    x = torch.opencl.from_numpy(host_array)
+    x += 1
+    torch.opencl.synchronize()
+    assert (host_array == 2).all() and x.device.type == HERE
+    with pytest.raises(RuntimeError, match="not contiguous"):
+        torch.opencl.from_numpy(host_array.T)
+    with pytest.raises(BufferError, match="from_dlpack"):
+        np.from_dlpack(x)
+    np.testing.assert_array_equal(np.from_dlpack(x.cpu()), host_array)
+
+
+def test_nvidias_library_is_found_without_the_file_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OCL_ICD_VENDORS", raising=False)
+    monkeypatch.delenv("OPENCL_VENDOR_PATH", raising=False)
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "vendors").mkdir()
+    (tmp_path / "vendors" / "pocl.icd").write_text("libpocl.so")
+    where = [str(tmp_path / "nowhere"), str(tmp_path / "lib")]
+    assert opencl.find_nvidia(where, str(tmp_path / "vendors")) is None
+    (tmp_path / "lib" / "libnvidia-opencl.so.1").write_text("")
+    folder = opencl.find_nvidia(where, str(tmp_path / "vendors"))
+    assert folder is not None and os.environ["OCL_ICD_VENDORS"] == folder
+    assert {p.name: p.read_text().strip() for p in Path(folder).iterdir()} == {
+        "pocl.icd": "libpocl.so", "nvidia.icd": str(tmp_path / "lib" / "libnvidia-opencl.so.1"),
+    }  # fmt: skip
+    assert opencl.find_nvidia(where, str(tmp_path / "vendors")) is None  # now the variable says where drivers are
+    monkeypatch.delenv("OCL_ICD_VENDORS")
+    (tmp_path / "vendors" / "nv.icd").write_text("libnvidia-opencl.so.1")
+    assert opencl.find_nvidia(where, str(tmp_path / "vendors")) is None
 
 
 def test_sources_can_be_read() -> None:
@@ -567,3 +644,18 @@ def test_the_device_is_what_the_protocol_says() -> None:
     device.add_into(total, raw)
     np.testing.assert_array_equal(device.to_host(total), 2 * np.arange(6.0).reshape(2, 3))
     device.synchronize(0)
+
+
+def test_running_products_of_complex_numbers() -> None:
+    values = np.asarray([1j, 2 + 1j, -0.5 + 3j, 1 - 1j], np.complex64)
+    for dim, given in ((0, values), (1, values.reshape(2, 2))):
+        np.testing.assert_allclose(torch.tensor(given, device=HERE).cumprod(dim).cpu().numpy(), given.cumprod(dim), 1e-5)
+
+
+def test_large_unsigned_integers() -> None:
+    x, y = np.asarray([2**64 - 1, 2**63 + 5, 17], np.uint64), np.asarray([7, 3, 2], np.uint64)
+    a, b = (torch.tensor(v, device=HERE) for v in (x, y))
+    for name, expected in {"__floordiv__": x // y, "__mod__": x % y, "__lshift__": x << y, "__rshift__": x >> y, "fmod": x % y}.items():
+        np.testing.assert_array_equal(getattr(a, name)(b).cpu().numpy(), expected)
+    beyond = torch.tensor(np.full(3, 64, np.uint64), device=HERE)
+    assert (a << beyond).tolist() == (a >> beyond).tolist() == [0, 0, 0]

@@ -1,7 +1,7 @@
 """Every row of the case table holds: gradients against differences, values against NumPy, all of it against PyTorch.
 
-Owns: how a row is checked. May import: the case table, wengert's public API and its tables of names and, inside tests
-marked `parity`, torch. Must not know: any op; what is particular to one stands in its row, or in the tables below.
+Owns: the comparison with PyTorch, and what is particular to one op. May import: the case table, how its rows are checked,
+wengert's public API and its tables of names and, inside tests marked `parity`, torch. Must not know: any op; what is particular to one stands in its row, or in the tables below.
 """
 
 from __future__ import annotations
@@ -23,10 +23,20 @@ import scipy.special
 
 import families
 import wengert as w
-from cases import ELEMENTWISE, FUNCTIONS, INF, NAN, RECORDS, Case, Sample, V, s
 from wengert import faces
 from wengert.op import OPS
 from wengert.ops.random import philox
+from wengert.testing.cases import ELEMENTWISE, FUNCTIONS, INF, NAN, RECORDS, Case, Sample, V, s
+from wengert.testing.ops import (
+    LAYOUTS,
+    check_gradients,
+    check_values,
+    doubles,
+    flat,
+    function_of,
+    layout,
+    tensors,
+)
 
 CASES = [*RECORDS.values(), *FUNCTIONS.values()]
 # Records of families: their rules are proven here as the core's are; their functions by PyTorch's own samples (parity/).
@@ -39,47 +49,6 @@ def title(case: Case) -> str:
 
 def rows(keep: Callable[[Case], bool], cases: list[Case] = CASES) -> Any:
     return pytest.mark.parametrize("case", [c for c in cases if keep(c)], ids=title)
-
-
-# ---- calling a row
-def call(library: Any, case: Case, sample: Sample, values: list[Any]) -> Any:
-    """Return what a row's function gives for these values in the places of the sample's leaves."""
-    args, kwargs = sample.fill(values, library)
-    if case.call is not None:
-        return case.call(library, *args, **kwargs)
-    if case.is_record and library is w:
-        return OPS[case.name](*args, **kwargs)
-    return function_of(library, case)(*args, **kwargs)
-
-
-def function_of(library: Any, case: Case) -> Callable[..., Any]:
-    """Return the public function of a row: of the library, or the method of its first argument."""
-    name = OPS[case.name].face if case.is_record else case.name
-    found = getattr(library, name, None)
-    return found if found is not None else lambda x, *args, **kwargs: getattr(x, name)(*args, **kwargs)
-
-
-def flat(result: Any) -> list[Any]:
-    return [v for r in result for v in flat(r)] if isinstance(result, tuple | list) else [result]
-
-
-def tensors(arrays: list[np.ndarray], **options: Any) -> list[w.Tensor]:
-    return [w.tensor(a, **options) for a in arrays]
-
-
-LAYOUTS = ("plain", "transposed", "strided")
-
-
-def layout(kind: str, array: np.ndarray) -> np.ndarray:
-    """Return the same values laid out in memory in another way."""
-    array = np.asarray(array)
-    if kind == "plain":
-        return array.copy()
-    if kind == "transposed":
-        return array.T.copy().T
-    wide = np.full((*array.shape, 2), 77, array.dtype)
-    wide[..., 0] = array
-    return wide[..., 0]
 
 
 # ---- every name has a row
@@ -105,149 +74,24 @@ def test_every_op_and_function_has_a_row() -> None:
     assert without == set(), "functions without a row"
 
 
-# ---- (b) values against NumPy
-def close(actual: Any, expected: Any, rtol: float, exact: bool) -> None:
-    if exact:
-        np.testing.assert_array_equal(actual, expected, strict=False)
-    else:
-        np.testing.assert_allclose(actual, expected, rtol=rtol, atol=rtol)
-
-
-def raw(value: Any) -> Any:
-    return value.detach().host() if isinstance(value, w.Tensor) else value
-
-
+# ---- (a, b) values against NumPy, gradients against differences
 @pytest.fixture
-def doubles() -> Iterator[None]:
+def doubled() -> Iterator[None]:
     """Python floats are float64, as NumPy's are."""
-    w.set_default_dtype(w.float64)
-    yield
-    w.set_default_dtype(w.float32)
+    with doubles():
+        yield
 
 
-@pytest.mark.usefixtures("doubles")
+@pytest.mark.usefixtures("doubled")
 @rows(lambda c: bool(c.samples) and not c.random, CASES + FAMILIES)
 def test_values_equal_numpy(case: Case) -> None:
-    assert case.oracle is not None, "no NumPy function of this name: the row must say what it gives"
-    for sample in case.samples:
-        arrays = sample.arrays(case.name)
-        args, kwargs = sample.fill([a.copy() for a in arrays], np)
-        with np.errstate(all="ignore"):
-            expected = flat(case.oracle(*args, **kwargs))
-        for kind in LAYOUTS if sample is case.samples[0] and not case.contiguous else ("plain",):
-            given = [layout(kind, a) for a in arrays]
-            actual = flat(call(w, case, sample, [w.from_numpy(a) for a in given]))
-            assert len(actual) == len(expected), sample
-            for a, e in zip(actual, expected, strict=True):
-                assert np.shape(raw(a)) == np.shape(e), (sample, kind)
-                close(raw(a), e, 1e-13, case.exact)
-            for before, after in zip(arrays, given, strict=True):
-                np.testing.assert_array_equal(before, after, err_msg=f"an input of {sample} was changed")
+    check_values(case)
 
 
-# ---- (a) gradients against differences
-STEP = 1e-3
-
-
-def quotient(f: Callable[[list[np.ndarray]], float], at: list[np.ndarray], along: list[np.ndarray]) -> float:
-    """Return the derivative of f in a direction: central differences of two widths, their h^2 error cancelled."""
-
-    def central(h: float) -> float:
-        ahead, behind = ([x + way * h * d for x, d in zip(at, along, strict=True)] for way in (1, -1))
-        return (f(ahead) - f(behind)) / (2 * h)
-
-    return (4 * central(STEP / 2) - central(STEP)) / 3
-
-
-def differentiable(case: Case, sample: Sample) -> list[int]:
-    """Return which leaves have gradients: floats, but for those that the row or the record says have none."""
-    found = [i for i, leaf in enumerate(sample.leaves()) if leaf.floating and not leaf.constant]
-    if case.is_record and not OPS[case.name].variadic:
-        found = [i for i in found if i >= len(OPS[case.name].rules) or OPS[case.name].rules[i] is not None]
-    return found
-
-
-class Problem:
-    """A row's function of the leaves that are asked for a gradient, weighed with random numbers into one."""
-
-    def __init__(self, case: Case, sample: Sample, wanted: tuple[int, ...], kind: str) -> None:
-        self.case, self.sample, self.wanted, self.kind = case, sample, wanted, kind
-        self.arrays = sample.arrays(case.name)
-        self.rng = np.random.default_rng(len(wanted))
-        self.weights: list[np.ndarray] = []
-
-    def leaves(self, moved: list[np.ndarray]) -> list[w.Tensor]:
-        values = dict(zip(self.wanted, moved, strict=True))
-        made = [w.from_numpy(layout(self.kind, values.get(i, a))) for i, a in enumerate(self.arrays)]
-        for i in self.wanted:
-            made[i].requires_grad_()
-        return made
-
-    def value(self, leaves: list[w.Tensor]) -> w.Tensor:
-        results = [r for r in flat(call(w, self.case, self.sample, leaves)) if r.is_floating_point()]
-        if not self.weights:
-            self.weights = [self.rng.uniform(0.5, 1.5, r.shape) for r in results]
-        total = w.zeros(())
-        for r, weight in zip(results, self.weights, strict=True):
-            total = total + (r * w.from_numpy(weight)).sum()
-        return total
-
-    def directions(self) -> list[np.ndarray]:
-        return [self.rng.uniform(-1, 1, self.arrays[i].shape) for i in self.wanted]
-
-    def gradients(self, moved: list[np.ndarray], create: bool) -> tuple[list[w.Tensor], list[w.Tensor]]:
-        leaves = self.leaves(moved)
-        inputs = [leaves[i] for i in self.wanted]
-        value = self.value(leaves)
-        assert value.requires_grad, "nothing was recorded"
-        grads = w.autograd.grad(value, inputs, create_graph=create, materialize_grads=True)
-        for x, g in zip(inputs, grads, strict=True):
-            assert g.shape == x.shape and g.dtype is x.dtype
-        return inputs, list(grads)
-
-    def check(self, order: int) -> None:
-        at = [self.arrays[i] for i in self.wanted]
-        along, across = self.directions(), self.directions()
-        if order == 1:
-            _, grads = self.gradients(at, create=False)
-            expected = quotient(lambda moved: self.value(self.leaves(moved)).item(), at, along)
-        else:
-
-            def slope(moved: list[np.ndarray]) -> float:
-                _, grads = self.gradients(moved, create=False)
-                return sum(float((g.numpy() * d).sum()) for g, d in zip(grads, across, strict=True))
-
-            inputs, first = self.gradients(at, create=True)
-            total = w.zeros(())
-            for g, d in zip(first, across, strict=True):
-                total = total + (g * w.from_numpy(d)).sum()
-            if not total.requires_grad:  # linear: the gradient does not depend on the inputs
-                grads = [w.zeros(a.shape) for a in at]
-            else:
-                grads = list(w.autograd.grad(total, inputs, materialize_grads=True))
-            expected = quotient(slope, at, along)
-        actual = sum(float((g.numpy() * d).sum()) for g, d in zip(grads, along, strict=True))
-        scale = sum(float(np.abs(g.numpy() * d).sum()) for g, d in zip(grads, along, strict=True))
-        assert actual == pytest.approx(expected, rel=1e-7, abs=1e-8 + 1e-8 * scale), f"order {order} of {self.sample}"
-
-
-@pytest.mark.usefixtures("doubles")
+@pytest.mark.usefixtures("doubled")
 @rows(lambda c: c.order > 0, CASES + FAMILIES)
 def test_gradients_equal_differences(case: Case) -> None:
-    checked = 0
-    for sample in case.samples:
-        every = differentiable(case, sample)
-        groups = [(i,) for i in every] + ([tuple(every)] if len(every) > 1 else [])
-        for wanted in groups:
-            kinds = LAYOUTS if sample is case.samples[0] and not case.contiguous else LAYOUTS[:1]
-            for kind in kinds:
-                for order in range(1, case.order + 1):
-                    problem = Problem(case, sample, wanted, kind)
-                    if not any(w.is_floating_point(r) for r in flat(call(w, case, sample, tensors(problem.arrays)))):
-                        continue
-                    problem.check(order)
-                    checked += 1
-    assert checked, "the row has an order, but no sample that can be differentiated"
+    check_gradients(case)
 
 
 # ---- (c) against PyTorch

@@ -1462,3 +1462,64 @@ def test_complex_parameters_are_pairs(name: str, complex_supported: None) -> Non
         b.step()
     got = array(z)
     np.testing.assert_allclose(np.stack([got.real, got.imag], -1), array(p), rtol=1e-9)
+
+
+# ---- averages of weights: torch.optim.swa_utils
+def averaged(t: Any, **options: Any) -> list[Any]:
+    """Train a little, show the model to an average after each step, and return what it holds."""
+    model = t.nn.Sequential(t.nn.Linear(2, 3), t.nn.BatchNorm1d(3), t.nn.Linear(3, 1))
+    with t.no_grad():
+        for i, p in enumerate(model.parameters()):
+            p.copy_(t.sin(t.arange(p.numel()) * (1.0 + i)).reshape(p.shape) + (i == 2))
+    u = t.optim.swa_utils
+    made = {
+        "ema": lambda: u.AveragedModel(model, multi_avg_fn=u.get_ema_multi_avg_fn(0.8)),
+        "ema of buffers": lambda: u.AveragedModel(model, multi_avg_fn=u.get_ema_multi_avg_fn(0.8), use_buffers=True),
+        "swa": lambda: u.AveragedModel(model, multi_avg_fn=u.get_swa_multi_avg_fn()),
+        "one by one": lambda: u.AveragedModel(model, avg_fn=u.get_ema_avg_fn(0.5)),
+        "mean": lambda: u.AveragedModel(model),
+    }[options.pop("kind")]()
+    x = t.cos(t.arange(12.0).reshape(6, 2))
+    optimizer = t.optim.SGD([{"params": model[0].parameters()}, {"params": model[2].parameters(), "lr": 0.3}], lr=0.1)
+    scheduler = u.SWALR(optimizer, swa_lr=0.02, **options)
+    rates = []
+    for _ in range(5):
+        optimizer.zero_grad()
+        (model(x) ** 2).mean().backward()
+        optimizer.step()
+        made.update_parameters(model)
+        scheduler.step()
+        rates.append([g["lr"] for g in optimizer.param_groups])
+    u.update_bn([x[:3], (x[3:], 0)], made)
+    return [rates, made.n_averaged.item(), *[v.tolist() for v in made.state_dict().values()], made(x).tolist()]
+
+
+SWA = [
+    {"kind": "mean"}, {"kind": "ema", "anneal_epochs": 3, "anneal_strategy": "linear"}, {"kind": "swa", "anneal_epochs": 0},
+    {"kind": "ema of buffers", "anneal_epochs": 2}, {"kind": "one by one", "anneal_epochs": 1, "anneal_strategy": "linear"},
+]  # fmt: skip
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("options", SWA, ids=lambda o: o["kind"])
+def test_averages_of_pytorch(options: dict[str, Any]) -> None:
+    import torch
+
+    def flat(v: Any) -> list[float]:
+        return [x for part in v for x in flat(part)] if isinstance(v, list) else [float(v)]
+
+    np.testing.assert_allclose(flat(averaged(wengert, **options)), flat(averaged(torch, **options)), rtol=1e-4, atol=1e-6)
+
+
+def test_the_default_average_is_the_mean() -> None:
+    model = wengert.nn.Linear(1, 1, bias=False)
+    average = wengert.optim.swa_utils.AveragedModel(model)
+    for value in (1.0, 2.0, 6.0):
+        model.weight.data.fill_(value)
+        average.update_parameters(model)
+    assert average.module.weight.item() == pytest.approx(3.0) and average.n_averaged == 3
+    assert average(wengert.ones(1, 1)).item() == pytest.approx(3.0)
+    with pytest.raises(ValueError, match="decay"):
+        wengert.optim.swa_utils.get_ema_avg_fn(1.5)
+    with pytest.raises(ValueError, match="anneal_strategy"):
+        wengert.optim.swa_utils.SWALR(wengert.optim.SGD(model.parameters(), lr=0.1), 0.1, anneal_strategy="x")

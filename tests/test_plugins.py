@@ -235,6 +235,148 @@ def test_a_kernel_for_an_op_of_another_package(make: Make, run: Run) -> None:
     assert out.split() == ["mine", "True"]
 
 
+def test_an_op_a_device_and_a_kernel_of_three_packages(good: str, make: Make, run: Run) -> None:
+    """The kernel may be loaded before the op and the device that it is for."""
+    make("a_kernel", """
+    from wengert.plugins import hookimpl
+    def kernel(x, out=...):
+        print("kernel of the third")
+        return x * 0 + 42
+    @hookimpl
+    def wengert_register_ops(registry):
+        registry.kernel("answer", "good", "wengert_a_kernel:kernel")
+    """)
+    make("z_op", """
+    from wengert.extend import elementwise
+    from wengert.plugins import hookimpl
+    answer = elementwise("answer", x=lambda g, x: 0 * x)
+    @hookimpl
+    def wengert_register_ops(registry):
+        registry.op("answer", answer)
+    """)
+    out = run("""
+        import wengert
+        print(wengert.answer(wengert.ones(2, device="good")).tolist())
+        try:
+            wengert.answer(wengert.ones(2))
+        except NotImplementedError as error:
+            print(error)
+    """)
+    assert out.startswith("kernel of the third\n[42.0, 42.0]\nop 'answer' (answer) has no kernel on device 'cpu'")
+
+
+def test_values_of_a_kind_that_wengert_does_not_know(make: Make, run: Run) -> None:
+    make("comm", """
+    from wengert.plugins import hookimpl
+    @hookimpl
+    def wengert_register_extensions(registry):
+        registry.extension("communicators", "alone", "wengert_comm.engine:Alone")
+    """, engine="class Alone: size = 1")
+    out = run("""
+        import sys
+        from wengert.registry import registry
+        assert registry.names("communicators") == ["alone"] and "wengert_comm.engine" not in sys.modules
+        print(registry.resolve("communicators", "alone").size)
+        for bad in (lambda: registry.resolve("communicators", "mpi"), lambda: registry.resolve("schedulers", "x"),
+                    lambda: registry.extension("devices", "x", 1), lambda: registry.extension("two words", "x", 1)):
+            try:
+                bad()
+            except (AttributeError, TypeError, ValueError) as error:
+                print(type(error).__name__, error)
+    """)
+    lines = out.splitlines()
+    assert lines[0] == "1" and lines[1].startswith("AttributeError wengert has no communicator 'mpi'")
+    assert lines[2].startswith("AttributeError wengert has no scheduler 'x'")
+    assert lines[3] == "ValueError plugin '(direct)': devices are registered by registry.device()"
+    assert lines[4].startswith("TypeError plugin '(direct)': a kind must be an identifier")
+
+
+@pytest.mark.parametrize("warnings", ["default", "error"])
+def test_a_hook_or_an_argument_that_is_going_away_warns_and_works(warnings: str, make: Make, run: Run) -> None:
+    """The specification says so by `warn_on_impl`; where warnings are errors the plugin works all the same."""
+    make("aged", """
+    from wengert.plugins import hookimpl
+    @hookimpl
+    def wengert_register_gadgets(registry, old):
+        registry.op("gadget", lambda: 1)
+    """)
+    out = run("""
+        import wengert
+        from wengert import plugins
+        class Old:
+            @plugins.hookspec(warn_on_impl=DeprecationWarning("use wengert_register_ops"),
+                              warn_on_impl_args={"old": DeprecationWarning("old is not given any more")})
+            def wengert_register_gadgets(self, registry, old):
+                pass
+        plugins.manager().add_hookspecs(Old)
+        print(wengert.gadget(), plugins.loaded["aged"].status)
+    """, warnings=warnings)
+    assert "1 active" in out.splitlines()
+    for words in ("use wengert_register_ops", "old is not given any more"):
+        assert (f"DeprecationWarning: wengert plugin 'aged' (wengert-aged 1.0): {words}" in out) == (warnings == "default")
+
+
+def test_replacing_a_built_in_op_on_purpose(make: Make, run: Run) -> None:
+    make("louder", """
+    from wengert.plugins import hookimpl
+    @hookimpl
+    def wengert_register_ops(registry):
+        registry.op("sin", lambda x: "mine", override=True)
+    """)
+    out = run("import wengert\nprint(wengert.sin(wengert.zeros(1)).item())\nwengert.plugins.load_all()\nprint(wengert.sin(1))")
+    assert out.split() == ["0.0", "mine"]
+
+
+def test_a_device_module_that_ends_the_program_is_an_error_of_its_name(make: Make, run: Run) -> None:
+    make("ender", """
+    from wengert.plugins import hookimpl
+    @hookimpl
+    def wengert_register_devices(registry):
+        registry.device("ender", "wengert_ender.device:Device")
+    """, device="raise SystemExit(4)")
+    out = run("""
+        import wengert
+        try:
+            wengert.ones(1, device="ender")
+        except RuntimeError as error:
+            print(error)
+    """)
+    assert "device 'ender' of plugin 'ender' could not be loaded" in out and "SystemExit: 4" in out
+
+
+# ---- what it costs
+def test_scanning_100_distributions_takes_25_ms_once(good: str, tmp_path: Path, run: Run) -> None:
+    """The scan alone, without what it imports for good (pluggy, importlib.metadata); then a flag is looked at.
+
+    In time of the processor, as other programs run on the machine.
+    """
+    for i in range(99):
+        info = tmp_path / f"package_{i}-1.{i}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: package-{i}\nVersion: 1.{i}\n")
+        (info / "entry_points.txt").write_text(f"[console_scripts]\npackage-{i} = package_{i}:main\n")
+        (info / "RECORD").write_text("")
+    program = """
+        import sys, time, importlib.metadata, wengert
+        from wengert import plugins
+        plugins.load_builtins()
+        sys.path[:] = [p for p in sys.path if "site-packages" not in p]
+        start = time.process_time()
+        plugins.load_all()
+        first = time.process_time() - start
+        start = time.process_time()
+        for _ in range(1000):
+            plugins.load_all()
+        later = time.process_time() - start
+        found = len({d.name for d in importlib.metadata.distributions()})
+        print(found, first * 1e3, later * 1e3, plugins.loaded["good"].status)
+    """
+    found, first, later, status = min((run(program).split() for _ in range(5)), key=lambda line: float(line[1]))
+    assert int(found) == 100 and status == "active"
+    assert float(first) <= 25, f"the scan of 100 distributions took {first} ms"
+    assert float(later) <= 5, f"a scan that was made is asked for in {later} us"
+
+
 # ---- what goes wrong, one plugin at a time
 BROKEN = {
     "import": ("import wengert_no_such_module\n", "import", "ModuleNotFoundError"),

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import wengert as torch
-from cases import RECORDS
 from wengert import record
 from wengert._tensor import Tensor
 from wengert.op import FLOAT, OPS, SAME, Op
+from wengert.testing.cases import RECORDS
 
 ELEMENTWISE = [op for op in OPS.values() if op.name in RECORDS and op.elementwise and len(op.inputs) <= 2 and op.domain in (SAME, FLOAT)]
 REDUCTIONS = [OPS[n] for n in ("sum", "mean", "amax", "norm2", "any", "argmax")]

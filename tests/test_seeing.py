@@ -53,11 +53,15 @@ def test_a_drawing_is_saved_by_its_ending(tmp_path: Path) -> None:
         drawing.save(tmp_path / "graph.bmp")
 
 
-def test_boxes_do_not_overlap() -> None:
+def test_boxes_do_not_overlap_and_arrows_pass_between_them() -> None:
     x = w.ones(2, requires_grad=True)
     parts = [(x * k).sin() for k in range(1, 6)]
     y = sum(parts[1:], parts[0]).prod()
-    places, _, _ = w.draw(y)._layout()
+    drawing = w.draw(y)
+    places, routes, _, _ = drawing._layout()
+    assert len(places) > len(drawing.boxes)  # an arrow over several rows has a place in each
+    assert [(r[0], r[-1]) for r in routes] == drawing.arrows
+    assert all(places[b][1] > places[a][1] for r in routes for a, b in zip(r, r[1:]))
     for i, (x1, y1, w1, h1) in enumerate(places):
         for x2, y2, w2, h2 in places[i + 1 :]:
             assert abs(x1 - x2) >= (w1 + w2) / 2 or y1 + h1 <= y2 or y2 + h2 <= y1

@@ -55,6 +55,8 @@ class Dialect:
     cpu: bool
     cores: int
     complete: bool = field(default=True)  # whether it has double precision
+    cuda: bool = False  # functions of float are called by their own names
+    vectors: bool = False  # names are vectors: functions take them whole
 
 
 # ---- what C has no function for. Each is used under its name and stands in front of the kernel that uses it.
@@ -105,6 +107,10 @@ long w_lcm(long x, long y) {
 }""",
     "w_shift_left": "long w_shift_left(long x, long y, long bits) { return y < 0 || y >= bits ? 0 : (long)((ulong)x << y); }",
     "w_shift_right": "long w_shift_right(long x, long y, long bits) { return x >> (y < 0 || y >= bits ? bits - 1 : y); }",
+    "w_quotient_u": "ulong w_quotient_u(ulong x, ulong y) { return y == 0 ? 0 : x / y; }",
+    "w_modulo_u": "ulong w_modulo_u(ulong x, ulong y) { return y == 0 ? 0 : x % y; }",
+    "w_shift_left_u": "ulong w_shift_left_u(ulong x, ulong y) { return y >= 64 ? 0 : x << y; }",
+    "w_shift_right_u": "ulong w_shift_right_u(ulong x, ulong y) { return y >= 64 ? 0 : x >> y; }",
     # complex numbers
     "w_times": "{T}2 w_times({T}2 x, {T}2 y) {{ return ({T}2)(x.x * y.x - x.y * y.y, x.x * y.y + x.y * y.x); }}",
     "w_over": """
@@ -118,7 +124,7 @@ long w_lcm(long x, long y) {
   {T} r = y.x / y.y, d = y.y + y.x * r;
   return ({T}2)((x.x * r + x.y) / d, (x.y * r - x.x) / d);
 }}""",
-    # sines of float32 in the arithmetic of float64: pi/2 in two parts is enough below 2^20, the library is beyond
+    # sines of float32 in the arithmetic of float64: pi/2 in two parts is enough below 2^20
     "w_quarter": """
 double8 w_quarter(double8 x, long8 *turn) {
   double8 shifted = x * 0.6366197723675814 + 6755399441055744.0, n = shifted - 6755399441055744.0;
@@ -147,22 +153,83 @@ void w_narrowed(double8 y, float *x) {
   *(w_double8 *)v = y;
   for (int l = 0; l < 8; l++) x[l] = (float)v[l];
 }""",
-    "w_sin": """
-void w_sin(float *x) {
-  int far = w_far(x);
-  for (int h = 0; h < 16; h += 8) {
-    double8 wide = w_widened(x + h);
-    w_narrowed(far ? sin(wide) : w_waves(wide, 0), x + h);
-  }
+    # exp(n ln 2 + r) = 2^n (1 + r + ...), 2^n by two factors: the first product is normal, so the second rounds once
+    "w_exp": """
+w_float16 w_exp(w_float16 x) {
+  x = x > 89.0f ? (float16)(89.0f) : x;
+  x = x < -104.0f ? (float16)(-104.0f) : x;
+  float16 shifted = x * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
+  float16 r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  float16 q = 0.50000001f + r * (0.16666519f + r * (0.041666205f + r * (0.008368918f + r * 0.001395054f)));
+  float16 made = 1.0f + (r + r * r * q);
+  int16 k = as_int16(shifted) - 0x4b400000, h = k >> 1;
+  return made * as_float16((h + 127) << 23) * as_float16((k - h + 127) << 23);
 }""",
-    "w_cos": """
-void w_cos(float *x) {
-  int far = w_far(x);
-  for (int h = 0; h < 16; h += 8) {
-    double8 wide = w_widened(x + h);
-    w_narrowed(far ? cos(wide) : w_waves(wide, 1), x + h);
-  }
+    # log(2^k m) = k ln 2 + log(1 + f), f = m - 1 in [sqrt(1/2) - 1, sqrt(2) - 1]
+    "w_log": """
+w_float16 w_log(w_float16 x) {
+  int16 tiny = x < 1.17549435e-38f;
+  float16 v = tiny ? x * 8388608.0f : x;
+  int16 shift = as_int16(v) - 0x3f3504f3, whole = shift >> 23;
+  float16 f = as_float16(as_int16(v) - (shift & (int)0xff800000)) - 1.0f, z = f * f;
+  float16 k = as_float16((whole - (tiny & 23)) + 0x4b400000) - 12582912.0f;
+  float16 q = 0.118886985f + f * (-0.11677515f + f * 0.067477256f);
+  q = 0.33333313f + f * (-0.25000009f + f * (0.20002124f + f * (-0.16668005f + f * (0.14219452f + f * (-0.1240534f + f * q)))));
+  float16 made = (f + (z * f * q + (k * -2.12194440e-4f - 0.5f * z))) + k * 0.693359375f;
+  made = x == (float16)(INFINITY) ? x : made;
+  made = x == 0.0f ? (float16)(-INFINITY) : made;
+  return x >= 0.0f ? made : (float16)(NAN);
 }""",
+    # near 0 a polynomial, else 1 - 2 / (exp(2|x|) + 1)
+    "w_tanh": """
+w_float16 w_tanh(w_float16 x) {
+  float16 a = as_float16(as_int16(x) & 0x7fffffff), z = x * x;
+  float16 small = x + x * z * (-0.33333284f + z * (0.1333147f + z * (-0.053741623f + z * (0.020644134f + z * -0.0057094959f))));
+  float16 t = a > 10.0f ? (float16)(20.0f) : a + a;
+  float16 shifted = t * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
+  float16 r = (t - n * 0.693359375f) + n * 2.12194440e-4f;
+  float16 q = 0.50000001f + r * (0.16666519f + r * (0.041666205f + r * (0.008368918f + r * 0.001395054f)));
+  float16 e = (1.0f + (r + r * r * q)) * as_float16((as_int16(shifted) - 0x4b400000 + 127) << 23);
+  float16 large = 1.0f - 2.0f / (e + 1.0f);
+  int16 sign = as_int16(x) & (int)0x80000000;
+  return as_float16(as_int16(a < 0.625f ? small : large) | sign);
+}""",
+    # sines of float32: pi/2 in three parts, whose products with n < 2^17 a fused multiply-add does not round
+    "w_sines": """
+w_float16 w_sine(w_float16 x, int add) {
+#ifdef __FMA__
+  float16 shifted = x * 0.636619772f + 12582912.0f, n = shifted - 12582912.0f;
+  float16 r = x - n * 1.5707963705062866f;
+  r = r - n * -4.371138828673793e-08f;
+  r = r - n * -1.7151245100058819e-15f;
+  float16 z = r * r;
+  float16 s = r * (1.0f + z * (-0.16666655f + z * (0.0083321735f + z * -0.00019516656f)));
+  float16 c = 1.0f + z * (-0.5f + z * (0.041666647f + z * (-0.0013887361f + z * 2.443773e-05f)));
+  int16 turn = as_int16(shifted) + add, odd = -(turn & 1);
+  return as_float16(((as_int16(c) & odd) | (as_int16(s) & ~odd)) ^ ((turn & 2) << 30));
+#else
+  float p[16];
+  *(w_float16 *)p = x;
+  w_narrowed(w_waves(w_widened(p), add), p);
+  w_narrowed(w_waves(w_widened(p + 8), add), p + 8);
+  return *(w_float16 *)p;
+#endif
+}
+w_float16 w_far_sine(w_float16 x, int add) {
+  float p[16];
+  *(w_float16 *)p = x;
+  for (int b = 0; b < 16; b += 8) w_narrowed(add ? cos(w_widened(p + b)) : sin(w_widened(p + b)), p + b);
+  return *(w_float16 *)p;
+}
+w_float16 w_sines(w_float16 x, int add) {
+  int16 near = as_float16(as_int16(x) & 0x7fffffff) < 131072.0f;
+  int8 eight = near.lo & near.hi;
+  int4 four = eight.lo & eight.hi;
+  int2 two = four.lo & four.hi;
+  return two.x & two.y ? w_sine(x, add) : w_far_sine(x, add);
+}""",
+    "w_sin": "w_float16 w_sin(w_float16 x) { return w_sines(x, 0); }",
+    "w_cos": "w_float16 w_cos(w_float16 x) { return w_sines(x, 1); }",
     "w_tan": """
 void w_tan(float *x) {
   int far = w_far(x);
@@ -254,7 +321,8 @@ void w_pow_wide(double *x, const double *y) {
   }
 }""",
 }
-NEEDS = {"w_lcm": "w_gcd", "w_sin": "w_quarter", "w_cos": "w_quarter", "w_tan": "w_quarter"}
+NEEDS = {"w_lcm": ("w_gcd",), "w_sin": ("w_quarter", "w_sines"), "w_cos": ("w_quarter", "w_sines"), "w_tan": ("w_quarter",)}
+BY_PLACE = {"w_fmod", "w_pow", "w_pow_wide", "w_tan"}  # these take where a vector lies, and write there; others take its value
 
 # ---- templates that the records' own do not cover
 INTEGER = {
@@ -265,6 +333,10 @@ INTEGER = {
     "sgn": "(x > 0) - (x < 0)", "floor": "x", "ceil": "x", "trunc": "x", "rint": "x", "frac": "0", "conjugate": "x",
     "left_shift": "w_shift_left(x, y, {bits})", "right_shift": "w_shift_right(x, y, {bits})",
     "isnan": "0 * (x == 0)", "isinf": "0 * (x == 0)", "isfinite": "1 | (x == 0)", "signbit": "x < 0",
+}  # fmt: skip
+UINT64 = {  # whose values no long holds
+    "floor_divide": "w_quotient_u(x, y)", "trunc_divide": "w_quotient_u(x, y)", "fmod": "w_modulo_u(x, y)",
+    "remainder": "w_modulo_u(x, y)", "left_shift": "w_shift_left_u(x, y)", "right_shift": "w_shift_right_u(x, y)",
 }  # fmt: skip
 BOOL = {"add": "x | y", "multiply": "x & y", "invert": "!x", "square": "x", "absolute": "x"}
 BOOL_REFUSED = {
@@ -285,6 +357,7 @@ REAL = {  # of records without a template of their own
     "tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)) * tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))) * "
     "(0.7978845608028654 * (1 + 0.134145 * x * x)))",
 }  # fmt: skip
+POWERS = {2: "x * x", 0.5: "sqrt(x)", 1: "x", -1: "1 / x", 3: "x * x * x", 0: "1"}  # of floats, by the exponent
 _EXP = "exp(x.x)"
 COMPLEX = {
     "copy": "x", "overwrite": "y", "where": "condition ? x : y", "add": "x + y", "subtract": "x - y", "rsub": "y - x",
@@ -306,8 +379,9 @@ LIBRARY = {
     "hypot", "lgamma", "log", "log10", "log1p", "log2", "nextafter", "pow", "sin", "sinh", "tan", "tanh", "cbrt", "tgamma",
 }  # fmt: skip
 OWN = {("fmod", "float"): "w_fmod", ("fmod", "double"): "w_fmod", ("pow", "double"): "w_pow_wide"}
-OWN |= {(name, "float"): f"w_{name}" for name in ("sin", "cos", "tan", "pow")}
+OWN |= {(name, "float"): f"w_{name}" for name in ("cos", "exp", "log", "pow", "sin", "tan", "tanh")}
 UNKNOWN_FUNCTIONS = {"erfinv", "erfcx"}
+VECTORS = {"float": "w_float16", "double": "w_double8"}
 _NUMBER = re.compile(r"(?<![\w.])(\d+\.\d*(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+)(?![\w.])")
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\(")
 
@@ -355,7 +429,9 @@ def template(name: str, expr: str | None, ctype: Ctype, bits: int) -> str:
         return BOOL[name]
     if ctype.kind in "biu" and name in INTEGER:
         if ctype.name == "ulong" and "w_" in INTEGER[name]:
-            raise Unprintable("uint64")
+            if name not in UINT64:
+                raise Unprintable("uint64")
+            return UINT64[name]
         return INTEGER[name].replace("{bits}", str(bits))
     found = expr if expr is not None else REAL.get(name)
     if found is None:
@@ -387,10 +463,13 @@ class Printed:
     helpers: set[str] = field(default_factory=set)
 
 
-def printed(text: str, ctype: Ctype, dialect: Dialect) -> Printed:
-    """Return a formula written for a type: constants with its suffix, functions by the dialect's names."""
+def printed(text: str, ctype: Ctype, dialect: Dialect, into: Printed | None = None) -> Printed:
+    """Return a formula written for a type: constants with its suffix, functions by the dialect's names.
+
+    into: formulas of one loop, whose calls and helpers this one's are added to.
+    """
     real = complex_part(ctype)
-    made = Printed("")
+    made = Printed("") if into is None else Printed("", into.calls, into.helpers)
     if real.name == "float":
         text = _NUMBER.sub(lambda m: f"{m[1]}f", text)
 
@@ -415,9 +494,15 @@ def printed(text: str, ctype: Ctype, dialect: Dialect) -> Printed:
             return f"({sign}(({real.name})({args[0]})) < 0)"
         if name in UNKNOWN_FUNCTIONS or name not in INLINE | LIBRARY:
             raise Unprintable(f"the function {name}")
+        if dialect.vectors:
+            own = OWN.get((name, real.name), name)
+            if own in BY_PLACE:
+                raise Unprintable(f"{name} of a vector's value")
+            made.helpers |= {own} & set(HELPERS)
+            return f"{own}({', '.join([f'({VECTORS[real.name]})({a})' for a in args])})"
         args = [f"({real.name})({a})" for a in args]
         if not dialect.cpu:
-            return f"{name}({', '.join(args)})"
+            return f"{name}{'f' if dialect.cuda and real.name == 'float' else ''}({', '.join(args)})"
         if name in INLINE:
             return f"__builtin_{name}{'f' if real.name == 'float' else ''}({', '.join(args)})"
         for array, known, f in made.calls:
@@ -435,7 +520,7 @@ def printed(text: str, ctype: Ctype, dialect: Dialect) -> Printed:
 
 def helper_text(helpers: set[str], part: str) -> str:
     """Return the definitions of helpers, each once, in an order in which they can be read."""
-    wanted = [h for h in HELPERS if h in helpers or any(NEEDS.get(u) == h for u in helpers)]
+    wanted = [h for h in HELPERS if h in helpers or any(h in NEEDS.get(u, ()) for u in helpers)]
     text = ""
     for h in wanted:
         body = HELPERS[h]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wengert_codegen.expressions import OWN, Ctype, Dialect, Printed, complex_part, helper_text, printed
+from wengert_codegen.expressions import BY_PLACE, OWN, VECTORS, Ctype, Dialect, Printed, complex_part, helper_text, printed
 
 Ints = tuple[int, ...]
 BLOCK = 128  # elements for which the arguments of a call are computed at a time
@@ -142,20 +142,30 @@ def loop(
         f"{pad}for (long i = first; i < last; i += {BLOCK}) {{",
         f"{pad}  int m = last - i < {BLOCK} ? (int)(last - i) : {BLOCK};",
     ]
-    width = part.vector
     for array, args, name in made.calls:
-        names = [array, *(f"{array}_{k}" for k in range(1, len(args)))]
+        names = argument_arrays(array, args)
         lines.append(f"{pad}  {part.name} " + ", ".join(f"{a}[{BLOCK}] __attribute__((aligned(64)))" for a in names) + ";")
         lines.append(f"{pad}  for (int l = 0; l < m; l++) {{ {' '.join(reads)} "
                      + " ".join(f"{a}[l] = {text};" for a, text in zip(names, args, strict=True)) + " }")  # fmt: skip
-        lines.append(f"{pad}  for (int l = m; l % {width}; l++) " + "{ " + " ".join(f"{a}[l] = 1;" for a in names) + " }")
-        own = OWN.get((name, part.name))
-        if own is not None:
-            call = f"{own}({', '.join([f'{a} + b' for a in names])})"
-        else:
-            vector = f"w_{part.name}{width}"
-            values = ", ".join(f"*({vector} *)({a} + b)" for a in names)
-            call = f"*({vector} *)({array} + b) = {name}({values})"
-        lines.append(f"{pad}  for (int b = 0; b < m; b += {width}) {call};")
+        lines += [f"{pad}  {text}" for text in call_lines(array, args, name, part)]
     lines.append(f"{pad}  for (int l = 0; l < m; l++) {{ {' '.join(reads)} {store} }}")
     return [*lines, f"{pad}}}"]
+
+
+def argument_arrays(array: str, args: Sequence[str]) -> list[str]:
+    """Return the names of the arrays that a call's arguments are put in: the first is where its values will be."""
+    return [array, *(f"{array}_{k}" for k in range(1, len(args)))]
+
+
+def call_lines(array: str, args: Sequence[str], name: str, ctype: Ctype) -> list[str]:
+    """Return the lines that replace a block of m arguments, in arrays of BLOCK, by a function's values."""
+    part, names = complex_part(ctype), argument_arrays(array, args)
+    own = OWN.get((name, part.name))
+    pad = f"for (int l = m; l % {part.vector}; l++) " + "{ " + " ".join(f"{a}[l] = 1;" for a in names) + " }"
+    if own in BY_PLACE:
+        call = f"{own}({', '.join([f'{a} + b' for a in names])})"
+    else:
+        vector = VECTORS[part.name]
+        values = ", ".join(f"*({vector} *)({a} + b)" for a in names)
+        call = f"*({vector} *)({array} + b) = {own or name}({values})"
+    return [pad, f"for (int b = 0; b < m; b += {part.vector}) {call};"]

@@ -20,8 +20,12 @@ def wengert_register_devices(registry: Registry) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("host_fallback", "source"):
+    if name == "host_fallback":
+        from wengert_opencl import host
+
+        return host.host_fallback
+    if name == "source":
         from wengert_opencl import device
 
-        return getattr(device, name)
+        return device.source
     raise AttributeError(f"module 'wengert_opencl' has no attribute {name!r}")

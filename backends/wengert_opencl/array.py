@@ -128,6 +128,10 @@ class Array:
                 offset += (part + n if part < 0 else part) * step
         return self.view((*shape, *self.shape[d:]), (*strides, *self.strides[d:]), offset)
 
+    def __getitem__(self, index: Any) -> Array:
+        """Take ints, slices and None, as formulas of ops write it."""
+        return self.getitem(index if isinstance(index, tuple) else (index,))
+
     def diagonal(self, offset: int, axis1: int, axis2: int) -> Array:
         rows, columns = self.shape[axis1], self.shape[axis2]
         n = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)

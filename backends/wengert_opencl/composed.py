@@ -12,15 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from wengert.decompositions import TABLE
 from wengert.op import OPS
 from wengert_opencl import indexing, maps, reductions
 from wengert_opencl.array import Array, Ints
 from wengert_opencl.each import each, stored
+from wengert_opencl.fused import rowwise
 from wengert_opencl.indexing import I64, reshaped
 from wengert_opencl.maps import new
 from wengert_opencl.products import matmul
 
 SINGLE = np.dtype(np.float32)
+ROWS = ("softmax", "softmax_back", "log_softmax", "log_softmax_back")  # decompositions that run as one kernel
 
 
 def op(name: str, *args: Any) -> Any:
@@ -147,6 +150,14 @@ def mse(x: Any, y: Any, mean: bool) -> Any:
 # ---- normalisation
 def kept(x: Array, axes: Ints) -> int:
     return math.prod([x.shape[a] for a in axes])
+
+
+def row_moments(x: Any, axes: Ints, centred: bool) -> tuple[Any, Any]:
+    """What `moments` is, in ops."""
+    n = number(max(1, math.prod([x.shape[a] for a in axes])), x.dtype)
+    mean = op("sum", x, axes, True) / n
+    off = x - mean
+    return mean, op("sum", off * off, axes, True) / n
 
 
 def moments(x: Any, axes: Ints, centred: bool) -> tuple[Any, Any]:
@@ -399,4 +410,14 @@ def table() -> dict[str, Callable[..., Any]]:
     plain = (pick, count_samples, frames, paired, kthvalue, median, median_all, mode, bincount, bincount_weighted, histc,
              histogram, unique, frexp, nan_to_num)  # fmt: skip
     made: dict[str, Callable[..., Any]] = {k.__name__: wide(k) for k in halves}
-    return {**made, **{k.__name__: k for k in plain}, "unique_consecutive": runs}
+    made |= {k.__name__: k for k in plain}
+    rows: dict[str, Any] = {name: rowwise(TABLE[name], TABLE[name]) for name in ROWS}
+    for kernel in (normalise, normalise_back):
+        rows[kernel.__name__] = rowwise(kernel, made[kernel.__name__])
+    rows["logsumexp"] = rowwise(
+        lambda x, axis, keepdims: TABLE["logsumexp"](x, axis, True), TABLE["logsumexp"],
+        lambda x, axis, keepdims: [reductions.kept_shape(x.shape, reductions.every(x, axis), keepdims)],
+    )  # fmt: skip
+    apart, centre = made["moments"], rowwise(row_moments, made["moments"])
+    rows["moments"] = lambda x, axes, centred: (centre if centred else apart)(x, axes, centred)
+    return {**made, **rows, "unique_consecutive": runs}

@@ -1,62 +1,31 @@
 """The OpenCL device: the protocol, and the road from an op to its kernel.
 
-Owns: `OpenCLBackend`, `host_fallback`. May import: wengert's protocol, arrays, the modules of kernels.
-Must not know: tensors, gradients. A kernel that is missing is an error that names the op, unless the user asked for
-`host_fallback`, which says once for each op that it ran on the host.
+Owns: `OpenCLBackend`. May import: wengert's protocol, arrays, the modules of kernels. Must not know: tensors, gradients.
+A kernel that is missing is the host's business (`host`): on its own processor in the device's memory, else an error that names
+the op, unless the user asked for `host_fallback`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import contextvars
-import os
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from wengert.backend import DeviceInfo, give_operators, hosted
 from wengert.op import OPS, Op
-from wengert_opencl import maps
+from wengert_opencl import fused, host, maps, random
 from wengert_opencl.array import Array
-from wengert_opencl.runtime import NoDevice, found, on_processor, runtime
+from wengert_opencl.runtime import NoDevice, found, in_use, on_processor, runtime, some_runtime
 
 Kernel = Callable[..., Any]
 _quiet = contextlib.nullcontext()
-_told: set[str] = set()  # ops whose fallback was warned of
-_allowed: contextvars.ContextVar[bool] = contextvars.ContextVar("host_fallback", default=False)
-
-
-def on_the_host() -> bool:
-    """Say whether ops without a kernel may run on the host."""
-    return _allowed.get() or os.environ.get("WENGERT_HOST_FALLBACK", "") not in ("", "0")
-
-
-@contextlib.contextmanager
-def host_fallback() -> Iterator[None]:
-    """Let ops that have no OpenCL kernel run on the host, with a warning the first time for each op."""
-    token = _allowed.set(True)
-    try:
-        yield
-    finally:
-        _allowed.reset(token)
 
 
 def source(device: int = 0) -> dict[str, str]:
     """Return the source of each kernel that was compiled for a device so far, by its name."""
     return dict(runtime(device).sources)
-
-
-def flat(values: Any) -> list[Any]:
-    return [v for a in values for v in (a if isinstance(a, tuple | list) else (a,))]
-
-
-def grafted(value: Any, change: Callable[[Array], Any]) -> Any:
-    """Return a value with its arrays changed."""
-    if isinstance(value, tuple | list) and any(type(v) is Array for v in value):
-        return tuple([grafted(v, change) for v in value])
-    return change(value) if type(value) is Array else value
 
 
 class OpenCLBackend:
@@ -76,9 +45,17 @@ class OpenCLBackend:
         except NoDevice as error:
             return [DeviceInfo("opencl", False, str(error))]
         return [
-            DeviceInfo(f"opencl:{i}", True, f"{d.name.strip()} by {d.platform.name}", not on_processor(d))
+            DeviceInfo(f"opencl:{i}", True, f"{d.name.strip()} by {d.platform.name}; {host.roads(d)}", not on_processor(d))
             for i, d in enumerate(every)
         ]
+
+    def index_named(self, text: str) -> int:
+        """Return the first device whose name, or whose platform's, has a text in it. Raises RuntimeError where none has."""
+        names = [f"{d.name.strip()} by {d.platform.name}" for d in found()]
+        chosen = next((i for i, name in enumerate(names) if text.lower() in name.lower()), None)
+        if chosen is None:
+            raise RuntimeError(f"no OpenCL device is called {text!r}; there are {', '.join(names)}")
+        return chosen
 
     def from_host(self, array: np.ndarray[Any, Any], index: int) -> Array:
         host = np.asarray(array.view(np.ndarray), array.dtype.newbyteorder("="), "C").reshape(array.shape)
@@ -116,7 +93,62 @@ class OpenCLBackend:
         return _quiet  # no kernel warns of anything
 
     def synchronize(self, index: int) -> None:
-        runtime(index).queue.finish()
+        runtime(index).wait()
+
+    def uniform(self, seed: int, first: int, shape: Any, dtype: np.dtype[Any], index: int) -> Array:
+        """Return uniform values of the stream of a seed, from a block on: bit by bit those of the host."""
+        return random.uniform(runtime(index), seed, first, tuple(shape), dtype)
+
+    # ---- what wengert.opencl asks
+    def memory_stats(self, index: int) -> dict[str, int]:
+        device = runtime(index)
+        used, held = device.pool.active_bytes, device.pool.managed_bytes
+        return {"allocated": used, "reserved": held, "peak": max(device.peak, used), "limit": device.limit}
+
+    def reset_peak(self, index: int) -> None:
+        runtime(index).peak = 0
+
+    def set_limit(self, limit: int | None, index: int) -> None:
+        device = runtime(index)
+        device.limit = device.device.global_mem_size if limit is None else int(limit)
+
+    def empty_cache(self, index: int) -> None:
+        device = runtime(index)
+        device.wait()
+        device.pool.free_held()
+
+    def queue(self, index: int) -> Any:
+        return runtime(index).queue
+
+    def export(self, array: Array) -> Any:
+        """Return an array as pyopencl's, of the same memory."""
+        from pyopencl.array import Array as Theirs
+
+        return Theirs(
+            array.runtime.queue, array.shape, array.dtype, data=array.buffer, offset=array.offset, strides=array.strides
+        )
+
+    def adopt(self, array: Any) -> Array:
+        """Return one of pyopencl's arrays as ours, of the same memory. Raises ValueError for one of a context of its own."""
+        device = next((r for r in in_use() if r.context == array.context), None)
+        if device is None:
+            raise ValueError(
+                "the array is in a context that wengert does not use; make it with the queue that wengert.opencl.queue() gives"
+            )
+        array.finish()
+        maps.known("from_pyopencl", array.dtype)
+        buffer = array.base_data if array.size else None
+        return Array(device, buffer, array.offset, tuple(array.shape), tuple(array.strides), array.dtype)
+
+    def around(self, array: Any, index: int) -> Array:
+        """Return a NumPy array as ours, of the same memory."""
+        device = runtime(index)
+        if not host.shares_memory(device.device):
+            raise RuntimeError(f"{device} does not work in the host's memory; .to('opencl:{index}') copies the array there")
+        if not array.flags.c_contiguous or not array.flags.writeable:
+            raise RuntimeError("an array that is read-only or not contiguous cannot be shared; .copy() it")
+        maps.known("from_numpy", array.dtype)
+        return Array(device, device.around(array) if array.size else None, 0, array.shape, array.strides, array.dtype)
 
     def kernel(self, op: Op) -> Kernel | None:
         if self.table is None:
@@ -128,26 +160,13 @@ class OpenCLBackend:
             found = maps.kernel_of(op, self.last_resort)
         return found
 
+    def fused(self, equations: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> Kernel | None:
+        """Return one kernel for a group of equations: see `wengert.backend.Fusing`."""
+        return fused.fused(some_runtime(), equations, inputs, outputs)
+
     def last_resort(self, op: Op, error: maps.Missing | None = None) -> Kernel:
-        """Return what runs where there is no kernel: the host, if the user asked for that, else an error."""
-        what = f"this op ({op.face})" if op.face != op.name else "this op"
-
-        def run(*args: Any, out: Any = ...) -> Any:
-            if not on_the_host():
-                raise error or maps.Missing(maps.without(op.name, what))
-            if op.name not in _told:
-                _told.add(op.name)
-                warnings.warn(f"{op.name} ran on the host, as host_fallback asks: its arrays went there and back", stacklevel=3)
-            arrays = [a for a in flat(args) if type(a) is Array]
-            index = arrays[0].runtime.index
-            hosts = [grafted(a, self.to_host) for a in args]
-            made = OPS[op.name].kernels[np.ndarray](*hosts, **({"out": ...} if op.elementwise else {}))
-            if isinstance(made, tuple):
-                return tuple([self.from_host(m, index) for m in made])
-            made = self.from_host(np.asarray(made), index)
-            return made if out is ... else self.write(out, made)
-
-        return run
+        """Return what runs where there is no kernel: the host, in the device's memory or if the user asked, else an error."""
+        return host.kernel_for(op, error, self.from_host, self.to_host)
 
     def operator(self, name: str) -> Kernel:
         """Return the kernel of another op."""

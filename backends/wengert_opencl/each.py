@@ -14,10 +14,8 @@ import numpy as np
 
 from wengert_codegen import helper_text
 from wengert_opencl.array import Array, Ints
-from wengert_opencl.maps import LONG, ctype_of
+from wengert_opencl.maps import LONG, MOVED, ctype_of
 from wengert_opencl.runtime import Runtime
-
-MOVED = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong", 16: "ulong2"}  # elements that are moved alone, by their size
 
 
 def moved(dtype: np.dtype[Any]) -> str:
@@ -38,34 +36,47 @@ def each_source(
     helpers: frozenset[str],
     part: str,
     before: str,
+    checks: tuple[str, ...],
 ) -> str:
     head = [f"__global {c} *{n}, long {n}_at" for n, c in arrays] + [f"long {n}" for n in numbers]
+    head += ["__global long *flag_", "long code_"] if checks else []
     return helper_text(set(helpers), part) + before + "\n".join([
         f"__kernel void k_{name}({', '.join(head)}, long count_, long chunk_) {{",
         *[f"  {n} += {n}_at;" for n, _ in arrays],
+        *[f"  long over_{n} = -1, under_{n} = 0;" for n in checks],
         "  long first_ = (long)get_global_id(0) * chunk_, last_ = first_ + chunk_ < count_ ? first_ + chunk_ : count_;",
-        "  for (long i = first_; i < last_; i++) {", body, "  }", "}", "",
+        "  for (long i = first_; i < last_; i++) {", body, "  }",
+        *[f"  if (over_{n} >= 0 || under_{n} < 0) {{ flag_[1] = over_{n} >= 0 ? over_{n} + {n} : under_{n} - {n}; "
+          f"flag_[2] = {n}; flag_[0] = code_; }}" for n in checks], "}", "",
     ])  # fmt: skip
 
 
 def each(
     runtime: Runtime, name: str, count: int, body: str, arrays: Sequence[tuple[str, str, Array]],
     numbers: Sequence[tuple[str, int]], *, helpers: frozenset[str] = frozenset(), part: str = "float", least: int = 1024,
-    before: str = "",
+    before: str = "", checks: tuple[str, ...] = (),
 ) -> None:  # fmt: skip
-    """Run `body` for each i in [0, count). It sees arrays (name, C type, array) from their first element on, and numbers."""
+    """Run `body` for each i in [0, count). It sees arrays (name, C type, array) from their first element on, and numbers.
+
+    checks: numbers that are sizes of dims which `inside` looks at: an index beyond one is told to the device's flag.
+    """
     if not count:
         return
     named = tuple([(n, c) for n, c, _ in arrays])
-    source = each_source(name, body, named, tuple([n for n, _ in numbers]), helpers, part, before)
+    source = each_source(name, body, named, tuple([n for n, _ in numbers]), helpers, part, before, checks)
     values: list[Any] = []
     scalars: list[Any] = []
     for _, _, a in arrays:
         values += [a.buffer, a.start]
         scalars += [None, LONG]
     items, chunk = runtime.share(count, least)
-    values += [n for _, n in numbers] + [count, chunk]
-    scalars += [LONG] * (len(numbers) + 2)
+    values += [n for _, n in numbers]
+    scalars += [LONG] * len(numbers)
+    if checks:
+        values += [runtime.flag.buffer, runtime.flag.code(name)]
+        scalars += [None, LONG]
+    values += [count, chunk]
+    scalars += [LONG] * 2
     groups, group = runtime.grid(items)
     runtime.launch(runtime.kernel(source, f"k_{name}", scalars), groups, group, values)
 
@@ -91,6 +102,10 @@ def steps_of(x: Array) -> Ints:
     return tuple([s // size for s in x.strides])
 
 
-def wrapped(index: str, n: str) -> str:
-    """Return C of an index that counts from the end where it is negative, and stays inside in any case."""
-    return f"({index} < 0 ? ({index} + {n} < 0 ? 0 : {index} + {n}) : {index} < {n} ? {index} : {n} - 1)"
+def inside(index: str, n: str) -> str:
+    """Return C that makes an index in a variable count from the start, and lie in a dim of size n; `checks` has to name n."""
+    return (
+        f"over_{n} = {index} - {n} > over_{n} ? {index} - {n} : over_{n}; "
+        f"under_{n} = {index} + {n} < under_{n} ? {index} + {n} : under_{n}; {index} = {index} < 0 ? {index} + {n} : {index}; "
+        f"{index} = {index} < 0 ? 0 : {index} < {n} ? {index} : {n} - 1;"
+    )

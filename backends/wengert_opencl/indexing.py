@@ -2,7 +2,8 @@
 
 Owns: these kernels. May import: the loops written by hand, arrays, maps, reductions. Must not know: tensors, gradients.
 Results are the same in every run: where several elements are written to one place, one work item does it, in their order.
-An index that is out of range reads or writes the nearest element: devices do not raise.
+An index that is out of range reads or writes the nearest element, and the device's flag is set: who waits for the device next
+gets an IndexError.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from wengert_codegen import CTYPES, Dialect, printed
 from wengert_codegen.expressions import complex_part
 from wengert_opencl import maps, reductions
 from wengert_opencl.array import Array, Ints
-from wengert_opencl.each import each, moved, steps_of, stored, strided, wrapped
+from wengert_opencl.each import each, inside, moved, steps_of, stored, strided
 from wengert_opencl.maps import new
 from wengert_opencl.reductions import PROD, SUM, Join
 
@@ -41,6 +42,12 @@ def whole(index: Array) -> Array:
     return maps.packed(index) if index.dtype == I64 else maps.cast(index, I64)
 
 
+def there(*indexed: tuple[Array, int]) -> None:
+    """Raise IndexError for an index into a dim that has no elements."""
+    if any([n == 0 and index.size for index, n in indexed]):
+        raise IndexError("index is out of bounds for dimension with size 0")
+
+
 # ---- reading
 def take(x: Array, shape: Ints, steps: Ints, indices: Sequence[tuple[Array, int, int]]) -> Array:
     """Return elements of x in a shape: each where its coordinates times steps, and the indices there, lead.
@@ -53,12 +60,14 @@ def take(x: Array, shape: Ints, steps: Ints, indices: Sequence[tuple[Array, int,
     views = [(index.broadcast_to(shape), step, n) for index, step, n in indices]
     places, numbers = strided(shape, [("at", steps), *((f"j{k}", steps_of(v)) for k, (v, _, _) in enumerate(views))])
     body = places + "".join(
-        [f"\n    {{ long v_ = q{k}[j{k}]; at += {wrapped('v_', f'm{k}')} * s{k}; }}" for k in range(len(views))]
+        [f"\n    {{ long v_ = q{k}[j{k}]; {inside('v_', f'm{k}')} at += v_ * s{k}; }}" for k in range(len(views))]
     )
     numbers += [p for k, (_, step, n) in enumerate(views) for p in ((f"m{k}", n), (f"s{k}", step))]
     c = moved(x.dtype)
     arrays = [("o", c, made), ("x", c, x), *((f"q{k}", stored(v.dtype), v) for k, (v, _, _) in enumerate(views))]
-    each(x.runtime, "take", made.size, f"{body}\n    o[i] = x[at];", arrays, numbers)
+    there(*[(index, n) for index, _, n in indices])
+    each(x.runtime, "take", made.size, f"{body}\n    o[i] = x[at];", arrays, numbers,
+         checks=tuple([f"m{k}" for k in range(len(views))]))  # fmt: skip
     return made
 
 
@@ -93,6 +102,8 @@ def embedding(weight: Array, index: Array, padding: int, by_frequency: bool) -> 
 # ---- writing
 def scatter(join: Join, made: Array, values: Array, index: Array, dim: int) -> Array:
     """Join values into a packed array along a dim, and return it: a work item has a line along dim, or part of its places."""
+    if index.size:
+        there((index, made.shape[dim] if made.ndim else 1))
     if not index.size or not made.size:
         return made
     runtime = made.runtime
@@ -115,7 +126,7 @@ def scatter(join: Join, made: Array, values: Array, index: Array, dim: int) -> A
 {places.replace("long rest_ = i", "long rest_ = i_")}
     long low_ = part_ * size, high_ = low_ + size;
     for (long k = 0; k < n; k++) {{
-      long j_ = q[from + k * qs]; j_ = {wrapped("j_", "m")};
+      long j_ = q[from + k * qs]; {inside("j_", "m")}
       if (j_ < low_ || j_ >= high_) continue;
       {ctype.name} a = {ctype.read.format("o[at + j_ * os]")}, v = {ctype.read.format("x[of + k * vs]")};
       o[at + j_ * os] = {ctype.write.format(step.text)};
@@ -128,7 +139,7 @@ def scatter(join: Join, made: Array, values: Array, index: Array, dim: int) -> A
         w for w in ("w_from_half", "w_to_half", "w_from_bfloat", "w_to_bfloat") if w in ctype.read + ctype.write
     }
     each(runtime, f"scatter_{join.name}", count * parts, body, arrays, numbers,
-         helpers=frozenset(helpers), part=complex_part(ctype).name, least=1)  # fmt: skip
+         helpers=frozenset(helpers), part=complex_part(ctype).name, least=1, checks=("m",))  # fmt: skip
     return made
 
 
@@ -202,17 +213,19 @@ def put_at(join: Join, made: Array, values: Array, indices: Sequence[Array], pla
     shape = (*[made.shape[d] for d in rest[:at]], *picked, *[made.shape[d] for d in rest[at:]])
     values = values.broadcast_to(shape)
     count, width = math.prod(picked), math.prod([made.shape[d] for d in rest])
+    there(*[(i, made.shape[p]) for i, p in zip(indices, places, strict=True)])
     if not count or not width:
         return made
     flat = new(made.runtime, (count,), I64)
     views = [maps.copy(whole(i).broadcast_to(picked)) for i in indices]
     terms, scale = [], 1
     for k in reversed(range(len(places))):
-        terms.append(f"    {{ long v_ = q{k}[i]; at += {wrapped('v_', f'm{k}')} * {scale}L; }}")
+        terms.append(f"    {{ long v_ = q{k}[i]; {inside('v_', f'm{k}')} at += v_ * {scale}L; }}")
         scale *= made.shape[places[k]]
     each(made.runtime, "places", count, "    long at = 0;\n" + "\n".join(terms) + "\n    o[i] = at;",
          [("o", "long", flat), *((f"q{k}", "long", v) for k, v in enumerate(views))],
-         [(f"m{k}", made.shape[p]) for k, p in enumerate(places)])  # fmt: skip
+         [(f"m{k}", made.shape[p]) for k, p in enumerate(places)],
+         checks=tuple([f"m{k}" for k in range(len(places))]))  # fmt: skip
     moved_axes = [*range(at, at + ndim), *range(at), *range(at + ndim, len(shape))]
     table = reshaped(values.transpose(moved_axes), (count, width))
     order = [*places, *rest]

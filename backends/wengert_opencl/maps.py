@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from wengert.op import ANY, Op
-from wengert_codegen import CTYPES, Dialect, Operand, Unprintable, map_source, plan_dims, printed, template
+from wengert_codegen import CTYPES, POWERS, Dialect, Operand, Unprintable, map_source, plan_dims, printed, template
 from wengert_opencl.array import Array, Ints, dense, overlap
 from wengert_opencl.runtime import ELEMENTS, Runtime
 
@@ -26,7 +26,6 @@ SCALARS = {
     "ulong": np.uint64, "long": np.int64, "float": np.float32, "double": np.float64, "float2": np.complex64,
     "double2": np.complex128,
 }  # fmt: skip
-POWERS = {2: "x * x", 0.5: "sqrt(x)", 1: "x", -1: "1 / x", 3: "x * x * x", 0: "1"}
 REAL_RESULTS = {"absolute", "angle"}
 
 
@@ -232,7 +231,58 @@ def copy(x: Array) -> Array:
         if x.size:
             x.runtime.duplicate(made.buffer, x.buffer, x.nbytes, x.offset)
         return made
-    return conversion(x.dtype)((x,))
+    return turned(x) or conversion(x.dtype)((x,))
+
+
+TILE = 64  # elements of both dims that a work item of a cpu turns at a time
+MOVED = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong", 16: "ulong2"}  # elements that are moved alone, by their size
+
+
+@functools.cache
+def turned_source(t: str, rank: int) -> str:
+    """Return the source of a copy whose elements lie side by side along another dim than they will: a work item has a strip of
+    tiles, which it reads along the one and writes along the other."""
+    head = "".join([f", long d{k}, long o_s{k}, long x_s{k}" for k in range(rank)])
+    rest = "".join([f"  at = i % d{k}; i /= d{k}; o += at * o_s{k}; x += at * x_s{k};\n" for k in range(rank)])
+    return f"""
+__kernel void k_turned(__global {t} * restrict o, __global const {t} * restrict x, long x_at, long m, long n, long o_m,
+    long x_n, long count{head}) {{
+  long i = get_global_id(0), strips = (m + {TILE - 1}) / {TILE}, at;
+  if (i >= count * strips) return;
+  long r = i % strips * {TILE}; i /= strips; x += x_at;
+{rest}  int h = m - r < {TILE} ? (int)(m - r) : {TILE};
+  for (long c = 0; c < n; c += {TILE}) {{
+    {t} tile[{TILE}][{TILE}];
+    int w = n - c < {TILE} ? (int)(n - c) : {TILE};
+    if (h == {TILE} && w == {TILE}) {{
+      for (int k = 0; k < {TILE}; k++) for (int l = 0; l < {TILE}; l++) tile[l][k] = x[(c + k) * x_n + r + l];
+      for (int l = 0; l < {TILE}; l++) for (int k = 0; k < {TILE}; k++) o[(r + l) * o_m + c + k] = tile[l][k];
+    }} else
+      for (int k = 0; k < w; k++) for (int l = 0; l < h; l++) o[(r + l) * o_m + c + k] = x[(c + k) * x_n + r + l];
+  }}
+}}
+"""
+
+
+def turned(x: Array) -> Array | None:
+    """Return a packed copy of an array whose elements lie side by side along another dim than the last, None for others."""
+    if x.size <= SMALL or not x.runtime.dialect.cpu:
+        return None
+    size = x.dtype.itemsize
+    dims, (own, steps) = plan_dims(x.shape, [dense(x.shape, 1), tuple([s // size for s in x.strides])])
+    side = next((d for d, s in enumerate(steps[:-1]) if s == 1 and dims[d] >= TILE), None)
+    if side is None or steps[-1] == 1 or dims[-1] < TILE:
+        return None
+    runtime, made = x.runtime, new(x.runtime, x.shape, x.dtype)
+    others = [d for d in range(len(dims) - 1) if d != side]
+    count = math.prod([dims[d] for d in others])
+    kernel = runtime.kernel(turned_source(MOVED[size], len(others)), "k_turned", [None, None, *[LONG] * (6 + 3 * len(others))])
+    items, group = runtime.grid(count * -(-dims[side] // TILE))
+    values = [dims[side], dims[-1], own[side], steps[-1], count]
+    for d in others:
+        values += [dims[d], own[d], steps[d]]
+    runtime.launch(kernel, items, group, (made.buffer, x.buffer, x.start, *values))
+    return made
 
 
 def packed(x: Array) -> Array:

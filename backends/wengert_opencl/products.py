@@ -22,7 +22,8 @@ from wengert_opencl.maps import LONG, new
 
 ROWS = 8
 VECTOR = {"f": ("w_float16", 16), "d": ("w_double8", 8)}
-TINY = 4096  # multiplications below which packing is not worth it
+TINY = 4096  # multiplications below which one sum for each element will do
+MODEST = 1 << 21  # up to which packing is not worth it
 
 
 def batches(x: Array, shape: Ints) -> tuple[Array, int]:
@@ -56,6 +57,8 @@ def matmul(x: Array, y: Array) -> Array:
     count = math.prod(shape)
     if dtype.char not in VECTOR or (x.runtime.dialect.cpu and m * n * k < TINY):
         plain(made, x, y, x_batch, y_batch, m, n, k, count)
+    elif x.runtime.dialect.cpu and m * n * k <= MODEST and steps_of(y)[-1] == 1:
+        direct(made, x, y, x_batch, y_batch, m, n, k, count)
     elif x.runtime.dialect.cpu:
         panels(made, x, y, x_batch, y_batch, m, n, k, count)
     else:
@@ -84,6 +87,44 @@ def plain(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n
     s = stored(made.dtype)
     each(made.runtime, "matmul", count * m * n, body, [("o", s, made), ("x", s, x), ("y", s, y)], numbers, helpers=helpers,
          part="float" if c.name == "float2" else "double", least=max(1, 4096 // k))  # fmt: skip
+
+
+@functools.cache
+def direct_source(t: str, v: str, width: int) -> str:
+    """Return the source of a kernel that reads the second factor where it lies, row by row: 8 rows by one vector."""
+    rows = range(ROWS)
+    lines = [
+        f"__kernel void k_direct(__global {t} * restrict o, __global const {t} * restrict x, long x_at,",
+        f"    __global const {t} * restrict y, long y_at,",
+        "    long m, long n, long k, long xb, long xm, long xk, long yb, long yk) {",
+        f"  long row = (long)get_global_id(0) * {ROWS}, batch = get_global_id(1);",
+        "  x += x_at + batch * xb; y += y_at + batch * yb; o += (batch * m + row) * n;",
+        *[f"  __global const {t} *x{r} = x + (row + {r} < m ? row + {r} : m - 1) * xm;" for r in rows],
+        "  long c = 0;",
+        f"  for (; c + {width} <= n; c += {width}) {{",
+        f"    {v} " + ", ".join([f"c{r} = 0" for r in rows]) + ";",
+        f"    for (long j = 0; j < k; j++) {{ {v} e = *(__global const {v} *)(y + j * yk + c);",
+        "      " + " ".join([f"c{r} += x{r}[j * xk] * e;" for r in rows]) + " }",
+        *[f"    if (row + {r} < m) *(__global {v} *)(o + {r} * n + c) = c{r};" for r in rows],
+        "  }",
+        "  for (; c < n; c++) {",
+        f"    {t} " + ", ".join([f"c{r} = 0" for r in rows]) + ";",
+        f"    for (long j = 0; j < k; j++) {{ {t} e = y[j * yk + c];",
+        "      " + " ".join([f"c{r} += x{r}[j * xk] * e;" for r in rows]) + " }",
+        *[f"    if (row + {r} < m) o[{r} * n + c] = c{r};" for r in rows],
+        "  }",
+        "}",
+        "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def direct(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n: int, k: int, count: int) -> None:
+    runtime, t = made.runtime, stored(made.dtype)
+    xm, xk = steps_of(x)[-2:]
+    values = (made.buffer, x.buffer, x.start, y.buffer, y.start, m, n, k, x_batch, xm, xk, y_batch, steps_of(y)[-2])
+    kernel = runtime.kernel(direct_source(t, *VECTOR[made.dtype.char]), "k_direct", [None, None, LONG, None, *[LONG] * 9])
+    runtime.launch(kernel, (-(-m // ROWS), count), (1, 1), values)
 
 
 @functools.lru_cache

@@ -11,13 +11,22 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from wengert_codegen import CTYPES, Ctype, Dialect, helper_text, numeral, plan_dims, printed
 from wengert_codegen.expressions import complex_part
+from wengert_codegen.joins import ALL as ALL
+from wengert_codegen.joins import ANY as ANY
+from wengert_codegen.joins import LOG_SUM
+from wengert_codegen.joins import MAX as MAX
+from wengert_codegen.joins import MIN as MIN
+from wengert_codegen.joins import PROD as PROD
+from wengert_codegen.joins import PROD_COMPLEX as PROD_COMPLEX
+from wengert_codegen.joins import SUM as SUM
+from wengert_codegen.joins import Join as Join
+from wengert_codegen.joins import lowest as lowest
 from wengert_codegen.loops import converted
 from wengert_opencl import maps
 from wengert_opencl.array import Array, Ints
@@ -26,39 +35,8 @@ from wengert_opencl.runtime import ELEMENTS, ITEMS
 
 LANES = 16
 LEVEL = 128  # steps of all lanes after which they are added to the second level
-COLUMNS = 64  # results that a work item works on together where the reduced dim is not the innermost
+COLUMNS = 128  # results that a work item works on together where the reduced dim is not the innermost
 SPLIT = 1 << 14  # elements of a reduced dim that one work item may have before several share it
-
-
-@dataclass(frozen=True)
-class Join:
-    """How elements become one: the start, and the next value `a` of an accumulator and an element `v`."""
-
-    name: str
-    step: str
-    start: Callable[[np.dtype[Any]], Any]
-
-
-def lowest(dtype: np.dtype[Any]) -> Any:
-    return -math.inf if dtype.kind == "f" else 0 if dtype.kind == "b" else int(np.iinfo(dtype).min)
-
-
-def highest(dtype: np.dtype[Any]) -> Any:
-    return math.inf if dtype.kind == "f" else 1 if dtype.kind == "b" else int(np.iinfo(dtype).max)
-
-
-SUM = Join("sum", "a + v", lambda dtype: 0)
-PROD = Join("prod", "a * v", lambda dtype: 1)
-PROD_COMPLEX = Join("prod", "w_times(a, v)", lambda dtype: 1)
-MAX = Join("max", "v > a || v != v ? v : a", lowest)
-MIN = Join("min", "v < a || v != v ? v : a", highest)
-LOG_SUM = Join(
-    "logsum",
-    "a != a || v != v ? a + v : a == v ? a + 0.6931471805599453 : a > v ? a + log1p(exp(v - a)) : v + log1p(exp(a - v))",
-    lowest,
-)
-ANY = Join("any", "a | v", lambda dtype: 0)
-ALL = Join("all", "a & v", lambda dtype: 1)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -330,7 +308,8 @@ def truth(join: Join) -> Callable[..., Array]:
 # ---- scans
 def scan(join: Join) -> Callable[..., Array]:
     def run(x: Array, axis: int) -> Array:
-        return running(join, x, axis, result(x.dtype), added_in(x.dtype))
+        how = PROD_COMPLEX if join is PROD and x.dtype.kind == "c" else join
+        return running(how, x, axis, result(x.dtype), added_in(x.dtype))
 
     return run
 

@@ -1,27 +1,38 @@
 """OpenCL itself: devices, memory, programs, launches; all that this package asks of pyopencl.
 
 Owns: `Runtime`, one a device: its context, its queue (in order, so memory that was given back can be used again at once),
-its memory pool, and programs by their source. May import: pyopencl (inside functions), NumPy, the types of generated code.
+its memory pool, and programs by their source. May import: pyopencl (inside functions), NumPy, the types of generated code,
+wengert's error for memory.
 Must not know: arrays, ops.
 """
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
+import shutil
+import tempfile
 import threading
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from wengert.backend import OutOfMemoryError
 from wengert_codegen import CPU_PREAMBLE, PREAMBLE, Dialect
 
 ITEMS = 4  # work items a core: enough that a slow one holds nobody up
 ELEMENTS = 2048  # elements that a work item of a cpu has at least
 GROUP = 128  # work items of a gpu that run together
 MISSING = "pyopencl is not installed; pip install pyopencl (on a machine without a driver: pip install 'pyopencl[pocl]')"
+
+
+SHORT = (-4, -5, -6)  # codes of OpenCL: no memory for an object, for the kernel, on the host
+LOST = (-2, -34, -36)  # the device, its context or its queue is none any more
+NVIDIA = ("/usr/local/nvidia/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib/wsl/lib")  # where drivers are put
 
 
 class NoDevice(RuntimeError):
@@ -38,6 +49,7 @@ def found() -> tuple[Any, ...]:
         import pyopencl as cl
     except ImportError as error:
         raise NoDevice(f"{MISSING} ({error})") from None
+    find_nvidia()
     try:
         platforms = cl.get_platforms()
     except cl.Error as error:
@@ -54,6 +66,26 @@ def found() -> tuple[Any, ...]:
         raise NoDevice(f"no OpenCL device was found on the platforms {names or '(none)'} (WENGERT_OPENCL_PLATFORM={wanted!r})")
     made.sort(key=lambda d: not d.type & cl.device_type.GPU)  # graphics cards first
     return tuple(made)
+
+
+def find_nvidia(places: Sequence[str] = NVIDIA, vendors: str = "/etc/OpenCL/vendors") -> str | None:
+    """Tell the loader of NVIDIA's library where containers have it without the file that names it; return the folder that does.
+
+    Only where the user has not said by OCL_ICD_VENDORS or OPENCL_VENDOR_PATH where drivers are.
+    """
+    if {"OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH"} & set(os.environ):
+        return None
+    known = sorted(Path(vendors).glob("*.icd"))
+    library = next((p for place in places for p in [Path(place, "libnvidia-opencl.so.1")] if p.exists()), None)
+    if library is None or any(["nvidia" in path.read_text(errors="replace") for path in known]):
+        return None
+    folder = Path(tempfile.mkdtemp(prefix="wengert-opencl-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for path in known:
+        (folder / path.name).write_text(path.read_text(errors="replace"))
+    (folder / "nvidia.icd").write_text(f"{library}\n")
+    os.environ["OCL_ICD_VENDORS"] = str(folder)
+    return str(folder)
 
 
 def on_processor(device: Any) -> bool:
@@ -78,34 +110,44 @@ class Runtime:
         self.context = cl.Context([self.device])
         self.queue = cl.CommandQueue(self.context)
         self.pool = MemoryPool(ImmediateAllocator(self.queue))
-        cpu = on_processor(self.device)
+        self.on_processor = on_processor(self.device)
         self.dialect = Dialect(
-            cpu and os.environ.get("WENGERT_OPENCL_DIALECT") != "gpu", self.device.max_compute_units,
+            self.on_processor and os.environ.get("WENGERT_OPENCL_DIALECT") != "gpu", self.device.max_compute_units,
             bool(self.device.double_fp_config),
         )  # fmt: skip
         exact = self.device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
         self.options = ["-w", *(["-cl-fp32-correctly-rounded-divide-sqrt"] if exact else [])]
+        self.options += os.environ.get("WENGERT_OPENCL_OPTIONS", "").split()  # for the compiler, as -cl-opt-disable
         self.kernels: dict[tuple[str, str], Any] = {}
         self.sources: dict[str, str] = {}
         self.lock = threading.RLock()
-        self.limit = self.device.global_mem_size
+        self.limit = int(os.environ.get("WENGERT_OPENCL_MEMORY", 0)) or self.device.global_mem_size
+        self.peak = 0
+        self.flag = Flag(self)
 
     # ---- memory
     def allocate(self, size: int) -> Any:
-        """Return a buffer of at least this many bytes. Raises MemoryError where the device has none left."""
-        cl = self.cl
+        """Return a buffer of at least this many bytes. Raises OutOfMemoryError where the device has none left, also after
+        what was kept for reuse was given back."""
         for attempt in range(2):
             if self.pool.active_bytes + size <= self.limit:
                 try:
-                    return self.pool.allocate(max(size, 16))
-                except (cl.Error, MemoryError):
+                    buffer = self.pool.allocate(max(size, 16))
+                except (self.cl.Error, MemoryError):
                     pass
+                else:
+                    self.peak = max(self.peak, self.pool.active_bytes)
+                    return buffer
             if not attempt:
+                self.queue.finish()
                 self.pool.free_held()
-        raise MemoryError(
-            f"opencl:{self.index} ({self.device.name}) has no {size} bytes left: {self.pool.active_bytes} of {self.limit} are "
-            f"in use, and one array may have {self.device.max_mem_alloc_size}"
+        raise OutOfMemoryError(
+            f"{self} has no {size} bytes left: {self.pool.active_bytes} of {self.limit} are in use, and one array may have "
+            f"{self.device.max_mem_alloc_size}"
         )
+
+    def __str__(self) -> str:
+        return f"opencl:{self.index} ({self.device.name.strip()})"
 
     def upload(self, buffer: Any, host: np.ndarray[Any, Any]) -> None:
         host = host.view(np.uint16) if host.dtype.name == "bfloat16" else host  # a type that has no buffers
@@ -114,9 +156,33 @@ class Runtime:
     def download(self, host: np.ndarray[Any, Any], buffer: Any, offset: int) -> None:
         host = host.view(np.uint16) if host.dtype.name == "bfloat16" else host
         self.cl.enqueue_copy(self.queue, host, buffer, src_offset=offset, is_blocking=True)
+        self.flag.settle()
+
+    def wait(self) -> None:
+        """Wait until all that was asked for is done. Raises IndexError where an index was out of range."""
+        self.queue.finish()
+        self.flag.settle()
 
     def duplicate(self, target: Any, source: Any, size: int, offset: int) -> None:
         self.cl.enqueue_copy(self.queue, target, source, byte_count=size, src_offset=offset)
+
+    def around(self, host: np.ndarray[Any, Any]) -> Any:
+        """Return a buffer that is a NumPy array's memory, which it keeps alive. For devices that work there."""
+        host = host.view(np.uint8).reshape(-1) if host.ndim else host.reshape(1).view(np.uint8)
+        flags = self.cl.mem_flags
+        return self.cl.Buffer(self.context, flags.READ_WRITE | flags.USE_HOST_PTR, hostbuf=host)
+
+    def map(self, buffer: Any, offset: int, size: int) -> np.ndarray[Any, Any]:
+        """Return bytes of a buffer where they are, once what was asked for is done; `unmap` gives them back."""
+        flags = self.cl.map_flags
+        how = flags.READ | flags.WRITE
+        data, _ = self.cl.enqueue_map_buffer(self.queue, buffer, how, offset, size, np.uint8, is_blocking=True)
+        self.flag.settle()
+        return data  # type: ignore[no-any-return]
+
+    def unmap(self, data: np.ndarray[Any, Any]) -> None:
+        held: Any = data.base
+        held.release(self.queue)
 
     # ---- programs
     def kernel(self, source: str, name: str, scalars: Sequence[Any]) -> Any:
@@ -125,11 +191,20 @@ class Runtime:
         with self.lock:
             made = self.kernels.get((source, name))
             if made is None:
+                size = 8 * len(scalars)
+                if size > self.device.max_parameter_size:
+                    raise RuntimeError(
+                        f"{name}: {size} bytes of kernel parameters, and {self} takes {self.device.max_parameter_size}; "
+                        f"make the arrays contiguous, or give them fewer dims"
+                    )
                 text = (CPU_PREAMBLE if self.dialect.cpu else "") + PREAMBLE + source
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # compilers say what they did
-                    program = self.cl.Program(self.context, text).build(self.options, cache_dir=False)
-                made = self.cl.Kernel(program, name)
+                    try:
+                        program = self.cl.Program(self.context, text).build(self.options, cache_dir=False)
+                        made = self.cl.Kernel(program, name)
+                    except self.cl.Error as error:
+                        raise RuntimeError(f"{name}: {self} does not compile this kernel: {error}\n{text}") from error
                 made.set_scalar_arg_dtypes(list(scalars))
                 self.kernels[source, name] = made
                 self.sources.setdefault(name, text)
@@ -137,7 +212,27 @@ class Runtime:
 
     def launch(self, kernel: Any, items: tuple[int, ...], group: tuple[int, ...] | None, arguments: Sequence[Any]) -> None:
         with self.lock:
-            kernel(self.queue, items, group, *arguments)
+            try:
+                kernel(self.queue, items, group, *arguments)
+            except self.cl.Error as error:
+                self.failed(kernel, items, group, arguments, error)
+
+    def failed(self, kernel: Any, items: Any, group: Any, arguments: Sequence[Any], error: Any) -> None:
+        """Launch once more where memory was short; else raise an error that says what became of the device."""
+        name = kernel.function_name
+        if error.code in SHORT:
+            self.queue.finish()
+            self.pool.free_held()
+            try:
+                return kernel(self.queue, items, group, *arguments)  # type: ignore[no-any-return]
+            except self.cl.Error as again:
+                raise OutOfMemoryError(f"{name}: {self} has no memory left to run this kernel: {again}") from again
+        if error.code in LOST:
+            raise RuntimeError(
+                f"{name}: {self} was lost ({error}): its driver was reset or it was taken away; its arrays are gone, and this "
+                f"process cannot use it again"
+            ) from error
+        raise RuntimeError(f"{name}: {self} does not run this kernel over {items}: {error}") from error
 
     # ---- how work is shared out
     def share(self, n: int, least: int = ELEMENTS) -> tuple[int, int]:
@@ -155,6 +250,51 @@ class Runtime:
         return (-(-items[0] // group) * group, *items[1:]), (group, *(1,) * (len(items) - 1))
 
 
+class Flag:
+    """Where kernels of a device say that an index was out of range: [which kernel, the index, the size of its dim]."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.host = np.zeros(3, np.int64)
+        self.shared = runtime.on_processor and bool(runtime.device.host_unified_memory)
+        self.names = [""]
+        self.used = False
+        self._buffer: Any = None
+
+    @property
+    def buffer(self) -> Any:
+        self.used = True
+        if self._buffer is None:
+            flags = self.runtime.cl.mem_flags
+            how = flags.USE_HOST_PTR if self.shared else flags.COPY_HOST_PTR
+            self._buffer = self.runtime.cl.Buffer(self.runtime.context, flags.READ_WRITE | how, hostbuf=self.host)
+        return self._buffer
+
+    def code(self, name: str) -> int:
+        """Return the number that a kernel puts in the flag."""
+        if name not in self.names:
+            self.names.append(name)
+        return self.names.index(name)
+
+    def settle(self) -> None:
+        """Look at the flag, the device being done with what it was asked. Raises IndexError where it is set."""
+        if not self.used:
+            return
+        self.used = False
+        cl, queue = self.runtime.cl, self.runtime.queue
+        if not self.shared:
+            cl.enqueue_copy(queue, self.host, self._buffer, is_blocking=True)
+        code, index, size = self.host.tolist()
+        if code:
+            self.host[:] = 0
+            if not self.shared:
+                cl.enqueue_copy(queue, self._buffer, self.host, is_blocking=True)
+            raise IndexError(
+                f"index {index} is out of bounds for dimension with size {size} (kernel {self.names[code]} on {self.runtime}; "
+                f"found when the device was waited for, so perhaps in an earlier call)"
+            )
+
+
 _runtimes: dict[int, Runtime] = {}
 _lock = threading.Lock()
 
@@ -166,3 +306,13 @@ def runtime(index: int) -> Runtime:
         with _lock:
             made = _runtimes.get(index) or _runtimes.setdefault(index, Runtime(index))
     return made
+
+
+def in_use() -> list[Runtime]:
+    """Return the devices that were asked for so far."""
+    return list(_runtimes.values())
+
+
+def some_runtime() -> Runtime:
+    """Return a device that is in use, the first one otherwise."""
+    return next(iter(in_use()), None) or runtime(0)

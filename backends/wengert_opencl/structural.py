@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from wengert.op import OPS
-from wengert_opencl import composed, indexing, maps, products, reductions
+from wengert_opencl import composed, fused, indexing, maps, products, reductions
 from wengert_opencl import windows as sliding
 from wengert_opencl.array import Array
 
@@ -92,6 +92,24 @@ def view_as_complex(x: Array) -> Array:
     return x.view(x.shape[:-1], x.strides[:-1], 0, np.dtype(f"c{2 * x.dtype.itemsize}"))
 
 
+def copy(x: Array, out: Any = ...) -> Any:
+    return maps.copy(x) if out is ... else maps.write(out, x)
+
+
+def by_rows(name: str, otherwise: Kernel) -> Kernel:
+    """Return a reduction that runs as a group of rows where it can: floats, along the last dims."""
+
+    def shapes(x: Array, axis: Any, keepdims: bool) -> Any:
+        return [reductions.kept_shape(x.shape, reductions.every(x, axis), keepdims)]
+
+    rows = fused.rowwise(lambda x, axis, keepdims: OPS[name](x, axis, True), otherwise, shapes)
+
+    def run(x: Array, axis: Any, keepdims: bool) -> Any:
+        return (rows if x.dtype.char in "fd" and x.ndim and axis != () else otherwise)(x, axis, keepdims)
+
+    return run
+
+
 def windows(x: Array, dim: int, size: int, step: int) -> Array:
     shape = (*x.shape[:dim], (x.shape[dim] - size) // step + 1, *x.shape[dim + 1 :], size)
     return x.view(shape, (*x.strides[:dim], x.strides[dim] * step, *x.strides[dim + 1 :], x.strides[dim]), 0)
@@ -118,8 +136,10 @@ def table(backend: Any) -> dict[str, Kernel]:
         "view_bytes": lambda x, dtype: x.view_bytes(dtype), "real": lambda x: x.part(False), "imag": imag,
         "complex": complex_, "view_as_real": view_as_real, "view_as_complex": view_as_complex, "windows": windows,
         "filled": filled, "flip": flip, "concatenate": concatenate, "stack": stack, "roll": roll,
-        "sum": r.total, "prod": r.product, "mean": r.mean, "norm2": r.norm2, "var": r.variance, "std": r.deviation,
-        "amax": r.extreme(r.MAX), "amin": r.extreme(r.MIN), "argmax": r.place(r.MAX), "argmin": r.place(r.MIN),
+        "copy": copy, "sum": by_rows("sum", r.total), "prod": r.product, "mean": by_rows("mean", r.mean),
+        "norm2": by_rows("norm2", r.norm2), "var": r.variance, "std": r.deviation,
+        "amax": by_rows("amax", r.extreme(r.MAX)), "amin": by_rows("amin", r.extreme(r.MIN)),
+        "argmax": r.place(r.MAX), "argmin": r.place(r.MIN),
         "any": r.truth(r.ANY), "all": r.truth(r.ALL), "cumsum": r.scan(r.SUM), "cumprod": r.scan(r.PROD),
         "logcumsumexp": r.logcumsumexp,
         "outer": lambda x, y: OPS["multiply"](x.getitem([slice(None), None]), y),

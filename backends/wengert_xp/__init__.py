@@ -6,4 +6,4 @@ May import: wengert's backend protocol and op records, NumPy. Must not know: any
 
 from wengert_xp.arraymodule import BARE, ArrayModule
 
-__all__ = ["BARE", "ArrayModule"]
+__all__ = ["BARE", "ArrayModule"]  # and wengert_xp.standard: StandardModule, for namespaces of the array API standard

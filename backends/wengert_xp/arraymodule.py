@@ -8,6 +8,7 @@ Every elementwise kernel takes `out`: an array to write to, or `...` for a new a
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import math
 from collections.abc import Callable
@@ -420,11 +421,13 @@ class ArrayModule:
     def quiet(self) -> Any:
         return contextlib.nullcontext()
 
+    @functools.cached_property
+    def tables(self) -> dict[str, Kernel]:
+        return {**self.elementwise_table(), **self.structural_table()}
+
     # ---- the protocol
     def kernel(self, op: Op) -> Kernel | None:
-        if not hasattr(self, "_tables"):
-            self._tables = {**self.elementwise_table(), **self.structural_table()}
-        found = self._tables.get(op.name)
+        found = self.tables.get(op.name)
         if found is None and op.elementwise:
             found = getattr(self.xp, op.name, None) or self.special(op)
         return None if found is None else self.finish(op, found)

@@ -11,7 +11,7 @@ import importlib
 from math import e, inf, nan, pi
 from typing import Any
 
-from wengert import cuda, dtypes, faces
+from wengert import cuda, doors, dtypes, faces
 from wengert._version import __version__
 from wengert.backend import device, get_default_device, set_default_device
 from wengert.dtypes import can_cast, dtype, finfo, get_default_dtype, iinfo, promote_types, set_default_dtype
@@ -30,12 +30,14 @@ from wengert._tensor import Size, Tensor
 from wengert.ops.random import Generator, default_generator, fork_rng
 from wengert.printing import set_printoptions
 from wengert.registry import registry as _registry
+from wengert.threads import get_num_threads, set_num_threads
 
 faces.dress()
 globals().update(faces.FUNCTIONS)
 globals().update(dtypes.ALL)
 globals().update({alias: dtypes.ALL[name] for alias, name in dtypes.ALIASES.items()})
 globals().update(creation.typed_tensors())
+doors.open_doors()
 
 strided, preserve_format, contiguous_format = "torch.strided", "torch.preserve_format", "torch.contiguous_format"
 channels_last, channels_last_3d = "torch.channels_last", "torch.channels_last_3d"  # accepted; results lie in row-major order
@@ -43,27 +45,27 @@ newaxis = None
 
 __all__ = [
     "Generator", "Size", "Tensor", "__version__", "autograd", "can_cast", "cuda", "default_generator", "device", "dtype",
-    "enable_grad", "finfo", "fork_rng", "get_default_device", "get_default_dtype", "iinfo", "inference_mode",
+    "enable_grad", "finfo", "fork_rng", "get_default_device", "get_default_dtype", "get_num_threads", "iinfo", "inference_mode",
     "e", "inf", "nan", "pi", "is_grad_enabled", "is_inference", "is_inference_mode_enabled", "no_grad", "promote_types",
-    "random",
-    "set_default_device", "set_default_dtype", "set_grad_enabled", "set_printoptions", *faces.FUNCTIONS, *dtypes.ALL,
+    "random", "set_default_device", "set_default_dtype", "set_grad_enabled", "set_num_threads",
+    "set_printoptions", *faces.FUNCTIONS, *dtypes.ALL,
 ]  # fmt: skip
 
 _SUBMODULES = (
-    "compat", "fft", "func", "graph", "library", "linalg", "nn", "optim", "plugins", "profiler", "serialization", "signal",
-    "special", "utils",
+    "array_api", "compat", "compiler", "distributions", "fft", "func", "graph", "library", "linalg", "nn",
+    "opencl", "optim", "plugins", "profiler", "serialization", "signal", "special", "testing", "utils",
 )  # fmt: skip
 _LATE = {  # names whose module is loaded when they are used
-    "compile": "compilation", "custom_op": "library", "draw": "drawing",
+    "compile": "compiler", "custom_op": "library", "draw": "drawing",
     "load": "serialization", "save": "serialization",
     "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "is_anomaly_enabled": "autograd.anomaly_mode",
-    "memory_summary": "profiler", "vmap": "func",
+    "memory_summary": "profiler", "vmap": "func", "OutOfMemoryError": "errors",
     **dict.fromkeys(
         "GradScaler accelerator amp are_deterministic_algorithms_enabled autocast backends distributed get_autocast_dtype "
         "get_deterministic_debug_mode get_float32_matmul_precision get_num_interop_threads hub is_autocast_cache_enabled "
         "is_autocast_enabled is_deterministic_algorithms_warn_only_enabled is_storage is_warn_always_enabled jit layout "
         "memory_format mps multiprocessing onnx set_deterministic_debug_mode set_float32_matmul_precision set_flush_denormal "
-        "set_num_interop_threads set_warn_always testing typename use_deterministic_algorithms version".split(), "compat",
+        "set_num_interop_threads set_warn_always typename use_deterministic_algorithms version".split(), "compat",
     ),
 }  # fmt: skip
 
@@ -94,14 +96,3 @@ def is_inference(input: Tensor) -> builtins.bool:
 def set_default_tensor_type(t: Any) -> None:
     """Set the default float dtype by a legacy type such as FloatTensor."""
     set_default_dtype(t.dtype)
-
-
-def set_num_threads(n: builtins.int) -> None:
-    """Accepted for PyTorch programs; the array library's own setting (OMP_NUM_THREADS) decides."""
-
-
-def get_num_threads() -> builtins.int:
-    """Return how many threads the array library may use, as far as its environment says."""
-    import os
-
-    return builtins.int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))

@@ -45,6 +45,8 @@ class Size(tuple[int, ...]):
 
 
 new = object.__new__
+_DLPACK_KINDS = {"cpu": 1, "cuda": 2, "opencl": 4}  # DLDeviceType; 12 is any other
+_DLPACK_HOST = (1, 0)
 
 
 def wrap(array: Any, edge: Any = None) -> Tensor:
@@ -139,6 +141,7 @@ class Tensor:
     # ---- what it is
     @property
     def shape(self) -> Size:
+        """The length of each dim; `()` for a single number."""
         return Size(self._array.shape)
 
     def size(self, dim: int | None = None) -> Any:
@@ -152,6 +155,7 @@ class Tensor:
 
     @property
     def ndim(self) -> int:
+        """How many dims there are."""
         return int(self._array.ndim)
 
     def dim(self) -> int:
@@ -172,29 +176,40 @@ class Tensor:
 
     @property
     def itemsize(self) -> int:
+        """The bytes of an element."""
         return int(self._array.dtype.itemsize)
 
     @property
     def nbytes(self) -> int:
+        """The bytes of all elements."""
         return self.numel() * self.itemsize
 
     @property
     def dtype(self) -> dtypes.dtype:
+        """The type of the elements."""
         return dtypes.of(self._array.dtype)
 
     @property
     def device(self) -> device:
+        """Where the memory is."""
         return backend.device_of(self._array)
 
     @property
     def is_cuda(self) -> bool:
+        """Say whether the memory is on a CUDA device."""
         return self.device.type == "cuda"
 
     @property
     def is_cpu(self) -> bool:
+        """Say whether the memory is on the host."""
         return self.device.type == "cpu"
 
-    is_sparse = is_quantized = is_meta = is_mkldnn = is_mps = is_nested = is_xpu = False
+    @property
+    def is_meta(self) -> bool:
+        """Say whether this has a shape and a dtype, and no values."""
+        return getattr(backend.of_array(self._array), "valueless", False)
+
+    is_sparse = is_quantized = is_mkldnn = is_mps = is_nested = is_xpu = False
     layout = "torch.strided"
 
     def get_device(self) -> int:
@@ -246,6 +261,7 @@ class Tensor:
     # ---- autograd
     @property
     def requires_grad(self) -> bool:
+        """Say whether gradients flow to or through this tensor; set it to make a leaf of one that has no history."""
         return self._edge is not None
 
     @requires_grad.setter
@@ -279,6 +295,7 @@ class Tensor:
 
     @property
     def is_leaf(self) -> bool:
+        """Say whether this was made by the user, and not by a recorded operation."""
         return self._edge is None or type(self._edge) is AccumulateGrad
 
     @property
@@ -291,6 +308,7 @@ class Tensor:
 
     @property
     def output_nr(self) -> int:
+        """Which of its results this is, where the operation that made it has several."""
         return self._edge.origin[1] if type(self._edge) is Slot else 0
 
     @property
@@ -404,6 +422,7 @@ class Tensor:
 
     @property
     def retains_grad(self) -> bool:
+        """Say whether `retain_grad` was called on a tensor that is no leaf."""
         return not self.is_leaf and "_retained" in self.__dict__
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> tape.Handle:
@@ -463,22 +482,63 @@ class Tensor:
         return array.copy() if copy else array
 
     def __dlpack__(
-        self, *, stream: Any = None, max_version: tuple[int, int] | None = None, dl_device: Any = None, copy: bool | None = None
+        self, /, *, stream: Any = None, max_version: tuple[int, int] | None = None, dl_device: Any = None,
+        copy: bool | None = None,
     ) -> Any:  # fmt: skip
-        """Return the DLPack capsule of the memory (host only): what other libraries' `from_dlpack` asks for.
+        """Return a DLPack capsule of the memory, which other libraries' `from_dlpack` ask for; of a copy on the host where
+        dl_device is (1, 0) and this is on another device. max_version (1, 0) and later: a versioned capsule, with flags.
 
-        Raises BufferError for a tensor that requires grad, and where DLPack cannot say what the memory is.
+        Raises BufferError for a tensor that requires grad, on a device that is not asked to copy to the host, where
+        copy=False forbids it, and where DLPack has no such type.
         """
         if self._edge is not None:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        array, place = self._array, self.__dlpack_device__()
+        if dl_device in (None, place) and not copy and hasattr(array, "__dlpack__") and not isinstance(array, np.ndarray):
+            return array.__dlpack__(stream=stream)  # memory of a device whose library shares it
         if stream not in (None, -1):
             raise AssertionError(f"stream should be None on cpu, got {stream!r}")
-        asked = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
-        return self.numpy().__dlpack__(**{k: v for k, v in asked.items() if v is not None})
+        if dl_device not in (None, place, _DLPACK_HOST):
+            raise BufferError(f"cannot export a tensor on {self.device} to the DLPack device {dl_device}; use tensor.to()")
+        if not isinstance(array, np.ndarray):
+            if tuple(dl_device or ()) != _DLPACK_HOST or copy is False:
+                raise BufferError(
+                    f"no other library reads memory on {self.device} by DLPack; use tensor.cpu(), or from_dlpack(tensor, "
+                    f"device='cpu'), which copies"
+                )
+            array, copy = self.numpy(force=True), True if max_version and max_version[0] else None
+        asked = {"max_version": max_version, "copy": copy}
+        return array.__dlpack__(**{k: v for k, v in asked.items() if v is not None})
 
-    def __dlpack_device__(self) -> tuple[Any, int]:
-        """Return DLPack's words for the device: (1, 0), the host. Raises TypeError for another."""
-        return self.detach().numpy().__dlpack_device__()  # type: ignore[no-any-return]
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """What CUDA's array libraries (CuPy, Numba, PyTorch) read memory by. Raises AttributeError for tensors elsewhere."""
+        told: dict[str, Any] = self._array.__cuda_array_interface__
+        if self._edge is not None:
+            raise RuntimeError("Can't get __cuda_array_interface__ on Variable that requires grad; use tensor.detach()")
+        return told
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Return DLPack's number for the kind of device, and the device's index: (1, 0) is the host."""
+        place = self.device
+        return _DLPACK_KINDS.get(place.type, 12), place.index or 0
+
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
+        """Return the functions of the array API standard for tensors. Raises ValueError for a version they do not follow."""
+        from wengert import array_api
+
+        if api_version not in (None, *array_api.VERSIONS):
+            raise ValueError(
+                f"wengert.array_api follows the array API standard {', '.join(array_api.VERSIONS)}, not {api_version!r}"
+            )
+        return array_api
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Tensor:
+        """Return this on a device (the array API standard's name for `to`). Raises ValueError for a stream."""
+        if stream is not None:
+            raise ValueError(f"to_device: wengert has no streams, got stream={stream!r}")
+        moved: Tensor = self.to(device)
+        return moved
 
     def host(self) -> Any:
         """Return the values as a NumPy array, from any device."""
@@ -549,9 +609,10 @@ class Tensor:
         place = self.device
         edge = self._edge
         default = np.dtype(dtypes.default_float())
-        host = self.host()
+        host = self._array if self.is_meta else self.host()
         return printing.render(
             host,
+            contents="..." if self.is_meta else None,
             dtype=repr(self.dtype) if printing.needs_dtype(host, default) else None,
             device=None if place.type == "cpu" else str(place),
             grad_fn=None if self.grad_fn is None else self.grad_fn.name().rpartition("::")[2],

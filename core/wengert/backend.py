@@ -10,14 +10,15 @@ import functools
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from wengert import errors
+from wengert import errors, tape
+from wengert.errors import OutOfMemoryError as OutOfMemoryError
 from wengert.modes import state
 from wengert.narrow import hosted as hosted
 from wengert.op import OPS, Kernels, Op
@@ -62,8 +63,8 @@ class Backend(Protocol):
     def address(self, array: Any) -> int:
         """Return a number that tells where the array's first element lies."""
 
-    def index_of(self, array: Any) -> int:
-        """Return which of the backend's devices holds the array."""
+    def index_of(self, array: Any) -> int | None:
+        """Return which of the backend's devices holds the array; None where there is never more than one."""
 
     def kernel(self, op: Op) -> Callable[..., Any] | None:
         """Return the kernel of an op: (*inputs, *params) -> array; elementwise ones also take `out`. None: there is none."""
@@ -73,6 +74,39 @@ class Backend(Protocol):
 
     def synchronize(self, index: int) -> None:
         """Wait until the device has done what it was asked."""
+
+
+class Drawing(Protocol):
+    """What a backend may offer besides: random numbers made where they are needed."""
+
+    def uniform(self, seed: int, first: int, shape: tuple[int, ...], dtype: np.dtype[Any], index: int) -> Any:
+        """Return float32 or float64 in [0, 1): the values of the stream of a seed from block `first` on, bit by bit those of
+        `wengert.ops.random.stream` (Philox4x32-10, four or two values a block)."""
+
+
+class Fusing(Protocol):
+    """What a backend may offer besides: a group of equations of a compiled function as one generated kernel."""
+
+    def fused(self, equations: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> Callable[..., Any] | None:
+        """Return `run(arrays, out) -> list of arrays` for a group of equations; None: run them one by one.
+
+        Values (`wengert.graph.Value`) are hashable, each made once, and have `shape` and `dtype`. An equation has `op`,
+        `inputs` (values, or 0-d host arrays, which are constants of the kernel), `params` (as `op.params` names them) and
+        `outs`, of which there is one. The order is one in which they can run. Each equation is
+        - elementwise: `op.elementwise` with the C text `op.expr`, or the op "cast" with its parameter dtype; the inputs are
+          broadcast to the shape of the result;
+        - or a reduction, "sum", "mean", "amax" or "amin" with the parameters axis (a tuple of dims, or None: all) and keepdims.
+        The results of elementwise equations have one shape S, or S with 1 for the dims that a reduction before took away
+        (with keepdims). So a softmax over rows or a layer norm is one group, as is an update with its norm as last equation.
+        No equation reads the result of a reduction that is not over the last dims of S.
+
+        inputs: the values that `arrays` gives, in order, of any strides and shapes that broadcast to S. outputs: those to be
+        returned, in order; results that are not among them need no memory. `out` has one entry an output: None for a
+        new, contiguous array, or an array of the output's shape and dtype to write to and return. Such an array may be one of
+        `arrays` if that is read at the same index as it is written, and only by elementwise equations.
+        Called once a program and may be slow; what it returns is called at each run and must be quick. It may raise nothing
+        for groups of this form: what it has no code for it refuses with None, and is asked again for a part of the group.
+        """
 
 
 def give_operators(array_type: type) -> None:
@@ -97,7 +131,10 @@ class device:
             type, index = type.type, type.index if index is None else index
         elif isinstance(type, int):
             type, index = "cuda", type
-        match = re.fullmatch(r"([A-Za-z_][\w.-]*)(?::(\d+))?", type) if isinstance(type, str) else None
+        match = re.fullmatch(r"([A-Za-z_][\w.-]*)(?::(.+))?", type) if isinstance(type, str) else None
+        if match is not None and match[2] is not None and not match[2].isdigit():  # "opencl:intel": a part of a device's name
+            find = getattr(backend_named(ALIASES.get(match[1], match[1])), "index_named", None)
+            match = find and re.fullmatch(r"(.+):(\d+)", f"{match[1]}:{find(match[2])}")
         if match is None:
             raise RuntimeError(f"Invalid device string: {type!r}; it is a name such as 'cpu', or 'cuda:1'")
         if match[2] is not None:
@@ -137,6 +174,7 @@ class device:
         _local.stack = _local.stack[:-1]
 
 
+settings: dict[str, Any] = {"deterministic": False, "matmul_precision": "highest"}  # what users asked of every device
 ALIASES = {"numpy": "cpu"}  # other names of a device
 HOST = "cpu"
 _local = threading.local()
@@ -152,6 +190,8 @@ def backend_named(name: str) -> Any:
     if found is None:
         made = registry.resolve("devices", name)
         found = _by_name[name] = made() if isinstance(made, type) else made
+        if hasattr(found, "number"):
+            tape.numbers[found.array_type] = found.number
         if not _recorders:
             _by_type[found.array_type] = found
     return found
@@ -278,8 +318,9 @@ def set_default_device(value: Any) -> None:
 
 
 def find_kernel(op: Op, array_type: type) -> Callable[..., Any]:
-    """Return the kernel of `op` for arrays of a type: a plugin's, the device's own, or a decomposition into other ops;
-    else raise an error that says who lacks it. While a capture runs, one that asks first whether to write it down."""
+    """Return the kernel of `op` for arrays of a type: a plugin's, the device's own, a decomposition into other ops, or its
+    text by other ops; else raise an error that says who lacks it. While a capture runs, one that asks first whether to write
+    it down."""
     if hasattr(array_type, "transform"):
         return array_type.transform.kernel(op)  # type: ignore[no-any-return]
     if _recorders and issubclass(array_type, _recorders[-1].array_type):
@@ -301,15 +342,26 @@ def find_kernel(op: Op, array_type: type) -> Callable[..., Any]:
     return kernel
 
 
+def without_kernel(name: str) -> list[Op]:
+    """Return the ops that nothing can compute on a device: no kernel, no text, no decomposition into other ops."""
+    owner = device(name).backend
+    return [op for _, op in sorted(OPS.items()) if _known_kernel(op, owner) is None]
+
+
 def _kernel_of(op: Op, owner: Any) -> Callable[..., Any] | None:
+    found = _known_kernel(op, owner)
+    return owner.last_resort(op) if found is None and hasattr(owner, "last_resort") else found
+
+
+def _known_kernel(op: Op, owner: Any) -> Callable[..., Any] | None:
     from wengert.decompositions import TABLE
+    from wengert.formulas import kernel as written
 
     found = registry.kernel_for(op.name, owner.name)
     if found is None and hasattr(owner, "xp"):  # a device made of an array module
         found = registry.kernel_for(op.name, "xp")
         found = owner.finish(op, functools.partial(found, owner)) if found is not None else None
-    found = found or owner.kernel(op) or registry.kernel_for(op.name, "*") or TABLE.get(op.name)
-    return owner.last_resort(op) if found is None and hasattr(owner, "last_resort") else found
+    return found or owner.kernel(op) or registry.kernel_for(op.name, "*") or TABLE.get(op.name) or written(op)
 
 
 Kernels.find = staticmethod(find_kernel)

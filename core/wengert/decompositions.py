@@ -108,7 +108,7 @@ TABLE: dict[str, Any] = {
     "rsub": lambda x, y, out=...: OPS["subtract"].kernels[type(y)](y, x, out=out),
     "square": lambda x, out=...: give(x * x, out),
     "rsqrt": lambda x, out=...: give(OPS["reciprocal"](OPS["sqrt"](x)), out),
-    "mean": lambda x, axis, keepdims: OPS["sum"](x, axis, keepdims) / max(_count(x, axis), 1),
+    "mean": lambda x, axis, keepdims: OPS["sum"](x, axis, keepdims) / (_count(x, axis) or float("nan")),
     "norm2": lambda x, axis, keepdims: OPS["sqrt"](OPS["sum"](x * x, axis, keepdims)),
     "softmax": softmax,
     "softmax_back": lambda h, y, axis: y * (h - OPS["sum"](h * y, axis, True)),

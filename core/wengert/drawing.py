@@ -62,7 +62,7 @@ class Drawing:
 
     def svg(self) -> str:
         """Return the graph as an SVG picture."""
-        places, width, height = self._layout()
+        places, routes, width, height = self._layout()
         colours = {"op": "#eef2f7", "leaf": "#e3f4e1", "result": "#fdeccf"}
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
@@ -71,14 +71,17 @@ class Drawing:
             '<path d="M0,0 L8,4 L0,8 z" fill="#667"/></marker></defs>',
             f'<rect width="{width}" height="{height}" fill="white"/>',
         ]
-        for a, b in self.arrows:
-            (x1, y1, _, h1), (x2, y2, _, _) = places[a], places[b]
-            middle = (y1 + h1 + y2) / 2
-            parts.append(
-                f'<path d="M{x1:.0f},{y1 + h1:.0f} C{x1:.0f},{middle:.0f} {x2:.0f},{middle:.0f} {x2:.0f},{y2:.0f}" fill="none" '
-                f'stroke="#667" marker-end="url(#tip)"/>'
-            )
-        for box, (x, y, w, h) in zip(self.boxes, places, strict=True):
+        for route in routes:
+            x, y, _, h = places[route[0]]
+            bottom = y + h
+            line = f"M{x:.0f},{bottom:.0f}"
+            for i in route[1:]:
+                (x1, y1), (x, y, _, h) = (x, bottom), places[i]
+                middle, bottom = (y1 + y) / 2, y + h
+                line += f" C{x1:.0f},{middle:.0f} {x:.0f},{middle:.0f} {x:.0f},{y:.0f}"
+                line += f" L{x:.0f},{bottom:.0f}" if i != route[-1] else ""
+            parts.append(f'<path d="{line}" fill="none" stroke="#667" marker-end="url(#tip)"/>')
+        for box, (x, y, w, h) in zip(self.boxes, places, strict=False):
             round_ = h / 2 if box.kind == "leaf" else 4
             parts.append(
                 f'<rect x="{x - w / 2:.0f}" y="{y:.0f}" width="{w:.0f}" height="{h:.0f}" rx="{round_:.0f}" '
@@ -90,9 +93,10 @@ class Drawing:
         parts.append(f'<text x="8" y="{height - 8}" fill="#667">{foot}</text></svg>')
         return "\n".join(parts)
 
-    def _layout(self) -> tuple[list[tuple[float, float, float, float]], int, int]:
-        """Return (middle, top, width, height) of every box, and the picture's size: rows by the longest way from a leaf,
-        each row in the order of the middles of what leads to it."""
+    def _layout(self) -> tuple[list[tuple[float, float, float, float]], list[list[int]], int, int]:
+        """Return (middle, top, width, height) of every box, the way of every arrow, and the picture's size: rows by the longest
+        way from a leaf, each in the order of the middles of what leads to it. An arrow over several rows has a narrow place of
+        its own in each, behind those of the boxes, so that it passes between them."""
         into: list[list[int]] = [[] for _ in self.boxes]
         for a, b in self.arrows:
             into[b].append(a)
@@ -102,12 +106,22 @@ class Drawing:
         for a in {a for a, _ in self.arrows if not into[a]}:  # leaves: just above what they lead to
             row[a] = min(row[b] for s, b in self.arrows if s == a) - 1
         sizes = [(max(len(line) for line in box.lines()) * 7.4 + 20, 12.0 + 15 * len(box.lines())) for box in self.boxes]
+        routes = []
+        for a, b in self.arrows:
+            route = [a]
+            for r in range(row[a] + 1, row[b]):
+                into.append([route[-1]])
+                route.append(len(sizes))
+                sizes.append((8.0, 0.0))
+                row.append(r)
+            into[b][into[b].index(a)] = route[-1]
+            routes.append([*route, b])
         rows: list[list[int]] = [[] for _ in range(max(row, default=0) + 1)]
         for i, r in enumerate(row):
             rows[r].append(i)
-        middle = [0.0] * len(self.boxes)
+        middle = [0.0] * len(sizes)
         wide = max(sum(sizes[i][0] + 24 for i in line) for line in rows)
-        tops, top = [], 16.0
+        tops, heights, top = [], [], 16.0
         for line in rows:
             line.sort(key=lambda i: sum(middle[a] for a in into[i]) / len(into[i]) if into[i] else i)
             x = (wide - sum(sizes[i][0] + 24 for i in line)) / 2 + 12
@@ -115,9 +129,10 @@ class Drawing:
                 middle[i] = x + sizes[i][0] / 2
                 x += sizes[i][0] + 24
             tops.append(top)
-            top += max(sizes[i][1] for i in line) + 36
-        places = [(middle[i] + 8, tops[row[i]], *sizes[i]) for i in range(len(self.boxes))]
-        return places, int(wide) + 16, int(top) + 12
+            heights.append(max(sizes[i][1] for i in line))
+            top += heights[-1] + 36
+        places = [(middle[i] + 8, tops[row[i]], w, h or heights[row[i]]) for i, (w, h) in enumerate(sizes)]
+        return places, routes, int(wide) + 16, int(top) + 12
 
     def save(self, path: Any) -> None:
         """Write the picture (.svg) or its text (.mmd, .dot). Raises ValueError for another ending."""
@@ -142,6 +157,17 @@ def draw(tensor: Any, names: dict[str, Tensor] | None = None, limit: int = 500) 
 
     names: leaves to call by name, as `dict(model.named_parameters())`. limit: draw so many nodes, those nearest to the
     result. Raises RuntimeError for a tensor without history.
+
+    >>> x = torch.ones(3, requires_grad=True)
+    >>> print(torch.draw(x.exp().sum(), {"x": x}))
+    flowchart TD
+      n0(["x [3]"])
+      n1["ExpBackward0 [3]<br/>keeps out float32[3]: 12 B"]
+      n2["SumBackward0 []"]
+      n3{{"result []"}}
+      n0 --> n1
+      n1 --> n2
+      n2 --> n3
     """
     results = tuple(tensor) if isinstance(tensor, tuple | list) else (tensor,)
     for y in results:

@@ -120,8 +120,7 @@ ALIASES = {
 
 float16, float32, float64 = ALL["float16"], ALL["float32"], ALL["float64"]
 int64 = ALL["int64"]
-_WIDE_UNSIGNED = frozenset(np.dtype(t) for t in (np.uint16, np.uint32, np.uint64))
-F32, F64, I64, B8 = (np.dtype(t) for t in (np.float32, np.float64, np.int64, np.bool_))
+F32, F64, I64, U64, B8 = (np.dtype(t) for t in (np.float32, np.float64, np.int64, np.uint64, np.bool_))
 
 _default = F32
 
@@ -159,6 +158,7 @@ def to_numpy(value: Any) -> np.dtype[Any]:
 
 
 def default_float() -> np.dtype[Any]:
+    """Return the type that Python floats become."""
     return _default
 
 
@@ -180,6 +180,7 @@ def set_default_dtype(d: Any) -> None:
 
 
 def category(d: np.dtype[Any]) -> int:
+    """Return the category of a type, which promotion compares: BOOL, INTEGER, FLOATING or COMPLEX."""
     found = _CATEGORY.get(d)
     return found if found is not None else of(d).category
 
@@ -193,12 +194,13 @@ def promote(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
     """Return the smallest type of the higher category that holds both (PyTorch's `promote_types`).
 
     A float never widens for an integer: int64 with float16 is float16, where NumPy says float64.
-    Raises RuntimeError for uint16, uint32 or uint64 with another type that is no float, of which PyTorch has no promotion.
+    PyTorch promotes uint16, uint32 and uint64 with floats only; here they promote as in the array API standard.
+    Raises RuntimeError for uint64 with a signed integer: no integer type holds both.
     """
     high, low = (a, b) if category(a) >= category(b) else (b, a)
-    if a != b and category(high) != FLOATING and {a, b} & _WIDE_UNSIGNED:
+    if category(low) == category(high) == INTEGRAL and {a.kind, b.kind} == {"u", "i"} and U64 in (a, b):
         raise RuntimeError(
-            f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {of(a)} and {of(b)}"
+            f"Promotion of uint64 with signed integers is not supported, attempted to promote {of(a)} and {of(b)}: cast one"
         )
     if category(high) == category(low):
         if a == b:

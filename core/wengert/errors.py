@@ -37,6 +37,10 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
 
 
 # ---- calling an op
+class OutOfMemoryError(RuntimeError, MemoryError):
+    """A device has no memory left, also after what was kept for reuse was given back."""
+
+
 class LinAlgError(RuntimeError):
     """What `linalg` raises for a matrix without the factors asked for: singular, or not positive-definite."""
 
@@ -277,8 +281,8 @@ def only_one_element(shape: Sequence[int]) -> ValueError:
 
 def captured_value(what: str) -> RuntimeError:
     return RuntimeError(
-        f"{what} needs a value, but this tensor is symbolic: a function being captured runs once, for all values. "
-        f"Keep the decision in tensor operations (where), or do it outside of the captured function."
+        f"{what} needs a value, but this tensor has none: a function being captured runs once, for all values, and on the "
+        f"device 'meta' there are only shapes. Keep the decision in tensor operations (where), or do it outside."
     )
 
 
@@ -327,7 +331,7 @@ def left_out(kind: str, name: str, plugin: Any) -> Exception:
     return made
 
 
-def broken_name(kind: str, name: str, plugin: str, target: str, error: Exception) -> Exception:
+def broken_name(kind: str, name: str, plugin: str, target: str, error: BaseException) -> Exception:
     text = (
         f"{kind[:-1]} {name!r} of plugin {plugin!r} could not be loaded from {target!r}: {type(error).__name__}: {error}. "
         f"WENGERT_DISABLE_PLUGINS={plugin} turns the plugin off."

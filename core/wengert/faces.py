@@ -70,8 +70,26 @@ def with_out(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def run(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-        result = function(*args, **kwargs)
+        result = function(*args, **in_our_words(kwargs)) if kwargs else function(*args)
         return result if out is None else write_out(name, result, out)
+
+    return run
+
+
+def in_our_words(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments with NumPy's words, which PyTorch takes too, in PyTorch's own: dim and keepdim."""
+    for numpys, own in (("axis", "dim"), ("keepdims", "keepdim")):
+        if numpys in kwargs and own not in kwargs:
+            kwargs[own] = kwargs.pop(numpys)
+    return kwargs
+
+
+def taking_axis(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of dim that takes `axis=` and `keepdims=` as well."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **in_our_words(kwargs)) if kwargs else function(*args)
 
     return run
 
@@ -111,12 +129,10 @@ COMPARISONS = {"eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal
 
 
 def _document(op: Op) -> None:
-    formula = op.expr or op.name
-    try:
-        op.__call__.__doc__ = f"Return {formula} for each element (x is `input`, y is `other`)."
-        op.__call__.__name__ = op.face
-    except AttributeError:
-        pass  # a functools.partial: its record prints the formula
+    formula = op.words or op.expr or f"{op.name}({', '.join(op.inputs)})"
+    called = {("x",): " (x is `input`)", ("x", "y"): " (x is `input`, y is `other`)"}.get(op.inputs, "")
+    op.__call__.__doc__ = f"Return {formula} for each element{called}."
+    op.__call__.__name__ = op.face
 
 
 def dress() -> None:
@@ -127,6 +143,10 @@ def dress() -> None:
             FUNCTIONS[op.face] = METHODS[op.face] = public(op)
     for name in _OUT:
         FUNCTIONS[name] = with_out(name, FUNCTIONS[name])
+    for name in _AXIS:
+        function = FUNCTIONS[name] = taking_axis(FUNCTIONS[name])
+        if name in METHODS:
+            METHODS[name] = function
     for alias, name in ALIASES.items():
         FUNCTIONS.setdefault(alias, FUNCTIONS[name])
         METHODS.setdefault(alias, METHODS.get(name, FUNCTIONS[name]))
@@ -166,6 +186,7 @@ def public(op: Op) -> Callable[..., Any]:
 
 def of_record(name: str, op: Op) -> Callable[..., Any]:
     """Return what a family's record is as a function and as a method."""
+    _document(op)
     run = public(op)
     return _as_method(name, run) if isinstance(run, functools.partial) else run
 
@@ -183,6 +204,11 @@ registry_.show_method = show_method
 _OUT = (
     "addcdiv", "addcmul", "lerp", "outer", "tensordot", "diag", "hstack", "index_add", "index_select",
     "masked_select", "scatter", "scatter_add", "take", "take_along_dim", "tril", "triu", "vstack",
+)  # fmt: skip
+# Functions and methods that take NumPy's words for dim and keepdim; `sum`, `mean` and `cat` have them of their own.
+_AXIS = (
+    "all", "amax", "amin", "any", "argmax", "argmin", "argsort", "chunk", "count_nonzero", "cumsum", "log_softmax",
+    "logsumexp", "max", "min", "prod", "softmax", "sort", "squeeze", "stack", "std", "topk", "unbind", "unsqueeze", "var",
 )  # fmt: skip
 # Public under another function that says more, or internal.
 _PRIVATE = {"overwrite", "rint", "clip", "power", "rsub", "where", "add", "subtract", "divide"}
@@ -229,7 +255,7 @@ def _as_method(name: str, function: functools.partial[Any]) -> Callable[..., Any
         return function(self, *args, **kwargs)
 
     method.__name__ = name
-    method.__doc__ = getattr(function.args[0], "__doc__", None) if function.args else None
+    method.__doc__ = function.__doc__
     return method
 
 

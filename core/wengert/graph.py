@@ -143,6 +143,9 @@ class Graph:
     writes: list[tuple[Any, Value]] = field(default_factory=list)  # (storage or argument number, its new value)
     grads: list[tuple[Tensor, Value | None]] = field(default_factory=list)  # leaves whose .grad is replaced
     outputs: Any = None  # the function's result, with a Value for every tensor
+    devices: tuple[str, ...] = ()  # where its arrays are
+    hosts: set[Value] = field(default_factory=set)  # arguments and states that are on the host
+    _program: Any = field(default=None, repr=False, compare=False)
 
     def __call__(self, *args: Any) -> Any:
         """Run the equations on real arrays, write back what changed, and return what the function returned.
@@ -158,6 +161,12 @@ class Graph:
         values.update(self.literals)
         given = set(values)
         owner = backend.of_array(next(iter(values.values()))) if values else backend.default_device().backend
+        if hasattr(owner, "fused") and len(self.devices) == 1:  # a device that makes one kernel of several equations
+            if self._program is None:
+                from wengert.compiler.program import Program
+
+                self._program = Program(self)
+            return self._program(arrays)
         with owner.quiet():
             for equation in self.equations:
                 inputs = [_lookup(values, x) for x in equation.inputs]
@@ -190,6 +199,11 @@ class Graph:
             leaf._grad = grad
         return result
 
+    def count(self) -> int:
+        """Return a number above those of all values."""
+        given = (*self.arguments, *(v for v, _ in self.states), *(v for v, _ in self.literals))
+        return max((v.number for v in (*given, *(v for e in self.equations for v in e.outs))), default=-1) + 1
+
     def __str__(self) -> str:
         lines = ["graph(" + ", ".join(f"{v}: {v.spec}" for v in self.arguments) + ")"]
         lines += [f"  {v}: {v.spec} = state" for v, _ in self.states]
@@ -204,19 +218,54 @@ class Graph:
     def __repr__(self) -> str:
         return f"<graph of {len(self.equations)} equations>"
 
+    def draw(self) -> Any:
+        """Return a drawing: boxes for arguments, storages, equations and the result. A notebook shows it; it has `save(path)`,
+        `dot()` and `mermaid()`."""
+        from wengert.drawing import Box, Drawing
+
+        boxes, arrows, place = list[Box](), list[tuple[int, int]](), dict[Value, int]()
+
+        def add(box: Box, reads: Any) -> int:
+            boxes.append(box)
+            arrows.extend((place[v], len(boxes) - 1) for v in _flatten(reads) if isinstance(v, Value))
+            return len(boxes) - 1
+
+        given = {"argument": self.arguments, "state": [v for v, _ in self.states], "literal": [v for v, _ in self.literals]}
+        for title, values in given.items():
+            place.update((v, add(Box(title, "leaf", v.shape), ())) for v in values)
+        for e in self.equations:
+            place.update(dict.fromkeys(e.outs, add(Box(e.op.name, "op", e.outs[0].shape), e.inputs)))
+        results: list[Value] = []
+        _rebuild(self.outputs, results.append)
+        for title, values in (("result", results), ("written", [v for _, v in self.writes])):
+            for v in values:
+                add(Box(title, "result", v.shape), (v,))
+        for _, grad in self.grads:
+            if grad is not None:
+                add(Box("gradient", "result", grad.shape), (grad,))
+        return Drawing(boxes, arrows)
+
     def dot(self) -> str:
-        """Return the graph in Graphviz's language: equations as boxes, values as arrows."""
-        lines = ["digraph {", "  node [shape=box, fontname=monospace];"]
-        for v, kind in [(v, "argument") for v in self.arguments] + [(v, "state") for v, _ in self.states]:
-            lines.append(f'  v{v.number} [label="{kind} {v.spec}", shape=ellipse];')
-        for i, equation in enumerate(self.equations):
-            lines.append(f'  e{i} [label="{equation.op.name}"];')
-        source = {v: f"e{i}" for i, equation in enumerate(self.equations) for v in equation.outs}
-        for i, equation in enumerate(self.equations):
-            for x in _flatten(equation.inputs):
-                if isinstance(x, Value):
-                    lines.append(f'  {source.get(x, f"v{x.number}")} -> e{i} [label="{x.spec}"];')
-        return "\n".join([*lines, "}"])
+        """Return the graph in Graphviz's language."""
+        return str(self.draw().dot())
+
+    def source(self) -> str:
+        """Return the source text of the program that `wengert.compile` makes of the graph."""
+        from wengert.compiler.passes import optimised
+        from wengert.compiler.program import Program
+
+        return Program(optimised(self)).source
+
+
+def on_host(graph: Graph) -> set[Value]:
+    """Return the values of a graph that are computed on the host: those made of values that are there alone."""
+    found = set(graph.hosts) | {v for v, array in graph.literals if isinstance(array, np.ndarray)}
+    for e in graph.equations:
+        read = [v for v in _flatten(e.inputs) if isinstance(v, Value)]
+        moved = e.params[0].type == backend.HOST if e.op.name == "to_device" else all(v in found for v in read)
+        if moved and (read or e.op.name == "to_device"):
+            found.update(e.outs)
+    return found
 
 
 def _shorten(array: Any) -> str:
@@ -236,6 +285,7 @@ class Recorder:
         self.count = 0
         self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # whose .grad changed, and what it was
         self.closed = False
+        self.met: list[tuple[Value, str]] = []  # values of real arrays, and their devices
 
     # ---- values
     def value(self, shape: Sequence[int], dtype: Any) -> Value:
@@ -259,6 +309,7 @@ class Recorder:
         if cell is None:
             cell = self.cells[id(root)] = Cell(self.value(root.shape, root.dtype), root)
             self.graph.states.append((cell.value, root))
+            self.met.append((cell.value, _owner(root).name))
         if x is root or (x.shape == root.shape and x.strides == root.strides):
             return Symbol(self, cell)
         if x.size == root.size and x.flags.c_contiguous and root.flags.c_contiguous:
@@ -273,6 +324,7 @@ class Recorder:
         """Make an array an argument of the graph: a storage of its own, whatever it is a view of."""
         cell = self.cells[id(array)] = Cell(self.value(array.shape, array.dtype), array)
         self.graph.arguments.append(cell.value)
+        self.met.append((cell.value, _owner(array).name))
 
     def literal(self, array: Any) -> Symbol:
         """Return data made during the capture as a symbol that is the same in every run."""
@@ -375,6 +427,9 @@ class Recorder:
                 graph.grads.append((leaf, None if now is None else self.read(now._array)))
                 leaf._grad = before
         graph.outputs = _rebuild_tensors(outputs, lambda x: self.read(x._array))
+        met = [_owner(cell.array).name for cell in self.cells.values()]
+        graph.hosts = {v for v, owner in self.met if owner == backend.HOST}
+        graph.devices = tuple(dict.fromkeys([self.name, *met] if not graph.arguments else met))
         for number, cell in enumerate(self.cells.values()):  # arguments were met first, in their order
             if cell.writes:
                 graph.writes.append((number if number < len(graph.arguments) else cell.array, cell.value))

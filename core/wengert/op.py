@@ -56,7 +56,8 @@ class Op:
     C, for generated kernels. view: the result shares its input's memory. broadcasts: inputs are broadcast, so the
     tape sums gradients back to each input's shape. free: inputs that take no part in promotion. boolean: the result is
     bool. constant: the result does not vary smoothly with any input, so nothing is recorded. once: a rule whose value the
-    other rules may read under that name, computed once for all of them.
+    other rules may read under that name, computed once for all of them. words: the value of one element as people write it,
+    for the docstring, where `expr` is not it.
     """
 
     name: str
@@ -78,6 +79,8 @@ class Op:
     outputs: int = 1
     keeps: tuple[int, ...] | None = None  # of several results, those that rules read; None: any of them
     once: Rule | None = None
+    rows: str = ""  # how compiled functions run it on blocks of rows: see compiler/rows.py
+    words: str = ""
     kernels: Kernels = field(init=False)
     pulls: tuple[Callable[..., Any], ...] = field(init=False)
     reads: tuple[frozenset[str], ...] = field(init=False)

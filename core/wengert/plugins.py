@@ -13,6 +13,7 @@ import importlib
 import os
 import re
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,8 +28,10 @@ API = 1  # the version of the hook interface; a plugin may say which it was writ
 
 # The same names as in pyproject.toml, for a checkout or a frozen program without metadata.
 BUILTIN = {
-    "numpy": "wengert_numpy", "opencl": "wengert_opencl", "optim": "wengert_optim", "ops": "wengert_ops",
+    "numpy": "wengert_numpy", "meta": "wengert_meta", "opencl": "wengert_opencl", "cupy": "wengert_cupy",
+    "optim": "wengert_optim", "ops": "wengert_ops",
     "special": "wengert_special", "linalg": "wengert_linalg", "fft": "wengert_fft", "nn": "wengert_nn", "data": "wengert_data",
+    "distributions": "wengert_distributions",
 }  # fmt: skip
 
 hookspec = pluggy.HookspecMarker("wengert")
@@ -40,19 +43,107 @@ class Hooks:
 
     @hookspec
     def wengert_register_devices(self, registry: Registry) -> None:
-        """Register device types: `registry.device("foo", "wengert_foo.device:FooBackend")`."""
+        """Register device types.
+
+        The value is a backend class, or "module:attr" of one, which is imported when the device is first used: naming a
+        device must cost nothing on a machine that has none.
+
+        Example::
+
+            from wengert.plugins import hookimpl
+
+            @hookimpl
+            def wengert_register_devices(registry):
+                registry.device("mirror", "wengert_numpy.device:NumpyBackend")
+        """
 
     @hookspec
     def wengert_register_ops(self, registry: Registry) -> None:
-        """Register ops: `registry.op("foo", "wengert_foo.ops:foo")`."""
+        """Register ops: functions of `wengert`, methods of tensors, kernels, and the rows that prove them.
+
+        `registry.op` names a function or record, `registry.method` a tensor's, `registry.family` a module of both.
+        `registry.kernel` gives an op of any package a kernel on a device of any package. `registry.cases` names the table
+        of case rows with which the conformance kit tries the ops on every device.
+
+        Example::
+
+            from wengert.plugins import hookimpl
+
+            def twice(x):
+                return x + x
+
+            @hookimpl
+            def wengert_register_ops(registry):
+                registry.op("twice", twice)
+                registry.method("twice", twice)
+        """
 
     @hookspec
     def wengert_register_optimizers(self, registry: Registry) -> None:
-        """Register optimizers: `registry.optimizer("Foo", "wengert_foo.optim:Foo")`."""
+        """Register optimizers, and learning-rate schedulers as "lr_scheduler.<name>".
+
+        Example::
+
+            from wengert.optim import Optimizer
+            from wengert.plugins import hookimpl
+
+            class SignSGD(Optimizer):
+                def __init__(self, params, lr=0.01):
+                    super().__init__(params, dict(lr=lr))
+
+                def update(self, p, g, state, group):
+                    p.sub_(g.sign(), alpha=group["lr"])
+
+            @hookimpl
+            def wengert_register_optimizers(registry):
+                registry.optimizer("SignSGD", SignSGD)
+        """
 
     @hookspec
     def wengert_register_modules(self, registry: Registry) -> None:
-        """Register neural-network modules: `registry.module("Foo", "wengert_foo.nn:Foo")`."""
+        """Register neural-network modules, as `wengert.nn.<name>`.
+
+        Example::
+
+            from wengert import nn
+            from wengert.plugins import hookimpl
+
+            class Scale(nn.Module):
+                def __init__(self, by):
+                    super().__init__()
+                    self.by = by
+
+                def forward(self, x):
+                    return x * self.by
+
+            @hookimpl
+            def wengert_register_modules(registry):
+                registry.module("Scale", Scale)
+        """
+
+    @hookspec
+    def wengert_register_extensions(self, registry: Registry) -> None:
+        """Register passes of compiled functions, and values of further kinds: communicators, or what a package made up.
+
+        `registry.graph_pass` names a function of a captured graph that returns one which computes the same. Of kinds that
+        wengert does not know, `registry.extension` names values. They are kept with the same care (isolation, rollback, no
+        name twice, "module:attr" on first use); what they mean is up to whoever asks `registry.names(kind)` and
+        `registry.resolve(kind, name)`.
+
+        Example::
+
+            from wengert.plugins import hookimpl
+
+            class OneProcess:
+                rank, size = 0, 1
+
+                def allreduce_(self, flat):
+                    return flat
+
+            @hookimpl
+            def wengert_register_extensions(registry):
+                registry.extension("communicators", "alone", OneProcess)
+        """
 
 
 class PluginWarning(UserWarning):
@@ -71,7 +162,8 @@ class Plugin:
     reason: str = ""
     stage: str = ""
     error: BaseException | None = None
-    names: tuple[str, ...] = ()  # what it had registered when it failed, which was rolled back
+    names: tuple[str, ...] = ()  # what it registered; of one that failed, what was rolled back
+    seconds: float = 0.0  # what importing it and running its hooks took
 
 
 loaded: dict[str, Plugin] = {}
@@ -139,7 +231,7 @@ def _load(name: str, module: str, distribution: str, version: str, load: Callabl
     if name in off or (only is not None and name not in BUILTIN and name not in only):
         plugin.status, plugin.reason = "disabled", "by environment variable"
         return
-    stage = "import"
+    stage, start = "import", time.perf_counter()
     try:
         found = load()
         stage = "version check"
@@ -153,6 +245,8 @@ def _load(name: str, module: str, distribution: str, version: str, load: Callabl
         failure: BaseException = error
     else:
         return
+    finally:
+        plugin.seconds = time.perf_counter() - start
     _fail(plugin, stage, " ".join(f"{type(failure).__name__}: {failure}".split()), failure)
 
 
@@ -169,23 +263,32 @@ def _run_hooks(plugin: Plugin, module: Any) -> None:
         raise ValueError(f"{plugin.module} is loaded already, as plugin {hooks.get_name(module)!r}")
     stage = registry.staged(plugin.name)
     try:
-        hooks.register(module, plugin.name)
+        with warnings.catch_warnings(record=True) as deprecations:  # of hooks and of arguments: `warn_on_impl`
+            warnings.simplefilter("always")
+            hooks.register(module, plugin.name)
+        for told in deprecations:
+            _warn(f"wengert plugin {plugin.name!r} ({plugin.distribution} {plugin.version}): {told.message}", told.category)
         _check_hooks(hooks, module)
         for caller in hooks.get_hookcallers(module) or ():
             for implementation in caller.get_hookimpls():
                 if implementation.plugin is module:
                     implementation.function(*[stage for _ in implementation.argnames])
+        plugin.names = _names(stage)
     except BaseException:
-        plugin.names = tuple(name for new in registry.brought(stage).values() for name in new)
+        plugin.names = _names(stage)
         if hooks.is_registered(module):
             hooks.unregister(module)
         raise
     registry.commit(stage)
 
 
+def _names(stage: Registry) -> tuple[str, ...]:
+    return tuple(name for new in registry.brought(stage).values() for name in new)
+
+
 def _check_hooks(hooks: pluggy.PluginManager, module: Any) -> None:
     """Raise TypeError for a hook that does not exist, or that was written but not marked: neither would ever be called."""
-    known = [n for n in vars(Hooks) if n.startswith("wengert_")]
+    known = [name for name, caller in vars(hooks.hook).items() if caller.has_spec()]
     for name in dir(module):
         marked = hooks.parse_hookimpl_opts(module, name) is not None
         if name not in known and (marked or name.startswith("wengert_register_")):
@@ -201,14 +304,17 @@ def _fail(plugin: Plugin, stage: str, reason: str, error: BaseException | None) 
     loaded[plugin.name] = plugin
     if os.environ.get("WENGERT_STRICT_PLUGINS") == "1":
         raise RuntimeError(f"plugin {plugin.name!r} failed at {stage}: {reason}") from error
+    _warn(
+        f"wengert plugin {plugin.name!r} ({plugin.distribution} {plugin.version}) was left out: {stage} failed: {reason}. "
+        f"Silence this with WENGERT_DISABLE_PLUGINS={plugin.name.split(' ')[0]}; `wengert plugins` lists all.",
+        PluginWarning,
+    )
+
+
+def _warn(text: str, category: type[Warning]) -> None:
     try:
-        warnings.warn(
-            f"wengert plugin {plugin.name!r} ({plugin.distribution} {plugin.version}) was left out: {stage} failed: {reason}. "
-            f"Silence this with WENGERT_DISABLE_PLUGINS={plugin.name.split(' ')[0]}; `wengert plugins` lists all.",
-            PluginWarning,
-            stacklevel=2,
-        )
-    except PluginWarning:
+        warnings.warn(text, category, stacklevel=3)
+    except Warning:
         pass  # warnings are errors in this process: the listing still tells, and the host must go on
 
 

@@ -90,8 +90,9 @@ def needs_dtype(values: NDArray[Any], default: np.dtype[Any]) -> bool:
 
 
 def render(
-    values: NDArray[Any],
+    values: Any,
     *,
+    contents: str | None = None,
     prefix: str = "tensor(",
     dtype: str | None = None,
     device: str | None = None,
@@ -100,7 +101,8 @@ def render(
 ) -> str:
     """Return the text that `repr` of a PyTorch tensor with these values has.
 
-    values: any shape; bool, integers, floats, complex, or ml_dtypes. Only elements that are shown are read.
+    values: any shape; bool, integers, floats, complex, or ml_dtypes. Only elements that are shown are read, and none where
+    `contents` is given, which then stands for them.
     prefix: opening text of one line, whose length is the indentation; text above it ("Parameter containing:") is
     the caller's. dtype: "torch.float64" prints ", dtype=torch.float64"; pass it where `needs_dtype` says so, for
     arrays without elements too, and None elsewhere. device: "cuda:0", or None for the default device. grad_fn: the
@@ -109,7 +111,9 @@ def render(
     """
     options = _options
     edge = max(options.edgeitems, 0)
-    if values.size == 0:
+    if contents is not None:
+        body, sized = contents, True
+    elif values.size == 0:
         body, sized = "[]", values.ndim != 1
     else:
         body, sized = _body(values, edge, len(prefix), options), edge == 0

@@ -17,8 +17,9 @@ from typing import Any
 from wengert import errors
 from wengert.op import OPS, Op
 
-KINDS = ("devices", "ops", "methods", "optimizers", "modules")
+KINDS = ("devices", "ops", "methods", "optimizers", "modules", "cases", "graph_passes")
 SHOWN_IN = {"ops": "wengert", "optimizers": "wengert.optim", "modules": "wengert.nn"}  # the namespace of each kind
+METHODS = {"cases": "cases", "graph_passes": "graph_pass"}  # a kind's method, where it is not the kind without its last letter
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -83,6 +84,29 @@ class Registry:
         """Register a neural-network name as `wengert.nn.<name>`."""
         self._add("modules", name, value, override)
 
+    def cases(self, name: str, rows: Any, *, override: bool = False) -> None:
+        """Register a table of case rows (`wengert.testing.cases`), with which the conformance kit tries a package's ops on
+        every device."""
+        self._add("cases", name, rows, override)
+
+    def graph_pass(self, name: str, function: Any, *, override: bool = False) -> None:
+        """Register a pass of compiled functions: a function of a `wengert.graph.Graph` that returns one which computes the
+        same, or the graph itself where there is nothing to do. It runs after wengert's own passes, and these run again."""
+        self._add("graph_passes", name, function, override)
+
+    def extension(self, kind: str, name: str, value: Any, *, override: bool = False) -> None:
+        """Register a value of a kind that wengert itself does not know, such as "communicators".
+
+        Who defines the kind asks `registry.names(kind)` and `registry.resolve(kind, name)`. Raises ValueError for a kind of
+        wengert's own, which has a method of its own.
+        """
+        if not isinstance(kind, str) or not kind.isidentifier():
+            raise TypeError(f"plugin {self.plugin!r}: a kind must be an identifier in the plural, got {kind!r}")
+        if kind in (*KINDS, "kernels"):
+            raise ValueError(f"plugin {self.plugin!r}: {kind} are registered by registry.{METHODS.get(kind, kind[:-1])}()")
+        self.tables.setdefault(kind, {})
+        self._add(kind, name, value, override)
+
     def kernel(self, op: str, device: str, kernel: Any, *, override: bool = False) -> None:
         """Register a kernel of one op (of any package) for one device (of any package).
 
@@ -98,8 +122,10 @@ class Registry:
         self._check(kind, name, value)
         known = self.tables[kind].get(name)
         self._refuse_second(kind[:-1], name, known, override)
-        if known is None and name in _namespace(kind):
+        if known is None and name in _namespace(kind) and not override:
             raise ValueError(f"{kind[:-1]} {name!r} is built in; {self.plugin!r} cannot register it, under another name it can")
+        if override and self is registry:
+            _namespace(kind).pop(name, None)  # shown from now on: the new one
         self.tables[kind][name] = Entry(value, self.plugin, not isinstance(value, str), form)
         if kind == "methods" and self is registry:
             show_method(name)
@@ -124,15 +150,15 @@ class Registry:
         """Return the registered names of a kind; by default after looking for plugins."""
         if scan:
             _plugins().load_all()
-        return sorted(self.tables[kind])
+        return sorted(self.tables.get(kind, ()))
 
     def has(self, kind: str, name: str) -> bool:
         """Say whether a name is registered; plugins are scanned only if no built-in has it."""
-        if name not in self.tables[kind]:
-            _plugins().load_builtins()
-        if name not in self.tables[kind]:
-            _plugins().load_all()
-        return name in self.tables[kind]
+        for look in (_plugins().load_builtins, _plugins().load_all):
+            if name in self.tables.get(kind, ()):
+                return True
+            look()
+        return name in self.tables.get(kind, ())
 
     def resolve(self, kind: str, name: str) -> Any:
         """Return the object behind a name, imported now if it was registered as a string.
@@ -140,7 +166,7 @@ class Registry:
         Raises AttributeError (RuntimeError for devices) naming the nearest names, or the plugin that failed.
         """
         if not self.has(kind, name):
-            if any(known.startswith(f"{name}.") for known in self.tables[kind]):
+            if any(known.startswith(f"{name}.") for known in self.tables.get(kind, ())):
                 return Namespace(kind, name)
             raise self._unknown(kind, name)
         return self._value(kind, name, self.tables[kind][name])
@@ -159,7 +185,7 @@ class Registry:
         if not entry.loaded:
             try:
                 entry.value = load(entry.value)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise errors.broken_name(kind, name, entry.plugin, entry.value, error) from error
             entry.loaded = True
         if isinstance(entry.value, Op) and kind in ("ops", "methods") and not entry.form:
@@ -176,7 +202,7 @@ class Registry:
         if kind == "devices":
             return errors.unknown_device(name, self.tables[kind])
         word = {"ops": "attribute", "methods": "tensor method"}.get(kind, kind[:-1])
-        return errors.unknown_name(word, name, self.tables[kind])
+        return errors.unknown_name(word, name, self.tables.get(kind, {}))
 
     # ---- atomic registration of one plugin
     def staged(self, plugin: str) -> Registry:
@@ -188,14 +214,16 @@ class Registry:
     def brought(self, stage: Registry) -> dict[str, dict[str, Entry]]:
         """Return what a staged registry has that this one has not, by kind."""
         return {
-            kind: {n: e for n, e in table.items() if self.tables[kind].get(n) is not e} for kind, table in stage.tables.items()
+            kind: {n: e for n, e in table.items() if self.tables.get(kind, {}).get(n) is not e}
+            for kind, table in stage.tables.items()
         }
 
     def commit(self, stage: Registry) -> None:
         """Let what a plugin registered count."""
         with _lock:
             for kind, new in self.brought(stage).items():
-                for name in new.keys() & self.tables[kind].keys():  # replaced on purpose: show the new one from now on
+                self.tables.setdefault(kind, {})
+                for name in new:  # where it was replaced on purpose: show the new one from now on
                     _namespace(kind).pop(name, None)
                 self.tables[kind].update(new)
                 for name in new if kind == "methods" else ():

@@ -60,18 +60,19 @@ def load(
     f: Any, map_location: Any = None, pickle_module: Any = None, *, weights_only: bool | None = None, mmap: bool | None = None,
     **options: Any,
 ) -> Any:  # fmt: skip
-    """Return what a `.pt` file holds; nothing in it is run, with `weights_only=False` neither.
+    """Return what a `.pt` file holds, or the tensors by name of a safetensors or `.npz` file; nothing in it is run, with
+    `weights_only=False` neither.
 
-    map_location: the device for all (a name or device), for each (a dict of names), or a function (storage, name) that
-    returns storage.cpu() or .cuda(). Raises pickle.UnpicklingError for what is no tensor, plain value or container,
-    RuntimeError for a file that is broken, or of a device that is not here.
+    map_location: the device for all (a name or device), and of a `.pt` file for each (a dict of names), or a function
+    (storage, name) that returns storage.cpu() or .cuda(). Raises pickle.UnpicklingError for what is no tensor, plain value
+    or container, RuntimeError for a file that is broken, or of a device that is not here.
     """
     if hasattr(f, "read"):
         if not (hasattr(f, "seek") and f.seekable()):
             f = io.BytesIO(f.read())
-        return _read_zip(f, map_location)
+        return _read(f, map_location)
     with open(f, "rb") as file:
-        return _read_zip(file, map_location)
+        return _read(file, map_location)
 
 
 @contextmanager
@@ -206,11 +207,16 @@ class _Counted:
 
 
 # ---- reading
-def _read_zip(file: BinaryIO, map_location: Any) -> Any:
+def _read(file: BinaryIO, map_location: Any) -> Any:
     file.seek(0, os.SEEK_END)
     size = file.tell()
     file.seek(0)
-    first = file.read(4)
+    first = file.read(9)
+    file.seek(0)
+    if first[8:] == b"{" and first[:2] != b"PK":  # the length of a header in JSON
+        from wengert.utils import safetensors
+
+        return safetensors.load(file.read(), _one_place(map_location))
     if first[:1] == b"\x80" or first[:2] == b"(l":
         raise RuntimeError(
             "load: this is a bare pickle, as PyTorch wrote before version 1.6; such files are not read, as reading runs them. "
@@ -218,7 +224,25 @@ def _read_zip(file: BinaryIO, map_location: Any) -> Any:
         )
     with _whole():
         archive = zipfile.ZipFile(file)
+    names = archive.namelist()
+    if names and all(name.endswith(".npy") for name in names):
+        return _read_npz(file, _one_place(map_location))
     return _read_archive(archive, size, map_location)
+
+
+def _one_place(map_location: Any) -> Any:
+    if callable(map_location) or isinstance(map_location, dict):
+        raise TypeError(f"load: of this kind of file map_location is a device or its name, got {map_location!r}")
+    return backend.HOST if map_location is None else map_location
+
+
+def _read_npz(file: BinaryIO, place: Any) -> dict[str, Tensor]:
+    """Return the arrays of a NumPy archive as tensors. Raises RuntimeError for arrays of Python objects, which are pickles."""
+    from wengert.ops.creation import tensor
+
+    file.seek(0)
+    with _whole(), np.load(file, allow_pickle=False) as arrays:
+        return {name: tensor(arrays[name], device=place) for name in arrays.files}
 
 
 @contextmanager

@@ -28,5 +28,5 @@ def wengert_register_ops(registry: Registry) -> None:
         registry.family(f"wengert_data.{module}", prefix="utils.data.", functions=names)
     registry.family(
         "wengert_data.memory",
-        methods="new pin_memory is_pinned share_memory_ is_shared untyped_storage storage record_stream",
+        methods="new set_ pin_memory is_pinned share_memory_ is_shared untyped_storage storage record_stream",
     )

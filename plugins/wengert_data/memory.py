@@ -27,6 +27,17 @@ def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
     return wengert.empty(args or (0,), dtype=self.dtype, device=place)  # type: ignore[no-any-return]
 
 
+def set_(self: Tensor, source: Tensor) -> Tensor:
+    """Let the tensor be another's values, shape and memory, as `self.data = source` does, and return self.
+
+    Raises RuntimeError for a source of another dtype.
+    """
+    if source.dtype != self.dtype:
+        raise RuntimeError(f"set_: the source is {source.dtype}, the tensor {self.dtype}")
+    self.data = source.detach()
+    return self
+
+
 def pin_memory(self: Tensor, device: Any = None) -> Tensor:
     """Return the tensor itself: the host's memory is not pinned here, and copies to devices do not need it."""
     return self

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @hookimpl
 def wengert_register_ops(registry: Registry) -> None:
     """Register every name by the module that has it."""
+    registry.cases("fft", "wengert_fft.cases:RECORDS")
     kinds = "fft ifft rfft irfft hfft ihfft".split()
     names = " ".join(f"{kind}{dims}" for kind in kinds for dims in ("", "2", "n")) + " fftfreq rfftfreq"
     registry.family("wengert_fft.transforms", functions=f"{names} fftshift ifftshift", out=names, prefix="fft.")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @hookimpl
 def wengert_register_ops(registry: Registry) -> None:
     """Register every name by the module that has it."""
+    registry.cases("linalg", "wengert_linalg.cases:RECORDS")
     solving, spectral, functions = (f"wengert_linalg.{name}" for name in ("solving", "spectral", "functions"))
     registry.family(
         solving, "det cholesky=cholesky_top cholesky_inverse cholesky_solve inverse=inv logdet lu_solve=lu_solve_top "

@@ -61,7 +61,7 @@ def cofactor(backend: Any, x: Any) -> Any:
     xp = backend.xp
     d = xp.linalg.det(x)
     if (d != 0).all():
-        return d[..., None, None] * xp.linalg.inv(x).swapaxes(-1, -2)
+        return xp.multiply(d[..., None, None], xp.linalg.inv(x).swapaxes(-1, -2), order="C")
     u, s, vh = xp.linalg.svd(x)
     n = s.shape[-1]
     others = xp.where(xp.eye(n, dtype=bool), s.dtype.type(1), s[..., None, :]).prod(-1)

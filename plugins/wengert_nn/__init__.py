@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 @hookimpl
 def wengert_register_ops(registry: Registry) -> None:
     """Register every name by the module that has it."""
+    for part in ("conv", "nn"):
+        registry.cases(f"nn.{part}", f"wengert_nn.cases_{part}:RECORDS")
     registry.family(
         "wengert_nn.activations", prefix="nn.functional.",
         functions="celu elu gelu glu gumbel_softmax hardshrink hardsigmoid hardswish hardtanh leaky_relu log_softmax "
@@ -36,6 +38,12 @@ def wengert_register_ops(registry: Registry) -> None:
         "log_sigmoid mish silu silu_pull softplus softplus_pull"
     ).split():
         registry.kernel(name, "xp", f"wengert_nn.kernels_activations:{name}")
+    for name in ("cross_entropy", "cross_entropy_pull", "gelu", "gelu_pull"):
+        registry.kernel(name, "compiled cpu", f"wengert_nn.compiled:{name}")
+    for name in ("moments", "normalise", "normalise_back", "normalise_weight"):
+        registry.kernel(name, "compiled", f"wengert_nn.compiled:{name}")
+    for name in ("share_less", "normal_share", "gelu_slope"):
+        registry.kernel(name, "xp", f"wengert_nn.kernels_compiled:{name}")
     registry.family(
         "wengert_nn.losses", prefix="nn.functional.",
         functions="binary_cross_entropy binary_cross_entropy_with_logits cosine_embedding_loss cosine_similarity "
@@ -61,8 +69,10 @@ def wengert_register_ops(registry: Registry) -> None:
         functions="bilinear linear multi_head_attention_forward normalize scaled_dot_product_attention", out="linear",
     )
     registry.family("wengert_nn.attention", functions="bilinear")
-    for name in ("lstm_cell", "gru_cell"):
+    for name in ("lstm_cell", "gru_cell", "lstm_pull", "gru_pull"):
         registry.kernel(name, "xp", f"wengert_nn.kernels_recurrences:{name}")
+    for name in ("lstm", "gru"):
+        registry.kernel(f"{name}_pull", "*", f"wengert_nn.recurrences:{name}_slopes")
     for name in "attention_weights embedding linear masked_attention_weights".split():
         registry.kernel(name, "xp", f"wengert_nn.kernels_layers:{name}")
     for name in "bce bce_logits bce_logits_pull count_samples cross_entropy cross_entropy_pull huber mse pick".split():

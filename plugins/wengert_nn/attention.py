@@ -74,7 +74,7 @@ linear_  = structural("linear", "x weight bias", infer_linear, label="AddmmBackw
 # softmax(scale q k^T) over the last dim; rows without a finite score are 0
 weights_ = structural("attention_weights", "q k", infer_weights, params="scale", broadcasts=True, label="SoftmaxBackward0",
     once=scores_rule, q=lambda once, g, k, scale: matmul_(once, k) * scale,
-    k=lambda once, g, q, scale: matmul_(s.mT(once), q) * scale)
+    k=lambda once, g, q, scale: matmul_(s.mT(once), q) * scale, rows="c c -> c last 2")
 # the same of scale q k^T + mask
 masked_  = structural("masked_attention_weights", "q k mask", infer_weights, params="scale", broadcasts=True,
     label="SoftmaxBackward0", once=scores_rule, q=lambda once, g, k, scale: matmul_(once, k) * scale,

@@ -34,7 +34,8 @@ def rows_rule(g: Any, weight_shape: Any, index: Any, padding: int, by_frequency:
 
 
 # weight[index]; padding: a row that gets no gradient (-1: none)
-rows_ = structural("embedding", "weight index", infer_embedding, params="padding by_frequency", weight=rows_rule)
+rows_ = structural("embedding", "weight index", infer_embedding, params="padding by_frequency", weight=rows_rule,
+    rows="w c -> c")
 
 
 def table(name: str, weight: Any, index: Any) -> None:

@@ -22,7 +22,7 @@ def places(backend: Any, x: Any, index: Any, ignored: int) -> tuple[tuple[Any, .
     xp = backend.xp
     beyond = (index < 0) | (index >= x.shape[1])
     gone = None
-    if beyond.any() or 0 <= ignored < x.shape[1]:
+    if type(index) is not np.ndarray or beyond.any() or 0 <= ignored < x.shape[1]:
         gone = index == ignored
         if type(index) is np.ndarray and (beyond & ~gone).any():
             raise IndexError("a class is out of bounds")
@@ -61,7 +61,7 @@ def cross_entropy(backend: Any, x: Any, index: Any, ignored: int) -> Any:
         total = xp.log(xp.add.reduce(powers, 1))
         total -= losses[part] - top[:, 0]
         losses[part] = total
-    if ignored >= 0 or index.size and index.min() < 0:
+    if type(index) is not np.ndarray or ignored >= 0 or index.size and index.min() < 0:
         losses[index == ignored] = 0
     return losses
 

@@ -38,7 +38,7 @@ def rows(x: Any, axes: Any, *others: Any) -> tuple[Any, Any, list[Any]]:
 
 def parts(x: Any, axes: Any) -> Iterator[tuple[Any, Any]]:
     """Yield (index of a block of x, function that takes the same block of an array which broadcasts to x)."""
-    axis = next((d for d in range(x.ndim) if d not in axes), None)
+    axis = None if 0 < x.size <= BLOCK else next((d for d in range(x.ndim) if d not in axes), None)
     if axis is None:
         yield ..., lambda a: a
         return

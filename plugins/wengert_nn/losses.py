@@ -94,12 +94,12 @@ def share(g: Any, shape: Any, mean: bool) -> Any:
 # fmt: off
 # one class of each sample, 0 where it is `ignored`: x is [samples, classes, ...], index [samples, ...]
 pick       = structural("pick", "x index", infer_pick, params="ignored", label="NllLossBackward0",
-    x=lambda g, x_shape, index, ignored: unpick(g, index, x_shape, ignored))
+    x=lambda g, x_shape, index, ignored: unpick(g, index, x_shape, ignored), rows="c c -> c")
 # -log softmax(x)[index], 0 where it is ignored; its gradient a * (softmax(x) - onehot(index)), by the losses y
 cross_     = structural("cross_entropy", "x index", infer_pick, params="ignored", label="NllLossBackward0",
-    x=lambda g, x, out, index, ignored: cross_pull(g, x, out, index, ignored))
+    x=lambda g, x, out, index, ignored: cross_pull(g, x, out, index, ignored), rows="c c -> c")
 cross_pull = structural("cross_entropy_pull", "a x y index", lambda a, x, y, index, ignored: (x.shape, x.dtype),
-    params="ignored", a=cross_pull_a, x=cross_pull_x, y=cross_pull_y)
+    params="ignored", a=cross_pull_a, x=cross_pull_x, y=cross_pull_y, rows="c c c c -> c")
 # how many samples are not ignored, as a number of a float type
 counted    = structural("count_samples", "index", lambda index, ignored, dtype: ((), dtype), params="ignored dtype",
     constant=True)
@@ -389,6 +389,8 @@ def class_losses(
 ) -> Any:
     input, target, single = samples_first(name, input, integers(name, target))
     check_weight(name, weight, input.shape[1])
+    if weight is not None and weight.dtype is not input.dtype:
+        raise RuntimeError(f"{name}: expected a weight of the input's type {input.dtype}, not {weight.dtype}; convert one")
     losses = record(real_floats(name, input), target, ignore_index)
     return of_classes(losses if sign > 0 else -losses, target, ignore_index, weight, reduction, single)
 
@@ -479,6 +481,9 @@ def linear_cross_entropy(
         raise RuntimeError(
             f"linear_cross_entropy: a weight of shape {list(linear_weight.shape)} requires batched input, [N, {features}]"
         )
+    rows = target.shape[0] if target.shape else 1
+    if len(input.shape) > 1 and input.shape[0] != rows:
+        raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({rows}).")
     flat = s.reshape(linear_weight, (count(classes, None), features))
     logits = linear(input, flat, None if linear_bias is None else s.reshape(linear_bias, (count(classes, None),)))
     logits = s.reshape(logits, (*input.shape[:-1], *classes))

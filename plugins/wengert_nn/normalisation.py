@@ -75,14 +75,15 @@ def weight_x(g: Any, y: Any, x: Any, mean: Any, rstd: Any, axes: Axes, eps: floa
 # fmt: off
 # mode: "batch" or "rms", mean and rstd being those of x; "fixed", they are given. kinds: what affine has, "", "w", "b" or "wb"
 P = "axes eps mode"
-moments          = structural("moments", "x", infer_moments, params="axes centred", outputs=2, constant=True)
+moments          = structural("moments", "x", infer_moments, params="axes centred", outputs=2, constant=True,
+    rows="c -> c c axes axes")
 normalise        = structural("normalise", "x mean rstd *affine", infer_normalise, params=f"{P} kinds",
-    x=normalise_x, affine=normalise_affine)
+    x=normalise_x, affine=normalise_affine, rows="c b b b -> c axes axes")
 normalise_back   = structural("normalise_back", "y x mean rstd *weight", infer_normalise, params=P,
-    y=back_y, x=back_x, weight=back_weight)
+    y=back_y, x=back_x, weight=back_weight, rows="c c b b b -> c axes axes")
 normalise_weight = structural("normalise_weight", "y x mean rstd", infer_weight, params=f"shape {P}",
     y=lambda g, x, mean, rstd, axes, eps, mode: normalise(x, mean, rstd, (g,), axes, eps, mode, "w"),
-    x=weight_x)
+    x=weight_x, rows="c c b b -> s axes axes")
 # fmt: on
 
 
@@ -192,14 +193,15 @@ def _update(running: Any, value: Any, momentum: float) -> None:
     """Move a running statistic towards a new value, in place."""
     if running is not None:
         own = running.detach()
-        own.copy_(own * (1 - momentum) + s.reshape(value, tuple(own.shape)).to(own.dtype) * momentum)
+        value = s.reshape(value, tuple(own.shape))
+        own.mul_(1 - momentum).add_(value if value.dtype is own.dtype else value.to(own.dtype), alpha=momentum)
 
 
 def _batch_norm(
     name: str, input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, training: bool, momentum: float,
     eps: float,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
-    """Return the result, and the mean and rstd of the batch (of no elements in evaluation)."""
+    """Return the result, and the mean and rstd it was made with."""
     if not input._array.size and len(input.shape) < 2:
         return (e.clone(input),) * 3
     channels = _channels(name, input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
@@ -216,13 +218,11 @@ def _batch_norm(
         if n:
             _update(running_mean, mean, momentum)
             _update(running_var, variance * (n / max(n - 1, 1)), momentum)
-        kept = (s.reshape(mean, (channels,)), s.reshape(rstd, (channels,)))
     else:
         mean = s.reshape(running_mean.detach().to(x.dtype), (1, *shape))
         rstd = e.rsqrt(s.reshape(running_var.detach().to(x.dtype), (1, *shape)) + eps)
-        kept = (s.filled(mean, (0,), 0, None), s.filled(rstd, (0,), 0, None))
     made = normalise(x, mean, rstd, affine, axes, eps, "batch" if training else "fixed", kinds)
-    return (_finished(made, input, "NativeBatchNormBackward0"), *kept)
+    return _finished(made, input, "NativeBatchNormBackward0"), mean, rstd
 
 
 def _more_than_one(what: str, input: Any, n: int) -> None:
@@ -258,8 +258,13 @@ def torch_batch_norm(
 def native_batch_norm(
     input: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool, momentum: float, eps: float
 ) -> tuple[Any, Any, Any]:
-    """Return `nn.functional.batch_norm` and the batch's mean and 1 / sqrt(var + eps)."""
-    return _batch_norm("native_batch_norm", input, running_mean, running_var, weight, bias, training, momentum, eps)
+    """Return `nn.functional.batch_norm` and the batch's mean and 1 / sqrt(var + eps), of no elements in evaluation."""
+    given = (input, running_mean, running_var, weight, bias, training, momentum, eps)
+    made, mean, rstd = _batch_norm("native_batch_norm", *given)
+    if made is mean:  # of no dims: there are no channels
+        return made, mean, rstd
+    shape = (input.shape[1] if training else 0,)
+    return made, *(s.reshape(v, shape) if training else s.filled(v, shape, 0, None) for v in (mean, rstd))
 
 
 def _instance_norm(

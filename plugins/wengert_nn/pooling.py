@@ -48,10 +48,11 @@ pool_max    = structural("pool_max", "x", infer_pool, params=f"{W} size", label=
     f"MaxPool{len(kernel)}DWithIndicesBackward0",
     x=lambda g, x, out, x_shape, kernel, stride, padding, dilation, size: pool_put(
         g, pool_winner(x, out, kernel, stride, padding, dilation, size), kernel, stride, padding, dilation,
-        tuple(x_shape[-len(kernel):])))
-pool_winner = structural("pool_winner", "x out", infer_winner, params=f"{W} size", constant=True)
+        tuple(x_shape[-len(kernel):])), rows="c -> c")
+pool_winner = structural("pool_winner", "x out", infer_winner, params=f"{W} size", constant=True, rows="c c -> c")
 pool_put    = structural("pool_put", "y winner", infer_put, params=f"{W} spatial",
-    y=lambda g, winner, kernel, stride, padding, dilation: pool_take(g, winner, kernel, stride, padding, dilation))
+    y=lambda g, winner, kernel, stride, padding, dilation: pool_take(g, winner, kernel, stride, padding, dilation),
+    rows="c c -> c")
 pool_take   = structural("pool_take", "x winner", infer_take, params=W,
     x=lambda g, winner, x_shape, kernel, stride, padding, dilation:
         pool_put(g, winner, kernel, stride, padding, dilation, tuple(x_shape[-len(kernel):])))
@@ -60,10 +61,10 @@ pool_take   = structural("pool_take", "x winner", infer_take, params=W,
 pool_sum    = structural("pool_sum", "x", infer_sum, params="kernel stride padding size scale",
     label=lambda kernel, *_: f"AvgPool{len(kernel)}DBackward0",
     x=lambda g, x_shape, kernel, stride, padding, scale:
-        pool_spread(g, kernel, stride, padding, tuple(x_shape[-len(kernel):]), scale))
+        pool_spread(g, kernel, stride, padding, tuple(x_shape[-len(kernel):]), scale), rows="c -> c")
 pool_spread = structural("pool_spread", "y", infer_sum, params="kernel stride padding spatial scale",
     y=lambda g, y_shape, kernel, stride, padding, scale:
-        pool_sum(g, kernel, stride, padding, tuple(y_shape[-len(kernel):]), scale))
+        pool_sum(g, kernel, stride, padding, tuple(y_shape[-len(kernel):]), scale), rows="c -> c")
 # fmt: on
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 @hookimpl
 def wengert_register_ops(registry: Registry) -> None:
     """Register every name by the module that has it."""
+    for part in ("indexing", "pointwise", "reductions", "shapes"):
+        registry.cases(f"ops.{part}", f"wengert_ops.cases_{part}:RECORDS")
     registry.family(
         "wengert_ops.products", "inner vdot kron addmv addr baddbmm addbmm dist", functions="cdist",
         inplace="addmv addr baddbmm addbmm", out="inner vdot kron addmv addr baddbmm addbmm",

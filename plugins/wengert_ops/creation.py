@@ -35,7 +35,9 @@ def asarray(
             obj = frombuffer(obj, dtype=dtypes.of(default_float()) if dtype is None else dtype)
     result = creation.as_tensor(obj, dtype=dtype, device=device)
     source = obj._array if isinstance(obj, Tensor) else obj
-    shares = result is obj or (isinstance(source, np.ndarray) and np.may_share_memory(result._array, source))
+    shares = result is obj or (
+        isinstance(source, np.ndarray) and isinstance(result._array, np.ndarray) and np.may_share_memory(result._array, source)
+    )
     if copy is False and not shares:
         raise ValueError("can't alias tensor: it would have to be converted, or its memory is no array's")
     if copy and shares:
@@ -101,20 +103,42 @@ class _Capsule:
 
 
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Any:
-    """Return a tensor on the memory of an array of another library on the host, or of a DLPack capsule.
+    """Return a tensor on the memory of another library's array, or of a DLPack capsule; a copy of what lies on a device that
+    is not the host. copy: always (True), never (False), or where needed (None).
 
-    Raises BufferError where the other library cannot share, RuntimeError for what is no such array.
+    Raises BufferError where the other library cannot share, ValueError where copy=False and a copy is needed, RuntimeError
+    for what is no such array.
     """
+    moved = False
     if isinstance(ext_tensor, Tensor) and not ext_tensor.requires_grad:
         made = ext_tensor.detach()
-    elif hasattr(ext_tensor, "__dlpack__"):
-        made = creation.from_numpy(np.from_dlpack(ext_tensor))
-    elif type(ext_tensor).__name__ == "PyCapsule":
-        made = creation.from_numpy(_Capsule(ext_tensor).array())
+    elif hasattr(ext_tensor, "__cuda_array_interface__"):
+        made = creation.as_tensor(ext_tensor)
+    elif hasattr(ext_tensor, "__dlpack__") or type(ext_tensor).__name__ == "PyCapsule":
+        host = _Capsule(_exported(ext_tensor, copy) if hasattr(ext_tensor, "__dlpack__") else ext_tensor).array()
+        moved = any(n < 0 for n in host.strides)
+        made = creation.from_numpy(host.copy() if moved else host)
     else:
         raise RuntimeError(f"from_dlpack received an invalid capsule: {type(ext_tensor).__name__} has no __dlpack__()")
-    made = made if device is None else made.to(device)
-    return made.clone() if copy else made
+    there = made if device is None else made.to(device)
+    moved = moved or there is not made
+    if moved and copy is False:
+        raise ValueError("from_dlpack: this memory has to be copied (another device, or negative strides), and copy=False")
+    return there.clone() if copy and not moved else there
+
+
+def _exported(x: Any, copy: bool | None) -> Any:
+    """Return the capsule of another library's array: versioned where the library knows how, of a copy on the host where the
+    array is elsewhere."""
+    asked: dict[str, Any] = {"max_version": (1, 0)}
+    if hasattr(x, "__dlpack_device__") and int(x.__dlpack_device__()[0]) not in (1, 3):  # neither host nor pinned host memory
+        if copy is False:
+            raise ValueError(f"from_dlpack: a {type(x).__name__} on another device has to be copied, and copy=False")
+        asked["dl_device"] = (1, 0)
+    try:
+        return x.__dlpack__(**asked)
+    except TypeError:  # a library of the time before DLPack 1.0
+        return x.__dlpack__()
 
 
 # ---- with strides

@@ -36,18 +36,22 @@ def half(x: Any, dtype: Any) -> Any:
 copysign_   = elementwise("copysign", "copysign(x, y)",
     x=lambda g, x, out: g * (e.sign(x) * e.sign(out)), y=lambda g: e.zeros(g))
 fmax        = elementwise("fmax", "fmax(x, y)", domain=SAME,
-    x=lambda g, x, y: e.where((x >= y) | (y != y), g, 0.0), y=lambda g, x, y: e.where((x >= y) | (y != y), 0.0, g))
+    x=lambda g, x, y: e.where((x >= y) | (y != y), g, 0.0), y=lambda g, x, y: e.where((x >= y) | (y != y), 0.0, g),
+    words="the larger of x and y, or the one that is not nan,")
 fmin        = elementwise("fmin", "fmin(x, y)", domain=SAME,
-    x=lambda g, x, y: e.where((x <= y) | (y != y), g, 0.0), y=lambda g, x, y: e.where((x <= y) | (y != y), 0.0, g))
+    x=lambda g, x, y: e.where((x <= y) | (y != y), g, 0.0), y=lambda g, x, y: e.where((x <= y) | (y != y), 0.0, g),
+    words="the smaller of x and y, or the one that is not nan,")
 frac        = elementwise("frac", "x - trunc(x)", domain=SAME, x=lambda g: g)
 heaviside_  = elementwise("heaviside", "x == 0 ? y : x > 0", domain=SAME, inputs="x y")
 nextafter   = elementwise("nextafter", "nextafter(x, y)", domain=SAME,
-    x=lambda g, x, y: e.where(x == y, 0.0, g), y=lambda g: e.zeros(g))
-gcd         = elementwise("gcd", domain=SAME, inputs="x y")
-lcm         = elementwise("lcm", domain=SAME, inputs="x y")
-signbit     = elementwise("signbit", "signbit(x)", domain=SAME, inputs="x", boolean=True)
+    x=lambda g, x, y: e.where(x == y, 0.0, g), y=lambda g: e.zeros(g), words="the next float after x towards y")
+gcd         = elementwise("gcd", domain=SAME, inputs="x y", words="the greatest common divisor of x and y")
+lcm         = elementwise("lcm", domain=SAME, inputs="x y", words="the least common multiple of x and y")
+signbit     = elementwise("signbit", "signbit(x)", domain=SAME, inputs="x", boolean=True,
+    words="whether the sign bit of x is set (it is of -0.0)")
 logaddexp2  = elementwise("logaddexp2", "fmax(x, y) + log2(1 + exp2(-fabs(x - y)))",
-    x=lambda g, x, y: g * e.sigmoid((x - y) * LN2), y=lambda g, x, y: g * e.sigmoid((y - x) * LN2))
+    x=lambda g, x, y: g * e.sigmoid((x - y) * LN2), y=lambda g, x, y: g * e.sigmoid((y - x) * LN2),
+    words="log2(2^x + 2^y), safe from overflow,")
 xlogy_      = elementwise("xlogy", "x == 0 && y == y ? 0 : x * log(y)",
     x=lambda g, x, y: e.where((x == 0) & (y <= 0), 0.0, xlogy_(g, y)), y=lambda g, x, y: g * (x / y))
 nan_to_num_ = elementwise("nan_to_num", inputs="x", params="nan posinf neginf", domain=SAME,

@@ -48,6 +48,12 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
     """Return the view of input's memory that a shape, strides and an offset (all in elements) lead to.
 
     Raises RuntimeError where that leaves the memory.
+
+    >>> torch.arange(6).as_strided((4, 3), (1, 1))  # all windows of three, without a copy
+    tensor([[0, 1, 2],
+            [1, 2, 3],
+            [2, 3, 4],
+            [3, 4, 5]])
     """
     shape, strides = shape_of((size,), "as_strided"), shape_of((stride,), "as_strided")
     if len(shape) != len(strides):
@@ -220,7 +226,13 @@ def cartesian_prod(*tensors: Any) -> Any:
 
 
 def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
-    """Return all sets of r elements of a vector (with_replacement: also with repetitions), as rows in its order."""
+    """Return all sets of r elements of a vector (with_replacement: also with repetitions), as rows in its order.
+
+    >>> torch.combinations(torch.tensor([1, 2, 3]))
+    tensor([[1, 2],
+            [1, 3],
+            [2, 3]])
+    """
     if input.dim() != 1:
         raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)} (combinations)")
     if r < 0:
@@ -236,6 +248,9 @@ def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *
     """Return each element along dim (None: of the flattened input) repeated; repeats is a number, or one for each.
 
     With one tensor of numbers only: index i as often as number i says.
+
+    >>> torch.repeat_interleave(torch.tensor([7, 8]), torch.tensor([1, 3]))
+    tensor([7, 8, 8, 8])
     """
     if repeats is None:
         return repeat_interleave(creation.arange(input.numel(), device=input.device), input, 0, output_size=output_size)

@@ -132,6 +132,9 @@ def searchsorted(
     """Return where values belong in a sorted sequence (its last dim): how many elements are below, or (right) not above.
 
     sorter: indices that sort the sequence. Raises RuntimeError where leading dims or dtypes differ, or `side` opposes `right`.
+
+    >>> torch.searchsorted(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0.5, 2.0, 9.0]))
+    tensor([0, 1, 3])
     """
     if side not in (None, "left", "right"):
         raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
@@ -224,7 +227,11 @@ def unique(
     input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
     """Return the different elements (or slices along dim) in order, and on demand each element's place among them, and how
-    often each occurs."""
+    often each occurs.
+
+    >>> torch.unique(torch.tensor([3, 1, 3]), return_counts=True)
+    (tensor([1, 3]), tensor([1, 2]))
+    """
     return _distinct("unique", unique_, input, return_inverse, return_counts, dim)
 
 

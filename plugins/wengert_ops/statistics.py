@@ -121,7 +121,11 @@ def _between(ordered: Any, points: Any, interpolation: str, skip: bool) -> Any:
 def quantile(
     input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear", out: Any = None
 ) -> Any:
-    """Return the q-quantiles over dim (of all by default): between sorted elements, at q (n - 1); nan where there is a nan."""
+    """Return the q-quantiles over dim (of all by default): between sorted elements, at q (n - 1); nan where there is a nan.
+
+    >>> torch.quantile(torch.tensor([0.0, 1.0, 2.0, 10.0]), torch.tensor([0.5, 1.0]))
+    tensor([ 1.5000, 10.0000])
+    """
     return _quantile("quantile", input, q, dim, keepdim, interpolation, False, out)
 
 
@@ -207,6 +211,9 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """Return how often each of 0, 1, 2, ... occurs in a vector of integers, or the sum of its weights.
 
     Raises RuntimeError for negative integers, other dtypes and more dims.
+
+    >>> torch.bincount(torch.tensor([0, 2, 2]))
+    tensor([1, 0, 2])
     """
     host = input.detach().host() if hasattr(input, "_array") else None
     if host is None:
@@ -361,7 +368,11 @@ def _along(x: Any, axis: int, start: int, stop: int | None) -> Any:
 
 
 def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    """Return the n-th difference along dim, x[i + 1] - x[i] n times; prepend and append are joined to it before."""
+    """Return the n-th difference along dim, x[i + 1] - x[i] n times; prepend and append are joined to it before.
+
+    >>> torch.diff(torch.tensor([1, 4, 9, 16]), n=2)
+    tensor([2, 2])
+    """
     if not len(input.shape):
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:
@@ -465,7 +476,12 @@ def _areas(name: str, y: Any, x: Any, dx: Any, dim: int) -> tuple[Any, int]:
 
 
 def trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
-    """Return the integral along dim by the trapezoidal rule, over points x or steps dx (1 by default)."""
+    """Return the integral along dim by the trapezoidal rule, over points x or steps dx (1 by default).
+
+    >>> x = torch.linspace(0, 1, 101)
+    >>> torch.trapezoid(x * x, x)
+    tensor(0.3334)
+    """
     if len(y.shape) and not y.shape[one_dim("trapezoid", y, dim)]:
         return s.filled(y, reduced(tuple(y.shape), (one_dim("trapezoid", y, dim),), False), 0, None)
     doubled, axis = _areas("trapezoid", y, x, dx, dim)

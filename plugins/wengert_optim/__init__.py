@@ -50,13 +50,18 @@ SCHEDULERS = (
     "SequentialLR",
     "ChainedScheduler",
 )
+AVERAGES = (
+    "AveragedModel", "SWALR", "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn", "get_swa_multi_avg_fn", "update_bn",
+)  # fmt: skip
 
 
 @hookimpl
 def wengert_register_optimizers(registry: Registry) -> None:
-    """Register every optimizer by name, and the schedulers as `lr_scheduler.<name>`."""
+    """Register every optimizer by name, the schedulers as `lr_scheduler.<name>`, averages as `swa_utils.<name>`."""
     for module, names in OPTIMIZERS.items():
         for name in names:
             registry.optimizer(name, f"wengert_optim.{module}:{name}")
     for name in SCHEDULERS:
         registry.optimizer(f"lr_scheduler.{name}", f"wengert_optim.lr_scheduler:{name}")
+    for name in AVERAGES:
+        registry.optimizer(f"swa_utils.{name}", f"wengert_optim.swa_utils:{name}")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 @hookimpl
 def wengert_register_ops(registry: Registry) -> None:
     """Register every name by the module that has it."""
+    for part in ("gamma", "special"):
+        registry.cases(f"special.{part}", f"wengert_special.cases_{part}:RECORDS")
     registry.family(
         "wengert_special.gamma", "digamma lgamma mvlgamma igamma igammac",
         functions="polygamma", methods="polygamma=polygamma_method",

@@ -28,25 +28,36 @@ def spherical_slope(x: Any, out: Any) -> Any:
 
 
 # fmt: off
-i0  = elementwise("i0", inputs="x", x=lambda g, x: g * i1(x))
+i0  = elementwise("i0", inputs="x", x=lambda g, x: g * i1(x), words="the modified Bessel function I0(x)")
 i0e = elementwise("i0e", inputs="x", face="special_i0e", label="SpecialI0EBackward0",
-    x=lambda g, x, out: g * (i1e(x) - e.sign(x) * out))
-i1  = elementwise("i1", inputs="x", face="special_i1", x=lambda g, x, out: g * (i0(x) - over(out, x, 0.5)))
+    x=lambda g, x, out: g * (i1e(x) - e.sign(x) * out), words="exp(-|x|) I0(x), with the modified Bessel function I0,")
+i1  = elementwise("i1", inputs="x", face="special_i1", x=lambda g, x, out: g * (i0(x) - over(out, x, 0.5)),
+    words="the modified Bessel function I1(x)")
 i1e = elementwise("i1e", inputs="x", face="special_i1e", label="SpecialI1EBackward0",
-    x=lambda g, x, out: g * (i0e(x) - e.sign(x) * out - over(out, x, 0.5)))
-k0  = elementwise("k0", inputs="x", face="special_modified_bessel_k0", x=lambda g, x: -g * k1(x))
-k1  = elementwise("k1", inputs="x", face="special_modified_bessel_k1", x=lambda g, x, out: -g * (k0(x) + out / x))
-k0e = elementwise("k0e", inputs="x", face="special_scaled_modified_bessel_k0", x=lambda g, x, out: g * (out - k1e(x)))
+    x=lambda g, x, out: g * (i0e(x) - e.sign(x) * out - over(out, x, 0.5)),
+    words="exp(-|x|) I1(x), with the modified Bessel function I1,")
+k0  = elementwise("k0", inputs="x", face="special_modified_bessel_k0", x=lambda g, x: -g * k1(x),
+    words="the modified Bessel function of the second kind K0(x)")
+k1  = elementwise("k1", inputs="x", face="special_modified_bessel_k1", x=lambda g, x, out: -g * (k0(x) + out / x),
+    words="the modified Bessel function of the second kind K1(x)")
+k0e = elementwise("k0e", inputs="x", face="special_scaled_modified_bessel_k0", x=lambda g, x, out: g * (out - k1e(x)),
+    words="exp(x) K0(x), with the modified Bessel function of the second kind,")
 k1e = elementwise("k1e", inputs="x", face="special_scaled_modified_bessel_k1",
-    x=lambda g, x, out: g * (out - k0e(x) - out / x))
-j0  = elementwise("j0", inputs="x", face="special_bessel_j0", x=lambda g, x: -g * j1(x))
-j1  = elementwise("j1", inputs="x", face="special_bessel_j1", x=lambda g, x, out: g * (j0(x) - over(out, x, 0.5)))
-y0  = elementwise("y0", inputs="x", face="special_bessel_y0", x=lambda g, x: -g * y1(x))
-y1  = elementwise("y1", inputs="x", face="special_bessel_y1", x=lambda g, x, out: g * (y0(x) - out / x))
-ai  = elementwise("airy_ai", inputs="x", face="special_airy_ai", x=lambda g, x: g * ai_slope(x))
+    x=lambda g, x, out: g * (out - k0e(x) - out / x),
+    words="exp(x) K1(x), with the modified Bessel function of the second kind,")
+j0  = elementwise("j0", inputs="x", face="special_bessel_j0", x=lambda g, x: -g * j1(x),
+    words="the Bessel function of the first kind J0(x)")
+j1  = elementwise("j1", inputs="x", face="special_bessel_j1", x=lambda g, x, out: g * (j0(x) - over(out, x, 0.5)),
+    words="the Bessel function of the first kind J1(x)")
+y0  = elementwise("y0", inputs="x", face="special_bessel_y0", x=lambda g, x: -g * y1(x),
+    words="the Bessel function of the second kind Y0(x)")
+y1  = elementwise("y1", inputs="x", face="special_bessel_y1", x=lambda g, x, out: g * (y0(x) - out / x),
+    words="the Bessel function of the second kind Y1(x)")
+ai  = elementwise("airy_ai", inputs="x", face="special_airy_ai", x=lambda g, x: g * ai_slope(x),
+    words="the Airy function Ai(x)")
 ai_slope     = elementwise("airy_ai_slope", inputs="x", x=lambda g, x: g * x * ai(x))
 spherical_j0 = elementwise("spherical_j0", "x == 0 ? 1 : sin(x) / x", face="special_spherical_bessel_j0",
-    x=lambda g, x, out: g * spherical_slope(x, out))
+    x=lambda g, x, out: g * spherical_slope(x, out), words="the spherical Bessel function sin(x) / x, and 1 at 0,")
 sinc = elementwise("sinc", "x == 0 ? 1 : sin(x * 3.141592653589793) / (x * 3.141592653589793)",
-    x=lambda g, x, out: g * (math.pi * spherical_slope(x * math.pi, out)))
+    x=lambda g, x, out: g * (math.pi * spherical_slope(x * math.pi, out)), words="sin(pi x) / (pi x), and 1 at 0,")
 # fmt: on

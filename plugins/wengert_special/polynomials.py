@@ -17,14 +17,19 @@ def polynomial(name: str, **rules: Any) -> Any:
 
 
 # fmt: off
-chebyshev_polynomial_t = polynomial("chebyshev_polynomial_t", x=lambda g, x, n: g * n * chebyshev_polynomial_u(x, n - 1))
-chebyshev_polynomial_u = polynomial("chebyshev_polynomial_u")
-chebyshev_polynomial_v = polynomial("chebyshev_polynomial_v")
-chebyshev_polynomial_w = polynomial("chebyshev_polynomial_w")
-hermite_polynomial_h   = polynomial("hermite_polynomial_h", x=lambda g, x, n: g * (2 * n) * hermite_polynomial_h(x, n - 1))
-hermite_polynomial_he  = polynomial("hermite_polynomial_he", x=lambda g, x, n: g * n * hermite_polynomial_he(x, n - 1))
-laguerre_polynomial_l  = polynomial("laguerre_polynomial_l")
-legendre_polynomial_p  = polynomial("legendre_polynomial_p")
+chebyshev_polynomial_t = polynomial("chebyshev_polynomial_t", x=lambda g, x, n: g * n * chebyshev_polynomial_u(x, n - 1),
+    words="Chebyshev's polynomial of the first kind of degree n at x")
+chebyshev_polynomial_u = polynomial("chebyshev_polynomial_u",
+    words="Chebyshev's polynomial of the second kind of degree n at x")
+chebyshev_polynomial_v = polynomial("chebyshev_polynomial_v", words="Chebyshev's polynomial of the third kind of degree n at x")
+chebyshev_polynomial_w = polynomial("chebyshev_polynomial_w",
+    words="Chebyshev's polynomial of the fourth kind of degree n at x")
+hermite_polynomial_h   = polynomial("hermite_polynomial_h", x=lambda g, x, n: g * (2 * n) * hermite_polynomial_h(x, n - 1),
+    words="the physicists' Hermite polynomial of degree n at x")
+hermite_polynomial_he  = polynomial("hermite_polynomial_he", x=lambda g, x, n: g * n * hermite_polynomial_he(x, n - 1),
+    words="the probabilists' Hermite polynomial of degree n at x")
+laguerre_polynomial_l  = polynomial("laguerre_polynomial_l", words="Laguerre's polynomial of degree n at x")
+legendre_polynomial_p  = polynomial("legendre_polynomial_p", words="Legendre's polynomial of degree n at x")
 # fmt: on
 
 

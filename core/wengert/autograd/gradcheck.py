@@ -45,6 +45,10 @@ def gradcheck(
 
     inputs: those that require grad are checked; use float64. fast_mode: compare one random projection instead.
     Raises GradcheckError that names the input, the entry and both values; raise_exception=False returns False instead.
+
+    >>> x = torch.tensor([0.3, 2.0], dtype=torch.float64, requires_grad=True)
+    >>> torch.autograd.gradcheck(torch.tanh, (x,))
+    True
     """
     if not (check_forward_ad or check_backward_ad):
         raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")

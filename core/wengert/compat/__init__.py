@@ -11,7 +11,7 @@ import importlib
 from typing import Any
 
 PARTS = (
-    "accelerator", "amp", "backends", "distributed", "hub", "jit", "mps", "multiprocessing", "onnx", "parallel", "testing",
+    "accelerator", "amp", "backends", "distributed", "hub", "jit", "mps", "multiprocessing", "onnx", "parallel",
     "version",
 )  # fmt: skip
 NAMES = {  # names of functions and classes, and the part of this package that has them

@@ -30,9 +30,29 @@ ELSEWHERE = [
     (r"autograd\.profiler", "profiler"), (r"functional|_tensor", ""), (r"nn\.utils\.stateless", "func"),
     (r"types", "compat.types"), (r"nn\.attention", "compat.attention"), (r"utils\.hooks", "compat.hooks"),
     (r"utils\.model_zoo", "hub"),
+    (r"compiler|_dynamo", "compat.compiler"), (r"_dynamo\.config", "compat.compiler"), (r"xpu", "compat.mps"),
+    (r"distributions\.(?!constraints$|transforms$|kl$|utils$)[a-z_]+", "distributions"),
 ]  # fmt: skip
-RENAMED = {"torch.optim.lr_scheduler._LRScheduler": "LRScheduler"}  # old names of things in the same place
+RENAMED = {  # old names of things in the same place
+    "torch.optim.lr_scheduler._LRScheduler": "LRScheduler",
+    **{
+        f"torch.nn.init.{name}": f"{name}_"
+        for name in (
+            "uniform", "normal", "constant", "eye", "dirac", "xavier_uniform", "xavier_normal", "kaiming_uniform",
+            "kaiming_normal", "orthogonal", "sparse",
+        )
+    },
+}  # fmt: skip
+MOVED = {  # single names that are elsewhere
+    "torch.nn.DataParallel": "compat.parallel", "torch.compile": "compat.compiler",
+    "torch.nn.modules.DataParallel": "compat.parallel",
+}  # fmt: skip
 ABSENT = {  # what programs import and wengert has not, and why
+    "torch.sparse": "wengert has no sparse tensors; index_add_ and scatter_add_ sum over edges, as in a graph's layers",
+    "torch.fx": "wengert.graph captures and prints graphs; modules are not rewritten",
+    "torch.ao": "wengert does not quantize",
+    "torch.quantization": "wengert does not quantize",
+    "torch.export": "wengert exports no programs; save the state_dict() with wengert.save()",
     "torch.utils.tensorboard": "wengert writes no TensorBoard files; print the numbers, or write them as CSV",
     "torch.utils.cpp_extension": "wengert compiles no C++ extensions of PyTorch; wengert.extend is for own operations",
     "torchvision": "torchvision is built on PyTorch's own compiled code and cannot run on wengert",
@@ -57,6 +77,8 @@ class Shown(ModuleType):
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         whole = f"{self.__name__}.{name}"
+        if whole in MOVED:
+            part = part_of(f"torch.{MOVED[whole]}")
         try:
             found = getattr(part, RENAMED.get(whole, name))
         except AttributeError as error:

@@ -1,12 +1,15 @@
 """PyTorch's settings, as far as they mean something here: what is asked for is kept, and said when asked again.
 
 Owns: the functions of `wengert` that set how PyTorch computes (determinism, precision, threads). Must not know: any op.
-wengert's operations give the same result each time and compute float32 in float32, whatever is set.
+wengert's operations give the same result each time and compute float32 in float32, but for those of a graphics card, whose
+backend reads `backend.settings`.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+from wengert import backend
 
 _deterministic = {"mode": False, "warn_only": False}
 _precision = "highest"
@@ -18,8 +21,9 @@ memory_format = str
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Accepted for PyTorch programs: every operation here is deterministic."""
+    """Ask for sums in one order: devices that add by atomic operations (cuda) take a slower way; all others do so anyway."""
     _deterministic.update(mode=bool(mode), warn_only=bool(warn_only))
+    backend.settings["deterministic"] = bool(mode)
 
 
 def are_deterministic_algorithms_enabled() -> bool:
@@ -46,11 +50,12 @@ def get_deterministic_debug_mode() -> int:
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """Accepted for PyTorch programs: float32 is multiplied in float32. Raises RuntimeError for an unknown word."""
+    """Let float32 be multiplied in TF32 ("high", "medium") by devices that have it (cuda); others compute in float32, as all do
+    for "highest", the default. Raises RuntimeError for an unknown word."""
     global _precision
     if precision not in ("highest", "high", "medium"):
         raise RuntimeError(f"set_float32_matmul_precision: expected 'highest', 'high' or 'medium', got {precision!r}")
-    _precision = precision
+    _precision = backend.settings["matmul_precision"] = precision
 
 
 def get_float32_matmul_precision() -> str:

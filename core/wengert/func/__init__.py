@@ -96,6 +96,10 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """Return func(*primals) and a function that takes a gradient of it to the gradients of the primals.
 
     has_aux: func returns (result, anything else), and the anything else is returned third.
+
+    >>> y, pull = torch.func.vjp(torch.exp, torch.zeros(2))
+    >>> pull(torch.tensor([1.0, 10.0]))
+    (tensor([ 1., 10.]),)
     """
     if not primals:
         raise RuntimeError("vjp(f, *primals): expected at least one primal")
@@ -199,7 +203,11 @@ def value_and_grad(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0,
 
 
 def grad(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable[..., Any]:
-    """Return the gradient function of a scalar function; with has_aux it gives (gradient, aux)."""
+    """Return the gradient function of a scalar function; with has_aux it gives (gradient, aux).
+
+    >>> torch.func.grad(torch.func.grad(torch.sin))(torch.tensor(0.5))
+    tensor(-0.4794)
+    """
     both = grad_and_value(func, argnums, has_aux)
 
     @functools.wraps(func)
@@ -215,6 +223,9 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
     """Return func(*primals) and its derivative along tangents: J(primals) @ tangents.
 
     strict: raise RuntimeError where a result does not depend on the primals (else its tangent is zeros).
+
+    >>> torch.func.jvp(lambda x: x**2, (torch.tensor(3.0),), (torch.tensor(1.0),))
+    (tensor(9.), tensor(6.))
     """
     if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
         raise RuntimeError("jvp(f, primals, tangents): expected primals and tangents to be tuples")
@@ -279,6 +290,9 @@ def vmap(
 
     out_dims: where the batch goes in the results. randomness: "error", "different" numbers for each element, or the "same".
     chunk_size: run so many elements at once. Raises ValueError for dims that do not fit the arguments.
+
+    >>> torch.vmap(torch.dot)(torch.ones(5, 3), torch.ones(5, 3))
+    tensor([3., 3., 3., 3., 3.])
     """
     if randomness not in ("error", "different", "same"):
         raise RuntimeError(f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}")
@@ -392,7 +406,12 @@ def jacrev(
     func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, *, has_aux: bool = False, chunk_size: int | None = None,
     _preallocate_and_copy: bool = False,
 ) -> Callable[..., Any]:  # fmt: skip
-    """Return the Jacobian function by reverse mode: one backward for all rows at once. Shape: (*result, *argument)."""
+    """Return the Jacobian function by reverse mode: one backward for all rows at once. Shape: (*result, *argument).
+
+    >>> torch.func.jacrev(lambda x: x * x)(torch.tensor([1.0, 2.0]))
+    tensor([[2., 0.],
+            [0., 4.]])
+    """
 
     @functools.wraps(func)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -472,7 +491,12 @@ def jacfwd(
 
 
 def hessian(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """Return the function of second derivatives: forward mode over reverse mode."""
+    """Return the function of second derivatives: forward mode over reverse mode.
+
+    >>> torch.func.hessian(lambda x: x[0] ** 2 * x[1])(torch.tensor([1.0, 2.0]))
+    tensor([[4., 2.],
+            [2., 0.]])
+    """
     return jacfwd(jacrev(func, argnums), argnums)
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # what type checkers and editors see as wengert.nn.*
     from wengert_nn.modules.activation import *  # noqa: F403
     from wengert_nn.modules.adaptive import *  # noqa: F403
     from wengert_nn.modules.attention import *  # noqa: F403
+    from wengert_nn.modules.compiled import *  # noqa: F403
     from wengert_nn.modules.container import *  # noqa: F403
     from wengert_nn.modules.conv import *  # noqa: F403
     from wengert_nn.modules.distance import *  # noqa: F403

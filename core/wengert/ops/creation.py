@@ -104,6 +104,8 @@ def to_host_array(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
         raise RuntimeError(f"Could not infer dtype of {type(data).__name__}: cannot make a tensor of {_shorten(data)}")
     if host.dtype.kind not in "biufc" and host.dtype is not dtypes.BF16:
         raise TypeError(f"new(): invalid data type {type(data).__name__!r}: cannot make a tensor of {_shorten(data)}")
+    if wanted == dtypes.U64 and host.dtype.kind == "f" and all(type(v) is int for v in np.asarray(plain, object).flat):
+        host = np.asarray(plain, wanted)  # NumPy alone would take large and small integers together for floats
     if wanted is None:
         kinds = {"f": dtypes.default_float(), "c": dtypes._to_complex(dtypes.default_float()), "i": dtypes.I64, "u": dtypes.I64}
         wanted = host.dtype if isinstance(plain, np.ndarray) or _typed(plain) else kinds.get(host.dtype.kind, dtypes.B8)
@@ -162,6 +164,9 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if isinstance(data, np.ndarray) and backend.resolve(device).type == backend.HOST and state.recorder is None:
         if dtype is None or dtypes.to_numpy(dtype) == data.dtype:
             return from_numpy(data)
+    elif hasattr(data, "__cuda_array_interface__"):
+        adopted = wrap(backend.backend_named("cuda").adopt(data))
+        return adopted if dtype is None and device is None else adopted.to(dtype=dtype, device=device)
     return tensor(data, dtype=dtype, device=device)
 
 
@@ -336,9 +341,9 @@ def _like(x: Any, shape: tuple[int, ...], value: Any, dtype: Any, device: Any, r
     value = value.item() if isinstance(value, Tensor) else value
     dtypes.of_number(value)  # refuses what is none
     value = dtypes.fitting(value, x._array.dtype if wanted is None else wanted)
+    if device is not None and backend.resolve(device) != x.device:
+        return filled(shape, value, x._array.dtype if wanted is None else wanted, device, requires_grad)
     result: Tensor = s.filled(x.detach(), shape, value, wanted)
-    if device is not None:
-        result = result.to(device=device)
     return result.requires_grad_() if requires_grad else result
 
 

@@ -61,6 +61,7 @@ def axes_of(name: str, input: Any, dim: Any) -> Axes:
 
 
 def reduced(shape: tuple[int, ...], axis: Axes, keepdims: bool) -> tuple[int, ...]:
+    """Return the shape that is left of `shape` when `axis` (all for None) is reduced."""
     axes = range(len(shape)) if axis is None else axis
     if keepdims:
         return tuple(1 if i in axes else n for i, n in enumerate(shape))
@@ -68,6 +69,7 @@ def reduced(shape: tuple[int, ...], axis: Axes, keepdims: bool) -> tuple[int, ..
 
 
 def count(shape: tuple[int, ...], axis: Axes) -> int:
+    """Return how many elements of `shape` a reduction over `axis` (all for None) takes together."""
     result = 1
     for i, n in enumerate(shape):
         if axis is None or i in axis:
@@ -76,6 +78,7 @@ def count(shape: tuple[int, ...], axis: Axes) -> int:
 
 
 def size_of(shape: Sequence[int]) -> int:
+    """Return the number of elements of a shape."""
     result = 1
     for n in shape:
         result *= n

@@ -103,33 +103,37 @@ multiply     = elementwise("multiply", "x * y", domain=SAME, face="mul", x=lambd
 divide       = elementwise("divide", "x / y", face="div", x=lambda g, y: g / y, y=lambda g, x, y: -g * (x / y / y))
 floor_divide = elementwise("floor_divide", "y == 0 ? x / y : "
     "rint((x - fmod(x, y)) / y) - (fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0))", domain=SAME,
-    x=lambda g: zeros(g), y=lambda g: zeros(g))
+    x=lambda g: zeros(g), y=lambda g: zeros(g), words="floor(x / y)")
 trunc_divide = elementwise("trunc_divide", "trunc(x / y)", domain=SAME, face="div", label="DivBackward2",
     x=lambda g: zeros(g), y=lambda g: zeros(g))
 remainder    = elementwise("remainder", "fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0) ? fmod(x, y) + y : fmod(x, y)",
-    domain=SAME, x=lambda g: g, y=lambda g, x, y: -g * floor_divide(x, y))
-fmod         = elementwise("fmod", "fmod(x, y)", domain=SAME, x=lambda g: g, y=lambda g, x, y: -g * trunc(x / y))
+    domain=SAME, x=lambda g: g, y=lambda g, x, y: -g * floor_divide(x, y), words="x - y * floor(x / y)")
+fmod         = elementwise("fmod", "fmod(x, y)", domain=SAME, x=lambda g: g, y=lambda g, x, y: -g * trunc(x / y),
+    words="x - y * trunc(x / y)")
 power        = elementwise("power", "pow(x, y)", domain=SAME, face="pow", label="PowBackward1",
     x=power_base_rule, y=power_exponent_rule)
 power_number = elementwise("power_number", "pow(x, exponent)", params="exponent", face="pow", x=power_number_rule)
 negative     = elementwise("negative", "-x", domain=SAME, face="neg", x=lambda g: -g)
-absolute     = elementwise("absolute", "x <= 0 ? 0 - x : x", domain=SAME, face="abs", x=lambda g, x: g * direction(x))
-sign         = elementwise("sign", "(x > 0) - (x < 0)", domain=SAME, x=lambda g: zeros(g))
-sgn          = elementwise("sgn", "(x > 0) - (x < 0)", domain=SAME, x=lambda g, x: sgn_rule(g, x))
+absolute     = elementwise("absolute", "x <= 0 ? 0 - x : x", domain=SAME, face="abs", x=lambda g, x: g * direction(x),
+    words="|x|")
+sign         = elementwise("sign", "(x > 0) - (x < 0)", domain=SAME, x=lambda g: zeros(g), words="the sign of x (-1, 0 or 1)")
+sgn          = elementwise("sgn", "(x > 0) - (x < 0)", domain=SAME, x=lambda g, x: sgn_rule(g, x), words="x / |x|, and 0 at 0")
 reciprocal   = elementwise("reciprocal", "1 / x", x=lambda g, out: -g * out * out)
 square       = elementwise("square", "x * x", domain=SAME, label="PowBackward0", x=lambda g, x: g * (2 * x))
 sqrt         = elementwise("sqrt", "sqrt(x)", x=lambda g, out: g / (2 * out))
 rsqrt        = elementwise("rsqrt", "1 / sqrt(x)", x=lambda g, out: -0.5 * g * out * out * out)
 maximum      = elementwise("maximum", "x > y || x != x ? x : y", domain=SAME,
-    x=lambda g, x, y: split_tie(g, x, y, x < y), y=lambda g, x, y: split_tie(g, y, x, y < x))
+    x=lambda g, x, y: split_tie(g, x, y, x < y), y=lambda g, x, y: split_tie(g, y, x, y < x),
+    words="the larger of x and y (nan where one is nan)")
 minimum      = elementwise("minimum", "x < y || x != x ? x : y", domain=SAME,
-    x=lambda g, x, y: split_tie(g, x, y, x > y), y=lambda g, x, y: split_tie(g, y, x, y > x))
+    x=lambda g, x, y: split_tie(g, x, y, x > y), y=lambda g, x, y: split_tie(g, y, x, y > x),
+    words="the smaller of x and y (nan where one is nan)")
 clip         = elementwise("clip", "x < low || low != low ? low < high || low != low ? low : high : "
     "x > high || high != high ? high : x", inputs="x low high", domain=SAME,
     face="clamp", label="ClampBackward1", x=lambda g, x, low, high: where((x >= low) & (x <= high), g, 0.0),
     low=lambda g, x, low, high: where((x < low) & (low < high), g, 0.0),
     high=lambda g, x, low, high: where((x > high) | (low > high), g, 0.0))
-relu         = elementwise("relu", "x <= 0 ? 0 : x", domain=SAME, x=lambda g, out: where(out != 0, g, 0.0))
+relu         = elementwise("relu", "x <= 0 ? 0 : x", domain=SAME, x=lambda g, out: where(out != 0, g, 0.0), words="max(x, 0)")
 
 # ---- exponentials and logarithms
 exp          = elementwise("exp", "exp(x)", x=lambda g, out: g * out)
@@ -141,7 +145,8 @@ log10        = elementwise("log10", "log10(x)", x=lambda g, x: g / (x * 2.302585
 log1p        = elementwise("log1p", "log1p(x)", label="Log1PBackward0", x=lambda g, x: g / (x + 1))
 logaddexp    = elementwise("logaddexp", "x == y ? x - x == 0 ? x + log((x - x) + 2) : x : "
     "fmax(x, y) + log1p(exp(-fabs(x - y)))",
-    x=lambda g, x, y: g * sigmoid(x - y), y=lambda g, x, y: g * sigmoid(y - x))
+    x=lambda g, x, y: g * sigmoid(x - y), y=lambda g, x, y: g * sigmoid(y - x),
+    words="log(exp(x) + exp(y)), safe from overflow,")
 sigmoid      = elementwise("sigmoid", "1 / (1 + exp(-x))", x=lambda g, out: g * (out * (1 - out)))
 erf          = elementwise("erf", "erf(x)", x=lambda g, x: g * exp(-x * x) * TWO_OVER_SQRT_PI)
 erfc         = elementwise("erfc", "erfc(x)", x=lambda g, x: -g * exp(-x * x) * TWO_OVER_SQRT_PI)
@@ -176,13 +181,16 @@ less          = elementwise("less", "x < y", inputs="x y", domain=SAME, boolean=
 less_equal    = elementwise("less_equal", "x <= y", inputs="x y", domain=SAME, boolean=True, face="le")
 greater       = elementwise("greater", "x > y", inputs="x y", domain=SAME, boolean=True, face="gt")
 greater_equal = elementwise("greater_equal", "x >= y", inputs="x y", domain=SAME, boolean=True, face="ge")
-logical_and   = elementwise("logical_and", "x && y", inputs="x y", domain=ANY, boolean=True)
-logical_or    = elementwise("logical_or", "x || y", inputs="x y", domain=ANY, boolean=True)
-logical_xor   = elementwise("logical_xor", "!x != !y", inputs="x y", domain=ANY, boolean=True)
-logical_not   = elementwise("logical_not", "!x", inputs="x", domain=ANY, boolean=True)
-isnan         = elementwise("isnan", "x != x", inputs="x", domain=ANY, boolean=True)
-isinf         = elementwise("isinf", "x == x && x - x != x - x", inputs="x", domain=ANY, boolean=True)
-isfinite      = elementwise("isfinite", "x - x == x - x", inputs="x", domain=ANY, boolean=True)
+logical_and   = elementwise("logical_and", "x && y", inputs="x y", domain=ANY, boolean=True, words="x and y")
+logical_or    = elementwise("logical_or", "x || y", inputs="x y", domain=ANY, boolean=True, words="x or y")
+logical_xor   = elementwise("logical_xor", "!x != !y", inputs="x y", domain=ANY, boolean=True,
+    words="whether just one of x and y is true")
+logical_not   = elementwise("logical_not", "!x", inputs="x", domain=ANY, boolean=True, words="not x")
+isnan         = elementwise("isnan", "x != x", inputs="x", domain=ANY, boolean=True, words="whether x is nan")
+isinf         = elementwise("isinf", "x == x && x - x != x - x", inputs="x", domain=ANY, boolean=True,
+    words="whether x is infinite")
+isfinite      = elementwise("isfinite", "x - x == x - x", inputs="x", domain=ANY, boolean=True,
+    words="whether x is a finite number")
 bitwise_and   = elementwise("bitwise_and", "x & y", inputs="x y", domain=SAME)
 bitwise_or    = elementwise("bitwise_or", "x | y", inputs="x y", domain=SAME)
 bitwise_xor   = elementwise("bitwise_xor", "x ^ y", inputs="x y", domain=SAME)
@@ -262,8 +270,8 @@ def _category(x: Any) -> int:
 
 
 def reflected_division(self: Any, other: Any) -> Any:
-    """Return other / self as PyTorch records it: reciprocal, then multiply."""
-    return reciprocal(self) * other
+    """Return other / self; a number by the self as PyTorch records it: reciprocal, then multiply."""
+    return reciprocal(self) * other if isinstance(other, int | float | complex) else unusual_swapped(divide, self, other)
 
 
 def reflected_remainder(self: Any, other: Any) -> Any:
@@ -391,7 +399,14 @@ def where_method(input: Any, condition: Any, other: Any) -> Any:
 
 @face("where", method=False)
 def where_face(condition: Any, input: Any = None, other: Any = None, *, out: Any = None) -> Any:
-    """Return input where condition holds, else other; with the condition alone, the indices where it holds."""
+    """Return input where condition holds, else other; with the condition alone, the indices where it holds.
+
+    >>> x = torch.tensor([-1.0, 0.5, 2.0])
+    >>> torch.where(x > 0, x, 0.0)
+    tensor([0.0000, 0.5000, 2.0000])
+    >>> torch.where(x > 0)
+    (tensor([1, 2]),)
+    """
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
     if isinstance(condition, Tensor) and condition._array.dtype != dtypes.B8:
@@ -423,7 +438,8 @@ def part(name: str, view: Any) -> property:
             return input
         raise RuntimeError(f"{name} is not implemented for tensors with non-complex dtypes: this one is {input.dtype}")
 
-    return property(get, lambda input, values: get(input).copy_(values))
+    said = f"The {name} part{'' if name == 'real' else ' of complex numbers'}, a view of the same memory, to read and to write."
+    return property(get, lambda input, values: get(input).copy_(values), doc=said)
 
 
 PROPERTIES.update(real=part("real", real), imag=part("imag", imag))
@@ -431,7 +447,11 @@ PROPERTIES.update(real=part("real", real), imag=part("imag", imag))
 
 @face("masked_fill")
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
-    """Return input with `value` where mask (bool, broadcast) holds. Raises RuntimeError for another mask type."""
+    """Return input with `value` where mask (bool, broadcast) holds. Raises RuntimeError for another mask type.
+
+    >>> torch.ones(3).masked_fill(torch.tensor([True, False, True]), -1.0)
+    tensor([-1.,  1., -1.])
+    """
     if mask._array.dtype != dtypes.B8:
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype}")
     if isinstance(value, Tensor):

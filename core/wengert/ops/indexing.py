@@ -515,7 +515,13 @@ def masked_select(input: Any, mask: Any) -> Any:
 
 @face("gather")
 def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False, out: Any = None) -> Any:
-    """Return input[index] along dim: out[i][j] = input[index[i][j]][j] for dim 0."""
+    """Return input[index] along dim: out[i][j] = input[index[i][j]][j] for dim 0.
+
+    >>> x = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    >>> torch.gather(x, 1, torch.tensor([[2], [0]]))
+    tensor([[3],
+            [4]])
+    """
     d = one_dim("gather", input, dim)
     checked_index("gather", index)
     if out is not None:
@@ -601,7 +607,11 @@ def _filled_like(input: Any, index: Any, value: Any) -> Any:
 
 @face("scatter_add")
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
-    """Return input with src added at index along dim."""
+    """Return input with src added at index along dim.
+
+    >>> torch.scatter_add(torch.zeros(3), 0, torch.tensor([0, 0, 2]), torch.tensor([1.0, 2.0, 3.0]))
+    tensor([3., 0., 3.])
+    """
     return relabel(_scattered("scatter_add", input, dim, index, src, True), "ScatterAddBackward0")
 
 
@@ -624,7 +634,11 @@ def index_source(name: str, input: Any, dim: int, index: Any, source: Any) -> in
 
 @face("index_add")
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
-    """Return input with alpha * source added to the entries of dim that a vector of indices names."""
+    """Return input with alpha * source added to the entries of dim that a vector of indices names.
+
+    >>> torch.index_add(torch.zeros(3), 0, torch.tensor([2, 2]), torch.ones(2), alpha=5)
+    tensor([ 0.,  0., 10.])
+    """
     d = index_source("index_add", input, dim, index, source)
     moved = source if alpha == 1 else source * alpha
     made = index_put(as_vector(input), as_vector(moved), (as_vector(index),), (d,), True)

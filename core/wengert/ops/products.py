@@ -123,7 +123,7 @@ def _plain(input: Any, other: Any, ndim: int) -> bool:
 _product = matmul_.__call__
 
 
-@face("matmul", "__matmul__")
+@face("matmul", "__matmul__", "__imatmul__")
 def matmul(input: Any, other: Any, *, out: Any = None) -> Any:
     """Return the matrix product: vectors by dot, matrices by rows and columns, more dims as broadcast batches.
 
@@ -253,7 +253,11 @@ def trace(input: Any) -> Any:
 
 @face("tensordot", method=False)
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
-    """Return the sum of products over dims: the last n of a with the first n of b, or two lists of dims."""
+    """Return the sum of products over dims: the last n of a with the first n of b, or two lists of dims.
+
+    >>> torch.tensordot(torch.ones(2, 3, 4), torch.ones(3, 4, 5), dims=2).shape
+    torch.Size([2, 5])
+    """
     factors("tensordot", a, b)
     if isinstance(dims, Tensor):
         dims = dims.tolist()
@@ -291,6 +295,13 @@ def einsum(equation: Any, *operands: Any) -> Any:
 
     Labels may also be lists of ints, one behind each operand and one for the result. Raises RuntimeError where labels and
     dims do not fit.
+
+    >>> a, b = torch.arange(6.0).view(2, 3), torch.ones(3, 2)
+    >>> torch.einsum("ij,jk->ik", a, b)
+    tensor([[ 3.,  3.],
+            [12., 12.]])
+    >>> torch.einsum("ij->j", a)
+    tensor([3., 5., 7.])
     """
     if not isinstance(equation, str):
         equation, operands = _from_lists((equation, *operands))

@@ -251,6 +251,13 @@ class Generator:
                 return window.take(make, first, count)
         return stream(make, seed, first, count)
 
+    def taken(self, blocks: int) -> tuple[int, int]:
+        """Go over the next blocks, which somebody else draws; return the seed and the first of them."""
+        with self._lock:
+            first = self._offset
+            self._offset += blocks
+            return self._seed, first
+
     def bits(self, count: int) -> Array:
         """Return the next `count` random uint32 values."""
         return self.draw(words, count)
@@ -298,6 +305,25 @@ drawn_ = structural("drawn", "x", lambda x, make, shape, dtype, place: (shape, d
     constant=True)  # fmt: skip
 
 
+class Uniforms:
+    """What draws uniform values of a type: on the host, or where a device makes the same bits itself (`Backend.uniform`)."""
+
+    def __init__(self, generator: Generator, dtype: np.dtype[Any]) -> None:
+        self.generator, self.dtype = generator, dtype
+
+    def __call__(self, shape: tuple[int, ...]) -> Array:
+        return self.generator.uniforms(shape, self.dtype)
+
+    def there(self, place: backend.device, shape: tuple[int, ...]) -> Any:
+        """Return a device's own array of the next values, None where it makes none."""
+        draw = None if place.type == backend.HOST else getattr(place.backend, "uniform", None)
+        if draw is None or self.dtype not in (dtypes.F32, dtypes.F64):
+            return None
+        per = PER_BLOCK[uniform32 if self.dtype == dtypes.F32 else uniform64]
+        seed, first = self.generator.taken(-(-size_of(shape) // per))
+        return draw(seed, first, shape, self.dtype, place.index or 0)
+
+
 def drawn(
     make: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...], dtype: np.dtype[Any], device: Any = None,
     requires_grad: bool = False,
@@ -307,6 +333,9 @@ def drawn(
     Inside of a captured function each run draws anew; inside of vmap its randomness mode decides.
     """
     if state.recorder is None and state.batching is None:
+        array = make.there(backend.resolve(device), shape) if isinstance(make, Uniforms) else None
+        if array is not None:
+            return wrap(array).requires_grad_() if requires_grad else wrap(array)
         return made(make(shape), device, requires_grad)
     if state.batching is not None:
         result: Tensor = state.batching.draw(drawn, make, shape, dtype, device)
@@ -380,8 +409,8 @@ def _drawn(name: str) -> Any:
             raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
         stream_ = source(generator)
         wanted = _float(name, dtype, out)
-        method = stream_.uniforms if name == "rand" else stream_.normals
-        return given(name, drawn(lambda shape: method(shape, wanted), shape, wanted, device, requires_grad), out)
+        make = Uniforms(stream_, wanted) if name == "rand" else lambda shape: stream_.normals(shape, wanted)
+        return given(name, drawn(make, shape, wanted, device, requires_grad), out)
 
     def like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, generator: Any = None,
              layout: Any = None, memory_format: Any = None, pin_memory: bool = False) -> Any:  # fmt: skip

@@ -232,10 +232,16 @@ def typed(input: Any, dtype: Any) -> Any:
 
 
 @face("sum")
-def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None, axis: Any = None) -> Any:
+def sum(
+    input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None, axis: Any = None,
+    keepdims: bool = False,
+) -> Any:  # fmt: skip
     """Return the sum over dim (all by default); integers are added as int64."""
-    input, dim = typed(input, dtype), dim if axis is None else axis
-    return sum_(input, axes_of("sum", input, dim), keepdim, out=out)
+    input, dim, keepdim = typed(input, dtype), dim if axis is None else axis, keepdim or keepdims
+    if dtype is None or dtypes.category(input._array.dtype) >= dtypes.FLOATING:
+        return sum_(input, axes_of("sum", input, dim), keepdim, out=out)
+    result = typed(sum_(input, axes_of("sum", input, dim), keepdim), dtype)
+    return result if out is None else write_out("sum", result, out)
 
 
 def floating(name: str, input: Any) -> None:
@@ -247,11 +253,14 @@ def floating(name: str, input: Any) -> None:
 
 
 @face("mean")
-def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None, axis: Any = None) -> Any:
+def mean(
+    input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None, axis: Any = None,
+    keepdims: bool = False,
+) -> Any:  # fmt: skip
     """Return the mean over dim (all by default). Raises RuntimeError for integer input."""
     input = typed(input, dtype)
     floating("mean", input)
-    return mean_(input, axes_of("mean", input, dim if axis is None else axis), keepdim, out=out)
+    return mean_(input, axes_of("mean", input, dim if axis is None else axis), keepdim or keepdims, out=out)
 
 
 @face("prod")
@@ -372,7 +381,11 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
 
 @face("cumsum")
 def cumsum(input: Any, dim: int, *, dtype: Any = None, out: Any = None) -> Any:
-    """Return the running sum along dim."""
+    """Return the running sum along dim.
+
+    >>> torch.cumsum(torch.tensor([1, 2, 3]), 0)
+    tensor([1, 3, 6])
+    """
     input = typed(input, dtype)
     axis = one_dim("cumsum", input, dim)
     result = cumsum_(input, axis)
@@ -408,7 +421,11 @@ def std(
 
 @face("logsumexp")
 def logsumexp(input: Any, dim: Any, keepdim: bool = False, *, out: Any = None) -> Any:
-    """Return log sum exp(x) over dim, safe from overflow."""
+    """Return log sum exp(x) over dim, safe from overflow.
+
+    >>> torch.logsumexp(torch.tensor([1000.0, 1000.0]), 0)
+    tensor(1000.6932)
+    """
     axis = axes_of("logsumexp", input, dim)
     if dtypes.category(input._array.dtype) < dtypes.FLOATING:
         input = call(cast, (input,), (dtypes.default_float(),))
@@ -484,7 +501,7 @@ def _power(size: Any, p: float) -> Any:
     if p >= 1:
         return e.power_number(size, p)
     zero = size == 0
-    return e.where(zero, 0.0, e.power_number(e.where(zero, 1.0, size), p))
+    return e.where(zero, 0.0 if p > 0 else float("inf"), e.power_number(e.where(zero, 1.0, size), p))
 
 
 @face("argsort")
@@ -504,7 +521,12 @@ def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = Fal
 
 @face("topk")
 def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, out: Any = None) -> Any:
-    """Return the k largest (or smallest) elements along dim and their indices. Raises RuntimeError when k is too large."""
+    """Return the k largest (or smallest) elements along dim and their indices. Raises RuntimeError when k is too large.
+
+    >>> values, places = torch.topk(torch.tensor([3.0, 9.0, 5.0]), 2)
+    >>> values, places
+    (tensor([9., 5.]), tensor([1, 2]))
+    """
     ordered("topk", input)
     axis, k = one_dim("topk", input, dim), index_of("topk", k)
     length = input.shape[axis] if input._array.ndim else 1

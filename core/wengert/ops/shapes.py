@@ -21,7 +21,7 @@ from wengert.ops import dims
 from wengert.ops import elementwise as e
 from wengert.ops.dims import Shape, axes_of, fill_in, index_of, one_dim, only_tensors, shape_of, size_of, tensor_like
 from wengert.record import call, cast, relabel, structural
-from wengert.tape import Node, Slot
+from wengert.tape import Several, Slot
 
 
 def viewable(array: Any, shape: Shape) -> bool:
@@ -363,7 +363,11 @@ def mT(x: Any) -> Any:
 
 @face("movedim")
 def movedim(input: Any, source: Any, destination: Any) -> Any:
-    """Return a view with dims moved to other places, the rest in order."""
+    """Return a view with dims moved to other places, the rest in order.
+
+    >>> torch.ones(2, 3, 4).movedim(0, -1).shape
+    torch.Size([3, 4, 2])
+    """
     sources = [one_dim("movedim", input, d) for d in ((source,) if isinstance(source, int) else source)]
     targets = [one_dim("movedim", input, d) for d in ((destination,) if isinstance(destination, int) else destination)]
     if len(sources) != len(targets) or len({*sources}) != len(sources) or len({*targets}) != len(targets):
@@ -509,7 +513,7 @@ def parts(input: Any, axis: int, keys: list[Any], label: str) -> tuple[Any, ...]
         return tuple([relabel(x, label) for x in found])
     plan = parts_plan(len(found))
     saved = {"axis": axis, "keys": keys, "x_shape": tuple(input.shape)}
-    node = Node(plan, (input._edge,), tuple([saved.get(name) for name in plan.op.places]), None)
+    node = Several(plan, (input._edge,), tuple([saved.get(name) for name in plan.op.places]), None)
     node.label = label
     for number, x in enumerate(found):
         x._edge = Slot(node, number)
@@ -635,7 +639,11 @@ def flip_face(input: Any, *axes: Any, dims: Any = None) -> Any:
 
 @face("roll")
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
-    """Return input with elements moved along dims, what falls off coming in at the other end; without dims as a vector."""
+    """Return input with elements moved along dims, what falls off coming in at the other end; without dims as a vector.
+
+    >>> torch.roll(torch.arange(5), 2)
+    tensor([3, 4, 0, 1, 2])
+    """
     shifts, dims = ((v,) if isinstance(v, int) else tuple(v or ()) for v in (shifts, dims))
     if not shifts:
         raise RuntimeError("`shifts` required (roll)")
@@ -724,7 +732,13 @@ def diag(input: Any, diagonal: int = 0) -> Any:
 
 @face("meshgrid", method=False)
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
-    """Return coordinate grids of vectors; indexing "ij" (rows first) or "xy"."""
+    """Return coordinate grids of vectors; indexing "ij" (rows first) or "xy".
+
+    >>> rows, columns = torch.meshgrid(torch.arange(2), torch.arange(3), indexing="ij")
+    >>> rows
+    tensor([[0, 0, 0],
+            [1, 1, 1]])
+    """
     if len(tensors) == 1 and isinstance(tensors[0], tuple | list):
         tensors = tuple(tensors[0])
     if indexing not in ("ij", "xy"):
@@ -799,20 +813,24 @@ def transfer(x: Any, place: Any) -> Any:
 
 
 def _reversed_dims(input: Any) -> Any:
+    """The view with all dims in reverse order."""
     return transpose_(input, tuple(reversed(range(len(input.shape)))))
 
 
 def _matrices(input: Any) -> Any:
+    """The view with the last two dims swapped. Raises RuntimeError for less than two."""
     if len(input.shape) < 2:
         raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {len(input.shape)}-D tensor.")
     return relabel(mT(input), "TransposeBackward0")
 
 
 def _adjoint(input: Any) -> Any:
+    """The matrices transposed and conjugated. Raises RuntimeError for less than two dims."""
     return e.conj(_matrices(input))
 
 
 def _conjugate_transpose(input: Any) -> Any:
+    """A matrix transposed and conjugated. Raises RuntimeError for more than two dims."""
     if len(input.shape) > 2:
         raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {len(input.shape)}-D tensor; see .mH")
     return e.conj(_reversed_dims(input))

@@ -16,4 +16,4 @@ if TYPE_CHECKING:
 __all__ = ["Optimizer"]
 
 
-__getattr__, __dir__ = lazy("optimizers", "optim", own=("lr_scheduler",))
+__getattr__, __dir__ = lazy("optimizers", "optim", own=("lr_scheduler", "swa_utils"))

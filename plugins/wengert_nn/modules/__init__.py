@@ -8,6 +8,7 @@ MODULES = {
     "module": "Module _IncompatibleKeys register_module_forward_hook register_module_forward_pre_hook",
     "container": "Sequential ModuleList ModuleDict ParameterList ParameterDict",
     "lazy": "LazyModuleMixin",
+    "compiled": "OptimizedModule",
     "linear": "Identity Linear Bilinear LazyLinear NonDynamicallyQuantizableLinear",
     "conv": "_ConvNd _ConvTransposeNd Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d LazyConv1d "
     "LazyConv2d LazyConv3d LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d",

@@ -613,7 +613,9 @@ class Module:
         return self._apply(lambda t: t.to(dtype) if t.is_floating_point() else t)
 
     def share_memory(self) -> Self:
-        """Accepted for PyTorch programs; tensors are shared with threads as they are."""
+        """Move parameters and buffers to where processes made by fork see each other's writes, and return self."""
+        for tensor in (*self.parameters(), *self.buffers()):
+            tensor.share_memory_()
         return self
 
     # ---- modes

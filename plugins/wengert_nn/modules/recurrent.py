@@ -56,6 +56,8 @@ STEPS: dict[str, tuple[Step, int]] = {"RNN_TANH": (rnn_tanh, 1), "RNN_RELU": (rn
 def run(step: Step, data: Any, sizes: Sequence[int], state: State, weights: Sequence[Any], reverse: bool) -> tuple[Any, State]:
     """Return the outputs of all times, packed as data is, and the last state of each sequence."""
     w_ih, w_hh, b_ih, b_hh, projection = weights
+    if step is not gru and b_hh is not None:  # both are added to the same: once for all times
+        b_ih, b_hh = b_ih + b_hh, None
     inputs = F.linear(data, w_ih, b_ih).split(list(sizes))
     outputs, ended = [], []
     now = tuple(x[: sizes[-1]] for x in state) if reverse and sizes[-1] != sizes[0] else state

@@ -1,0 +1,50 @@
+"""`torch.compile` and `torch.compiler` of PyTorch's programs: what cannot be captured runs as it is, with a warning.
+
+Owns: the names, and settings of `torch._dynamo` that are kept without effect. May import: the compiler, modes, late.
+Must not know: programs. `wengert.compile` itself raises where it cannot capture, unless fallback="eager".
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from wengert.modes import state
+
+config = SimpleNamespace()  # takes any setting
+
+
+def compile(model: Any = None, **options: Any) -> Any:
+    """Return the compiled function or module; what cannot be captured runs as it is, and a warning says why."""
+    import wengert
+
+    return wengert.compile(model, **{"fallback": "eager", **options})
+
+
+def is_compiling() -> bool:
+    """Say whether a function is being captured."""
+    return state.recorder is not None
+
+
+is_dynamo_compiling = is_exporting = is_compiling
+
+
+def disable(fn: Any = None, recursive: bool = True, *, reason: Any = None) -> Any:
+    """Return the function itself, as a decorator with or without arguments."""
+    return fn if fn is not None else disable
+
+
+allow_in_graph = assume_constant_result = disable
+
+
+def reset() -> None:
+    """Accepted for PyTorch programs: each compiled function keeps its own programs."""
+
+
+def list_backends(exclude_tags: Any = ()) -> list[str]:
+    """Return the names that backend= takes, all of which mean the one compiler."""
+    return ["inductor"]
+
+
+def cudagraph_mark_step_begin() -> None:
+    """Accepted for PyTorch programs: nothing is kept between steps that this would let go."""

@@ -1,0 +1,56 @@
+"""Passes: graphs into smaller graphs that compute the same.
+
+Owns: `PASSES` in their order, `optimised`, and the door for passes of plugins. May import: the passes, one a module.
+Must not know: what any pass does. A pass is a function of a graph; it never changes the graph it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from wengert import backend
+from wengert.compiler.passes.common import results as results
+from wengert.compiler.passes.fold import fold
+from wengert.compiler.passes.lower import lower
+from wengert.compiler.passes.merge import merge
+from wengert.compiler.passes.prune import prune as prune
+from wengert.compiler.passes.push import push
+from wengert.compiler.passes.recompute import recompute as recompute
+from wengert.compiler.passes.relax import relax
+from wengert.compiler.passes.simplify import simplify
+from wengert.graph import Graph
+from wengert.registry import registry
+
+Pass = Callable[[Graph], Graph]
+PASSES: tuple[Pass, ...] = (prune, simplify, fold, merge, push, simplify, prune)
+
+
+def owner_of(graph: Graph) -> Any:
+    """Return the backend that a graph's arrays belong to: of several, the first that is not the host's."""
+    names = sorted(graph.devices, key=lambda name: name == backend.HOST)
+    return backend.backend_named(names[0]) if names else backend.default_device().backend
+
+
+def optimised(graph: Graph, fast_math: bool = False) -> Graph:
+    """Return what all passes make of a graph: wengert's, those of plugins in the order of their names, and wengert's again
+    where one of those changed something. fast_math: also what holds for real numbers only."""
+    relaxed: tuple[Pass, ...] = (relax,) if fast_math else ()
+    passes = (*PASSES[:2], *relaxed, *PASSES[2:])
+    for step in passes:
+        graph = step(graph)
+    for step in (*_added(), _lowered):
+        changed = step(graph)
+        if changed is not graph:
+            graph = changed
+            for again in passes:
+                graph = again(graph)
+    return graph
+
+
+def _lowered(graph: Graph) -> Graph:
+    return lower(graph, owner_of(graph))
+
+
+def _added() -> list[Pass]:
+    return [registry.resolve("graph_passes", name) for name in registry.names("graph_passes")]

@@ -1,0 +1,37 @@
+"""The pass `fold`: what is the same in every run is computed once.
+
+Owns: which equations that are, and how large their results may be. May import: graph, record, backend. Must not know: any
+op's formula, any device.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from wengert import backend, record
+from wengert.compiler.passes.common import finished, substituted
+from wengert.graph import Graph, Value, _flatten
+
+FOLDED_BYTES = 1 << 16  # constants above this are made anew in each run, rather than kept
+
+
+def fold(graph: Graph) -> Graph:
+    """Compute once what is the same in every run: ops on numbers alone, and arrays of one number."""
+    constant: dict[Value, Any] = dict(graph.literals)
+    like = next((a for _, a in [*graph.states, *graph.literals]), None)
+    equations = []
+    for e in graph.equations:
+        inputs = [v for v in _flatten(e.inputs) if isinstance(v, Value)]
+        size = sum(int(np.prod(v.shape)) * v.dtype.itemsize for v in e.outs)
+        same = e.op.name == "filled" or (e.op.name != "drawn" and all(v in constant for v in inputs))
+        if not same or size > FOLDED_BYTES or (e.op.name == "filled" and like is None and inputs[0] not in constant):
+            equations.append(e)
+            continue
+        given = [like if e.op.name == "filled" and v not in constant else v for v in e.inputs]
+        arrays = substituted(tuple(given), constant)
+        with backend.of_array(next(_flatten(arrays))).quiet():
+            made = record.call_raw(e.op, arrays, e.params)
+        constant.update(zip(e.outs, made if isinstance(made, tuple) else (made,), strict=True))
+    return finished(graph, equations, {}, list(constant.items()))

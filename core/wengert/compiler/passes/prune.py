@@ -1,0 +1,28 @@
+"""The pass `prune`: what no result depends on is left out.
+
+Owns: liveness of equations. May import: graph. Must not know: any op.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from wengert.compiler.passes.common import results
+from wengert.graph import Graph, Value, _flatten
+
+
+def prune(graph: Graph) -> Graph:
+    """Leave out what no result depends on."""
+    wanted = set(results(graph))
+    kept = []
+    for e in reversed(graph.equations):
+        if not wanted.isdisjoint(e.outs):
+            kept.append(e)
+            wanted.update(v for v in _flatten(e.inputs) if isinstance(v, Value))
+    kept.reverse()
+    return dataclasses.replace(
+        graph,
+        equations=kept,
+        literals=[(v, a) for v, a in graph.literals if v in wanted],
+        states=[(v, a) for v, a in graph.states if v in wanted or any(t is a for t, _ in graph.writes)],
+    )

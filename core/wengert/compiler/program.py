@@ -1,0 +1,693 @@
+"""Programs: a graph as Python source that calls kernels in order, with its buffers planned.
+
+Owns: `Program` and its source text: which values live in which buffers, what is written where, and the functions that run
+groups of equations on blocks of rows. May import: graph, passes, schedule, backend, tensor, threads. Must not know: any op's
+formula, any device; a device runs it if its elementwise kernels take `out`, as all do.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from wengert import threads
+from wengert._tensor import wrap
+from wengert.compiler.passes import owner_of, results
+from wengert.compiler.rows import CUT, HERE, SUMMED, WHOLE, Cut, flat_inputs, lead
+from wengert.compiler.schedule import Group, Kernel, Step, generated, readers, schedule, size, values
+from wengert.graph import Equation, Graph, Value, _flatten, _rebuild, on_host
+from wengert.narrow import BFloat16Array
+from wengert.op import OPS
+
+# Ops on one element as Python's operators: on the array library's scalars they take a tenth of a kernel's time.
+SCALAR = {"add": "{} + {}", "subtract": "{} - {}", "multiply": "{} * {}", "divide": "{} / {}", "rsub": "{1} - {0}",
+          "negative": "-{}"}  # fmt: skip
+STILL = {"reshape", "broadcast_to", "transpose", "copy", "sum", "mean", "amax", "amin"}  # on one element: that element
+# Elements of a row up to which a column is repeated along it by BLAS, and a row for the rows of a block: a ufunc takes 0.1 us
+# to begin a row. A product may lose the sign of a zero, so divisors are left.
+SHORT, LONG = 512, 2048
+ALL = 1 << 16  # elements that are added up by one product
+DIVISIONS = {"divide", "floor_divide", "remainder", "arctan2", "fmod", "copysign"}
+KEPT_BYTES = 1 << 15  # results from this size on get the memory of an earlier run's that nobody holds any more
+
+
+class Program:
+    """A graph ready to run: call it with raw arrays in the order of the graph's arguments.
+
+    Safe to call from several threads: one at a time has the buffers.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.owner = owner_of(graph)
+        self.kind = self.owner.array_type
+        self.hosts = on_host(graph) if len(graph.devices) > 1 else set()  # values on the host, where others are not
+        self.quiet = self.owner.quiet
+        self.host = self.kind is np.ndarray
+        self.names: dict[str, Any] = {"wrap": wrap, "copy": self.owner.copy, "write": self.owner.write,
+                                      "spread": threads.spread, "quiet": self.owner.quiet, "product": np.matmul}  # fmt: skip
+        self.functions: list[str] = []  # of groups
+        self.lines: list[str] = []
+        self.lock = threading.Lock()
+        self._build()
+        self.source = "\n".join([*self.functions, *self.lines])
+        exec(compile(self.source, f"<wengert program of {len(graph.equations)} equations>", "exec"), self.names)  # noqa: S102
+        self.body: Callable[..., list[Any]] = self.names["program"]
+        numbers = itertools.count()
+        self.skeleton = _rebuild(graph.outputs, lambda v: _Place(next(numbers)))
+
+    def __call__(self, arrays: list[Any]) -> Any:
+        with self.lock, self.quiet():
+            made = self.body(*arrays)
+        if type(self.skeleton) is _Place:
+            return made[0]
+        return _fill(self.skeleton, made)
+
+    @property
+    def groups(self) -> list[Group]:
+        """The groups of equations that run in blocks."""
+        return [step for step in self.steps if isinstance(step, Group)]
+
+    # ---- names
+    def bind(self, prefix: str, value: Any) -> str:
+        """Return a name in the program for a value."""
+        name = f"{prefix}{len(self.names)}"
+        self.names[name] = value
+        return name
+
+    def text(self, x: Any) -> str:
+        """Return an input as source text."""
+        if isinstance(x, tuple):
+            return "(" + "".join(f"{self.text(v)}, " for v in x) + ")"
+        return self.array(x) if isinstance(x, Value) else self.bind("c", x)
+
+    # ---- the plan
+    def _build(self) -> None:
+        graph = self.graph
+        self.alias = _aliases(graph.equations)
+        self.scalars = self._scalar_values()
+        self.given = {*graph.arguments, *(v for v, _ in graph.states), *(v for v, _ in graph.literals)}
+        self.wanted = set(results(graph))
+        self.leaving = {self.root(v) for v in [*(v for _, v in graph.grads if v is not None), *_outputs(graph)]}
+        self.stays: dict[Value, Any] = dict([*graph.states, *graph.literals])  # arrays that are the same in every run
+        self.steps: list[Step] = self._scheduled()
+        self._read_lifetimes()
+        self.direct = self._direct_writes()
+        self.lines.append(f"def program({', '.join(f'v{v.number}' for v in graph.arguments)}):")
+        for v, array in self.stays.items():
+            self.names[f"v{v.number}"] = array
+        self.as_scalar: set[Value] = set()  # what has a scalar's name already, and an array's
+        self.as_array: set[Value] = set(self.given)
+        self.free: dict[Any, list[str]] = {}
+        self.held: dict[Value, str] = {}  # values that live in a buffer of the program
+        for i, step in enumerate(self.steps):
+            if isinstance(step, Group):
+                Blocks(self, step, i).emit()
+            elif isinstance(step, Kernel):
+                self._emit_kernel(step)
+            elif self._fixed(step):
+                continue
+            elif step.outs[0] in self.scalars:
+                self._emit_scalar(step)
+            else:
+                self._emit(step, self._place(step, i))
+            for v in [v for v in self.held if self.ends.get(v, -1) <= i]:
+                self.free.setdefault((size(v), v.dtype), []).append(self.held.pop(v))
+        self._finish()
+
+    def _scheduled(self) -> list[Step]:
+        equations = self.graph.equations
+        if hasattr(self.owner, "fused"):
+            return generated(equations, self.wanted, self.owner.fused, self.hosts)
+        if not self.host:
+            return list(equations)
+        whole = [e for e in equations if not any(v.dtype.char not in "?bBhHiIlLqQefdFD" for v in (*values(e), *e.outs))]
+        return schedule(equations, self.wanted) if len(whole) == len(equations) else list(equations)
+
+    def _fixed(self, e: Equation) -> bool:
+        """Take a view of a storage now, once: the storage stays where it is."""
+        x = e.inputs[0]
+        if not e.op.view or not isinstance(x, Value) or x not in self.stays:
+            return False
+        made = self.kernel(e)(self.stays[x], *e.params)
+        if getattr(made, "base", None) is None:  # a copy after all
+            return False
+        self.stays[e.outs[0]] = self.names[f"v{e.outs[0].number}"] = made
+        self.scalars.discard(e.outs[0])
+        return True
+
+    def _empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return memory of the program."""
+        return self.owner.copy(self.owner.from_host(np.empty(shape, dtype), 0))
+
+    def root(self, v: Value) -> Value:
+        """Return the value whose memory v shares: itself, where it is no view."""
+        while v in self.alias and v not in self.scalars:
+            v = self.alias[v]
+        return v
+
+    def _read_lifetimes(self) -> None:
+        """Find at which step each value is read last, and each storage by any of its views."""
+        last: dict[Value, int] = {}
+        for i, step in enumerate(self.steps):
+            for e in equations_of(step):
+                last.update(dict.fromkeys((*e.outs, *values(e)), i))
+        last.update(dict.fromkeys(self.wanted, len(self.steps)))
+        self.last = last
+        self.ends: dict[Value, int] = {}
+        for v, i in last.items():
+            root = self.root(v)
+            self.ends[root] = max(self.ends.get(root, -1), i)
+
+    def _place(self, e: Equation, i: int) -> str | None:
+        """Return where an equation's result goes: its storage, a buffer of the program, or memory of its own (None)."""
+        out = e.outs[0]
+        if not e.op.elementwise or out in self.hosts:
+            return None
+        if out in self.direct:
+            return self.direct[out]
+        if self.root(out) in self.leaving:
+            return self._fresh(out)
+        if not self._in_order(e):  # its kernel makes memory of its own anyway
+            return None
+        found = self._dying(e, i)
+        if found is not None:
+            name = self._shaped(self.held.pop(found), out)
+        elif self.free.get((size(out), out.dtype)):
+            name = self._shaped(self.free[size(out), out.dtype].pop(), out)
+        else:
+            name = self.bind("b", self._empty(out.shape, out.dtype))
+        self.held[out] = name
+        return name
+
+    def _in_order(self, e: Equation) -> bool:
+        return not self.host or isinstance(self.kernel(e), np.ufunc)
+
+    def _shaped(self, name: str, v: Value) -> str:
+        """Return a name for a buffer in the shape of a value."""
+        array = self.names[name]
+        return name if array.shape == v.shape else self.bind("b", OPS["reshape"].kernels[self.kind](array, v.shape))
+
+    def _fresh(self, v: Value) -> str | None:
+        """Return an expression for memory that leaves the program, None where the kernel may as well make it."""
+        if not self.host or size(v) * v.dtype.itemsize < KEPT_BYTES or v.dtype.char not in "?bBhHiIlLqQefdFD":
+            return None
+        return f"{self.bind('fresh', Recycled(v.shape, v.dtype))}()"
+
+    def _dying(self, e: Equation, i: int) -> Value | None:
+        """Return an input whose buffer the result may take: as large, of its type, and not read later. Only for ufuncs, which
+        read each element before they write it."""
+        if not isinstance(self.kernel(e), np.ufunc):
+            return None
+        out = e.outs[0]
+        for v in e.inputs:
+            if isinstance(v, Value) and v in self.held and (v.shape, v.dtype) == (out.shape, out.dtype) and self.ends[v] <= i:
+                return v
+        return None
+
+    def _direct_writes(self) -> dict[Value, str]:
+        """Return the results that are written straight to the storage they will be the new value of: {value: its name}.
+
+        All reads of the storage come before, or are of the same rows of the same block.
+        """
+        found: dict[Value, str] = {}
+        place = {id(a): v for v, a in self.graph.states}
+        made_at: dict[Value, tuple[int, int]] = {}  # (step, number in its group)
+        reads: dict[Value, list[tuple[int, int, str]]] = {}
+        for i, step in enumerate(self.steps):
+            for n, e in enumerate(equations_of(step)):
+                made_at.update(dict.fromkeys(e.outs, (i, n)))
+                marks = step.cuts[n].inputs if isinstance(step, Group) else (CUT,) * len(flat_inputs(e))
+                if isinstance(step, Kernel) and not all(e.op.elementwise for e in step.equations):
+                    marks = (WHOLE,) * len(marks)  # it may go over its inputs more than once
+                for v, mark in zip(flat_inputs(e), marks, strict=True):
+                    if isinstance(v, Value):
+                        reads.setdefault(self.root(v), []).append((i, n, mark))
+        taken = [v for _, v in self.graph.writes]
+        kept = {self.root(w) for w in self.wanted}
+        for target, v in self.graph.writes:
+            old = self.graph.arguments[target] if isinstance(target, int) else place.get(id(target))
+            if old is None or v not in made_at or self.root(v) in self.leaving or v in self.alias or taken.count(v) > 1:
+                continue
+            if size(v) == 1 or old in kept or (old.shape, old.dtype) != (v.shape, v.dtype):
+                continue
+            i, n = made_at[v]
+            step = self.steps[i]
+            e = equations_of(step)[n]
+            if not (e.op.elementwise if isinstance(step, Kernel) else isinstance(self.kernel(e), np.ufunc)):
+                continue
+            if isinstance(step, Group) and lead(v, step.n) != 1 and (isinstance(target, int) or not target.flags.c_contiguous):
+                continue  # its rows are no view of it
+            if all(j < i or (j == i and m <= n and mark != WHOLE) for j, m, mark in reads.get(old, ())):
+                found[v] = f"v{old.number}"
+        return found
+
+    # ---- one element
+    def _scalar_values(self) -> set[Value]:
+        """Return the values of one real element whose equations run on scalars: arithmetic, and ufuncs of such values."""
+        found: set[Value] = set()
+        if not self.host:
+            return found
+        for e in self.graph.equations:
+            out, inputs = e.outs[0], [v for v in _flatten(e.inputs) if isinstance(v, Value)]
+            if out.dtype.char not in "fd" or size(out) != 1 or any(v.dtype != out.dtype or size(v) != 1 for v in inputs):
+                continue
+            if e.op.name in SCALAR or e.op.name in STILL or isinstance(self.kernel(e), np.ufunc):
+                found.add(out)
+        return found
+
+    def scalar(self, x: Any) -> str:
+        """Return an input as a scalar's name; an array gives its element, once."""
+        if not isinstance(x, Value):
+            return self.bind("c", x[()])
+        if x not in self.as_scalar and x not in self.scalars:
+            self.as_scalar.add(x)
+            self.lines.append(f"    x{x.number} = v{x.number}[{', '.join('0' * len(x.shape)) or '()'}]")
+        return f"x{x.number}"
+
+    def _emit_scalar(self, e: Equation) -> None:
+        args = [self.scalar(x) for x in e.inputs]
+        if e.op.name in STILL:
+            text = args[0]
+        elif e.op.name in SCALAR:
+            text = SCALAR[e.op.name].format(*args)
+        else:
+            text = f"{self.bind('k', self.kernel(e))}({', '.join(args)})"
+        self.lines.append(f"    x{e.outs[0].number} = {text}  # {e}")
+
+    def array(self, v: Value) -> str:
+        """Return a value as an array's name; a scalar becomes a new array, once."""
+        if v in self.scalars and v not in self.as_array:
+            self.as_array.add(v)
+            make = f"{self.bind('array', np.array)}([x{v.number}])"
+            shaped = make if len(v.shape) == 1 else f"{make}.reshape({v.shape})"
+            self.lines.append(f"    v{v.number} = {shaped}")
+        return f"v{v.number}"
+
+    # ---- text
+    def kernel(self, e: Equation) -> Any:
+        if self.hosts and all(v in self.hosts for v in values(e)):
+            return e.op.kernels[np.ndarray]
+        narrow = any(v.dtype.char not in "?bBhHiIlLqQefdFDgG" for v in values(e))
+        return e.op.kernels[BFloat16Array if narrow and self.host else self.kind]
+
+    def _emit(self, e: Equation, out: str | None) -> None:
+        args = [self.text(x) for x in e.inputs] + [self.bind("p", p) for p in e.params]
+        if e.op.elementwise:
+            args.append(f"out={out or '...'}")
+        left = ", ".join(f"v{v.number}" for v in e.outs)
+        self.lines.append(f"    {left} = {self.bind('k', self.kernel(e))}({', '.join(args)})  # {e}")
+
+    def _emit_kernel(self, step: Kernel) -> None:
+        """Write the call of a device's own kernel for several equations."""
+        given = ", ".join(self.array(v) for v in step.inputs)
+        into = ", ".join(str(self.direct.get(v)) for v in step.outputs)
+        self.lines += [f"    # {e}" for e in step.equations]
+        made = ", ".join(f"v{v.number}" for v in step.outputs)
+        self.lines.append(f"    {made}, = {self.bind('kernel', step.run)}([{given}], [{into}])")
+
+    def _finish(self) -> None:
+        """Write what the program leaves: storages, gradients, results; whatever leaves it is held by nobody else."""
+        handed: set[Value] = set()
+        place = {id(a): v for v, a in self.graph.states}
+
+        def taken(v: Value) -> str:
+            name = self.array(v)
+            shared = v in self.given or (v in self.alias and v not in self.scalars) or v in handed or v in self.direct
+            handed.add(v)
+            return f"copy({name})" if shared else name
+
+        after = []
+        for target, v in self.graph.writes:
+            if v in self.direct:
+                continue
+            old = f"v{self.graph.arguments[target].number}" if isinstance(target, int) else f"v{place[id(target)].number}"
+            if v in self.scalars:
+                shape = self.graph.arguments[target].shape if isinstance(target, int) else place[id(target)].shape
+                after.append(f"    {old}[{', '.join('0' * len(shape)) or '()'}] = x{v.number}")
+            elif self.root(v) in self.given:
+                self.lines.append(f"    w{v.number} = copy(v{v.number})")
+                after.append(f"    write({old}, w{v.number})")
+            else:
+                after.append(f"    write({old}, v{v.number})")
+        for leaf, value in self.graph.grads:
+            name = self.bind("leaf", leaf)
+            self.lines.append(f"    {name}._grad = " + ("None" if value is None else f"wrap({taken(value)})"))
+        found = [f"wrap({taken(v)})" for v in _outputs(self.graph)]
+        self.lines.append(f"    made = [{', '.join(found)}]")
+        self.lines += after
+        self.lines.append("    return made")
+
+
+def equations_of(step: Step) -> list[Equation]:
+    return step.equations if isinstance(step, Group | Kernel) else [step]
+
+
+class Blocks:
+    """The text of one group: a function of (thread, first row, past the last, arrays), and its call.
+
+    Results that are read outside are whole arrays, sums have a place for the term of each block, all else is one block that
+    is used again. Each thread has blocks of its own.
+    """
+
+    def __init__(self, program: Program, group: Group, i: int) -> None:
+        self.program, self.group = program, group
+        self.n, self.step = group.n, group.step
+        self.marks: dict[Value, str] = {}
+        for e, c in zip(group.equations, group.cuts, strict=True):
+            self.marks.update(zip(e.outs, c.outs, strict=True))
+        views = {e.outs[0] for e in group.equations if e.op.view}
+        self.whole = [v for v in self.marks if program.last[v] > i and v not in views]
+        self.head: list[str] = []  # before the call
+        self.body: list[str] = []  # for each block
+        self.tail: list[str] = []  # after the call
+        self.arrays: dict[str, str] = {}  # parameters of the function, and what is given
+        self.sizes: list[tuple[tuple[int, ...], Any]] = []  # blocks: shape and dtype
+        self.name: dict[Value, str] = {}  # of what a block has of the group's own values
+        self.cut: set[str] = set()  # names of what it has of others
+        self.free: dict[Any, list[int]] = {}
+        self.in_block: dict[Value, int] = {}
+        self.wide: dict[Value, int] = {}  # columns that are repeated along rows, for the block
+
+    def rows(self, v: Value) -> tuple[int, ...]:
+        """Return a value's shape without its lead."""
+        k = lead(v, self.n)
+        assert k is not None
+        return v.shape[k:]
+
+    def take(self, x: Any, mark: str, k: int | None) -> str:
+        """Return what a block gives a kernel for an input: k is the lead of the result."""
+        if isinstance(x, Value) and x in self.name:
+            return self.name[x]
+        if not isinstance(x, Value):
+            return self.program.bind("c", x)
+        name = self.program.array(x)
+        if mark == WHOLE:
+            parameter = f"w{x.number}"
+            if k is not None and k > 1:  # it broadcasts to a lead of one dim
+                inner = x.shape[max(len(x.shape) - self.inner, 0) :]
+                wide = len(x.shape) > self.inner
+                parameter = f"w{x.number}_{k}"
+                name = f"{name}.reshape({((1,) if wide else ()) + inner})"
+            self.arrays[parameter] = name
+            return parameter
+        text = f"s{x.number}" if mark == CUT else f"u{x.number}"  # the same array may be read by rows and by columns
+        if text not in self.cut:
+            self.cut.add(text)
+            flat = lead(x, self.n) if mark == CUT else 1
+            parameter = f"f{x.number}" if mark == CUT else f"w{x.number}"
+            self.arrays[parameter] = name if flat == 1 else f"{name}.reshape({(self.n, *self.rows(x))})"
+            self.body.append(f"        {text} = {parameter}[{'i:j' if mark == CUT else ':, i:j'}]")
+        return text
+
+    def emit(self) -> None:
+        group, program = self.group, self.program
+        reads = readers(group)
+        alias = {e.outs[0]: e.inputs[0] for e in group.equations if e.op.view}
+
+        def root(v: Value) -> Value:
+            while v in alias:
+                v = alias[v]
+            return v
+
+        ends: dict[Value, int] = {}
+        for v, n in reads.items():
+            ends[root(v)] = max(ends.get(root(v), -1), n)
+        for v in self.whole:
+            self.prepare(v)
+        for n, (e, cut) in enumerate(zip(group.equations, group.cuts, strict=True)):
+            self.equation(e, cut, n, ends)
+            for v in [v for v in self.in_block if ends.get(v, -1) <= n]:
+                place = self.in_block.pop(v)
+                self.free.setdefault(self.sizes_of(place), []).append(place)
+            for v in [v for v in self.wide if ends.get(root(v), -1) <= n]:
+                place = self.wide.pop(v)
+                self.free.setdefault(self.sizes_of(place), []).append(place)
+        number = len(program.functions)
+        parameters = list(self.arrays)
+        blocks = [f"b{n}" for n in range(len(self.sizes))]
+        comment = f"  # {len(group.equations)} equations in blocks"
+        lines = [f"def group{number}(thread, start, stop, {', '.join(parameters)}):{comment}"]
+        if blocks:
+            made = program.bind("blocks", PerThread([((self.step, *shape), dtype) for shape, dtype in self.sizes]))
+            lines.append(f"    {', '.join(blocks)}, = {made}[thread]")
+        lines += [
+            f"    for i in range(start, stop, {self.step}):",
+            f"        j = min(i + {self.step}, stop); m = j - i",
+            *self.body,
+        ]
+        program.functions.append("\n".join(lines) + "\n")
+        program.lines += self.head
+        given = "".join(f", {text}" for text in self.arrays.values())
+        program.lines.append(f"    spread(group{number}, {self.n}, {self.step}, quiet{given})")
+        program.lines += self.tail
+
+    def sizes_of(self, place: int) -> Any:
+        shape, dtype = self.sizes[place]
+        return math.prod(shape), dtype
+
+    def prepare(self, v: Value) -> None:
+        """Make room for a result that is read outside of the group."""
+        program = self.program
+        if self.marks[v] == SUMMED:
+            terms = program.bind("terms", Room((self.group.blocks,), v.dtype))
+            self.arrays[f"t{v.number}"] = terms
+            return
+        target = program.direct.get(v) or program._fresh(v) or f"{program.bind('room', Room(v.shape, v.dtype))}()"
+        self.head.append(f"    v{v.number} = {target}")
+        flat = f"v{v.number}" if lead(v, self.n) == 1 else f"v{v.number}.reshape({(self.n, *self.rows(v))})"
+        self.arrays[f"f{v.number}"] = flat
+
+    def equation(self, e: Equation, cut: Cut, n: int, ends: dict[Value, int]) -> None:
+        program = self.program
+        out = e.outs[0]
+        k = lead(out, self.n) if cut.outs[0] == CUT else None
+        self.inner = len(out.shape) - (k or 0)
+        marks = iter(cut.inputs)
+        args = []
+        beside = k if e.op.elementwise or " b" in e.op.rows else None  # inputs that broadcast along the lead
+        for x in e.inputs:
+            if isinstance(x, tuple):
+                args.append("(" + "".join(f"{self.take(v, next(marks), beside)}, " for v in x) + ")")
+            else:
+                args.append(self.take(x, next(marks), beside))
+        if e.op.elementwise and k is not None:
+            args = [self.widened(x, mark, text, e, i) for i, (x, mark, text) in
+                    enumerate(zip(e.inputs, cut.inputs, args, strict=True))]  # fmt: skip
+        args += [self.param(p) for p in cut.params]
+        call = f"{program.bind('k', self.kernel(e, cut))}({', '.join(args)}"
+        if SUMMED in cut.outs:
+            self.sum(e, cut, call)
+            return
+        if e.op.elementwise:
+            target = self.target(e, n, ends)
+            if target is not None:
+                self.body.append(f"        {self.name[out]} = {call}, out={target})  # {e}")
+                return
+            call += ", out=..."
+        for v in e.outs:
+            self.name[v] = f"s{v.number}"
+        self.body.append(f"        {', '.join(self.name[v] for v in e.outs)} = {call})  # {e}")
+        for v in e.outs:
+            if v in self.whole:
+                self.body.append(f"        f{v.number}[i:j] = s{v.number}")
+
+    def widened(self, x: Any, mark: str, text: str, e: Equation, i: int) -> str:
+        """Return an input of an elementwise equation, repeated to the result's shape where NumPy would begin anew at each short
+        row: a column by a product with ones, one row (for all blocks) before the loop."""
+        out = e.outs[0]
+        row = self.rows(out)
+        if not isinstance(x, Value) or len(row) != 1 or not isinstance(self.program.kernel(e), np.ufunc) or self.step < 8:
+            return text
+        (width,) = row
+        if x.dtype != out.dtype or x.dtype.char not in "fd":
+            return text
+        if mark == WHOLE:
+            if not x.shape or x.shape[-1] != width or not 4 <= width <= LONG or self.group.blocks < 4:
+                return text
+            widen = self.program.bind("widen", Widened(self.step, width, x.dtype))
+            self.arrays[f"w{x.number}_wide"] = f"{widen}({self.arrays[text]})"
+            return f"w{x.number}_wide[:m]"
+        if self.rows(x) != (1,) or not 4 <= width <= SHORT or (e.op.name in DIVISIONS and i == 1):
+            return text
+        if x not in self.wide:
+            pairs = len(self.sizes)
+            self.sizes.append(((2,), x.dtype))
+            place = self.wide[x] = self.block(row, x.dtype)
+            ones = self.program.bind("ones", np.array([[1.0], [-0.0]], x.dtype).repeat(width, 1))
+            self.body.append(f"        b{pairs}[:m, :1] = {text}; product(b{pairs}[:m], {ones}, {self.part(place, row)})")
+        return self.part(self.wide[x], row)
+
+    def block(self, row: tuple[int, ...], dtype: Any) -> int:
+        """Return the number of a block that is free."""
+        free = self.free.get((math.prod(row), dtype))
+        if free:
+            return free.pop()
+        self.sizes.append((row, dtype))
+        return len(self.sizes) - 1
+
+    def part(self, place: int, row: tuple[int, ...]) -> str:
+        """Return the rows of a block that are in use, in a shape."""
+        text = f"b{place}[:m]"
+        return text if self.sizes[place][0] == row else f"{text}.reshape((m, {''.join(f'{n}, ' for n in row)}))"
+
+    def kernel(self, e: Equation, cut: Cut) -> Any:
+        if e.op.name not in ("sum", "mean"):
+            return self.program.kernel(e)
+        x, axes = e.inputs[0], cut.params[0]
+        axes = tuple(range(len(self.rows(x)) + 1)) if axes is None else axes
+        ndim = len(x.shape) - (lead(x, self.n) or 1) + 1
+        summed = SUMMED in cut.outs
+        if ndim == 2 and axes in ((0,), (1,)) and x.dtype == e.outs[0].dtype and x.dtype.char in "fd":
+            part = 1 if summed or e.op.name == "sum" else 1 / x.shape[-1]
+            return functools.partial(
+                add_columns if axes == (0,) else add_rows, np.full(max(self.step, x.shape[-1]), part, x.dtype)
+            )
+        whole = math.prod(x.shape) // self.n * self.step
+        if summed and axes == tuple(range(ndim)) and x.dtype.char in "fd" and whole <= ALL:
+            return functools.partial(add_all, np.ones(whole, x.dtype))
+        return OPS["sum"].kernels[self.program.kind] if summed else self.program.kernel(e)
+
+    def sum(self, e: Equation, cut: Cut, call: str) -> None:
+        """Write a term of a sum for each block, and after the loop the sum of the terms."""
+        out = e.outs[0]
+        if out not in self.whole:
+            self.body.append(f"        {call})  # {e}")
+            return
+        program = self.program
+        terms = self.arrays[f"t{out.number}"]
+        shape = (self.group.blocks, *out.shape)
+        program.names[terms] = np.empty(shape, out.dtype)
+        self.body.append(f"        t{out.number}[i // {self.step}] = {call}).reshape({out.shape})  # {e}")
+        total = program.bind("total", np.add.reduce)
+        text = f"{total}({terms}, 0, None, None, True).reshape({out.shape})" if out.shape == () else f"{total}({terms}, 0)"
+        self.tail.append(f"    v{out.number} = {text}")
+        if cut.count != 1:
+            count = program.bind("c", out.dtype.type(cut.count))
+            self.tail.append(f"    v{out.number} /= {count}")
+
+    def param(self, p: Any) -> str:
+        """Return a param as text, with the rows of the block where it says so."""
+        if isinstance(p, tuple) and any(x is HERE for x in p):
+            return "(" + "".join("m, " if x is HERE else f"{x!r}, " for x in p) + ")"
+        return self.program.bind("p", p)
+
+    def target(self, e: Equation, n: int, ends: dict[Value, int]) -> str | None:
+        """Name the result of an elementwise equation and return where it goes, None where its kernel makes it."""
+        out = e.outs[0]
+        self.name[out] = f"s{out.number}"
+        if out in self.whole:
+            return f"f{out.number}[i:j]"
+        if not isinstance(self.program.kernel(e), np.ufunc):
+            return None
+        shape = self.rows(out)
+        dying = next((v for v in e.inputs if isinstance(v, Value) and v in self.in_block and v.dtype == out.dtype
+                      and self.rows(v) == shape and ends.get(v, -1) <= n), None)  # fmt: skip
+        if dying is not None:
+            place = self.in_block.pop(dying)
+            self.in_block[out] = place
+            return self.name[dying]
+        place = self.in_block[out] = self.block(shape, out.dtype)
+        return self.part(place, shape)
+
+
+def add_rows(ones: Any, x: Any, axes: Any, keepdims: bool) -> Any:
+    """Return the sum of each row of a matrix: as a product, as BLAS adds several times as fast as a reduction."""
+    made = np.matmul(x, ones[: x.shape[1]])
+    return made[:, None] if keepdims else made
+
+
+def add_all(ones: Any, x: Any, axes: Any, keepdims: bool) -> Any:
+    """Return the sum of all elements."""
+    flat = x.reshape(-1)
+    return np.dot(flat, ones[: flat.size])
+
+
+def add_columns(ones: Any, x: Any, axes: Any, keepdims: bool) -> Any:
+    """Return the sum of each column of a matrix."""
+    made = np.matmul(ones[: len(x)], x)
+    return made[None] if keepdims else made
+
+
+class PerThread(dict[int, tuple[Any, ...]]):
+    """Blocks of memory, made for each thread that asks."""
+
+    def __init__(self, specs: list[tuple[tuple[int, ...], Any]]) -> None:
+        super().__init__()
+        self.specs = specs
+
+    def __missing__(self, thread: int) -> tuple[Any, ...]:
+        made = self[thread] = tuple(np.zeros(shape, dtype) for shape, dtype in self.specs)
+        return made
+
+
+class Widened:
+    """Memory of a block in which each row is a given one."""
+
+    def __init__(self, rows: int, width: int, dtype: Any) -> None:
+        self.memory = np.empty((rows, width), dtype)
+
+    def __call__(self, row: Any) -> Any:
+        self.memory[...] = row
+        return self.memory
+
+
+class Room:
+    """New memory of a shape and type at each call."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.shape, self.dtype = shape, dtype
+
+    def __call__(self) -> Any:
+        return np.empty(self.shape, self.dtype)
+
+
+class Recycled:
+    """Memory that leaves a program: that of an earlier run, once nobody holds it any more, else new memory."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.shape, self.dtype = shape, dtype
+        self.known: list[Any] = []
+
+    def __call__(self) -> Any:
+        for array in self.known:
+            if sys.getrefcount(array) == 3:  # the list, the loop, the argument
+                return array
+        array = np.empty(self.shape, self.dtype)
+        if len(self.known) < 2:
+            self.known.append(array)
+        return array
+
+
+class _Place:
+    """Stands in a result for the tensor with this number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def _fill(tree: Any, made: list[Any]) -> Any:
+    if isinstance(tree, _Place):
+        return made[tree.number]
+    if isinstance(tree, tuple | list):
+        parts = [_fill(v, made) for v in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    return {k: _fill(v, made) for k, v in tree.items()} if isinstance(tree, dict) else tree
+
+
+def _outputs(graph: Graph) -> list[Value]:
+    found: list[Value] = []
+    _rebuild(graph.outputs, found.append)
+    return found
+
+
+def _aliases(equations: list[Equation]) -> dict[Value, Value]:
+    """Return the values that share memory with their input."""
+    return {e.outs[0]: e.inputs[0] for e in equations if e.op.view and isinstance(e.inputs[0], Value)}

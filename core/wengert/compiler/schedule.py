@@ -1,0 +1,298 @@
+"""Schedule: the order in which equations run, and which run together in blocks of rows.
+
+Owns: `schedule`, `Group` and the sizes from which blocks pay. May import: graph, rows. Must not know: devices, buffers.
+A group reads its rows of everything once and keeps what is between its equations in the cache. Equations that need the whole
+of what a group makes run after it, those that need nothing of it before; draws of random numbers keep their order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from wengert.compiler.rows import CUT, SMALL, SUMMED, TURNED, WHOLE, Cut, cut, flat_inputs, lead
+from wengert.graph import Equation, Value
+
+LARGE = 1 << 15  # elements of an array from which on equations run in blocks
+ROW = 1 << 16  # elements of a row, at most
+BLOCK_BYTES = 1 << 20  # of what a block needs at once: what is used next is still in a core's cache
+TERMS = 1 << 20  # elements of a sum's terms, of all blocks together
+
+
+@dataclass
+class Group:
+    """Equations that run together on blocks of `step` of the `n` rows."""
+
+    n: int
+    step: int
+    equations: list[Equation] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.n // self.step)
+
+    def __str__(self) -> str:
+        lines = [f"in blocks of {self.step} of {self.n} rows:"]
+        for e, c in zip(self.equations, self.cuts, strict=True):
+            summed = "sum of " if SUMMED in c.outs else ""
+            lines.append(f"  {summed}{e}")
+        return "\n".join(lines)
+
+
+Step = Any  # an Equation, a Group or a Kernel
+
+
+def size(v: Value) -> int:
+    return math.prod(v.shape)
+
+
+def values(e: Equation) -> list[Value]:
+    """Return the values that an equation reads."""
+    return [v for v in flat_inputs(e) if isinstance(v, Value)]
+
+
+def _read(equations: Sequence[Equation]) -> set[Value]:
+    return {v for e in equations for v in values(e)}
+
+
+def schedule(equations: Sequence[Equation], wanted: set[Value], alone: int = 2) -> list[Step]:
+    """Return the steps of a program: equations, and groups of at least `alone` of them.
+
+    wanted: what is read after the last step.
+    """
+    steps: list[Step] = []
+    rest = list(equations)
+    while rest:
+        start = next((i for i, e in enumerate(rest) if _large(e)), None)
+        if start is None:
+            return [*steps, *rest]
+        found = _grown(rest, start, wanted, alone)
+        if found is None:
+            steps += rest[: start + 1]
+            rest = rest[start + 1 :]
+            continue
+        before, group, rest = found
+        steps += [*schedule(before, wanted | _read([*group.equations, *rest]), alone), group]
+    return steps
+
+
+def _large(e: Equation) -> bool:
+    return not e.op.view and max(map(size, (*values(e), *e.outs)), default=0) >= LARGE
+
+
+Parts = tuple[list[Equation], Group, list[Equation]]
+
+
+def _grown(rest: list[Equation], start: int, wanted: set[Value], alone: int) -> Parts | None:
+    """Return (what runs before, the largest group around an equation, what runs after), None where there is none."""
+    e = rest[start]
+    largest = max((*values(e), *e.outs), key=size)
+    best = None
+    rows = 1
+    for n in largest.shape:
+        rows *= n
+        if rows < 2 or size(largest) > ROW * rows:
+            continue
+        if cut(e, rows) is not None:
+            found = _around(rest, start, rows, wanted)
+            if best is None or len(found[1].equations) >= len(best[1].equations):
+                best = found
+    if best is None or sum(not e.op.view for e in best[1].equations) < alone:
+        return None
+    return best
+
+
+def _around(rest: list[Equation], start: int, n: int, wanted: set[Value]) -> Parts:
+    """Return what a group of n rows that begins at an equation takes in, what runs before it, and what after."""
+    before, after = rest[:start], list[Equation]()
+    group = Group(n, 1)
+    marks: dict[Value, str] = {}  # of what the group makes
+    late: set[Value] = set()  # what is there after the group only
+    drawn_late = False
+    views: list[Equation] = []
+    for e in rest[start:]:
+        read = values(e)
+        if not late.isdisjoint(read) or (drawn_late and e.op.name == "drawn"):
+            after.append(e)
+            late.update(e.outs)
+            drawn_late |= e.op.name == "drawn"
+            continue
+        inside = [v for v in read if v in marks]
+        if e.op.view and not inside:  # a view of what is there anyway
+            before.append(e)
+            continue
+        c = _fitting(e, n, marks)
+        if c is not None:
+            group.equations.append(e)
+            group.cuts.append(c)
+            marks.update(zip(e.outs, c.outs, strict=True))
+            late.update(v for v, mark in zip(e.outs, c.outs, strict=True) if mark == SUMMED)
+        elif inside:
+            after.append(e)
+            late.update(e.outs)
+            drawn_late |= e.op.name == "drawn"
+        else:
+            before.append(e)
+    # views of the group's values that are read outside are taken again outside
+    made = {e.outs[0]: e for e in group.equations if e.op.view}
+    outside = wanted | _read(after)
+    again: dict[Value, Equation] = {}
+    stack = [v for v in made if v in outside]
+    while stack:
+        v = stack.pop()
+        if v not in again:
+            again[v] = made[v]
+            stack += [x for x in values(made[v]) if x in made]
+    views = [e for e in group.equations if e.outs[0] in again]
+    group.step = max(1, min(n, int(BLOCK_BYTES // max(_row_bytes(group, marks), 1))))
+    return before, group, [*views, *after]
+
+
+def _row_bytes(group: Group, marks: dict[Value, str]) -> int:
+    """Return how many bytes a row takes of what is needed at once, at most."""
+    last = readers(group)
+    live, most = 0, 1
+    seen: set[Value] = set()
+    for i, e in enumerate(group.equations):
+        used = {v for v in (*values(e), *e.outs) if lead(v, group.n) is not None or marks.get(v) == TURNED}
+        live += 0 if e.op.view else sum(_bytes(v) for v in used - seen)
+        seen |= used
+        most = max(most, live // group.n)
+        live -= 0 if e.op.view else sum(_bytes(v) for v in used if last.get(v, i) <= i)
+    return most
+
+
+def _bytes(v: Value) -> int:
+    return size(v) * int(v.dtype.itemsize)
+
+
+def _fitting(e: Equation, n: int, marks: dict[Value, str]) -> Cut | None:
+    """Return how an equation runs in a group, if what the group makes has the marks that it needs."""
+    if e.op.name == "drawn" or any(size(v) > ROW * n for v in e.outs):
+        return None
+    c = cut(e, n)
+    if c is None or WHOLE not in c.inputs and CUT not in c.inputs and TURNED not in c.inputs:
+        return None
+    for v, mark in zip(flat_inputs(e), c.inputs, strict=True):
+        if isinstance(v, Value) and v in marks and marks[v] != mark:
+            return None
+    for v, mark in zip(e.outs, c.outs, strict=True):
+        if mark == SUMMED and size(v) > SMALL:
+            return None
+    return c
+
+
+def readers(group: Group) -> dict[Value, int]:
+    """Return by which equation of a group, counted from 0, each value is read last."""
+    return {v: i for i, e in enumerate(group.equations) for v in values(e)}
+
+
+# ---- devices that generate kernels
+REDUCTIONS = {"sum", "mean", "amax", "amin"}
+
+
+@dataclass
+class Kernel:
+    """Equations that a device runs as one generated kernel."""
+
+    equations: list[Equation]
+    inputs: list[Value]
+    outputs: list[Value]
+    run: Callable[..., Any]
+
+    def __str__(self) -> str:
+        return "\n".join(["as one kernel:", *(f"  {e}" for e in self.equations)])
+
+
+Fused = Callable[[list[Equation], list[Value], list[Value]], "Callable[..., Any] | None"]
+
+
+def generated(equations: Sequence[Equation], wanted: set[Value], fused: Fused, hosts: set[Value] | None = None) -> list[Step]:
+    """Return the steps of a program on a device that makes one kernel of several equations (`Backend.fused`).
+
+    hosts: values that are on the host, whose equations run alone.
+    """
+    hosts = hosts or set()
+    steps: list[Step] = []
+    rest = list(equations)
+    while rest:
+        before, group, after = _joined(rest, hosts, reductions=True)
+        kernel = _kernel(group, before, after, wanted, fused)
+        if kernel is None and any(not _pointwise(e) for e in group):
+            before, group, after = _joined(rest, hosts, reductions=False)
+            kernel = _kernel(group, before, after, wanted, fused)
+        if kernel is None:
+            steps.append(rest[0])
+            rest = rest[1:]
+            continue
+        steps += [*generated(before, wanted | _read([*group, *after]), fused, hosts), kernel]
+        rest = after
+    return steps
+
+
+def _pointwise(e: Equation) -> bool:
+    return (e.op.elementwise and e.op.expr is not None) or e.op.name == "cast"
+
+
+def _reduced(e: Equation, shape: tuple[int, ...]) -> tuple[bool, bool]:
+    """Return whether an equation reduces arrays of this shape, and whether its result may be read in the group."""
+    if e.op.name not in REDUCTIONS or e.inputs[0].shape != shape or not shape:
+        return False, False
+    axis, keepdims = e.params
+    axes = range(len(shape)) if axis is None else [a % len(shape) for a in axis]
+    return True, bool(keepdims) and sorted(axes) == list(range(len(shape) - len(axes), len(shape)))
+
+
+def _joined(
+    rest: list[Equation], hosts: set[Value], reductions: bool
+) -> tuple[list[Equation], list[Equation], list[Equation]]:  # fmt: skip
+    """Return (what runs before, the group that the first equation begins, what runs after)."""
+    first = rest[0]
+    if not hosts.isdisjoint((*values(first), *first.outs)):
+        return [], [first], rest[1:]
+    if not _pointwise(first):
+        if not (reductions and first.op.name in REDUCTIONS and first.inputs[0].shape):
+            return [], [first], rest[1:]
+    shape = first.outs[0].shape if _pointwise(first) else first.inputs[0].shape
+    shapes = {shape}  # of results in the group
+    before, group, after = list[Equation](), list[Equation](), list[Equation]()
+    inside: set[Value] = set()
+    late: set[Value] = set()
+    drawn = False
+    for e in rest:
+        read = values(e)
+        fits, readable = _reduced(e, shape) if reductions else (False, False)
+        if not late.isdisjoint(read) or (drawn and e.op.name == "drawn"):
+            after.append(e)
+            late.update(e.outs)
+            drawn |= e.op.name == "drawn"
+        elif ((_pointwise(e) and e.outs[0].shape in shapes) or fits) and hosts.isdisjoint((*read, *e.outs)):
+            group.append(e)
+            inside.update(e.outs)
+            if readable:
+                shapes.add(e.outs[0].shape)
+            elif fits:
+                late.update(e.outs)
+        elif inside.isdisjoint(read):
+            before.append(e)
+        else:
+            after.append(e)
+            late.update(e.outs)
+            drawn |= e.op.name == "drawn"
+    return before, group, after
+
+
+def _kernel(
+    group: list[Equation], before: list[Equation], after: list[Equation], wanted: set[Value], fused: Fused
+) -> Kernel | None:  # fmt: skip
+    if len(group) < 2:
+        return None
+    made = {v for e in group for v in e.outs}
+    inputs = list(dict.fromkeys(v for e in group for v in values(e) if v not in made))
+    outside = wanted | _read(after)
+    outputs = [v for e in group for v in e.outs if v in outside]
+    run = fused(group, inputs, outputs) if inputs and outputs else None
+    return None if run is None else Kernel(group, inputs, outputs, run)

@@ -1,0 +1,174 @@
+"""Gradients through a compiled function: one graph for both directions, split into a forward and a backward program.
+
+Owns: `Joint` (what is captured), `Training` (what runs) and the autograd function between them. May import: graph, passes,
+program, autograd. Must not know: any op, any device.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from wengert._tensor import Tensor, wrap
+from wengert.compiler.guards import root_id
+from wengert.compiler.passes import optimised, prune, recompute
+from wengert.compiler.program import Program
+from wengert.func.layers import mapped, rebuilt
+from wengert.graph import Equation, Graph, Value, _flatten, _tensors, on_host
+from wengert.modes import state
+from wengert.tape import AccumulateGrad
+
+
+class Joint:
+    """A function and, where its results require grad, their gradients for seeds that become arguments too."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.leaves: list[Tensor] = []  # whose gradients the graph gives, beside the arguments'
+        self.places: list[int] = []  # the arguments that require grad, by their number
+        self.outputs: list[int] = []  # the results that do
+        self.used: list[bool] = []
+
+    def __call__(self, args: Any, kwargs: Any) -> Any:
+        from wengert import autograd
+
+        given = _tensors((args, kwargs))
+        fresh = [x.detach().requires_grad_() if x.requires_grad else x for x in given]
+        rest = iter(fresh)
+        args, kwargs = mapped((args, kwargs), lambda v: next(rest) if isinstance(v, Tensor) else v)
+        result = self.function(*args, **kwargs)
+        made = _tensors(result)
+        outs = [y for y in made if y._edge is not None and not any(y is x for x in fresh)]
+        if not outs or not state.grad or state.recorder.leaves:  # the last: it ran backward itself
+            return result, ()
+        self.outputs = [i for i, y in enumerate(made) if any(y is o for o in outs)]
+        self.places = [i for i, x in enumerate(fresh) if x.requires_grad]
+        own = [fresh[i] for i in self.places]
+        self.leaves = [*own, *(x for x in _leaves_behind(outs) if not any(x is y for y in own))]
+        seeds = []
+        for y in outs:
+            array = np.zeros(y.shape, y._array.dtype)
+            state.recorder.argument(array)
+            seeds.append(wrap(state.recorder.lift(array)))
+        found = autograd.grad(outs, self.leaves, seeds, allow_unused=True)
+        self.used = [g is not None for g in found]
+        return result, tuple(g for g in found if g is not None)
+
+
+def _leaves_behind(outputs: list[Tensor]) -> list[Tensor]:
+    found, stack, seen = [], [y._edge for y in outputs], set()
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if type(node) is AccumulateGrad:
+            if node.variable is not None:
+                found.append(node.variable)
+        else:
+            stack.extend(node.edges)
+    return found
+
+
+class Training:
+    """A captured function whose results require grad: a forward program, and a backward one over what forward kept."""
+
+    def __init__(self, graph: Graph, joint: Joint, watched: list[Tensor], fast_math: bool = False) -> None:
+        count = len(graph.arguments) - len(joint.outputs)
+        arguments, seeds = graph.arguments[:count], graph.arguments[count:]
+        whole = optimised(graph, fast_math)
+        outputs, grads = whole.outputs
+        # what depends on a seed belongs to backward; forward is the rest that its results need
+        late: set[Value] = set(seeds)
+        first: list[Equation] = []
+        second: list[Equation] = []
+        for e in whole.equations:
+            if _depends(e, late):
+                second.append(e)
+                late.update(e.outs)
+            else:
+                first.append(e)
+        made_by = {v: e for e in first for v in e.outs}
+        views: dict[Value, Equation] = {}  # views are taken again in backward: what they look at is kept
+        kept: dict[Value, None] = {}
+        # storages that no watched tensor has could change unnoticed before backward: their values are kept as well
+        seen = {root_id(x._array) for x in (*watched, *joint.leaves)}
+        unseen = {v for v, array in whole.states if root_id(array) not in seen}
+        read = [v for e in second for v in _flatten(e.inputs) if isinstance(v, Value)] + [v for v in grads if v not in late]
+        for v in read:
+            source = made_by.get(v)
+            if source is not None and source.op.view and isinstance(source.inputs[0], Value):
+                views[v] = source
+                read.append(source.inputs[0])
+            elif source is not None or v in arguments or v in unseen:
+                kept[v] = None
+        written = {v for v, array in whole.states if any(target is array for target, _ in whole.writes)}
+        watched_states = {v for v, _ in whole.states} - unseen - written
+        kept_now, made_again = recompute(kept, made_by, watched_states)
+        kept = dict.fromkeys(kept_now)
+        chosen = {*views, *(v for e in made_again for v in e.outs)}
+        again = [e for e in first if e.outs[0] in chosen]
+        rest: dict[str, Any] = {"states": whole.states, "literals": whole.literals, "devices": whole.devices}
+        rest["hosts"] = on_host(whole)
+        forward = Graph(
+            arguments, equations=first, writes=whole.writes, grads=whole.grads, outputs=(outputs, tuple(kept)), **rest
+        )  # fmt: skip
+        rest["states"] = [(v, array) for v, array in whole.states if v not in kept]
+        backward = Graph([*kept, *seeds], equations=again + second, outputs=tuple(grads), **rest)
+        self.forward, self.backward = Program(prune(forward)), Program(prune(backward))
+        self.joint = joint
+        self.parameters = joint.leaves[len(joint.places) :]
+        self.watched = [*self.parameters, *watched]
+
+    def versions(self, tensors: list[Tensor]) -> list[int]:
+        """Return the write counters of what backward reads."""
+        return [x._version for x in (*tensors, *self.watched)]
+
+    def __call__(self, tensors: list[Tensor]) -> Any:
+        box: list[Any] = []
+        leaves = [tensors[i] for i in self.joint.places] + self.parameters
+        outs = _compiled_function().apply(self, tensors, box, *leaves)
+        made = _tensors(box[0])
+        for i, y in zip(self.joint.outputs, outs, strict=True):
+            made[i] = y
+        return rebuilt(box[0], made) if isinstance(box[0], tuple | list | dict) else made[0]
+
+
+@functools.cache
+def _compiled_function() -> Any:
+    """Return the autograd function that runs a training's two programs; made late, as autograd functions load late."""
+    from wengert.autograd.function import Function
+
+    class CompiledFunction(Function):
+        @staticmethod
+        def forward(ctx: Any, training: Training, tensors: list[Tensor], box: list[Any], *leaves: Tensor) -> Any:
+            result, ctx.kept = training.forward([x._array for x in tensors])
+            ctx.training, ctx.tensors, ctx.versions = training, tensors, training.versions(tensors)
+            box.append(result)
+            made = _tensors(result)
+            return tuple(made[i] for i in training.joint.outputs)
+
+        @staticmethod
+        def backward(ctx: Any, *seeds: Any) -> Any:
+            training = ctx.training
+            if state.grad:
+                raise NotImplementedError(
+                    "the gradient of a compiled function cannot be differentiated again: compile the function that takes the "
+                    "gradient instead (grad inside of the compiled function)"
+                )
+            if training.versions(ctx.tensors) != ctx.versions:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an inplace operation: a tensor "
+                    "that a compiled function reads was written to between forward and backward"
+                )
+            found = iter(training.backward([x._array for x in (*ctx.kept, *seeds)]))
+            return (None, None, None, *(next(found) if used else None for used in training.joint.used))
+
+    return CompiledFunction
+
+
+def _depends(e: Equation, late: set[Value]) -> bool:
+    return any(v in late for v in _flatten(e.inputs) if isinstance(v, Value))

@@ -1,0 +1,38 @@
+"""Ops of compiled functions on devices made of an array module.
+
+Owns: kernels (backend, *inputs, *params) -> array. May import: the other kernels. Must not know: tensors, gradients.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wengert_nn.kernels_activations import DENSITY, elementwise, normal
+from wengert_nn.kernels_losses import places
+
+
+def share_less(backend: Any, x: Any, scale: Any, a: Any, index: Any, ignored: int) -> Any:
+    xp = backend.xp
+    key, _ = places(backend, x, index, ignored)
+    made = xp.multiply(x, xp.expand_dims(scale, 1))
+    made[key] -= a
+    return made
+
+
+@elementwise(1)
+def normal_share(backend: Any, x: Any) -> Any:
+    made = normal(backend, x)
+    made *= 0.5
+    return made
+
+
+@elementwise(2)
+def gelu_slope(backend: Any, x: Any, y: Any) -> Any:
+    xp = backend.xp
+    made = xp.multiply(x, x, out=...)
+    made *= -0.5
+    xp.exp(made, out=made)
+    made *= x
+    made *= DENSITY
+    made += y
+    return made

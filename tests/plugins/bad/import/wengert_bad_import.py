@@ -1,0 +1,3 @@
+"""Raises when it is imported."""
+
+raise ValueError("this module is broken")

@@ -1,0 +1,363 @@
+"""The passes of compiled functions: each prints the graph it is given and the one it makes.
+
+Owns: golden texts of graphs, of the sources of programs, and of what `Op.rows` declares. May import: wengert. Must not know:
+how fast anything is.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wengert as torch
+from wengert.compiler import passes
+from wengert.compiler.passes.push import push
+from wengert.compiler.passes.recompute import cheap
+from wengert.compiler.passes.relax import relax
+from wengert.compiler.program import Program
+from wengert.compiler.rows import cut
+from wengert.compiler.schedule import Group, Kernel, generated, schedule
+from wengert.graph import Graph, capture
+from wengert.registry import registry
+
+
+def text(graph: Graph) -> str:
+    """Return the equations of a graph, without the line of its arguments."""
+    return "\n".join(line.strip() for line in str(graph).splitlines()[1:])
+
+
+def golden(graph: Graph, expected: str) -> None:
+    assert text(graph) == textwrap.dedent(expected).strip()
+
+
+def ops(graph: Graph) -> list[str]:
+    return [e.op.name for e in graph.equations]
+
+
+# ---- prune
+def test_prune_leaves_out_what_nobody_reads() -> None:
+    graph = capture(lambda x: (x.exp(), x * 2)[1], torch.ones(3))
+    golden(graph, """
+        %1: float32[3] = exp %0
+        %2: float32[3] = multiply %0, 2.0
+        return %2
+    """)  # fmt: skip
+    golden(passes.prune(graph), """
+        %2: float32[3] = multiply %0, 2.0
+        return %2
+    """)  # fmt: skip
+
+
+# ---- simplify
+def test_simplify_drops_what_does_nothing() -> None:
+    x = torch.ones(2, 3)
+    graph = capture(lambda x: ((x.clone() * 1.0 - 0.0).reshape(3, 2).reshape(2, 3).t().t() / 1.0, x**2), x)
+    assert ops(graph) == ["copy", "multiply", "subtract", "reshape", "reshape", "transpose", "transpose", "divide", "power_number"]
+    golden(passes.prune(passes.simplify(graph)), """
+        %9: float32[2,3] = multiply %0, %0
+        return (%0, %9)
+    """)  # fmt: skip
+
+
+def test_simplify_keeps_what_changes_some_number() -> None:
+    graph = capture(lambda x: (x + 0.0, x * 0.0, 0.0 - x), torch.ones(2))  # -0.0 + 0.0 is 0.0; nan * 0 is nan
+    assert text(passes.simplify(graph)) == text(graph)
+
+
+# ---- relax
+def test_relax_uses_identities_of_real_numbers() -> None:
+    graph = capture(lambda x: (x.exp().log() * 2.0 * 3.0 / 4.0 + 0.0, (x + 1.0) - 1.0), torch.ones(3))
+    assert ops(graph) == ["exp", "log", "multiply", "multiply", "divide", "add", "add", "subtract"]
+    golden(passes.prune(relax(graph)), """
+        %5: float32[3] = multiply %0, 1.5
+        return (%5, %0)
+    """)  # fmt: skip
+
+
+def test_relax_is_asked_for() -> None:
+    x = torch.tensor([1e30])
+
+    def f(x: Any) -> Any:
+        return (x * x).exp().log()
+
+    strict, fast = torch.compile(f), torch.compile(f, fast_math=True)
+    for _ in range(3):
+        a, b = strict(x.double() * 1e-29), fast(x.double() * 1e-29)
+    assert a.item() == pytest.approx(100) and b.item() == pytest.approx(100)
+    assert "exp" in strict.source() and "exp" not in fast.source()
+
+
+# ---- fold
+def test_fold_computes_what_is_the_same_in_every_run() -> None:
+    graph = capture(lambda x: x * (torch.zeros(3) + 2.0).sum(), torch.ones(3))
+    assert ops(passes.prune(passes.fold(graph))) == ["multiply"]
+    assert Program(passes.optimised(graph))([np.ones(3, np.float32)]).tolist() == [6.0, 6.0, 6.0]
+
+
+# ---- merge
+def test_merge_computes_equal_things_once() -> None:
+    graph = capture(lambda x: x.sin() * x.sin() + x.sin(), torch.ones(3))
+    golden(passes.merge(graph), """
+        %1: float32[3] = sin %0
+        %3: float32[3] = multiply %1, %1
+        %5: float32[3] = add %3, %1
+        return %5
+    """)  # fmt: skip
+
+
+# ---- push
+def test_push_moves_broadcasts_behind_elementwise_ops() -> None:
+    graph = capture(lambda x, y: (x.expand(2, 3).exp() * y, x.expand(2, 3).sin()), torch.ones(1, 3), torch.ones(2, 3))
+    golden(graph, """
+        %2: float32[2,3] = broadcast_to %0, shape=(2, 3)
+        %3: float32[2,3] = exp %2
+        %4: float32[2,3] = multiply %3, %1
+        %5: float32[2,3] = broadcast_to %0, shape=(2, 3)
+        %6: float32[2,3] = sin %5
+        return (%4, %6)
+    """)  # fmt: skip
+    golden(passes.prune(push(graph)), """
+        %7: float32[1,3] = exp %0
+        %4: float32[2,3] = multiply %7, %1
+        %8: float32[1,3] = sin %0
+        %6: float32[2,3] = broadcast_to %8, shape=(2, 3)
+        return (%4, %6)
+    """)  # fmt: skip
+
+
+# ---- lower
+def test_lower_lets_forward_and_backward_share() -> None:
+    x, y = torch.randn(64, 1000, requires_grad=True), torch.arange(64)
+
+    def step() -> Any:
+        loss = torch.nn.functional.cross_entropy(x, y)
+        (g,) = torch.autograd.grad(loss, x)
+        return g
+
+    graph = capture(step)
+    assert {"cross_entropy", "cross_entropy_pull"} <= {*ops(graph)}
+    lowered = ops(passes.optimised(graph))
+    assert lowered.count("exp") == lowered.count("amax") == 1 and "share_less" in lowered
+    compiled = torch.compile(step)
+    for _ in range(3):
+        np.testing.assert_allclose(compiled().numpy(), step().numpy(), 1e-5, 1e-8)
+
+
+def test_lower_leaves_small_arrays() -> None:
+    x, y = torch.randn(4, 10, requires_grad=True), torch.arange(4)
+    graph = capture(lambda: torch.nn.functional.cross_entropy(x, y))
+    assert "cross_entropy" in ops(passes.optimised(graph))
+
+
+def norm(mode: str) -> Any:
+    F = torch.nn.functional
+    w, b = torch.randn(40, requires_grad=True), torch.randn(40, requires_grad=True)
+
+    def loss(x: Any) -> Any:
+        made = F.layer_norm(x, (40,), w, b) if mode == "layer" else F.rms_norm(x, (40,), w)
+        value = F.gelu(made).pow(2).mean()
+        return (value.detach(), *torch.autograd.grad(value, [x, w, b][: 3 if mode == "layer" else 2]))
+
+    return loss
+
+
+@pytest.mark.parametrize("mode", ["layer", "rms"])
+def test_lowered_normalisation_equals_its_kernels(mode: str) -> None:
+    x, loss = torch.randn(8, 130, 40, requires_grad=True), norm(mode)
+    compiled = torch.compile(loss)
+    for _ in range(3):
+        made = compiled(x)
+    (program,) = compiled.programs
+    assert program.groups and "normalise" not in {*ops(program.graph)}
+    for m, e in zip(made, loss(x), strict=True):
+        np.testing.assert_allclose(m.detach().numpy(), e.detach().numpy(), 2e-4, 1e-6)
+
+
+# ---- recompute
+def test_recompute_keeps_what_is_dear() -> None:
+    graph = capture(lambda x: (x * 2.0 + 1.0, x.exp(), x.sum()), torch.ones(3))
+    assert [cheap(e) for e in graph.equations] == [True, True, False, False]
+
+
+def test_backward_computes_cheap_values_again() -> None:
+    w = torch.randn(50, dtype=torch.float64, requires_grad=True)
+
+    def loss(x: Any) -> Any:
+        y = x * w
+        return ((y + 1) * y * y.exp()).sum()
+
+    compiled, x = torch.compile(loss), torch.randn(50, dtype=torch.float64)
+    for _ in range(3):
+        w.grad = None
+        compiled(x).backward()
+    forward, backward = compiled.programs
+    kept = forward.graph.outputs[1]
+    assert len(kept) <= 3 and "multiply" in ops(backward.graph)
+    made, w.grad = w.grad, None
+    loss(x).backward()
+    np.testing.assert_allclose(made.numpy(), w.grad.numpy(), 1e-12)
+
+
+# ---- passes of plugins
+def test_a_pass_of_a_plugin_runs_and_the_others_run_again() -> None:
+    seen = []
+
+    def double_negations(graph: Graph) -> Graph:
+        seen.append(ops(graph))
+        return relax(graph)
+
+    registry.graph_pass("double_negations", double_negations)
+    try:
+        compiled = torch.compile(lambda x: x.neg().neg() * 2)
+        for _ in range(3):
+            assert compiled(torch.ones(2)).tolist() == [2.0, 2.0]
+        assert seen == [["negative", "negative", "multiply"]] and ops(compiled.graph()) == ["multiply"]
+    finally:
+        del registry.tables["graph_passes"]["double_negations"]
+
+
+def test_a_pass_leaves_its_graph_alone() -> None:
+    x = torch.randn(300, 200, requires_grad=True)
+    graph = capture(lambda: torch.autograd.grad(torch.softmax(x.exp() * 1.0, 1).pow(2).sum(), x))
+    before = str(graph)
+    passes.optimised(graph, fast_math=True)
+    assert str(graph) == before
+
+
+# ---- rows
+def cuts(function: Any, n: int, *args: Any) -> list[str]:
+    """Return for each equation how it runs on blocks of n rows."""
+    found = []
+    for e in capture(function, *args).equations:
+        c = cut(e, n)
+        found.append(f"{e.op.name} " + ("whole" if c is None else f"{''.join(c.inputs)} -> {''.join(c.outs)} {c.params}"))
+    return found
+
+
+def test_rows_of_ops() -> None:
+    x, w = torch.ones(6, 4, 3), torch.ones(3)
+    assert cuts(lambda x, w: ((x * w).sum(2), x.sum((0, 1)), x.sum(0), x.softmax(-1)), 24, x, w) == [
+        "multiply cw -> c ()", "sum c -> c ((1,), False)", "sum c -> s ((0,), False)", "sum whole", "softmax c -> c ((1,),)",
+    ]  # fmt: skip
+    assert cuts(lambda x: (x.sum(0), x.transpose(1, 2), x.reshape(6, 12), x[:, 1], x.reshape(12, 6)), 6, x) == [
+        "sum c -> s ((0,), False)", "transpose c -> c ((0, 2, 1),)", "reshape c -> c ((rows, 12),)",
+        "getitem c -> c ((slice(None, None, None), 1),)", "reshape whole",
+    ]  # fmt: skip
+    assert cuts(lambda x, y: (x @ y, x.t() @ x), 6, torch.ones(6, 4), torch.ones(4, 2)) == [
+        "matmul cw -> c ()", "transpose c -> t ((1, 0),)", "matmul tc -> s ()",
+    ]  # fmt: skip
+
+
+def test_a_group_is_as_large_as_rows_allow() -> None:
+    x, w = torch.ones(500, 100), torch.ones(100)
+
+    def f(x: Any, w: Any) -> Any:
+        y = (x * w).exp()
+        top = y.amax(1, keepdim=True)
+        z = (y / top).sum(1)
+        total = z.sum()
+        return total, w * total, z * 2
+
+    graph = capture(f, x, w)
+    group, after = schedule(graph.equations, set(passes.results(graph)))
+    assert isinstance(group, Group) and group.n == 500 and after.op.name == "multiply"
+    assert [e.op.name for e in group.equations] == ["multiply", "exp", "amax", "divide", "sum", "sum", "multiply"]
+    assert str(group).splitlines()[-2].startswith("  sum of")
+
+
+# ---- sources
+def source(function: Any, *args: Any) -> str:
+    return Program(passes.optimised(capture(function, *args))).source
+
+
+def test_the_source_of_a_small_program() -> None:
+    made = source(lambda x, y: (x * y).sin() + y, torch.ones(3), torch.ones(3))
+    assert made == textwrap.dedent("""\
+        def program(v0, v1):
+            v2 = k7(v0, v1, out=b6)  # %2: float32[3] = multiply %0, %1
+            v3 = k8(v2, out=b6)  # %3: float32[3] = sin %2
+            v4 = k9(v3, v1, out=...)  # %4: float32[3] = add %3, %1
+            made = [wrap(v4)]
+            return made""")
+
+
+def test_the_source_of_a_group() -> None:
+    made = source(lambda x: ((x * 2).exp().sum(1), x.sum()), torch.ones(600, 1000))
+    assert made == textwrap.dedent("""\
+        def group0(thread, start, stop, f3, t4, f0):  # 4 equations in blocks
+            b0, = blocks18[thread]
+            for i in range(start, stop, 87):
+                j = min(i + 87, stop); m = j - i
+                s0 = f0[i:j]
+                s1 = k9(s0, c8, out=b0[:m])  # %1: float32[600,1000] = multiply %0, 2.0
+                s2 = k10(s1, out=s1)  # %2: float32[600,1000] = exp %1
+                s3 = k13(s2, p11, p12)  # %3: float32[600] = sum %2, axis=(1), keepdims=False
+                f3[i:j] = s3
+                t4[i // 87] = k16(s0, p14, p15).reshape(())  # %4: float32[] = sum %0, axis=None, keepdims=False
+
+        def program(v0):
+            v3 = room6()
+            spread(group0, 600, 87, quiet, v3, terms7, v0)
+            v4 = total17(terms7, 0, None, None, True).reshape(())
+            made = [wrap(v3), wrap(v4)]
+            return made""")
+
+
+def test_the_source_of_single_elements() -> None:
+    w = torch.ones(1, requires_grad=True)
+
+    def step() -> None:
+        w.grad = None
+        ((w - 3) ** 2).backward()
+        with torch.no_grad():
+            w.sub_(0.1 * w.grad)
+
+    assert source(step) == textwrap.dedent("""\
+        def program():
+            x0 = v0[0]
+            x1 = x0 - c8  # %1: float32[1] = subtract %0, 3.0
+            x4 = v4[0]
+            x5 = x4 * x1  # %5: float32[1] = multiply %4, %1
+            x7 = x5 * c9  # %7: float32[1] = multiply %5, 0.10000000149011612
+            x8 = x0 - x7  # %8: float32[1] = subtract %0, %7
+            v5 = array11([x5])
+            leaf10._grad = wrap(v5)
+            made = []
+            v0[0] = x8
+            return made""")
+
+
+# ---- devices that make one kernel of a group
+class Asked:
+    """Stands for a device's `fused`: remembers what it is asked, and runs groups by NumPy's kernels."""
+
+    def __init__(self, refuse: str = "") -> None:
+        self.refuse, self.groups = refuse, list[list[str]]()
+
+    def __call__(self, equations: Any, inputs: Any, outputs: Any) -> Any:
+        names = [e.op.name for e in equations]
+        if self.refuse in names:
+            return None
+        self.groups.append(names)
+        return lambda arrays, out: [None for _ in outputs]
+
+
+def test_devices_are_asked_for_one_kernel() -> None:
+    def f(x: Any, y: Any) -> Any:
+        z = (x * y).exp()
+        share = z / z.sum(1, keepdim=True)
+        return share, (share * y).sum(), y.t() * 2
+
+    graph = capture(f, torch.ones(5, 7), torch.ones(5, 7))
+    asked = Asked()
+    steps = generated(graph.equations, set(passes.results(graph)), asked)
+    assert asked.groups == [["multiply", "exp", "sum", "divide", "multiply", "sum"]]
+    (kernel,) = [s for s in steps if isinstance(s, Kernel)]
+    assert [v.number for v in kernel.inputs] == [0, 1] and len(kernel.outputs) == 2
+    asked = Asked(refuse="sum")
+    steps = generated(graph.equations, set(passes.results(graph)), asked)
+    assert asked.groups == [["multiply", "exp"], ["divide", "multiply"]]
+    assert [s.op.name for s in steps if not isinstance(s, Kernel)] == ["transpose", "multiply", "sum", "sum"]
