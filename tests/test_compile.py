@@ -6,6 +6,7 @@ Owns: the proofs of wengert.compile. May import: wengert, the case table, NumPy.
 from __future__ import annotations
 
 import threading
+import types
 import warnings
 from typing import Any
 
@@ -240,6 +241,20 @@ def test_what_the_closure_holds_is_watched() -> None:
     weight.data = torch.ones(2) * 5
     assert [compiled(x).tolist() for _ in range(3)] == [[15.0, 15.0]] * 3
     assert [why.split()[0] for why in compiled.recaptures] == ["scale", "weight", "weight"]
+
+
+def test_what_is_read_of_a_module_is_watched() -> None:
+    settings = types.ModuleType("wengert_settings_of_a_user")
+    exec("scale = 2.0\nlist_ = [1.0]\ndef twice(x): return 2 * x * list_[0]", settings.__dict__)
+    scope: dict[str, Any] = {"settings": settings}
+    exec("def f(x): return settings.twice(x) * settings.scale", scope)
+    compiled, x = torch.compile(scope["f"]), torch.ones(1)
+    assert [compiled(x).item() for _ in range(3)] == [4.0] * 3
+    settings.scale = 3.0
+    assert [compiled(x).item() for _ in range(3)] == [6.0] * 3
+    settings.list_[0] = 5.0
+    assert [compiled(x).item() for _ in range(3)] == [30.0] * 3
+    assert [why.split(" ")[0] for why in compiled.recaptures] == ["settings.scale", "list_[0]"]
 
 
 def test_a_learning_rate_that_changes_is_seen() -> None:

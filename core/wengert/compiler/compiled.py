@@ -8,6 +8,8 @@ second time.
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import threading
 import traceback
 import warnings
@@ -19,7 +21,7 @@ from typing import Any
 from wengert import dtypes
 from wengert._tensor import Tensor
 from wengert.compiler.explanation import explained
-from wengert.compiler.guards import Guard, Wrapper, overlap, root_id
+from wengert.compiler.guards import OWN, Guard, Wrapper, overlap, root_id
 from wengert.compiler.passes import optimised
 from wengert.compiler.program import Program
 from wengert.compiler.training import Joint, Training
@@ -230,5 +232,6 @@ def _locate(error: RuntimeError) -> None:
 
 
 def _own(filename: str) -> bool:
-    """Say whether a file is one of wengert's packages."""
-    return any(part.startswith("wengert") for part in Path(filename).parts[-4:-1])
+    """Say whether a file is in one of wengert's packages."""
+    files = [getattr(sys.modules.get(name), "__file__", None) for name in OWN]
+    return any(filename.startswith(str(Path(file).parent) + os.sep) for file in files if file)

@@ -1,21 +1,25 @@
 """What a captured function reads beside its arguments, watched.
 
-Owns: `Guard`, and which storages tensors share. May import: tensor, func.layers. Must not know: graphs, programs.
+Owns: `Guard`, and which storages tensors share. May import: tensor, func.layers, plugins. Must not know: graphs, programs.
 """
 
 from __future__ import annotations
 
 import dis
 import functools
+import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from wengert._tensor import Tensor
 from wengert.func.layers import leaves
+from wengert.plugins import BUILTIN
 
+OWN = {"wengert", "wengert_codegen", "wengert_xp", *BUILTIN.values()}  # our packages
+STILL = OWN | {"numpy", "scipy", "tqdm"} | sys.stdlib_module_names  # those whose functions and numbers are not watched
 WATCHED, WATCHED_BYTES = 10_000, 1 << 16  # values, and bytes of a NumPy array, that are looked at before each call
 
 
@@ -58,7 +62,7 @@ class Guard:
         if not isinstance(f, types.FunctionType):
             self._object(f, name)
             return
-        if id(f) in self._seen or f.__module__.split(".")[0].startswith("wengert"):
+        if id(f) in self._seen or _still(f.__module__):
             return
         self._seen.add(id(f))
         for i in range(len(f.__defaults__ or ())):
@@ -66,9 +70,21 @@ class Guard:
         self._items(f.__kwdefaults__ or {}, f"{name}'s defaults")
         for variable, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             self._found(variable, _Cell(cell), "contents")
-        for variable in _names(f.__code__):
+        for variable, attributes in _reads(f.__code__):
             if variable in f.__globals__:
-                self._found(variable, f.__globals__, variable)
+                self._global(f.__globals__, variable, attributes)
+
+    def _global(self, container: Any, name: str, attributes: list[str]) -> None:
+        """Watch a global; of a module, what is read of it."""
+        shown = name
+        for attribute in attributes:
+            value = container[name]
+            if not isinstance(value, types.ModuleType):
+                break
+            if _still(value.__name__) or attribute not in vars(value):
+                return
+            container, name, shown = vars(value), attribute, f"{shown}.{attribute}"
+        self._found(shown, container, name)
 
     def _found(self, name: str, container: Any, key: Any) -> None:
         try:
@@ -157,12 +173,27 @@ class _Defaults:
         return (self.function.__defaults__ or ())[key]
 
 
-def _names(code: types.CodeType) -> Iterator[str]:
-    """Yield the globals that a function's code reads, and the functions inside of it."""
-    yield from dict.fromkeys(str(i.argval) for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL")
+def _still(module: str | None) -> bool:
+    """Say whether what a module holds is taken not to change."""
+    return (module or "").split(".")[0] in STILL
+
+
+def _reads(code: types.CodeType) -> list[tuple[str, list[str]]]:
+    """Return the globals that a function's code, and the functions inside of it, read; each with the attributes read of it."""
+    found: list[tuple[str, list[str]]] = []
+    reading = False  # whether the instruction before took a global, or an attribute of one
+    for step in dis.get_instructions(code):
+        if step.opname == "LOAD_GLOBAL":
+            found.append((str(step.argval), []))
+            reading = True
+        elif reading and step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            found[-1][1].append(str(step.argval))
+        else:
+            reading = False
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _names(constant)
+            found += _reads(constant)
+    return found
 
 
 def root_id(array: Any) -> int:
