@@ -23,7 +23,7 @@ def compile(
 
     fallback="eager": a function that cannot be captured runs as it is, and a warning says why (else it raises).
     explain: print what was made of it. fast_math: use identities that hold for real numbers, and not for each IEEE number.
-    fullgraph, dynamic, backend, mode, options: accepted as PyTorch's.
+    fullgraph, dynamic, backend, mode, options: accepted as PyTorch's and without effect; each shape is captured of its own.
     Raises RuntimeError at the second call where the function asks for values (item(), a condition), with the remedy.
     """
     if function is None:
