@@ -260,15 +260,28 @@ def test_arrays_on_either_side_give_tensors() -> None:
     assert [c.tolist() for c in compared] == [[True, True], [False, False], [True, True], [True, True], [True, True]]
 
 
-def test_ufuncs_do_not_take_tensors_over() -> None:
-    """NumPy's functions must not drop a gradient: ufuncs refuse tensors, whether they require grad or not."""
-    x = leaf(wengert, 1.0, 2.0)
-    for t in (x, x.detach()):
-        with pytest.raises(TypeError):
-            np.sin(t)  # type: ignore[call-overload]
-        with pytest.raises(TypeError):
-            np.add(np.ones(2), t)  # type: ignore[call-overload]
-    assert x.grad is None and x.tolist() == [1.0, 2.0]
+def test_numpys_functions_keep_the_gradient() -> None:
+    """A function of NumPy that has a record is that op; on what else there is, no gradient is dropped."""
+    x = leaf(wengert, 1.0, 4.0)
+    y = np.sqrt(x) * np.array([2.0, 3.0]) + np.add(np.ones(2), np.exp(x)) + np.maximum(x, 2.0)  # type: ignore[call-overload]
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.tolist(), np.array([1.0, 0.75]) + np.exp([1.0, 4.0]) + [0.0, 1.0])
+    for act in (lambda: np.frexp(x), lambda: np.add.reduce(x), lambda: np.sqrt(x, where=[True, False])):  # type: ignore[call-overload]
+        with pytest.raises(RuntimeError, match=r"requires grad"):
+            act()
+
+
+def test_numpys_functions_on_values() -> None:
+    t, array = wengert.tensor([1.0, 4.0]), np.array([1.0, 2.0])
+    assert [v.tolist() for v in np.frexp(t)] == [[0.5, 0.5], [1, 3]] and np.add.reduce(t).item() == 5.0  # type: ignore[call-overload]
+    assert np.isnan(t).tolist() == [False, False] and (array < t).tolist() == [False, True]  # type: ignore[call-overload]
+    array -= t
+    assert array.tolist() == [0.0, -2.0] and np.add(t, t, out=array) is array and array.tolist() == [2.0, 8.0]  # type: ignore[call-overload]
+    with pytest.raises(RuntimeError, match="requires grad"):
+        array -= t.clone().requires_grad_()
+    with pytest.raises(TypeError, match="in-place"):
+        np.add(array, array, out=t)  # type: ignore[call-overload]
+    assert array.tolist() == [2.0, 8.0] and t.tolist() == [1.0, 4.0]
 
 
 def test_numpy_matmul_gives_a_tensor() -> None:

@@ -25,6 +25,7 @@ from wengert.modes import (
 )
 
 from wengert.ops import creation, random  # isort: skip
+from wengert import ufuncs as ufuncs  # isort: skip
 from wengert import autograd  # isort: skip  (it calls ops)
 from wengert._tensor import Size, Tensor
 from wengert.ops.random import Generator, default_generator, fork_rng

@@ -128,7 +128,7 @@ class Tensor:
     _views: list[weakref.ref[Tensor]] | None = None  # of a base: its living views, whose history follows its own
     _blind: bool | str = False  # a view whose history is unknown: made under no_grad (True), or by the Function named
 
-    __array_ufunc__ = None  # NumPy must not take operators over: it would drop the gradient silently
+    __array_ufunc__: Any = None  # see ufuncs.py: NumPy must not compute on its own, it would drop the gradient silently
     __array_priority__ = 1000
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
