@@ -339,11 +339,11 @@ class _Memory:
                 filled += n
             entry.read(1)  # the end, at which the checksum is compared
         array = typed(bytes_, kind, self.order)
-        found = self.read[key] = _Loaded(form, placed(array, self.target(array, place)))
+        found = self.read[key] = _Loaded(form, self.put(array, place))
         return found
 
-    def target(self, array: Array, place: str) -> Any:
-        """Return the device for a storage that was saved at a place."""
+    def put(self, array: Array, place: str) -> Any:
+        """Return a storage that was saved at a place on the device it is to be on now."""
         wanted = self.map_location
         if isinstance(wanted, dict):
             wanted = wanted.get(place)
@@ -351,9 +351,9 @@ class _Memory:
             told = wanted(Storage(array, backend.device("cpu")), place)
             wanted = None if told is None else getattr(told, "device", told)
         if wanted is not None:
-            return backend.resolve(wanted)
+            return placed(array, backend.resolve(wanted))
         try:
-            return backend.resolve(place)
+            return placed(array, backend.resolve(place))
         except RuntimeError as error:
             raise RuntimeError(
                 f"load: the file has tensors of the device {place!r}, which is not here ({error}); map_location='cpu' loads "

@@ -42,6 +42,7 @@ def wengert_register_ops(registry: Registry) -> None:
         registry.kernel(name, "compiled cpu", f"wengert_nn.compiled:{name}")
     for name in ("moments", "normalise", "normalise_back", "normalise_weight"):
         registry.kernel(name, "compiled", f"wengert_nn.compiled:{name}")
+    registry.kernel("share_less", "*", "wengert_nn.compiled:share_less_of_ops")
     for name in ("share_less", "normal_share", "gelu_slope"):
         registry.kernel(name, "xp", f"wengert_nn.kernels_compiled:{name}")
     registry.family(

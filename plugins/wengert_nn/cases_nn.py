@@ -13,6 +13,7 @@ import scipy.special
 
 import wengert_nn.activations
 import wengert_nn.attention
+import wengert_nn.compiled
 import wengert_nn.embedding
 import wengert_nn.losses
 import wengert_nn.recurrences  # noqa: F401  (they enter the records)
@@ -50,6 +51,12 @@ def gru_pull(g: Any, x: Any, y: Any, h: Any) -> Any:
     g_m = g * (1 - z) * (1 - m * m)
     first = [g_m * inner * r * (1 - r), g * (h - m) * z * (1 - z)]
     return np.concatenate([*first, g_m], -1), np.concatenate([*first, g_m * r], -1), g * z
+
+
+def share_less(x: Any, scale: Any, a: Any, index: Any, ignored: int) -> Any:
+    made = x * np.expand_dims(scale, 1)
+    made[classes(x, index, ignored)[1]] -= a
+    return made
 
 
 def density(x: Any) -> Any:
@@ -111,6 +118,8 @@ HIDDEN = dataclasses.replace(V(CAUSAL), floating=False)  # no type but a float's
 
 RECORDS = table(
     each("gelu", R, oracle=lambda x: x * NORMAL(x)),
+    each("normal_share", R, oracle=NORMAL, order=0),
+    each("gelu_slope", R, R, oracle=lambda x, y: y + x * density(x), order=0),
     each("gelu_pull", R, R, C, oracle=lambda a, x, y: a * (NORMAL(x) + x * density(x)),
         call=lambda T, a, x, y: OPS["gelu_pull"](a, x, OPS["gelu"](x) + 0 * y)),
     each("gelu_tanh", R, oracle=gelu_tanh),
@@ -140,6 +149,8 @@ RECORDS = table(
         bad=(s(R(3, 4), V([0, -1, 0]), -100),)),
     row("cross_entropy_pull", s(R(3), R(3, 4), R(3), I(3, high=4), -100), s(R(2, 4), R(2, 3, 4), R(2, 4), I(2, 4), -1),
         s(R(4), R(4, 3), R(4), V([0, 2, -7, 1]), -7), oracle=cross_entropy_pull),
+    row("share_less", s(R(3, 4), R(3), R(3), I(3, high=4), -100), s(R(2, 3, 4), R(2, 4), R(2, 4), I(2, 4), -1),
+        oracle=share_less, order=0),
     row("count_samples", s(I(3, 4), 2, np.dtype(np.float64)), s(V([1, -100, 3]), -100, np.dtype(np.float32)), order=0,
         oracle=lambda index, ignored, dtype: np.sum(index != ignored).astype(dtype)),
     row("mse", s(R(3, 4), R(3, 4), True), s(R(5), R(5), False), s(R(), R(), True), s(R(0, 2), R(0, 2), False),

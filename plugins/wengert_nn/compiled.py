@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from wengert.extend import SAME, e, elementwise, r, s, structural, sum_to
-from wengert_nn.losses import pick
+from wengert_nn.losses import beside, pick, unpick
 
 # fmt: off
 # softmax from exponentials x of each sample's classes: x * scale, less a in the class `index`, which counts where it is one
@@ -26,6 +26,11 @@ def powers(x: Any) -> tuple[Any, Any, Any]:
     top = r.amax_(x, (1,), True)
     made = e.exp(x - top)
     return made, r.sum_(made, (1,), False), s.reshape(top, (x.shape[0], *x.shape[2:]))
+
+
+def share_less_of_ops(x: Any, scale: Any, a: Any, index: Any, ignored: int) -> Any:
+    """Return what share_less does, where a device has no kernel for it."""
+    return x * beside(scale) - unpick(a, index, x.shape, ignored)
 
 
 def cross_entropy(x: Any, index: Any, ignored: int) -> Any:
