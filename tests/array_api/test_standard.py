@@ -292,13 +292,22 @@ def test_operator(name: str, data: Any) -> None:
     operate(method, x, y)
 
 
-@each([n for n in OPERATOR_TESTS if "array" in n and "matmul" not in n and "__i" not in n], "test_operator_of_another_type_without_dimensions")
+COMPARISONS = ("__eq__", "__ge__", "__gt__", "__le__", "__lt__", "__ne__")
+OF_ANOTHER_TYPE = [n for n in OPERATOR_TESTS if "array" in n and "matmul" not in n and "__i" not in n and n[:6] not in COMPARISONS]
+
+
+@each(OF_ANOTHER_TYPE, "test_operator_of_another_type_without_dimensions")
 @EXAMPLES
 @given(data=st.data())
 def test_operator_of_another_type_without_dimensions(name: str, data: Any) -> None:
     method, x, y = operands(name, data)
     assume(weak(x, y) and x.dtype != y.dtype)
     operate(method, x, y)
+
+
+@each(list(COMPARISONS), "test_comparison_with_a_wider_number_without_dimensions")
+def test_comparison_with_a_wider_number_without_dimensions(name: str) -> None:
+    operate(name, np.array([0, -1], np.int8), np.array(32767, np.int16))
 
 
 @each([f"__{n}__" for n in standard.UNARY_OPERATORS], "test_unary_operator")
