@@ -22,7 +22,7 @@ class Face(SimpleNamespace):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise NotImplementedError(f"{self.library} has no {name}")
+        raise NotImplementedError(f"{self.of} has no {name}")
 
 
 def common(np: Any, library: str, log_softmax: Any, softmax: Any, erf: Any, sigmoid_loss: Any) -> Face:
@@ -42,7 +42,7 @@ def common(np: Any, library: str, log_softmax: Any, softmax: Any, erf: Any, sigm
         return softmax(q @ np.swapaxes(k, -1, -2) / math.sqrt(q.shape[-1]), -1) @ v
 
     functional = Face(
-        library=library,
+        of=library,
         relu=lambda x: np.maximum(x, 0),
         linear=linear,
         cross_entropy=cross_entropy,
@@ -54,7 +54,7 @@ def common(np: Any, library: str, log_softmax: Any, softmax: Any, erf: Any, sigm
         mse_loss=lambda x, y: np.mean((x - y) ** 2),
     )
     return Face(
-        library=library, array=np, nn=SimpleNamespace(functional=functional), clone=lambda a: np.array(a),
+        of=library, array=np, nn=SimpleNamespace(functional=functional), clone=lambda a: np.array(a),
         softmax=softmax, amax=lambda a, dim: np.max(a, axis=dim), argsort=lambda a: np.argsort(a),
         **{name: getattr(np, name) for name in ("exp", "sin", "cos", "tanh", "where", "sum", "cumsum", "mean", "stack")},
     )  # fmt: skip
@@ -120,7 +120,7 @@ def autograd() -> Face:
     def jvp(f: Any, primals: Any, tangents: Any) -> Any:
         return library.differential_operators.make_jvp(f)(*primals)(*tangents)
 
-    face.func = Face(library="HIPS autograd", grad=library.grad, jvp=jvp, hessian=library.hessian)
+    face.func = Face(of="HIPS autograd", grad=library.grad, jvp=jvp, hessian=library.hessian)
     return face
 
 

@@ -20,15 +20,19 @@ def normals_like(x: Any, shape: Any) -> Any:
     return w.randn(shape, dtype=x.dtype, device=x.device)
 
 
-class Normal(ExponentialFamily):
-    """The normal distribution, of mean loc and standard deviation scale."""
+class _LocationScale(Distribution):
+    """What is moved by loc and stretched by scale."""
 
     arg_constraints = {"loc": c.real, "scale": c.positive}
-    support = c.real
+    support: c.Constraint = c.real
     has_rsample = True
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self._take(validate_args, loc=loc, scale=scale)
+
+
+class Normal(_LocationScale, ExponentialFamily):
+    """The normal distribution, of mean loc and standard deviation scale."""
 
     @property
     def mean(self) -> Any:
@@ -62,15 +66,10 @@ class Normal(ExponentialFamily):
         return 0.5 + LOG_2PI / 2 + self.scale.log()
 
 
-class LogNormal(Distribution):
+class LogNormal(_LocationScale):
     """The distribution of exp(x) for normal x."""
 
-    arg_constraints = {"loc": c.real, "scale": c.positive}
     support = c.positive
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self._take(validate_args, loc=loc, scale=scale)
 
     @property
     def base_dist(self) -> Normal:
@@ -238,15 +237,8 @@ class Exponential(ExponentialFamily):
         return 1 - self.rate.log()
 
 
-class Laplace(Distribution):
+class Laplace(_LocationScale):
     """The two-sided exponential distribution, exp(-|x - loc| / scale) / (2 scale)."""
-
-    arg_constraints = {"loc": c.real, "scale": c.positive}
-    support = c.real
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self._take(validate_args, loc=loc, scale=scale)
 
     @property
     def mean(self) -> Any:
@@ -278,15 +270,8 @@ class Laplace(Distribution):
         return 1 + (2 * self.scale).log()
 
 
-class Cauchy(Distribution):
+class Cauchy(_LocationScale):
     """The Cauchy distribution, 1 / (pi scale (1 + z^2)), z = (x - loc) / scale; it has no mean."""
-
-    arg_constraints = {"loc": c.real, "scale": c.positive}
-    support = c.real
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self._take(validate_args, loc=loc, scale=scale)
 
     @property
     def mean(self) -> Any:
@@ -351,15 +336,8 @@ class HalfCauchy(Distribution):
         return math.log(2 * math.pi) + self.scale.log()
 
 
-class Gumbel(Distribution):
+class Gumbel(_LocationScale):
     """The distribution of extremes, exp(-(y + exp(-y))) / scale, y = (x - loc) / scale."""
-
-    arg_constraints = {"loc": c.real, "scale": c.positive}
-    support = c.real
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self._take(validate_args, loc=loc, scale=scale)
 
     @property
     def mean(self) -> Any:

@@ -68,7 +68,7 @@ class RawModule:
         self.code = code
 
     @functools.cached_property
-    def library(self) -> Any:
+    def compiled(self) -> Any:
         runtime()
         names = re.findall(r"__global__ void (?:__launch_bounds__\(\d+\) )?(\w+)\(", self.code)
         text = f'#include "{HERE / "prelude.h"}"\n{self.code}\n'
@@ -93,7 +93,7 @@ class RawKernel:
 
     def __init__(self, module: RawModule, name: str) -> None:
         self.name, self.types = name, parameters(module.code, name)
-        self.go = ctypes.cast(getattr(module.library, f"{name}_go"), ctypes.c_void_p)
+        self.go = ctypes.cast(getattr(module.compiled, f"{name}_go"), ctypes.c_void_p)
         self.waits = int("__shfl" in module.code or "__syncthreads" in module.code)
         limit = re.search(rf"__launch_bounds__\((\d+)\) {name}\(", module.code)
         self.limit = int(limit[1]) if limit else 1024

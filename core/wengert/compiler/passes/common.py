@@ -1,12 +1,13 @@
 """What passes have in common: walking and rebuilding a graph.
 
-Owns: `substituted`, `finished`, `results`. May import: graph. Must not know: any pass, any op.
+Owns: `substituted`, `finished`, `rewritten`, `results`. May import: graph. Must not know: any pass, any op.
 A pass is a function of a graph; it never changes the graph it is given.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from wengert.graph import Equation, Graph, Value, _rebuild
@@ -33,6 +34,28 @@ def finished(graph: Graph, equations: list[Equation], known: dict[Value, Any], l
         grads=[(leaf, None if v is None else final(v)) for leaf, v in graph.grads],
         outputs=_rebuild(graph.outputs, final),
     )
+
+
+def rewritten(graph: Graph, rule: Callable[[Equation, dict[Value, Equation]], Value | Equation | None]) -> Graph:
+    """Return a graph whose equations a rule has replaced, each by a value or by another equation, until it gives None.
+
+    The rule also gets the equations so far by the values they make.
+    """
+    known: dict[Value, Any] = {}
+    made_by: dict[Value, Equation] = {}
+    equations = []
+    for equation in graph.equations:
+        e = dataclasses.replace(equation, inputs=substituted(equation.inputs, known))
+        found: Value | Equation | None = e
+        while isinstance(found, Equation):
+            e = found
+            found = rule(e, made_by)
+        if found is not None:
+            known[e.outs[0]] = found
+            continue
+        equations.append(e)
+        made_by.update(dict.fromkeys(e.outs, e))
+    return finished(graph, equations, known, graph.literals)
 
 
 class Numbers:

@@ -6,13 +6,12 @@ Results differ by rounding, and where infinities, nan or signed zeros take part.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from wengert.compiler.passes.common import finished, substituted
+from wengert.compiler.passes.common import rewritten
 from wengert.graph import Equation, Graph, Value
 from wengert.op import OPS
 
@@ -90,18 +89,4 @@ FAST: dict[str, Rule] = {
 
 def relax(graph: Graph) -> Graph:
     """Use identities of real numbers."""
-    known: dict[Value, Any] = {}
-    made_by: dict[Value, Equation] = {}
-    equations = []
-    for equation in graph.equations:
-        e = dataclasses.replace(equation, inputs=substituted(equation.inputs, known))
-        found: Any = e
-        while isinstance(found, Equation):
-            e = found
-            found = FAST[e.op.name](e, made_by) if e.op.name in FAST else None
-        if found is not None:
-            known[e.outs[0]] = found
-            continue
-        equations.append(e)
-        made_by.update(dict.fromkeys(e.outs, e))
-    return finished(graph, equations, known, graph.literals)
+    return rewritten(graph, lambda e, made_by: FAST[e.op.name](e, made_by) if e.op.name in FAST else None)

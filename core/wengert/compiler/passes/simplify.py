@@ -6,13 +6,12 @@ records. Must not know: devices.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from wengert.compiler.passes.common import finished, substituted
+from wengert.compiler.passes.common import rewritten
 from wengert.graph import Equation, Graph, Value
 from wengert.op import OPS
 
@@ -85,25 +84,17 @@ IDENTITIES: dict[str, Callable[[Equation, Any, Any], Any]] = {
 
 def simplify(graph: Graph) -> Graph:
     """Drop ops that do nothing: copies of values (which never change), products with 1, moves that move nothing."""
-    known: dict[Value, Any] = {}
-    made_by: dict[Value, Equation] = {}
     full: dict[Value, float] = {}
-    equations = []
-    for equation in graph.equations:
-        e = dataclasses.replace(equation, inputs=substituted(equation.inputs, known))
-        found: Any = e
-        while isinstance(found, Equation):
-            e = found
-            rule = IDENTITIES.get(e.op.name)
-            found = rule(e, made_by, full) if rule is not None else None
-        if isinstance(found, Value):
-            known[e.outs[0]] = found
-            continue
+
+    def rule(e: Equation, made_by: dict[Value, Equation]) -> Value | Equation | None:
+        identity = IDENTITIES.get(e.op.name)
+        found = None if identity is None else identity(e, made_by, full)
+        if isinstance(found, Value | Equation):
+            return found
         if e.op.name == "filled":
             full[e.outs[0]] = e.params[1]
         elif e.op.name in ("broadcast_to", "reshape") and e.inputs[0] in full:
             full[e.outs[0]] = full[e.inputs[0]]
-        equations.append(e)
-        for out in e.outs:
-            made_by[out] = e
-    return finished(graph, equations, known, graph.literals)
+        return None
+
+    return rewritten(graph, rule)
