@@ -386,27 +386,27 @@ def vector_pass(passes: Passes, p: int, types: dict[str, Ctype], step_of: dict[s
     used.helpers |= trial.helpers
     where = {n: i for i, n in enumerate(body.outputs)}
 
+    def loaded(n: str, place: str, kind: str, whole: bool) -> str:
+        """Return the reading of a vector from global memory: at the end of a row, of as many elements as are left."""
+        if whole:
+            return f"{v} {n} = *(__global {kind} *)({place});"
+        return (f"{t} p_{n}[{width}]; for (int l = 0; l < {width}; l++) p_{n}[l] = l < m ? ({place})[l] : 1; "
+                f"{v} {n} = *({v} *)p_{n};")  # fmt: skip
+
     def statements(whole: bool) -> str:
         made = []
         for n in inputs:
-            place = f"{n}_ + {n}_b + i" if step_of[n] else ""
-            if not place:
-                made.append(f"{v} {n} = {n}_[{n}_b];")
-            elif whole:
-                made.append(f"{v} {n} = *(__global const {v} *)({place});")
+            if step_of[n]:
+                made.append(loaded(n, f"{n}_ + {n}_b + i", f"const {v}", whole))
             else:
-                made.append(f"{t} p_{n}[{width}]; for (int l = 0; l < {width}; l++) p_{n}[l] = l < m ? ({place})[l] : 1; "
-                            f"{v} {n} = *({v} *)p_{n};")  # fmt: skip
+                made.append(f"{v} {n} = {n}_[{n}_b];")
         for n in kept:
             if n not in read:
                 continue
             if passes.kept[n] == "scratch":
                 made.append(f"{v} {n} = *({v} *)(s_{n} + i);")
-            elif whole:
-                made.append(f"{v} {n} = *(__global {v} *)({target(n)});")
             else:
-                made.append(f"{t} p_{n}[{width}]; for (int l = 0; l < {width}; l++) p_{n}[l] = l < m ? ({target(n)})[l] : 1; "
-                            f"{v} {n} = *({v} *)p_{n};")  # fmt: skip
+                made.append(loaded(n, target(n), v, whole))
         for line in needed:
             made.append(f"{v} {line.name} = {texts[line.name]};")
         for line in needed:
