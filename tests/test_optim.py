@@ -137,6 +137,9 @@ TABLE: list[tuple[str, dict[str, Any]]] = [
     ("ASGD", dict(lambd=0.1, alpha=0.5, t0=10)),
     ("ASGD", dict(weight_decay=0.2)),
     ("ASGD", dict(lr=1e-4, maximize=True)),
+    ("Adafactor", {}),
+    ("Adafactor", dict(lr=0.05, beta2_decay=-0.5, eps=(1e-2, 0.1), d=2.0)),
+    ("Adafactor", dict(weight_decay=0.2, maximize=True)),
 ]
 
 

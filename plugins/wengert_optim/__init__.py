@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # what type checkers and editors see as wengert.optim.*
     from wengert_optim.adam import NAdam as NAdam
     from wengert_optim.adam import RAdam as RAdam
     from wengert_optim.lbfgs import LBFGS as LBFGS
+    from wengert_optim.matrix import Adafactor as Adafactor
+    from wengert_optim.matrix import Muon as Muon
     from wengert_optim.rprop import Rprop as Rprop
     from wengert_optim.sgd import ASGD as ASGD
     from wengert_optim.sgd import SGD as SGD
@@ -31,6 +33,7 @@ OPTIMIZERS = {
     "adagrad": ("Adagrad", "Adadelta", "RMSprop"),
     "rprop": ("Rprop",),
     "lbfgs": ("LBFGS",),
+    "matrix": ("Adafactor", "Muon"),
 }
 SCHEDULERS = (
     "LRScheduler",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import itertools
 import math
 import warnings
 from collections import OrderedDict, defaultdict
@@ -172,7 +171,9 @@ class Optimizer:
     """
 
     defaults: dict[str, Any] = {}
-    checks: ClassVar[Mapping[str, Check]] = {}  # checks of a class's own hyperparameters, besides CHECKS
+    checks: ClassVar[Mapping[str, Check]] = {}  # a class's own, besides CHECKS or in the place of one
+    decays_parameters: ClassVar[bool] = False  # weight decay shrinks parameters, where no group says so itself
+    matrices_only: ClassVar[bool] = False  # a parameter of other than two dimensions is refused
     complex_as_pairs: ClassVar[bool] = True  # update sees complex parameters as real pairs; False if it is linear
 
     state: defaultdict[Any, State]
@@ -223,7 +224,7 @@ class Optimizer:
         Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (2019).
         """
         decay = group["weight_decay"]
-        if not group.get("decoupled_weight_decay", False):
+        if not group.get("decoupled_weight_decay", self.decays_parameters):
             g = g + p * decay
             return g
         shrink = group["lr"] * decay
@@ -235,7 +236,7 @@ class Optimizer:
 
     def check(self, group: Group) -> None:
         """Raise ValueError where a hyperparameter is out of range."""
-        for name, check in itertools.chain(CHECKS.items(), type(self).checks.items()):
+        for name, check in {**CHECKS, **type(self).checks}.items():
             if name in group and group[name] is not required:
                 complaint = check(group[name])
                 if complaint is not None:
@@ -365,6 +366,9 @@ class Optimizer:
                 raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {kind}")
             if not (self.defaults.get("differentiable") or p.is_leaf or p.retains_grad):
                 raise ValueError("can't optimize a non-leaf Tensor: take what it is computed from, or detach it")
+            if self.matrices_only and p.ndim != 2:
+                name = type(self).__name__
+                raise ValueError(f"{name} only supports 2D parameters, not one of size {tuple(p.shape)}: take another for it")
         full = {"params": params, **names, **{k: v for k, v in group.items() if k != "params"}}
         full.update({k: v for k, v in self.defaults.items() if k not in full})
         for name, value in full.items():

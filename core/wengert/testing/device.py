@@ -207,11 +207,9 @@ def optimizers(device: str, dtypes: Sequence[str]) -> Iterator[Check]:
     """Every optimizer, of any package, takes the steps that it takes on the host."""
 
     def run(name: str) -> None:
-        def make(params: Any) -> Any:
-            return getattr(w.optim, name)(params, **OPTIONS.get(name, {}))
-
+        optimizer, options = getattr(w.optim, name), OPTIONS.get(name, {})
         tolerance = 1e-8 if dtypes[0] == "float64" else 1e-3
-        actual, expected = (Training(make, place, dtypes[0]).run(3) for place in (device, "cpu"))
+        actual, expected = (Training(optimizer, options, place, dtypes[0]).run(3) for place in (device, "cpu"))
         for a, e in zip(actual, expected, strict=True):
             np.testing.assert_allclose(a, e, tolerance, tolerance, err_msg=name)
 
@@ -329,7 +327,7 @@ def determinism(device: str, dtypes: Sequence[str]) -> None:
     def make(params: Any) -> Any:
         return w.optim.SGD(params, lr=0.1, momentum=0.9)
 
-    first, second = (Training(make, device, dtypes[0]).run(5) for _ in range(2))
+    first, second = (Training(make, {}, device, dtypes[0]).run(5) for _ in range(2))
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b, err_msg="two runs of one training differ")
     drawn = []
