@@ -228,8 +228,10 @@ def a_leaf_on_numpy_memory(torch: Any) -> Any:
 def numpy_of_what_requires_grad(torch: Any) -> Any:
     x = leaf(torch, 1.0, 2.0)
     y = x * 2
+    with torch.no_grad():
+        seen = x.numpy(), y.numpy(), np.asarray(y)
     return (
-        error(x.numpy), error(y.numpy), error(lambda: np.asarray(x)), error(lambda: np.array(y)), x.detach().numpy(),
+        *seen, error(x.numpy), error(y.numpy), error(lambda: np.asarray(x)), error(lambda: np.array(y)), x.detach().numpy(),
         y.detach().numpy(), y.numpy(force=True), x.data.numpy(), error(lambda: np.array([x, x])),
     )  # fmt: skip
 
