@@ -166,7 +166,7 @@ class Tensor:
 
     def numel(self) -> int:
         """Return the number of elements."""
-        return int(self._array.size)
+        return self._array.size  # type: ignore[no-any-return]
 
     nelement = numel
 
@@ -460,11 +460,11 @@ class Tensor:
     def numpy(self, *, force: bool = False) -> Any:
         """Return a NumPy array on the same memory (host device only; `force=True` copies from anywhere).
 
-        Raises RuntimeError when the tensor requires grad, TypeError when it is on another device.
+        Raises RuntimeError when the tensor requires grad (unless under `no_grad`), TypeError when it is on another device.
         """
         if force:
             return backend.of_array(self._array).to_host(self._array)
-        if self._edge is not None:
+        if self._edge is not None and state.grad:
             raise errors.numpy_of_grad()
         if not isinstance(self._array, np.ndarray):
             if state.recorder is not None:
@@ -598,7 +598,7 @@ class Tensor:
     __hash__ = object.__hash__  # by identity: == compares elements
 
     def __format__(self, spec: str) -> str:
-        return object.__format__(self, spec) if self._array.ndim else format(self.item(), spec)
+        return format(self.item(), spec) if type(self) is Tensor and not self._array.ndim else object.__format__(self, spec)
 
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
         return self._text()
