@@ -6,6 +6,7 @@ May import wengert's public names, tests/programs.py and, in tests marked `parit
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Iterator
 from typing import Any
@@ -232,3 +233,121 @@ def test_a_cell_that_runs_again_replaces_the_op() -> None:
     assert custom_op("custom::cube", lambda x: x + 1)(wengert.tensor([2.0])).item() == 3.0
     with pytest.raises(ValueError, match="already registered"):
         custom_op("log::softmax", lambda x: x)  # the name of a built-in op with _ for ::
+
+
+# ---- batches, writes in a capture, opcheck
+def by_numpy() -> Any:
+    def scaled(x: Tensor, y: Tensor, *, scale: float = 2.0) -> Tensor:
+        return wengert.from_numpy(scale * x.numpy() * y.numpy())
+
+    scaled.__annotations__ = {"x": Tensor, "y": Tensor, "scale": float, "return": Tensor}
+    op = custom_op("test::scaled", scaled)
+
+    def setup(ctx: Any, inputs: Any, keyword_only_inputs: Any, output: Any) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.scale = keyword_only_inputs["scale"]
+
+    def backward(ctx: Any, g: Any) -> Any:
+        x, y = ctx.saved_tensors
+        return g * y * ctx.scale, g * x * ctx.scale
+
+    op.register_autograd(backward, setup_context=setup)
+    return op
+
+
+def into_output() -> Any:
+    def sine(input: Tensor, output: Tensor) -> None:
+        np.sin(input.numpy(), out=output.numpy())
+
+    sine.__annotations__ = {"input": Tensor, "output": Tensor, "return": None}
+    return custom_op("test::sine", sine, mutates_args=("output",))
+
+
+def test_a_rule_for_batches_is_asked_for_batches() -> None:
+    op, seen = by_numpy(), []
+
+    @op.register_vmap
+    def batched(info: Any, in_dims: Any, x: Any, y: Any, *, scale: float) -> Any:
+        seen.append((info.batch_size, in_dims, tuple(x.shape), scale))
+        x, y = (v.movedim(d, 0) if d is not None else v for v, d in zip((x, y), in_dims, strict=True))
+        return op(x, y, scale=scale), 0
+
+    x, y = wengert.randn(3, 4, dtype=wengert.float64, requires_grad=True), wengert.randn(4, dtype=wengert.float64)
+    made = wengert.vmap(functools.partial(op, scale=3.0), in_dims=(0, None))(x, y)
+    assert wengert.equal(made, 3 * x * y) and seen == [(3, (0, None), (3, 4), 3.0)]
+    made.sum().backward()
+    assert x.grad is not None and wengert.allclose(x.grad, (3 * y).expand(3, 4))
+    with pytest.raises(RuntimeError, match="custom::cube has rules"):
+        cubed().register_vmap(batched)
+
+
+def test_an_op_that_writes_is_captured_and_batched() -> None:
+    sine = into_output()
+
+    def f(x: Any) -> Any:
+        out = wengert.zeros(3)
+        sine(x, out)
+        return out * 2
+
+    x = wengert.randn(4, 3)
+    compiled = wengert.compile(f)
+    for row in x:
+        assert wengert.equal(compiled(row), 2 * np.sin(row))
+    sine(x, out := wengert.zeros(4, 3))
+    assert wengert.equal(out, x.sin())
+    made = wengert.vmap(lambda row: (sine(row, o := row * 0), o)[1])(x)
+    assert wengert.equal(made, x.sin())
+
+
+def test_torch_ops_finds_it_by_its_name() -> None:
+    op = by_numpy()
+    assert wengert.ops.test.scaled is op and wengert.ops.test.scaled.default is op
+    with pytest.raises(AttributeError, match="no custom op is called 'absent::"):
+        getattr(wengert.ops, "absent")
+
+
+def test_opcheck_passes_what_is_right() -> None:
+    x = wengert.randn(3, dtype=wengert.float64, requires_grad=True)
+    success = dict.fromkeys(library.TESTS, "SUCCESS")
+    assert library.opcheck(by_numpy(), (x, x), {"scale": 4.0}) == success
+    assert library.opcheck(into_output(), (x.detach(), wengert.zeros(3, dtype=wengert.float64))) == success
+    assert library.opcheck(weighted(), (x, x, 3.0), test_utils="test_faketensor") == {"test_faketensor": "SUCCESS"}
+    with pytest.raises(ValueError, match="opcheck has the tests test_schema"):
+        library.opcheck(cubed(), (x,), test_utils="test_all")
+
+
+def test_opcheck_finds_what_is_wrong() -> None:
+    x = wengert.randn(3, dtype=wengert.float64)
+
+    @custom_op("test::doubles_its_input")
+    def writes(x: Tensor) -> Tensor:
+        x.mul_(2)
+        return x + 1
+
+    @custom_op("test::views")
+    def views(x: Tensor) -> Tensor:
+        return x[:2]
+
+    @custom_op("test::halves")
+    def halves(x: Tensor) -> Tensor:
+        return x[::2].clone()
+
+    @custom_op("test::remembers")
+    def remembers(x: Tensor) -> Tensor:
+        calls.append(0)
+        return x + len(calls)
+
+    calls: list[int] = []
+    halves.register_fake(lambda x: x.clone())
+    halves.register_autograd(lambda ctx, g: g)  # of the result's shape
+    for op, test, words in (
+        (writes, "test_schema", "argument 'x' was written to"),
+        (views, "test_schema", "a view of"),
+        (halves, "test_faketensor", r"result 0 has shape \(2,\)"),
+        (halves, "test_autograd_registration", "shape"),
+        (remembers, "test_aot_dispatch_dynamic", "not close"),
+    ):
+        given = (x.clone().requires_grad_(),) if test == "test_autograd_registration" else (x,)
+        with pytest.raises(library.OpCheckError, match=f"{test}.*{words}"):
+            library.opcheck(op, given, test_utils=test)
+        assert isinstance(library.opcheck(op, given, test_utils=test, raise_exception=False)[test], Exception)

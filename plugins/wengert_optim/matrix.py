@@ -92,7 +92,8 @@ class Adafactor(Optimizer):
 
 
 def _rms(x: Tensor) -> Tensor:
-    return x.norm() / x.numel() ** 0.5
+    size: Tensor = x.norm() / x.numel() ** 0.5
+    return size
 
 
 # How much longer a step is made for a matrix of these sizes, so that one lr serves matrices of all shapes.

@@ -4,6 +4,16 @@ Owns: nothing itself; importing it registers every built-in op. Must not know: d
 To find an op: its record and rule are in the family's file here, its kernels in backends/ under the same name.
 """
 
+from typing import Any
+
 from wengert.ops import creation, elementwise, indexing, products, random, reductions, shapes
 
 __all__ = ["creation", "elementwise", "indexing", "products", "random", "reductions", "shapes"]
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    from wengert.library import namespace
+
+    return namespace(name)
