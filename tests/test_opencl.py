@@ -44,6 +44,12 @@ class TestOpenCL(DeviceSuite):
     gaps = {"power-bool": "pow refuses bools before it comes to a kernel"}
 
 
+for number, found in enumerate(opencl.found()):  # and on the device of every other platform that is installed
+    if found.platform != opencl.found()[0].platform:
+        kind = f"Test{''.join(filter(str.isalnum, found.platform.name.title()))}"
+        globals().setdefault(kind, type(kind, (TestOpenCL,), {"device": f"opencl:{number}", "__test__": True}))
+
+
 def there(array: Any, kind: str = "plain") -> torch.Tensor:
     """Return a host array as a tensor on the device, laid out there in another way."""
     array = np.asarray(array)
@@ -322,6 +328,31 @@ def test_a_convolutional_network_and_its_gradients() -> None:
         np.testing.assert_allclose(a, e, 1e-12, 1e-12)
 
 
+def test_a_compiled_loss_is_differentiated_outside() -> None:
+    """The gradient that comes in, and masks that ops make on the host, are on the device in both graphs."""
+    functional = torch.nn.functional
+    for loss in (
+        lambda q: (q * q).tril().sum(), lambda q: functional.scaled_dot_product_attention(q, q, q, is_causal=True).sum(),
+    ):  # fmt: skip
+        values = np.random.default_rng(0).normal(size=(2, 6, 6))
+        compiled, found = torch.compile(loss), []
+        for device, run in (("cpu", loss), (HERE, compiled), (HERE, compiled), (HERE, compiled)):
+            x = torch.from_numpy(values).to(device).requires_grad_()
+            run(x).backward()
+            found.append(x.grad.cpu().numpy())
+        for actual in found[1:]:
+            np.testing.assert_allclose(actual, found[0], 1e-12, 1e-12)
+
+
+def test_shapes_that_do_not_fit_are_errors() -> None:
+    a = torch.ones(2, 3, device=HERE)
+    for product in (lambda: a @ a, lambda: torch.bmm(a[None], a[None]), lambda: a @ torch.ones(2, device=HERE),
+                    lambda: torch.nn.functional.linear(a, torch.ones(4, 2, device=HERE)),
+                    lambda: torch.ones(2, 2, 3, device=HERE) @ torch.ones(3, 3, 2, device=HERE)):  # fmt: skip
+        with pytest.raises(RuntimeError, match="shape|size"):
+            product()
+
+
 def test_random_numbers_are_those_of_the_host() -> None:
     for draw in (
         lambda device: torch.rand(3, 50, device=device), lambda device: torch.randn(1000, device=device),
@@ -535,6 +566,7 @@ def test_sizes_that_no_group_of_work_items_divides() -> None:
 
 
 # ---- exchange with others
+@pytest.mark.filterwarnings("ignore::pyopencl.CompilerWarning")  # Intel's compiler says of each kernel that it succeeded
 def test_arrays_of_pyopencl_share_their_memory() -> None:
     import pyopencl
     import pyopencl.array as cla
@@ -548,7 +580,8 @@ def test_arrays_of_pyopencl_share_their_memory() -> None:
     mine = torch.opencl.from_pyopencl(given[2:])
     mine *= 2
     np.testing.assert_array_equal(given.get(), [0, 1, *range(4, 20, 2)])
-    other = pyopencl.CommandQueue(pyopencl.Context([opencl.found()[0]]))
+    context = pyopencl.Context([opencl.found()[0]])  # held: Intel's queues do not keep theirs
+    other = pyopencl.CommandQueue(context)
     with pytest.raises(ValueError, match="a context that wengert does not use"):
         torch.opencl.from_pyopencl(cla.arange(other, 3, dtype=np.float32))
 
@@ -566,24 +599,38 @@ def test_arrays_of_numpy_share_their_memory() -> None:
     np.testing.assert_array_equal(np.from_dlpack(x.cpu()), host_array)
 
 
-def test_nvidias_library_is_found_without_the_file_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drivers_are_found_without_a_file_that_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVIDIA's library in containers, and Intel's where pip has put it."""
     monkeypatch.delenv("OCL_ICD_VENDORS", raising=False)
     monkeypatch.delenv("OPENCL_VENDOR_PATH", raising=False)
     (tmp_path / "lib").mkdir()
     (tmp_path / "vendors").mkdir()
     (tmp_path / "vendors" / "pocl.icd").write_text("libpocl.so")
-    where = [str(tmp_path / "nowhere"), str(tmp_path / "lib")]
-    assert opencl.find_nvidia(where, str(tmp_path / "vendors")) is None
-    (tmp_path / "lib" / "libnvidia-opencl.so.1").write_text("")
-    folder = opencl.find_nvidia(where, str(tmp_path / "vendors"))
+    places, vendors = [str(tmp_path / "nowhere"), str(tmp_path / "lib")], str(tmp_path / "vendors")
+    drivers = {name: (library, places) for name, (library, _) in opencl.DRIVERS.items()}
+    assert opencl.find_drivers(drivers, vendors) is None
+    libraries = [tmp_path / "lib" / "libnvidia-opencl.so.1", tmp_path / "lib" / "libintelocl.so"]
+    for library in libraries:
+        library.write_text("")
+    folder = opencl.find_drivers(drivers, vendors)
     assert folder is not None and os.environ["OCL_ICD_VENDORS"] == folder
     assert {p.name: p.read_text().strip() for p in Path(folder).iterdir()} == {
-        "pocl.icd": "libpocl.so", "nvidia.icd": str(tmp_path / "lib" / "libnvidia-opencl.so.1"),
+        "pocl.icd": "libpocl.so", "nvidia.icd": str(libraries[0]), "intel.icd": str(libraries[1]),
     }  # fmt: skip
-    assert opencl.find_nvidia(where, str(tmp_path / "vendors")) is None  # now the variable says where drivers are
+    assert opencl.find_drivers(drivers, vendors) is None  # now the variable says where drivers are
     monkeypatch.delenv("OCL_ICD_VENDORS")
     (tmp_path / "vendors" / "nv.icd").write_text("libnvidia-opencl.so.1")
-    assert opencl.find_nvidia(where, str(tmp_path / "vendors")) is None
+    (tmp_path / "vendors" / "cpu.icd").write_text("/opt/intel/lib/libintelocl.so.2026")
+    assert opencl.find_drivers(drivers, vendors) is None
+
+
+def test_intels_package_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(opencl.DRIVERS, "intel", ("libintelocl.so", [str(tmp_path)]))
+    assert opencl.incomplete() == ""
+    (tmp_path / "libintelocl.so").write_text("")
+    assert "pip install intel-cmplr-lib-rt" in opencl.incomplete()
+    (tmp_path / opencl.INTEL_NEEDS).write_text("")
+    assert opencl.incomplete() == ""
 
 
 def test_sources_can_be_read() -> None:
@@ -625,6 +672,32 @@ for got, wanted in (
     (x.abs() ** 1.5, abs(a) ** 1.5), (x.half().float(), a.astype("f2").astype("f4")),
 ):
     np.testing.assert_allclose(got.cpu().numpy(), wanted, 1e-12, 1e-12)
+"""
+    done = run_apart(program, WENGERT_OPENCL_DIALECT="gpu")
+    assert done.returncode == 0, done.stderr
+
+
+def test_special_functions_have_kernels_where_the_host_is_far() -> None:
+    """To a few units in the last digit, also of float32, which is computed in float64; and they are lines of fused kernels."""
+    program = """
+import numpy as np, wengert as w
+from wengert_opencl import host, maps
+host.shares_memory = lambda device: False  # as on a graphics card
+r = np.random.default_rng(0)
+wide, share = np.r_[r.normal(size=900) * 4, r.uniform(-26, 26, 900), 10.0 ** r.uniform(-200, 200, 99)], r.uniform(0, 1, 900)
+ends = np.array([0.0, -0.0, np.inf, -np.inf, np.nan])
+for name, values, atol in (
+    ("i0", wide[:1800], 0), ("i0e", wide, 0), ("i1", wide[:1800], 0), ("i1e", wide, 0), ("erfcx", np.r_[wide, ends], 0), ("ndtri", share, 1e-16),
+    ("log_ndtr", np.r_[wide, ends], 1e-300), ("erfinv", np.r_[share * 2 - 1, 1, -1, 2, ends], 0), ("digamma", np.r_[wide, -3, ends], 1e-13),
+):
+    for dtype in ("f8", "f4"):
+        x = w.from_numpy(values.astype(dtype))
+        got, wanted = getattr(w.special, name)(x.to("opencl")).cpu().numpy(), getattr(w.special, name)(x).numpy()
+        np.testing.assert_allclose(got, wanted, 3e-13 if dtype == "f8" else 2e-7, max(atol, 1e-45 if dtype == "f4" else 0), err_msg=name)
+x = w.from_numpy(share).to("opencl")
+step = w.compile(lambda x: w.exp(w.digamma(x) * 0.1) + w.special.i0e(x))
+for _ in range(3): got = step(x)
+np.testing.assert_allclose(got.cpu(), np.exp(w.digamma(w.from_numpy(share)).numpy() * 0.1) + w.special.i0e(w.from_numpy(share)).numpy(), 1e-12)
 """
     done = run_apart(program, WENGERT_OPENCL_DIALECT="gpu")
     assert done.returncode == 0, done.stderr

@@ -179,6 +179,26 @@ def test_an_update_in_place_reads_what_was_there() -> None:
             np.testing.assert_allclose(a, e, 1e-12, 1e-12)
 
 
+def test_what_is_overwritten_was_read_before_also_by_later_stages() -> None:
+    """Calls cut a kernel into stages, each of which reads its inputs: a state must not have its new value by then."""
+    rng = np.random.default_rng(0)
+    values = [rng.normal(size=5000).astype(np.float32) for _ in range(3)]
+
+    def run(device: str, wrap: Any) -> list[np.ndarray]:
+        a, x, y = (torch.from_numpy(v.copy()).to(device) for v in values)
+
+        def step() -> torch.Tensor:
+            made = torch.where(x > 0, a * torch.log1p(torch.exp(x)), a - 1)
+            a.copy_(a + y)
+            return made
+
+        wrapped = wrap(step)
+        return [wrapped().cpu().numpy() for _ in range(4)] + [a.cpu().numpy()]
+
+    for actual, expected in zip(run("opencl", torch.compile), run("cpu", lambda f: f)):
+        np.testing.assert_allclose(actual, expected, 1e-5, 1e-5)
+
+
 def test_a_sum_of_ten_million_is_accurate_and_repeatable() -> None:
     values = np.random.default_rng(0).normal(size=10_000_000).astype(np.float32)
     x = torch.from_numpy(values).to("opencl")

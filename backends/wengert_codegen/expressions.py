@@ -1,7 +1,7 @@
 """Formulas as C: what an op's `expr` template means for elements of a type, in OpenCL C and in CUDA C.
 
 Owns: the table of types, the templates that differ for integers and complex numbers, the names of functions, and the
-hoisting of calls out of loops. May import: NumPy, for types. Must not know: kernels, devices, op records.
+hoisting of calls out of loops. May import: NumPy, for types; special. Must not know: kernels, devices, op records.
 A compiler vectorises a loop only without calls in it, so the cpu dialect computes the arguments of a call for a block of
 elements first, then calls the function on vectors of 16 or 8 of them, then goes on with the results.
 """
@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from wengert_codegen.special import SPECIAL
 
 
 @dataclass(frozen=True)
@@ -194,14 +196,36 @@ w_float16 w_tanh(w_float16 x) {
   int16 sign = as_int16(x) & (int)0x80000000;
   return as_float16(as_int16(a < 0.625f ? small : large) | sign);
 }""",
-    # sines of float32: pi/2 in three parts, whose products with n < 2^17 a fused multiply-add does not round
+    # near 0 a polynomial times x, else 1 - exp(polynomial), which is erfc; from 4 on that is no part of 1
+    "w_erf": """
+w_float16 w_erf(w_float16 x) {
+  float16 a = as_float16(as_int16(x) & 0x7fffffff), z = x * x;
+  float16 small = x * (1.12837923f + z * (-0.376126349f + z * (0.112836957f + z * (-0.0268593989f + z * (0.00520103239f
+    + z * (-0.000814270345f + z * 8.3700972e-05f))))));
+  a = a > 4.0f ? (float16)(4.0f) : a;
+  float16 t = -0.000209913502f + a * (-1.12761545f + a * (-0.637285769f + a * (-0.103838913f + a * (0.0221814029f
+    + a * (-0.00303160166f + a * 0.000194734617f)))));
+  float16 shifted = t * 1.44269504f + 12582912.0f, n = shifted - 12582912.0f;
+  float16 r = (t - n * 0.693359375f) + n * 2.12194440e-4f;
+  float16 q = 0.50000001f + r * (0.16666519f + r * (0.041666205f + r * (0.008368918f + r * 0.001395054f)));
+  float16 large = 1.0f - (1.0f + (r + r * r * q)) * as_float16((as_int16(shifted) - 0x4b400000 + 127) << 23);
+  int16 sign = as_int16(x) & (int)0x80000000;
+  return a < 0.921875f ? small : as_float16(as_int16(large) | sign);
+}""",
+    # sines of float32: pi/2 in three parts, whose products with n < 2^17 a fused multiply-add does not round; compilers that
+    # do not say what the processor has make one of fma, in others its call would be slow
     "w_sines": """
-w_float16 w_sine(w_float16 x, int add) {
 #ifdef __FMA__
+#define W_LESS(r, n, c) (r) - (n) * (c)
+#elif !defined(__SSE2__)
+#define W_LESS(r, n, c) fma(n, (float16)(-(c)), r)
+#endif
+w_float16 w_sine(w_float16 x, int add) {
+#ifdef W_LESS
   float16 shifted = x * 0.636619772f + 12582912.0f, n = shifted - 12582912.0f;
-  float16 r = x - n * 1.5707963705062866f;
-  r = r - n * -4.371138828673793e-08f;
-  r = r - n * -1.7151245100058819e-15f;
+  float16 r = W_LESS(x, n, 1.5707963705062866f);
+  r = W_LESS(r, n, -4.371138828673793e-08f);
+  r = W_LESS(r, n, -1.7151245100058819e-15f);
   float16 z = r * r;
   float16 s = r * (1.0f + z * (-0.16666655f + z * (0.0083321735f + z * -0.00019516656f)));
   float16 c = 1.0f + z * (-0.5f + z * (0.041666647f + z * (-0.0013887361f + z * 2.443773e-05f)));
@@ -321,7 +345,11 @@ void w_pow_wide(double *x, const double *y) {
   }
 }""",
 }
-NEEDS = {"w_lcm": ("w_gcd",), "w_sin": ("w_quarter", "w_sines"), "w_cos": ("w_quarter", "w_sines"), "w_tan": ("w_quarter",)}
+HELPERS |= SPECIAL
+NEEDS = {
+    "w_i0": ("w_i0e",), "w_i1": ("w_i1e",), "w_ndtri": ("w_quantile",), "w_erfinv": ("w_quantile",), "w_log_ndtr": ("w_erfcx",),
+    "w_lcm": ("w_gcd",), "w_sin": ("w_quarter", "w_sines"), "w_cos": ("w_quarter", "w_sines"), "w_tan": ("w_quarter",),
+}  # fmt: skip
 BY_PLACE = {"w_fmod", "w_pow", "w_pow_wide", "w_tan"}  # these take where a vector lies, and write there; others take its value
 
 # ---- templates that the records' own do not cover
@@ -352,6 +380,7 @@ BOOL_REFUSED = {
     "power": "pow of bools is not implemented; convert them to integers",
 }  # fmt: skip
 REAL = {  # of records without a template of their own
+    **{name: f"w_{name}(x)" for name in ("digamma", "i0", "i0e", "i1", "i1e", "log_ndtr", "ndtri")},
     "conjugate": "x", "angle": "x != x ? x : x < 0 ? 3.141592653589793 : 0",
     "gelu_tanh_pull": "a * (0.5 * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))) + 0.5 * x * (1 - "
     "tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)) * tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))) * "
@@ -379,8 +408,8 @@ LIBRARY = {
     "hypot", "lgamma", "log", "log10", "log1p", "log2", "nextafter", "pow", "sin", "sinh", "tan", "tanh", "cbrt", "tgamma",
 }  # fmt: skip
 OWN = {("fmod", "float"): "w_fmod", ("fmod", "double"): "w_fmod", ("pow", "double"): "w_pow_wide"}
-OWN |= {(name, "float"): f"w_{name}" for name in ("cos", "exp", "log", "pow", "sin", "tan", "tanh")}
-UNKNOWN_FUNCTIONS = {"erfinv", "erfcx"}
+OWN |= {(name, "float"): f"w_{name}" for name in ("cos", "erf", "exp", "log", "pow", "sin", "tan", "tanh")}
+UNKNOWN = {"erfinv": "w_erfinv", "erfcx": "w_erfcx"}  # to OpenCL C
 VECTORS = {"float": "w_float16", "double": "w_double8"}
 _NUMBER = re.compile(r"(?<![\w.])(\d+\.\d*(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+)(?![\w.])")
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\(")
@@ -484,6 +513,9 @@ def printed(text: str, ctype: Ctype, dialect: Dialect, into: Printed | None = No
     def called(name: str, args: list[str]) -> str:
         if name in ("sizeof", real.name, f"{real.name}2", "long", "int"):
             return f"{name}({', '.join(args)})"
+        name = UNKNOWN.get(name, name)
+        if name in SPECIAL and (dialect.vectors or not dialect.complete):
+            raise Unprintable("vectors" if dialect.vectors else "a device without float64")
         if name in HELPERS:
             made.helpers.add(name)
             return f"{name}({', '.join(args)})"
@@ -492,7 +524,7 @@ def printed(text: str, ctype: Ctype, dialect: Dialect, into: Printed | None = No
         if name == "signbit":
             sign = "as_int" if real.name == "float" else "as_long"
             return f"({sign}(({real.name})({args[0]})) < 0)"
-        if name in UNKNOWN_FUNCTIONS or name not in INLINE | LIBRARY:
+        if name not in INLINE | LIBRARY:
             raise Unprintable(f"the function {name}")
         if dialect.vectors:
             own = OWN.get((name, real.name), name)

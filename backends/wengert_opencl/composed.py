@@ -16,7 +16,7 @@ from wengert.decompositions import TABLE
 from wengert.op import OPS
 from wengert_opencl import indexing, maps, reductions
 from wengert_opencl.array import Array, Ints
-from wengert_opencl.each import each, stored
+from wengert_opencl.each import each, inside, steps_of, stored
 from wengert_opencl.fused import rowwise
 from wengert_opencl.indexing import I64, reshaped
 from wengert_opencl.maps import new
@@ -118,26 +118,69 @@ def chosen(x: Array, index: Array) -> Array:
 
 def cross_entropy(x: Any, index: Any, ignored: int) -> Any:
     """log(sum exp(x - top)) - (x[index] - top): exact also where the loss is small."""
+    if x.ndim == 2 and x.size:
+        found, _ = class_scores(x, index, None, ignored)
+        return reshaped(CLASS_LOSSES(x, found, one_dim_more(index), ignored), index.shape)
     gone = index == number(ignored, index.dtype)
-    found: Any = chosen(x, op("where", gone, 0, index))
+    found = one_dim_more(chosen(x, op("where", gone, 0, index)))
+    return reshaped(class_losses(x, found, one_dim_more(index), ignored), index.shape)
+
+
+def class_losses(x: Any, found: Any, index: Any, ignored: int) -> Any:
+    """The losses, the classes being a dim of length 1; found: x[index]."""
     top = op("amax", x, (1,), True)
-    total = op("log", op("sum", op("exp", x - top), (1,), False))
-    losses = total - (found - reshaped(top, found.shape))
-    return op("where", gone, 0.0, losses)
+    losses = op("log", op("sum", op("exp", x - top), (1,), True)) - (found - top)
+    return op("where", index == number(ignored, index.dtype), 0.0, losses)
+
+
+CLASS_LOSSES = rowwise(class_losses, class_losses)
+
+
+def class_scores(x: Array, index: Array, a: Any, ignored: int) -> tuple[Array, Any]:
+    """Return, of rows of classes, x[index] in a dim of its own; and a, 0 where the sample is ignored, if it is there."""
+    runtime, t = x.runtime, stored(x.dtype)
+    made, shares = (new(runtime, (x.shape[0], 1), x.dtype) for _ in range(2))
+    index = indexing.whole(index)
+    arrays, then = [("o", t, made), ("x", t, x), ("q", "long", index)], ""
+    rows, classes = steps_of(x)
+    numbers = [("m", x.shape[1]), ("rows", rows), ("classes", classes), ("ignored", ignored)]
+    if a is not None:
+        (step,) = steps_of(a.broadcast_to(index.shape))
+        arrays += [("b", t, shares), ("a", t, a)]
+        numbers += [("step", step)]
+        then = " b[i] = gone ? 0 : a[i * step];"
+    each(runtime, f"class_scores_{int(a is not None)}", x.shape[0], f"""
+    long j_ = q[i]; int gone = j_ == ignored; j_ = gone ? 0 : j_; {inside("j_", "m")}
+    o[i] = x[i * rows + j_ * classes];{then}""", arrays, numbers, checks=("m",))  # fmt: skip
+    return made, shares if a is not None else None
 
 
 def cross_entropy_pull(a: Any, x: Any, y: Any, index: Any, ignored: int) -> Any:
     """a (softmax(x) - onehot(index)), the softmax by the loss y: exp(x - x[index] - y)"""
+    if x.ndim == 2 and x.size:
+        found, a = class_scores(x, index, a, ignored)
+        made: Any = CLASS_SLOPES(x, found, one_dim_more(y), a)
+        each(x.runtime, "class_less", x.shape[0], """
+    long j = q[i]; if (j != ignored && j >= -m && j < m) o[i * m + (j < 0 ? j + m : j)] -= a[i];""",
+             [("o", stored(x.dtype), made), ("q", "long", indexing.whole(index)), ("a", stored(x.dtype), a)],
+             [("m", x.shape[1]), ("ignored", ignored)])  # fmt: skip
+        return made
     gone = index == number(ignored, index.dtype)
     index = op("where", gone, 0, index)
-    a = op("where", gone, 0.0, a)
-    a = one_dim_more(maps.copy(a.broadcast_to(index.shape)))
-    made = op("exp", x - one_dim_more(chosen(x, index)) - one_dim_more(y)) * a
+    a = one_dim_more(maps.copy(op("where", gone, 0.0, a).broadcast_to(index.shape)))
+    made = class_slopes(x, one_dim_more(chosen(x, index)), one_dim_more(y), a)
     return indexing.scatter(reductions.SUM, maps.packed(made), -a, one_dim_more(index), 1)
 
 
+def class_slopes(x: Any, found: Any, y: Any, a: Any) -> Any:
+    return op("exp", x - found - y) * a
+
+
+CLASS_SLOPES = rowwise(class_slopes, class_slopes)
+
+
 def count_samples(index: Any, ignored: int, dtype: Any) -> Any:
-    return maps.cast(op("sum", index != number(ignored, index.dtype), None, False), np.dtype(dtype))
+    return reductions.reduce(reductions.SUM, (index,), None, False, I64, element=f"x != {ignored}", to=np.dtype(dtype))
 
 
 def mse(x: Any, y: Any, mean: bool) -> Any:

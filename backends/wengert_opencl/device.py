@@ -50,9 +50,11 @@ class OpenCLBackend:
         ]
 
     def index_named(self, text: str) -> int:
-        """Return the first device whose name, or whose platform's, has a text in it. Raises RuntimeError where none has."""
+        """Return the first device whose platform's name, else whose own, has a text in it: other platforms' devices have the
+        processor's maker in theirs. Raises RuntimeError where none has."""
         names = [f"{d.name.strip()} by {d.platform.name}" for d in found()]
-        chosen = next((i for i, name in enumerate(names) if text.lower() in name.lower()), None)
+        texts = [d.platform.name for d in found()] + names
+        chosen = next((i % len(names) for i, name in enumerate(texts) if text.lower() in name.lower()), None)
         if chosen is None:
             raise RuntimeError(f"no OpenCL device is called {text!r}; there are {', '.join(names)}")
         return chosen
@@ -158,6 +160,8 @@ class OpenCLBackend:
         found = self.table.get(op.name)
         if found is None and op.elementwise:
             found = maps.kernel_of(op, self.last_resort)
+            if found is not None and op.name in host.FASTER:
+                found = host.faster(found, self.last_resort(op))
         return found
 
     def fused(self, equations: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> Kernel | None:

@@ -38,7 +38,7 @@ def each_source(
     before: str,
     checks: tuple[str, ...],
 ) -> str:
-    head = [f"__global {c} *{n}, long {n}_at" for n, c in arrays] + [f"long {n}" for n in numbers]
+    head = [f"__global {c} * restrict {n}, long {n}_at" for n, c in arrays] + [f"long {n}" for n in numbers]
     head += ["__global long *flag_", "long code_"] if checks else []
     return helper_text(set(helpers), part) + before + "\n".join([
         f"__kernel void k_{name}({', '.join(head)}, long count_, long chunk_) {{",
@@ -56,7 +56,8 @@ def each(
     numbers: Sequence[tuple[str, int]], *, helpers: frozenset[str] = frozenset(), part: str = "float", least: int = 1024,
     before: str = "", checks: tuple[str, ...] = (),
 ) -> None:  # fmt: skip
-    """Run `body` for each i in [0, count). It sees arrays (name, C type, array) from their first element on, and numbers.
+    """Run `body` for each i in [0, count). It sees arrays (name, C type, array) from their first element on, and numbers. An
+    array that it writes has memory of its own.
 
     checks: numbers that are sizes of dims which `inside` looks at: an index beyond one is told to the device's flag.
     """

@@ -15,9 +15,9 @@ import numpy as np
 
 from wengert.backend import give_operators
 from wengert.op import OPS, Op
-from wengert_codegen import Unprintable, plan_dims
+from wengert_codegen import Dialect, Unprintable, plan_dims, printed
 from wengert_codegen.groups import Group, group_of
-from wengert_codegen.rows import GROUP, SCRATCH, source
+from wengert_codegen.rows import GROUP, SCRATCH, names, source
 from wengert_opencl import maps, reductions
 from wengert_opencl.array import Array, Ints, dense
 from wengert_opencl.maps import LONG, SCALARS, new
@@ -48,6 +48,7 @@ class Fused:
         self.group, self.name = group, name
         self.plans: dict[Any, Plan] = {}
         self.numbers = tuple([SCALARS[c.name](v) for (_, c), v in zip(group.body.numbers, group.values, strict=True)])
+        self.in_place = in_place(group)
 
     def __call__(self, arrays: Sequence[Any], out: Sequence[Any] = ()) -> list[Any]:
         group = self.group
@@ -66,7 +67,7 @@ class Fused:
             given = out[i] if out else None
             if i in group.joins:
                 made.append(new(runtime, (math.prod(shape), plan.parts), group.joins[i][1]))
-            elif given is None or not given.flags.c_contiguous or self.collides(given, arrays):
+            elif given is None or not given.flags.c_contiguous or self.collides(i, given, arrays):
                 made.append(new(runtime, shape, dtype))
             else:
                 made.append(given)
@@ -89,11 +90,11 @@ class Fused:
         runtime.upload(made.buffer, host)
         return made
 
-    def collides(self, given: Array, arrays: Sequence[Array]) -> bool:
-        """Say whether a result in this place would be read as an input, other than at the index where it is written."""
-        for a in arrays:
+    def collides(self, output: int, given: Array, arrays: Sequence[Array]) -> bool:
+        """Say whether a result in this place might be read as an input after it was written."""
+        for i, a in enumerate(arrays):
             same = a.offset == given.offset and a.strides == given.strides and a.shape == given.shape
-            if a.buffer is given.buffer and (not same or self.group.reduced):
+            if a.buffer is given.buffer and not (same and (output, i) in self.in_place):
                 return True
         return False
 
@@ -181,6 +182,24 @@ class Fused:
     def parts(self, runtime: Runtime, count: int, n: int) -> int:
         wanted = runtime.dialect.cores * ITEMS if runtime.dialect.cpu else 512
         return max(1, min(-(-wanted // count), n // ELEMENTS))
+
+
+def in_place(group: Group) -> set[tuple[int, int]]:
+    """Return the pairs (output, input) that may have the same elements: what is written is made of what was there, and that is
+    read by no line behind a call, which would come after the writing. A row is gone over again."""
+    if group.reduced:
+        return set()
+    body, again = group.body, set[str]()
+    behind: set[str] = set()  # lines with calls, or of lines with calls
+    made_of: dict[str, set[str]] = {name: {name} for name, _, _ in body.inputs}
+    for line in body.lines:
+        read = names(line.text)
+        made_of[line.name] = set().union(*[made_of.get(n, set()) for n in read])
+        if printed(line.text, line.compute, Dialect(True, 1)).calls or behind.intersection(read):
+            behind.add(line.name)
+            again.update(read)
+    inputs = [(i, name) for i, (name, _, _) in enumerate(body.inputs) if name not in again]
+    return {(j, i) for j, out in enumerate(body.outputs) for i, name in inputs if name in made_of[out]}
 
 
 def parted(runtime: Runtime) -> Callable[[int, int], bool]:

@@ -32,7 +32,7 @@ TABLE = {
     "Fourier transforms": "fft_c2c fft_c2r fft_r2c",
     "special functions": (
         "airy_ai airy_ai_slope chebyshev_polynomial_t chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w "
-        "digamma erfcx erfinv gammainc gammaincc hermite_polynomial_h hermite_polynomial_he i0 i0e i1 i1e j0 j1 k0 k0e k1 k1e "
+        "digamma erfcx erfinv gammainc gammaincc hermite_polynomial_h hermite_polynomial_he j0 j1 k0 k0e k1 k1e "
         "laguerre_polynomial_l legendre_polynomial_p log_ndtr ndtri polygamma y0 y1 zeta"
     ),
     "functions of complex numbers": (
@@ -41,6 +41,7 @@ TABLE = {
     ),
 }  # the last: where their formulas are for real numbers only
 MAPPED = frozenset(name for names in TABLE.values() for name in names.split())
+FASTER = frozenset({"digamma", "erfcx", "erfinv", "log_ndtr", "ndtri"})  # have kernels, slower than SciPy's on a processor
 _told: set[str] = set()  # ops whose fallback was warned of
 _allowed: contextvars.ContextVar[bool] = contextvars.ContextVar("host_fallback", default=False)
 
@@ -67,10 +68,9 @@ def shares_memory(device: Any) -> bool:
 
 def roads(device: Any) -> str:
     """Return what `wengert devices` says of the ops that have no kernel for a device."""
-    what = f"{len(MAPPED)} ops ({', '.join(TABLE)})"
-    if shares_memory(device):
-        return f"{what} by NumPy in its memory"
-    return f"{what} only by the host, if WENGERT_HOST_FALLBACK=1"
+    shared = shares_memory(device)
+    what = f"{len(MAPPED if shared else MAPPED - FASTER)} ops ({', '.join(TABLE)})"
+    return f"{what} by NumPy in its memory" if shared else f"{what} only by the host, if WENGERT_HOST_FALLBACK=1"
 
 
 @contextlib.contextmanager
@@ -107,6 +107,17 @@ def taken(runtime: Runtime, host: Any) -> Array:
 
 def flat(values: Any) -> list[Any]:
     return [v for a in values for v in (a if isinstance(a, tuple | list) else (a,))]
+
+
+def faster(kernel: Kernel, hosted: Kernel) -> Kernel:
+    """Return what runs an op by NumPy where the device is the processor, by its own kernel elsewhere."""
+
+    def run(*args: Any, out: Any = ...) -> Any:
+        runtime = next(a.runtime for a in args if type(a) is Array)
+        here = runtime.dialect.cpu and shares_memory(runtime.device)
+        return (hosted if here else kernel)(*args, out=out)
+
+    return run
 
 
 def kernel_for(op: Op, error: maps.Missing | None, from_host: Callable[..., Any], to_host: Callable[..., Any]) -> Kernel:

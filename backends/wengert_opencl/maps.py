@@ -171,8 +171,11 @@ class Formula:
         ]
         kind = CTYPES["int64"] if ctype.kind in "biu" else ctype
         numbers = [(name, kind) for name in self.numbers]
-        source = map_source(f"k_{self.name}", text, ctype, known(self.name, plan.dtype), inner[0], operands, numbers, len(dims),
-                            runtime.dialect)  # fmt: skip
+        try:
+            source = map_source(f"k_{self.name}", text, ctype, known(self.name, plan.dtype), inner[0], operands, numbers,
+                                len(dims), runtime.dialect)  # fmt: skip
+        except Unprintable as error:
+            raise Missing(without(self.name, str(error))) from None
         scalars: list[Any] = [None, LONG]
         for o in operands:
             scalars += [SCALARS[o.used.name]] if o.scalar else [None, LONG]
@@ -234,8 +237,23 @@ def copy(x: Array) -> Array:
     return turned(x) or conversion(x.dtype)((x,))
 
 
-TILE = 64  # elements of both dims that a work item of a cpu turns at a time
+TILE, NARROW = 64, 16  # elements of both dims that a work item of a cpu turns at a time, and that there have to be
 MOVED = {1: "uchar", 2: "ushort", 4: "uint", 8: "ulong", 16: "ulong2"}  # elements that are moved alone, by their size
+
+
+def turned_in_registers(t: str, width: int) -> str:
+    """Return C that turns a square of elements: rows as vectors, which exchange halves, then quarters, and so on."""
+    rows = list(range(width))
+    text = " ".join([f"w_row r{k} = *(__global const w_row *)(x + (c + k_ + {k}) * x_n + r + l_);" for k in rows])
+    d = width // 2
+    while d:
+        for i in [i for i in rows if not i & d]:
+            low = ", ".join([str(j if not j & d else width + j - d) for j in rows])
+            high = ", ".join([str(j + d if not j & d else width + j) for j in rows])
+            text += f" {{ w_row p = r{i}, q = r{i + d};"
+            text += f" r{i} = __builtin_shufflevector(p, q, {low}); r{i + d} = __builtin_shufflevector(p, q, {high}); }}"
+        d //= 2
+    return text + " " + " ".join([f"*(__global w_row *)(o + (r + l_ + {k}) * o_m + c + k_) = r{k};" for k in rows])
 
 
 @functools.cache
@@ -244,7 +262,23 @@ def turned_source(t: str, rank: int) -> str:
     tiles, which it reads along the one and writes along the other."""
     head = "".join([f", long d{k}, long o_s{k}, long x_s{k}" for k in range(rank)])
     rest = "".join([f"  at = i % d{k}; i /= d{k}; o += at * o_s{k}; x += at * x_s{k};\n" for k in range(rank)])
+    width = {"uint": 16, "ulong": 8}.get(t, 0)
+    kind = f"typedef {t} w_row __attribute__((ext_vector_type({width}), aligned({64 // width})));" if width else ""
+    one = "o[(r + l) * o_m + c + k] = x[(c + k) * x_n + r + l];"
+    whole = f"""
+    int h_ = h / {width} * {width}, w_ = w / {width} * {width};
+    for (int l_ = 0; l_ < h_; l_ += {width}) for (int k_ = 0; k_ < w_; k_ += {width}) {{
+      {turned_in_registers(t, width)}
+    }}
+    for (int k = w_; k < w; k++) for (int l = 0; l < h; l++) {one}
+    for (int k = 0; k < w_; k++) for (int l = h_; l < h; l++) {one}""" if width else f"""
+    if (h == {TILE} && w == {TILE}) {{
+      {t} tile[{TILE}][{TILE}];
+      for (int k = 0; k < {TILE}; k++) for (int l = 0; l < {TILE}; l++) tile[l][k] = x[(c + k) * x_n + r + l];
+      for (int l = 0; l < {TILE}; l++) for (int k = 0; k < {TILE}; k++) o[(r + l) * o_m + c + k] = tile[l][k];
+    }} else for (int k = 0; k < w; k++) for (int l = 0; l < h; l++) {one}"""  # fmt: skip
     return f"""
+{kind}
 __kernel void k_turned(__global {t} * restrict o, __global const {t} * restrict x, long x_at, long m, long n, long o_m,
     long x_n, long count{head}) {{
   long i = get_global_id(0), strips = (m + {TILE - 1}) / {TILE}, at;
@@ -252,13 +286,7 @@ __kernel void k_turned(__global {t} * restrict o, __global const {t} * restrict 
   long r = i % strips * {TILE}; i /= strips; x += x_at;
 {rest}  int h = m - r < {TILE} ? (int)(m - r) : {TILE};
   for (long c = 0; c < n; c += {TILE}) {{
-    {t} tile[{TILE}][{TILE}];
-    int w = n - c < {TILE} ? (int)(n - c) : {TILE};
-    if (h == {TILE} && w == {TILE}) {{
-      for (int k = 0; k < {TILE}; k++) for (int l = 0; l < {TILE}; l++) tile[l][k] = x[(c + k) * x_n + r + l];
-      for (int l = 0; l < {TILE}; l++) for (int k = 0; k < {TILE}; k++) o[(r + l) * o_m + c + k] = tile[l][k];
-    }} else
-      for (int k = 0; k < w; k++) for (int l = 0; l < h; l++) o[(r + l) * o_m + c + k] = x[(c + k) * x_n + r + l];
+    int w = n - c < {TILE} ? (int)(n - c) : {TILE};{whole}
   }}
 }}
 """
@@ -270,8 +298,8 @@ def turned(x: Array) -> Array | None:
         return None
     size = x.dtype.itemsize
     dims, (own, steps) = plan_dims(x.shape, [dense(x.shape, 1), tuple([s // size for s in x.strides])])
-    side = next((d for d, s in enumerate(steps[:-1]) if s == 1 and dims[d] >= TILE), None)
-    if side is None or steps[-1] == 1 or dims[-1] < TILE:
+    side = next((d for d, s in enumerate(steps[:-1]) if s == 1 and dims[d] >= NARROW), None)
+    if side is None or steps[-1] == 1 or dims[-1] < NARROW:
         return None
     runtime, made = x.runtime, new(x.runtime, x.shape, x.dtype)
     others = [d for d in range(len(dims) - 1) if d != side]

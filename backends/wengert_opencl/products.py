@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from wengert.op import OPS
 from wengert_codegen import CTYPES, plan_dims
 from wengert_opencl import maps, reductions
 from wengert_opencl.array import Array, Ints
@@ -39,20 +40,25 @@ def batches(x: Array, shape: Ints) -> tuple[Array, int]:
     return wide, steps[0] // wide.dtype.itemsize
 
 
-def matmul(x: Array, y: Array) -> Array:
+def matmul(x: Array, y: Array, bias: Array | None = None) -> Array:
+    """Return the product of matrices, with a bias for each column where its kernel can add one as it goes."""
+    if x.shape[-1] != y.shape[-2]:
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({list(x.shape)} and {list(y.shape)})")
     if x.dtype != y.dtype:
         common = np.result_type(x.dtype, y.dtype)
         x, y = maps.cast(x, common), maps.cast(y, common)
     dtype = x.dtype
     if reductions.floats(dtype) != dtype:
-        return maps.cast(matmul(maps.cast(x, np.dtype(np.float32)), maps.cast(y, np.dtype(np.float32))), dtype)
+        single = np.dtype(np.float32)
+        wide = matmul(maps.cast(x, single), maps.cast(y, single), None if bias is None else maps.cast(bias, single))
+        return maps.cast(wide, dtype)
     shape = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     m, k, n = x.shape[-2], x.shape[-1], y.shape[-1]
     made = new(x.runtime, (*shape, m, n), dtype)
     if not made.size:
         return made
     if not k:
-        return maps.write(made, 0)
+        return maps.write(made, 0 if bias is None else bias)
     (x, x_batch), (y, y_batch) = batches(x, shape), batches(y, shape)
     count = math.prod(shape)
     if dtype.char not in VECTOR or (x.runtime.dialect.cpu and m * n * k < TINY):
@@ -60,10 +66,11 @@ def matmul(x: Array, y: Array) -> Array:
     elif x.runtime.dialect.cpu and m * n * k <= MODEST and steps_of(y)[-1] == 1:
         direct(made, x, y, x_batch, y_batch, m, n, k, count)
     elif x.runtime.dialect.cpu:
-        panels(made, x, y, x_batch, y_batch, m, n, k, count)
+        panels(made, x, y, x_batch, y_batch, m, n, k, count, bias)
+        return made
     else:
         tiles(made, x, y, x_batch, y_batch, m, n, k, count)
-    return made
+    return made if bias is None else OPS["add"](made, bias)
 
 
 def plain(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n: int, k: int, count: int) -> None:
@@ -138,13 +145,14 @@ def panel_source(t: str, v: str, width: int) -> str:
         "    long m, long n, long k, long panels, long rows, long xb, long xm, long xk, long pb) {",
         "  long panel = get_global_id(1), batch = get_global_id(2);",
         f"  long top = (long)get_global_id(0) * rows, end = top + rows < m ? top + rows : m, column = panel * {full};",
-        f"  __global const {t} *b_ = p + batch * pb + panel * k * {full};",
+        f"  __global const {t} *b_ = p + batch * pb + panel * (k + 1) * {full};",
         f"  for (long row = top; row < end; row += {ROWS}) {{",
         f"    __global const {t} *x_ = x + x_at + batch * xb, *b = b_;",
     ]
     for r in each_row:
         lines.append(f"    __global const {t} *x{r} = x_ + (row + {r} < m ? row + {r} : m - 1) * xm;")
-        lines.append(f"    {v} c{r} = 0, d{r} = 0;")
+        lines.append(f"    {v} c{r} = *(__global const {v} *)b, d{r} = *(__global const {v} *)(b + {width});")
+    lines.append(f"    b += {full};")
     lines.append("    for (long j = 0; j < k; j++) {")
     lines.append(f"      {v} e = *(__global const {v} *)b, f = *(__global const {v} *)(b + {width}); b += {full};")
     lines += [f"      c{r} += *x{r} * e; d{r} += *x{r} * f; x{r} += xk;" for r in each_row]
@@ -172,7 +180,10 @@ def panel_source(t: str, v: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def panels(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n: int, k: int, count: int) -> None:
+def panels(
+    made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n: int, k: int, count: int, bias: Array | None = None
+) -> None:
+    """The kernel of a cpu; a panel begins with what its columns start from."""
     runtime, t = made.runtime, stored(made.dtype)
     if steps_of(x)[-1] != 1 and n >= 4 * ROWS:  # steps between a row's elements would cost more than a copy
         x = maps.copy(x if x_batch or x.ndim == 2 else x.getitem((0,) * (x.ndim - 2)))
@@ -182,14 +193,17 @@ def panels(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, 
     strips = -(-n // full)
     yk, yn = steps_of(y)[-2:]
     packs = count if y_batch else 1
-    pack = new(runtime, (packs, strips, k, full), made.dtype)
-    each(runtime, "pack", packs * strips * k, f"""
-    long j = i % k, s = i / k % strips, b = i / k / strips, at = b * yb + j * yk + s * {full} * yn;
+    pack = new(runtime, (packs, strips, k + 1, full), made.dtype)
+    each(runtime, "pack", packs * strips * (k + 1), f"""
+    long j = i % (k + 1) - 1, s = i / (k + 1) % strips, b = i / (k + 1) / strips, at = b * yb + j * yk + s * {full} * yn;
     long left = n - s * {full}; left = left < {full} ? left : {full};
     __global {t} *to = o + i * {full};
-    if (yn == 1 && left == {full}) for (int l = 0; l < {full}; l++) to[l] = y[at + l];
+    if (j < 0) for (int l = 0; l < {full}; l++) to[l] = biased && l < left ? z[(s * {full} + l) * zn] : 0;
+    else if (yn == 1 && left == {full}) for (int l = 0; l < {full}; l++) to[l] = y[at + l];
     else for (int l = 0; l < {full}; l++) to[l] = l < left ? y[at + l * yn] : 0;""",
-         [("o", t, pack), ("y", t, y)], [("n", n), ("k", k), ("strips", strips), ("yb", y_batch), ("yk", yk), ("yn", yn)],
+         [("o", t, pack), ("y", t, y), ("z", t, y if bias is None else bias)],
+         [("n", n), ("k", k), ("strips", strips), ("yb", y_batch), ("yk", yk), ("yn", yn), ("biased", bias is not None),
+          ("zn", 0 if bias is None else steps_of(bias)[-1])],
          least=64)  # fmt: skip
     wanted = runtime.dialect.cores * 4
     row_tiles = -(-m // ROWS)
@@ -210,7 +224,7 @@ def panels(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, 
         x_batch,
         xm,
         xk,
-        strips * k * full if y_batch else 0,
+        strips * (k + 1) * full if y_batch else 0,
     )
     runtime.launch(kernel, (-(-m // rows), strips, count), (1, 1, 1), values)
 
@@ -243,22 +257,70 @@ __kernel void k_tiles(__global {t} *o, __global const {t} *x, long x_at, __globa
     made.runtime.launch(kernel, items, (16, 16, 1), values)
 
 
-def rows(x: Array, y: Array) -> Array:
+def rows(x: Array, y: Array, bias: Array | None = None) -> Array:
     flat = reshaped(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-    return reshaped(matmul(flat, y), (*x.shape[:-1], y.shape[1]))
+    return reshaped(matmul(flat, y, bias), (*x.shape[:-1], y.shape[1]))
 
 
 def mv(x: Array, y: Array) -> Array:
     """A reduction of products, which reads the matrix once."""
     if x.dtype.kind not in "f" or y.dtype != x.dtype:
         return reshaped(matmul(x, y.getitem([slice(None), None])), (x.shape[0],))
+    if x.runtime.dialect.cpu and x.dtype.char in VECTOR and steps_of(x)[1] == 1:
+        if x.shape[0] >= 4 * x.runtime.dialect.cores and x.shape[1] >= VECTOR[x.dtype.char][1]:
+            return row_sums(x, maps.packed(y))
     compute = reductions.floats(x.dtype)
     return reductions.reduce(reductions.SUM, (x, y.broadcast_to(x.shape)), (1,), False, compute, element="x * y", to=x.dtype)
+
+
+@functools.cache
+def row_sums_source(t: str, v: str, width: int) -> str:
+    """Return the source of a kernel that multiplies rows by a vector: the last elements of a row are read again, less those
+    that were added already."""
+    integer = "int" if t == "float" else "long"
+    halves = []
+    for h in [n for n in (8, 4, 2) if n < width]:
+        halves.append(f"    {t}{h} s{h} = {f's{2 * h}.lo + s{2 * h}.hi' if 2 * h < width else 'sum.lo + sum.hi'};")
+    return f"""
+__kernel void k_row_sums(__global {t} * restrict o, __global const {t} * restrict x, long x_at, __global const {t} * restrict y,
+    long y_at, long m, long n, long xm, long rows) {{
+  long top = (long)get_global_id(0) * rows, end = top + rows < m ? top + rows : m;
+  {integer} own[{width}];
+  for (int l = 0; l < {width}; l++) own[l] = -(l >= {width} - n % {width});
+  {integer}{width} seen = vload{width}(0, own);
+  y += y_at;
+  {t}{width} rest = as_{t}{width}(as_{integer}{width}(*(__global const {v} *)(y + n - {width})) & seen);
+  for (long row = top; row < end; row++) {{
+    __global const {t} *x_ = x + x_at + row * xm;
+    {t}{width} sum = as_{t}{width}(as_{integer}{width}(*(__global const {v} *)(x_ + n - {width})) & seen) * rest;
+    for (long j = 0; j + {width} <= n;) {{
+      long stop = j + {reductions.LANES * reductions.LEVEL} < n ? j + {reductions.LANES * reductions.LEVEL} : n;
+      {t}{width} part = 0;
+      for (; j + {width} <= stop; j += {width}) part += *(__global const {v} *)(x_ + j) * *(__global const {v} *)(y + j);
+      sum += part;
+    }}
+{chr(10).join(halves)}
+    o[row] = s2.x + s2.y;
+  }}
+}}
+"""
+
+
+def row_sums(x: Array, y: Array) -> Array:
+    runtime, (m, n) = x.runtime, x.shape
+    made, t = new(runtime, (m,), x.dtype), stored(x.dtype)
+    count, rows = runtime.share(m, max(1, 4096 // n))
+    kernel = runtime.kernel(row_sums_source(t, *VECTOR[x.dtype.char]), "k_row_sums", [None, None, LONG, None, *[LONG] * 5])
+    values = (made.buffer, x.buffer, x.start, y.buffer, y.start, m, n, steps_of(x)[0], rows)
+    runtime.launch(kernel, (count,), (1,), values)
+    return made
 
 
 def dot(x: Array, y: Array) -> Array:
     return reshaped(mv(x.getitem([None]), y), ())
 
 
-def linear(x: Any, weight: Array, bias: Any) -> Any:
-    return rows(x, weight.transpose((1, 0))) + bias
+def linear(x: Array, weight: Array, bias: Array) -> Array:
+    same = x.dtype == weight.dtype == bias.dtype and bias.ndim == 1
+    made: Any = rows(x, weight.transpose((1, 0)), bias if same else None)
+    return made if same else made + bias  # type: ignore[no-any-return]

@@ -41,13 +41,13 @@ SPLIT = 1 << 14  # elements of a reduced dim that one work item may have before 
 
 @functools.lru_cache(maxsize=4096)
 def source(
-    name: str, join: Join, element: str, reads: tuple[tuple[str, Ctype, bool], ...], beside: tuple[tuple[str, Ctype], ...],
+    name: str, join: Join, element: str, reads: tuple[tuple[str, Ctype, int], ...], beside: tuple[tuple[str, Ctype], ...],
     used: Ctype, dtype: np.dtype[Any], out: Ctype, final: str, along: bool,
 ) -> str:  # fmt: skip
     """Return the source of a kernel out[b, m] = join of element(b, m, k) over k.
 
-    reads: arrays over (b, m, k), and whether they have step 1 where the lanes run; beside: arrays over (b, m) in order. Both
-    are read by name in `element` as type `used`; k is a name, too. along: whether lanes run along k, else along m.
+    reads: arrays over (b, m, k), with their step where the lanes run: 0, 1, or -1 for any; beside: arrays over (b, m) in order.
+    Both are read by name in `element` as type `used`; k is a name, too. along: whether lanes run along k, else along m.
     final: the result by `a`.
     """
     ctype, plain = CTYPES[dtype.name], Dialect(False, 1)
@@ -63,8 +63,10 @@ def source(
 
     def value(place: str, column: str) -> str:
         text = f"long k = {place}, i = {column}; "
-        for n, c, unit in reads:
-            k, m = ("k" if unit and along else f"k * {n}_k"), ("i" if unit and not along else f"i * {n}_m")
+        for n, c, step in reads:
+            k, m = f"k * {n}_k", f"i * {n}_m"
+            lane = {0: "0", 1: "k" if along else "i"}.get(step)
+            k, m = (lane or k, m) if along else (k, lane or m)
             text += f"{used.name} {n} = {converted(c.read.format(f'{n}_[{n}_at + b * {n}_b + {m} + {k}]'), c, used)}; "
         for n, c in beside:
             text += f"{used.name} {n} = {converted(c.read.format(f'{n}_[{n}_at + b * M + i]'), c, used)}; "
@@ -166,7 +168,8 @@ def reduce(
     (B, M, R), views = seen(arrays, axes)
     beside = [maps.packed(p) for p in beside]
     # where the reduced dim is not the innermost one, a work item takes columns side by side
-    along = M < 8 or not all([steps[1] == 1 for _, steps in views]) or all([steps[2] == 1 for _, steps in views])
+    side_by_side = all([steps[1] in (0, 1) for _, steps in views]) and any([steps[1] for _, steps in views])
+    along = M < 8 or not side_by_side or all([steps[2] == 1 for _, steps in views])
     units, share = (B * M, SPLIT) if along else (B * -(-M // COLUMNS), SPLIT // COLUMNS)
     wanted = runtime.dialect.cores * ITEMS if runtime.dialect.cpu else 4096
     splits = min(-(-wanted // units), R // share) if units < wanted and R > 2 * share else 1
@@ -175,7 +178,10 @@ def reduce(
     rows = max(1, min(units // wanted, ELEMENTS // part)) if runtime.dialect.cpu else 1
     last = splits == 1
     target = made if last else new(runtime, (B * M, splits), compute)
-    reads = [(n, known(join.name, a.dtype), s[2 if along else 1] == 1) for n, (a, s) in zip("xy", views, strict=False)]
+    lane = 2 if along else 1
+    reads = [
+        (n, known(join.name, a.dtype), s[lane] if s[lane] in (0, 1) else -1) for n, (a, s) in zip("xy", views, strict=False)
+    ]
     sides = [(n, known(join.name, p.dtype)) for n, p in zip("pq", beside, strict=False)]
     text = source(
         f"k_{join.name}", join, element, tuple(reads), tuple(sides), known(join.name, used or compute), compute,

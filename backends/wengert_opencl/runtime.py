@@ -12,10 +12,11 @@ import atexit
 import functools
 import os
 import shutil
+import sysconfig
 import tempfile
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,14 @@ MISSING = "pyopencl is not installed; pip install pyopencl (on a machine without
 
 SHORT = (-4, -5, -6)  # codes of OpenCL: no memory for an object, for the kernel, on the host
 LOST = (-2, -34, -36)  # the device, its context or its queue is none any more
-NVIDIA = ("/usr/local/nvidia/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib/wsl/lib")  # where drivers are put
+SCHEMES = (sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user"))
+SYSTEM = ("/usr/local/nvidia/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib/wsl/lib")
+Drivers = Mapping[str, tuple[str, Sequence[str]]]
+DRIVERS: dict[str, tuple[str, Sequence[str]]] = {  # libraries that no file may name, and the folders that they are put in
+    "nvidia": ("libnvidia-opencl.so.1", SYSTEM),
+    "intel": ("libintelocl.so", tuple([sysconfig.get_path("data", s) + "/lib" for s in SCHEMES])),
+}  # fmt: skip
+INTEL_NEEDS = "libimf.so"  # that the package intel-opencl-rt asks for without saying so
 
 
 class NoDevice(RuntimeError):
@@ -49,12 +57,13 @@ def found() -> tuple[Any, ...]:
         import pyopencl as cl
     except ImportError as error:
         raise NoDevice(f"{MISSING} ({error})") from None
-    find_nvidia()
+    find_drivers()
     try:
         platforms = cl.get_platforms()
     except cl.Error as error:
         raise NoDevice(
-            f"no OpenCL driver was found ({error}); pip install 'pyopencl[pocl]' brings one for the processor"
+            f"no OpenCL driver was found ({error}); "
+            + (incomplete() or "pip install 'pyopencl[pocl]' brings one for the processor")
         ) from None
     wanted = os.environ.get("WENGERT_OPENCL_PLATFORM", "").lower()
     made = []
@@ -68,24 +77,37 @@ def found() -> tuple[Any, ...]:
     return tuple(made)
 
 
-def find_nvidia(places: Sequence[str] = NVIDIA, vendors: str = "/etc/OpenCL/vendors") -> str | None:
-    """Tell the loader of NVIDIA's library where containers have it without the file that names it; return the folder that does.
+def find_drivers(drivers: Drivers = DRIVERS, vendors: str = "/etc/OpenCL/vendors") -> str | None:
+    """Tell the loader of libraries that nothing names: NVIDIA's in containers, Intel's as pip installs it. Return the folder
+    that names them now, None where none was found.
 
     Only where the user has not said by OCL_ICD_VENDORS or OPENCL_VENDOR_PATH where drivers are.
     """
     if {"OCL_ICD_VENDORS", "OPENCL_VENDOR_PATH"} & set(os.environ):
         return None
-    known = sorted(Path(vendors).glob("*.icd"))
-    library = next((p for place in places for p in [Path(place, "libnvidia-opencl.so.1")] if p.exists()), None)
-    if library is None or any(["nvidia" in path.read_text(errors="replace") for path in known]):
+    known = {path.name: path.read_text(errors="replace") for path in sorted(Path(vendors).glob("*.icd"))}
+    added = {}
+    for name, (library, places) in drivers.items():
+        found = next((p for place in places for p in [Path(place, library)] if p.exists()), None)
+        if found is not None and not any([library.partition(".")[0] in text for text in known.values()]):
+            added[f"{name}.icd"] = f"{found}\n"
+    if not added:
         return None
     folder = Path(tempfile.mkdtemp(prefix="wengert-opencl-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for path in known:
-        (folder / path.name).write_text(path.read_text(errors="replace"))
-    (folder / "nvidia.icd").write_text(f"{library}\n")
+    for file, text in {**known, **added}.items():
+        (folder / file).write_text(text)
     os.environ["OCL_ICD_VENDORS"] = str(folder)
     return str(folder)
+
+
+def incomplete() -> str:
+    """Return what to do about Intel's package where a library is missing that it needs, else nothing."""
+    library, places = DRIVERS["intel"]
+    for place in places:
+        if Path(place, library).exists() and not Path(place, INTEL_NEEDS).exists():
+            return f"intel-opencl-rt is installed without {INTEL_NEEDS}; pip install intel-cmplr-lib-rt"
+    return ""
 
 
 def on_processor(device: Any) -> bool:

@@ -2,7 +2,8 @@
 
 Owns: these kernels. May import: the loops written by hand, arrays, maps, products. Must not know: tensors, gradients.
 Images have any number of dims in front and one to three spatial ones; sizes, kernel, stride, padding and dilation are
-tuples with an entry for each. A convolution is a product of matrices with the windows as columns, some images at a time.
+tuples with an entry for each. A convolution that `shifting` has no kernel for is a product of matrices with the windows as
+columns, some images at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from wengert_codegen import CTYPES, numeral
-from wengert_opencl import maps, reductions
+from wengert_opencl import maps, reductions, shifting
 from wengert_opencl.array import Array, Ints
 from wengert_opencl.each import each, moved
 from wengert_opencl.indexing import back, reshaped, widened
@@ -35,6 +36,11 @@ def numbers(**values: Sequence[int]) -> list[tuple[str, int]]:
     return [(f"{name}{d}", n) for name, entries in values.items() for d, n in enumerate(entries)]
 
 
+def constants(**values: Sequence[int]) -> str:
+    """Return C that gives numbers their names: compilers make short code of loops and divisions by what they know."""
+    return "".join([f"#define {name} {n}l\n" for name, n in numbers(**values)])
+
+
 def decoded(index: str, name: str, size: str, dims: int) -> str:
     """Return C that takes an index apart into coordinates name0, name1, ...; what is left is `index`."""
     return "".join([f"    long {name}{d} = {index} % {size}{d}; {index} /= {size}{d};\n" for d in reversed(range(dims))])
@@ -48,24 +54,36 @@ def flat(name: str, size: str, dims: int) -> str:
     return text
 
 
-def over_places(dims: int, body: str) -> str:
-    """Return C that runs `body` for every place j0, j1, ... of a window; `number` counts them."""
-    opening = "".join([f"    for (long j{d} = 0; j{d} < k{d}; j{d}++)\n" for d in range(dims)])
-    return f"    long number = -1;\n{opening}    {{ number++;\n{body}    }}\n"
+def rows_with(dims: int, body: str) -> str:
+    """Return C that goes over all places of a window, and over the windows low <= w < high of the last dim that have their
+    place j in the row i of elements: `number` counts places, `from` is where those windows start, start + w * s the element."""
+    last = dims - 1
+    text = "    long rest = i;\n" + decoded("rest", "p", "n", last)
+    for d in range(last):
+        text += f"    for (long j{d} = 0; j{d} < k{d}; j{d}++) {{\n"
+        text += f"      long v{d} = p{d} + a{d} - j{d} * e{d}, w{d} = v{d} / s{d};\n"
+        text += f"      if (v{d} < 0 || w{d} * s{d} != v{d} || w{d} >= m{d}) continue;\n"
+    number, at = flat("j", "k", dims), flat("w", "m", dims).replace(f"w{last}", "0")
+    text += f"""    for (long j{last} = 0; j{last} < k{last}; j{last}++) {{
+      long number = {number}, from = {at}, start = j{last} * e{last} - a{last};
+{over_row(last)}{body}
+    }}"""
+    return text + " }" * last + "\n"
 
 
-def inside(dims: int) -> str:
-    """Return C that sets p0, p1, ... to the element at a place of window w0, w1, ..., and goes on where there is none."""
-    text = "".join([f"      long p{d} = w{d} * s{d} - a{d} + j{d} * e{d};\n" for d in range(dims)])
-    return text + "      if (" + " || ".join([f"p{d} < 0 || p{d} >= n{d}" for d in range(dims)]) + ") continue;\n"
+def over_row(d: int) -> str:
+    """Return C that sets low and high to the windows of a row whose element start + w * s is there."""
+    return f"""      long low = start < 0 ? (s{d} - 1 - start) / s{d} : 0, left = n{d} - 1 - start;
+      long high = left < 0 ? 0 : left / s{d} + 1;
+      if (high > m{d}) high = m{d};
+      if (low > high) low = high;
+"""
 
 
-def windows_with(dims: int) -> str:
-    """Return C that sets w0, w1, ... to the window that has element p0, p1, ... at a place, and goes on where there is none."""
-    text = "".join([f"      long v{d} = p{d} + a{d} - j{d} * e{d}, w{d} = v{d} / s{d};\n" for d in range(dims)])
-    return (
-        text + "      if (" + " || ".join([f"v{d} < 0 || v{d} % s{d} || w{d} >= m{d}" for d in range(dims)]) + ") continue;\n"
-    )
+def along(d: int, text: str) -> str:
+    """Return C of a loop over windows of a row, w, and their elements, p; compilers have vectors for steps that they know."""
+    loops = [f"for (long w = low; w < high; w++) {{ long p = start + w * {step}; {text} }}" for step in ("1", "2", f"s{d}")]
+    return f"      if (s{d} == 1) {loops[0]}\n      else if (s{d} == 2) {loops[1]}\n      else {loops[2]}"
 
 
 def unfold_windows(x: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Array:
@@ -84,13 +102,8 @@ def unfold_windows(x: Array, kernel: Ints, stride: Ints, padding: Ints, dilation
     if ({outside}) {{ for (long w = 0; w < m{last}; w++) to[w] = 0; continue; }}
     __global {c} *from = x + rest * {product_of("n", dims)} + {at};
     long start = j{last} * e{last} - a{last};
-    long low = start < 0 ? (s{last} - 1 - start) / s{last} : 0, left = n{last} - 1 - start;
-    long high = left < 0 ? 0 : left / s{last} + 1;
-    if (high > m{last}) high = m{last};
-    if (low > high) low = high;
-    for (long w = 0; w < low; w++) to[w] = 0;
-    if (s{last} == 1) for (long w = low; w < high; w++) to[w] = from[w + start];
-    else for (long w = low; w < high; w++) to[w] = from[w * s{last} + start];
+{over_row(last)}    for (long w = 0; w < low; w++) to[w] = 0;
+{along(last, "to[w] = from[p];")}
     for (long w = high; w < m{last}; w++) to[w] = 0;"""
     rows, least = (made.size // size[-1], max(1, 2048 // size[-1])) if made.size else (0, 1)
     each(x.runtime, "unfold", rows, body, [("o", c, made), ("x", c, x)],
@@ -104,18 +117,33 @@ def product_of(name: str, dims: int) -> str:
 
 def fold_windows(y: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, spatial: Ints) -> Array:
     """Each element is the sum of the windows' elements that lie there."""
-    dtype, dims, size = y.dtype, len(kernel), y.shape[3:]
+    dims = len(kernel)
+    m, k = (" * ".join([f"{name}{d}" for d in range(dims)]) for name in "mk")
+    return by_rows("fold", y, y.shape[:2], spatial, y.shape[3:], f"(rest * {k} + number) * {m} + from + w", "",
+                   [], kernel, stride, padding, dilation)  # fmt: skip
+
+
+def by_rows(
+    name: str, y: Array, before: Ints, spatial: Ints, size: Ints, at: str, condition: str, others: Any, kernel: Ints,
+    stride: Ints, padding: Ints, dilation: Ints, scale: float = 1,
+) -> Array:  # fmt: skip
+    """Return, for each element, the sum of what windows have that it lies in, where a condition on `at` holds: `at` is where
+    window w of the row `from` has it. A work item has rows of elements."""
+    dtype, last = y.dtype, len(kernel) - 1
     y = maps.packed(y if reductions.floats(dtype) == dtype else widened(y))
-    made = new(y.runtime, (*y.shape[:2], *spatial), y.dtype)
+    made = new(y.runtime, (*before, *spatial), y.dtype)
+    if not made.size:
+        return back(made, dtype)
     c = CTYPES[y.dtype.name]
-    body = f"    long rest = i; {c.name} a = {numeral(0, c)};\n" + decoded("rest", "p", "n", dims)
-    body += over_places(
-        dims,
-        windows_with(dims)
-        + f"      a += x[(rest * {product_of('k', dims)} + number) * {product_of('m', dims)} + {flat('w', 'm', dims)}];\n",
-    )
-    each(y.runtime, "fold", made.size, body + "    o[i] = a;", [("o", c.stored, made), ("x", c.stored, y)],
-         numbers(n=spatial, m=size, k=kernel, s=stride, a=padding, e=dilation))  # fmt: skip
+    one = f"to[p] += {condition and condition + ' ? '}x[{at}]{condition and ' : ' + numeral(0, c)};"
+    body = f"    __global {c.stored} *to = o + i * n{last};\n    for (long l = 0; l < n{last}; l++) to[l] = {numeral(0, c)};\n"
+    body += rows_with(len(kernel), along(last, one.replace("@", at)))
+    if scale != 1:
+        body += f"    for (long l = 0; l < n{last}; l++) to[l] *= {numeral(scale, c)};\n"
+    work = math.prod(kernel) * spatial[-1]
+    each(y.runtime, name, made.size // spatial[-1], body, [("o", c.stored, made), ("x", c.stored, y), *others],
+         numbers(n=spatial, m=size), least=max(1, 4096 // work),
+         before=constants(k=kernel, s=stride, a=padding, e=dilation))  # fmt: skip
     return back(made, dtype)
 
 
@@ -124,28 +152,38 @@ def winner_type(kernel: Ints) -> np.dtype[Any]:
     return np.dtype(np.uint8 if math.prod(kernel) < 255 else np.uint32)
 
 
-def pool(name: str, x: Array, made: Array, start: str, step: str, end: str, others: Any, size: Ints, kernel: Ints, stride: Ints,
+def pool(name: str, x: Array, made: Array, start: str, step: str, others: Any, size: Ints, kernel: Ints, stride: Ints,
          padding: Ints, dilation: Ints) -> Array:  # fmt: skip
-    """Fill an array with an entry a window: `step` sees v, the element at a place, and `number`."""
+    """Fill an array with an entry a window: `to[w]`, which is `start`, then `step` for each place, which sees v, the element
+    there, a, the entry, and `number`. A work item has rows of windows."""
     dims = len(kernel)
-    c = CTYPES[x.dtype.name]
+    last, c, entry = dims - 1, CTYPES[x.dtype.name], CTYPES[made.dtype.name]
     x = maps.packed(x)
-    body = f"    long rest = i; {start}\n" + decoded("rest", "w", "m", dims)
-    place = f"x[rest * {product_of('n', dims)} + {flat('p', 'n', dims)}]"
-    body += over_places(dims, inside(dims) + f"      {c.name} v = {c.read.format(place)};\n      {step}\n")
-    arrays = [("o", CTYPES[made.dtype.name].stored, made), ("x", c.stored, x), *others]
+    body = "    long rest = i;\n" + decoded("rest", "w", "m", last)
+    body += f"    long first = i * m{last}; __global {entry.stored} *to = o + first;\n"
+    body += f"    for (long w = 0; w < m{last}; w++) to[w] = {start};\n"
+    for d in range(last):
+        body += f"    for (long j{d} = 0; j{d} < k{d}; j{d}++) {{ long p{d} = w{d} * s{d} - a{d} + j{d} * e{d};\n"
+        body += f"      if (p{d} < 0 || p{d} >= n{d}) continue;\n"
+    body += f"    for (long j{last} = 0; j{last} < k{last}; j{last}++) {{\n"
+    body += f"      long number = {flat('j', 'k', dims)}, start = j{last} * e{last} - a{last};\n{over_row(last)}"
+    row = flat("p", "n", dims).replace(f"p{last}", "0")
+    body += f"      __global {c.stored} *from = x + rest * {product_of('n', dims)} + {row};\n"
+    read = f"{c.name} v = {c.read.format('from[p]')}; {entry.name} a = {entry.read.format('to[w]')};"
+    body += along(last, f"{read} to[w] = {entry.write.format(step)};") + "\n    }" + " }" * last
+    arrays = [("o", entry.stored, made), ("x", c.stored, x), *others]
     helpers = frozenset(w for w in ("w_from_half", "w_to_half", "w_from_bfloat", "w_to_bfloat") if w in c.read + c.write)
-    each(x.runtime, name, made.size, f"{body}    {end}", arrays,
-         numbers(n=x.shape[-dims:], m=size, k=kernel, s=stride, a=padding, e=dilation), helpers=helpers, least=128)  # fmt: skip
+    rows, work = (made.size // size[-1], math.prod(kernel) * size[-1]) if made.size else (0, 1)
+    each(x.runtime, name, rows, body, arrays, numbers(n=x.shape[-dims:], m=size), helpers=helpers,
+         least=max(1, 4096 // work), before=constants(k=kernel, s=stride, a=padding, e=dilation))  # fmt: skip
     return made
 
 
 def pool_max(x: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, size: Ints) -> Array:
     made = new(x.runtime, (*x.shape[: -len(kernel)], *size), x.dtype)
     c = CTYPES[x.dtype.name]
-    start = f"{c.name} a = {numeral(reductions.lowest(x.dtype), c)};"
-    end = f"o[i] = {c.write.format('a')};"
-    return pool("pool_max", x, made, start, "a = v > a || v != v ? v : a;", end, [], size, kernel, stride, padding, dilation)
+    start = c.write.format(numeral(reductions.lowest(x.dtype), c))
+    return pool("pool_max", x, made, start, "v > a || v != v ? v : a", [], size, kernel, stride, padding, dilation)
 
 
 def pool_winner(x: Array, out: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, size: Ints) -> Array:
@@ -154,11 +192,9 @@ def pool_winner(x: Array, out: Array, kernel: Ints, stride: Ints, padding: Ints,
     none = int(np.iinfo(made.dtype).max)
     c, out = CTYPES[x.dtype.name], maps.packed(out)
     nan = "v != v || " if c.kind == "f" else ""
-    start = f"long a = {none}; {c.name} top = {c.read.format('y[i]')};"
-    step = f"if ({nan}(a == {none} && v == top)) a = number;"
-    return pool(
-        "pool_winner", x, made, start, step, "o[i] = a;", [("y", c.stored, out)], size, kernel, stride, padding, dilation
-    )
+    entry = CTYPES[made.dtype.name].name
+    step = f"{nan}(a == {none}u && v == {c.read.format('y[first + w]')}) ? ({entry})number : a"
+    return pool("pool_winner", x, made, f"{none}u", step, [("y", c.stored, out)], size, kernel, stride, padding, dilation)
 
 
 def pool_sum(x: Array, kernel: Ints, stride: Ints, padding: Ints, size: Ints, scale: float) -> Array:
@@ -166,44 +202,38 @@ def pool_sum(x: Array, kernel: Ints, stride: Ints, padding: Ints, size: Ints, sc
     wide = x if reductions.floats(dtype) == dtype else widened(x)
     made = new(x.runtime, (*x.shape[: -len(kernel)], *size), wide.dtype)
     c = CTYPES[wide.dtype.name]
-    end = f"o[i] = a * {numeral(scale, c) if c.kind == 'f' else scale};"
-    start, dilation = f"{c.name} a = {numeral(0, c)};", (1,) * len(kernel)
-    pool("pool_sum", wide, made, start, "a += v;", end, [], size, kernel, stride, padding, dilation)
-    return back(made, dtype)
-
-
-def spread(name: str, y: Array, spatial: Ints, condition: str, others: Any, kernel: Ints, stride: Ints, padding: Ints,
-           dilation: Ints, scale: float = 1) -> Array:  # fmt: skip
-    """Return, for each element, the sum of what windows have that it lies in, where a condition holds."""
-    dtype, dims = y.dtype, len(kernel)
-    y = maps.packed(y if reductions.floats(dtype) == dtype else widened(y))
-    made = new(y.runtime, (*y.shape[:-dims], *spatial), y.dtype)
-    c = CTYPES[y.dtype.name]
-    body = f"    long rest = i; {c.name} a = {numeral(0, c)};\n" + decoded("rest", "p", "n", dims)
-    found = f"      long at = rest * {product_of('m', dims)} + {flat('w', 'm', dims)};\n      if ({condition}) a += x[at];\n"
-    body += over_places(dims, windows_with(dims) + found)
-    factor = "" if scale == 1 else f" * {numeral(scale, c)}"
-    each(y.runtime, name, made.size, f"{body}    o[i] = a{factor};", [("o", c.stored, made), ("x", c.stored, y), *others],
-         numbers(n=spatial, m=y.shape[-dims:], k=kernel, s=stride, a=padding, e=dilation), least=128)  # fmt: skip
+    pool("pool_sum", wide, made, numeral(0, c), "a + v", [], size, kernel, stride, padding, (1,) * len(kernel))
+    if scale != 1 and made.size:
+        factor = numeral(scale, c) if c.kind == "f" else str(scale)
+        each(x.runtime, "scaled", made.size, f"    o[i] = o[i] * {factor};", [("o", c.stored, made)], [])
     return back(made, dtype)
 
 
 def pool_put(y: Array, winner: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, spatial: Ints) -> Array:
     winner = maps.packed(winner)
-    others = [("q", CTYPES[winner.dtype.name].stored, winner)]
-    return spread("pool_put", y, spatial, "q[at] == number", others, kernel, stride, padding, dilation)
+    entry = CTYPES[winner.dtype.name]
+    others = [("q", entry.stored, winner)]
+    return spread("pool_put", y, spatial, f"q[@] == ({entry.name})number", others, kernel, stride, padding, dilation)
 
 
 def pool_spread(y: Array, kernel: Ints, stride: Ints, padding: Ints, spatial: Ints, scale: float) -> Array:
-    return spread("pool_spread", y, spatial, "1", [], kernel, stride, padding, (1,) * len(kernel), scale)
+    return spread("pool_spread", y, spatial, "", [], kernel, stride, padding, (1,) * len(kernel), scale)
+
+
+def spread(name: str, y: Array, spatial: Ints, condition: str, others: Any, kernel: Ints, stride: Ints, padding: Ints,
+           dilation: Ints, scale: float = 1) -> Array:  # fmt: skip
+    dims = len(kernel)
+    at = f"rest * {product_of('m', dims)} + from + w"
+    return by_rows(name, y, y.shape[:-dims], spatial, y.shape[-dims:], at, condition, others, kernel, stride, padding,
+                   dilation, scale)  # fmt: skip
 
 
 def pool_take(x: Array, winner: Array, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Array:
     made, c, winner = new(x.runtime, winner.shape, x.dtype), CTYPES[x.dtype.name], maps.packed(winner)
-    others = [("q", CTYPES[winner.dtype.name].stored, winner)]
-    start, end = f"{c.name} a = {numeral(0, c)};", f"o[i] = {c.write.format('a')};"
-    return pool("pool_take", x, made, start, "if (q[i] == number) a = v;", end, others,
-                winner.shape[-len(kernel) :], kernel, stride, padding, dilation)  # fmt: skip
+    entry = CTYPES[winner.dtype.name]
+    step, others = f"q[first + w] == ({entry.name})number ? v : a", [("q", entry.stored, winner)]
+    return pool("pool_take", x, made, c.write.format(numeral(0, c)), step, others, winner.shape[-len(kernel) :], kernel, stride,
+                padding, dilation)  # fmt: skip
 
 
 # ---- convolution
@@ -233,6 +263,8 @@ def convolution(
     kernel = weight.shape[2:]
     size = sizes(x.shape[2:], kernel, stride, padding, dilation)
     channels, count = weight.shape[0], x.shape[0]
+    if shifting.suits(x, size, kernel, stride) and min(padding) >= 0 and weight.size:
+        return shifting.forward(x, weight, biases[0] if biases else None, padding, dilation, groups)
     made: Any = new(x.runtime, (count, channels, *size), x.dtype)
     if not made.size or not weight.size:
         maps.write(made, 0)
@@ -255,6 +287,10 @@ def convolution_input(
     y: Array, weight: Array, spatial: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int
 ) -> Array:
     kernel, count = weight.shape[2:], y.shape[0]
+    if shifting.suits(y, spatial, kernel, stride) and weight.size:
+        found = shifting.backward(y, weight, padding, dilation, groups)
+        if found is not None and found.shape[2:] == tuple(spatial):
+            return found
     made = new(y.runtime, (count, weight.shape[1] * groups, *spatial), y.dtype)
     if not made.size or not y.size or not weight.size:
         return maps.write(made, 0)
@@ -280,6 +316,8 @@ def convolution_weight(y: Array, x: Array, kernel: Ints, stride: Ints, padding: 
     shape = (channels, width, *kernel)
     made: Any = None
     size = y.shape[2:]
+    if shifting.suits(x, size, kernel, stride) and y.size:
+        return shifting.weights(y, x, kernel, padding, dilation, groups)
     step = images_at_a_time(count, x.shape[1] * math.prod(kernel) * math.prod(size), x.dtype.itemsize)
     for start in range(0, count if y.size and x.size else 0, step):
         stop = min(start + step, count)
