@@ -39,7 +39,7 @@ CORE_INSIDE = {
     "wengert.tape": {"wengert.errors", "wengert.modes", "wengert.op"},
 }
 
-BACKEND_API = {"wengert.op", "wengert.backend", "wengert.decompositions", "wengert.plugins"}
+BACKEND_API = {"wengert.op", "wengert.backend", "wengert.decompositions", "wengert.memory", "wengert.plugins"}
 SHARED = {"wengert_xp", "wengert_codegen"}  # what backends have in common
 BACKEND_LIBRARIES = {  # a new backend says here which library it stands for
     "wengert_xp": {"numpy"},
@@ -190,3 +190,15 @@ def test_an_optimizer_brings_its_own_module_only() -> None:
 def test_looking_around_loads_nothing_but_plugins_themselves() -> None:
     loaded = loaded_after("import wengert\ndir(wengert)\ndir(wengert.optim)\nhasattr(wengert, '__wrapped__')")
     assert loaded & {"scipy", "pyopencl", "cupy", "torch", "matplotlib", "wengert_optim.sgd"} == set()
+
+
+def test_recording_is_turned_in_one_place() -> None:
+    """`modes.off` names the threads that record nothing, and ops rely on it: nobody else may set the switch."""
+
+    def sets_it(node: ast.AST) -> bool:
+        targets = node.targets if isinstance(node, ast.Assign) else ()
+        each = [t for target in targets for t in ast.walk(target) if isinstance(t, ast.Attribute) and isinstance(t.ctx, ast.Store)]
+        return any(t.attr == "grad" and ast.unparse(t.value).rpartition(".")[2] in ("state", "mode") for t in each)
+
+    writers = [shown(p) for p in MODULES if any(map(sets_it, ast.walk(ast.parse(p.read_text()))))]
+    assert writers == ["core/wengert/modes.py"]

@@ -15,8 +15,13 @@ from typing import Any
 import numpy as np
 
 from wengert.backend import DeviceInfo, hosted
+from wengert.memory import aligned
 from wengert.op import Op
 from wengert_xp import BARE, ArrayModule
+
+# glibc hands memory of more than 128 kB back to the system when it is freed, until it has seen a larger piece come back: from
+# then on it keeps that much. Without this, a step that makes a few arrays of 8 MB waits for 2000 to 6000 pages each time.
+np.empty((32 << 20) - 8192, np.uint8)  # the largest piece that counts; its pages are never touched
 
 ELLIPSIS_OUT = tuple(int(n) for n in np.__version__.split(".")[:2]) >= (2, 3)  # ufunc(..., out=...) gives an array
 
@@ -84,6 +89,9 @@ class NumpyBackend(ArrayModule):
 
     def quiet(self) -> Any:
         return Quiet()
+
+    def scratch(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        return aligned(shape, dtype)
 
     def finish(self, op: Op, kernel: Callable[..., Any]) -> Callable[..., Any]:
         return finish(kernel, op)

@@ -126,7 +126,7 @@ class ArrayModule:
 
         def sign(x: Any, out: Any = ...) -> Any:
             if x.dtype.kind != "f":
-                return xp.sign(x, out=out) if x.dtype != bool else self.give(x, out)
+                return xp.sign(x, out=out) if x.dtype != bool else self.give(x.copy(), out)
             made = xp.sign(x, out=out)
             xp.copyto(made, 0, where=made != made)  # nan has no sign
             return made
@@ -223,7 +223,7 @@ class ArrayModule:
             return strider(strider(x, (length,), (size,))[offset:], shape, steps)
 
         def filled(x: Any, shape: Any, value: Any, dtype: Any) -> Any:
-            if value == 0:
+            if value == 0 and "-" not in str(value):  # no bit set, unlike -0.0
                 return xp.zeros(shape, dtype or x.dtype)
             made = xp.empty(shape, dtype or x.dtype)
             made[...] = value
@@ -242,6 +242,14 @@ class ArrayModule:
                 ones = xp.ones(count, rows.dtype)
                 places = self.scipy("sparse").csc_matrix((ones, index, xp.arange(count + 1)), shape=(len(made), count))
                 return xp.add(made, places @ rows, out=made)
+            if width >= 8 and rows.size >= 1 << 14:  # whole rows, each for the first time it is named
+                numbers, first = xp.arange(count), xp.empty(len(made), np.int64)
+                first[index[::-1]] = numbers[::-1]
+                new = first[index] == numbers
+                chosen, again = new.nonzero()[0], (~new).nonzero()[0]
+                target = index[chosen]
+                made[target] = made.take(target, 0) + rows.take(chosen, 0)
+                index, rows = index[again], rows.take(again, 0)
             at = index if width == 1 else (index[:, None] * width + xp.arange(width)).reshape(-1)
             xp.add.at(made.reshape(-1), at, rows.reshape(-1))
             return made
@@ -387,6 +395,8 @@ class ArrayModule:
                 return made if made.ndim else xp.asarray(made)
             if y.ndim == 2 and x.flags.c_contiguous:
                 return x.reshape(math.prod(x.shape[:-1]), x.shape[-1]).dot(y).reshape(*x.shape[:-1], y.shape[1])
+            if type(y) is np.ndarray and y.shape[-2] <= 64 and y.strides[-2] < y.strides[-1]:
+                y = np.ascontiguousarray(y)  # of many thin products, those by a transposed matrix take BLAS twice as long
             with self.quiet():
                 return xp.matmul(x, y)
 
@@ -397,7 +407,7 @@ class ArrayModule:
             "cast": lambda x, dtype: x.astype(dtype), **reductions.table(self), "reshape": lambda x, shape: x.reshape(shape),
             "transpose": lambda x, axes: x.transpose(axes), "broadcast_to": broadcast_to, "getitem": getitem,
             "diagonal": diagonal, "as_strided": as_strided, "concatenate": lambda xs, axis: dense(xp.concatenate(xs, axis)),
-            "flip": lambda x, axes: xp.flip(x, axes).copy(), "filled": filled, "index_get": index_get,
+            "flip": lambda x, axes: (xp.flip(x, axes) if axes else x).copy(), "filled": filled, "index_get": index_get,
             "index_put": index_put, "index_sum": index_sum, "gather": gather, "scatter": scatter, "scatter_sum": scatter_sum,
             "scatter_prod": scatter_by("multiply"), "scatter_amax": scatter_by("maximum"),
             "scatter_amin": scatter_by("minimum"), "mask_get": mask_get, "mask_put": mask_put, "stack": stack, "roll": roll,
@@ -407,6 +417,10 @@ class ArrayModule:
         }  # fmt: skip
 
     # ---- what a subclass may replace
+    def scratch(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return memory for a kernel's intermediate results, which never leave it."""
+        return self.xp.empty(shape, dtype)
+
     def give(self, made: Any, out: Any) -> Any:
         """Return `made` as an array, written to `out` where one is given."""
         if out is ...:
@@ -453,7 +467,7 @@ class ArrayModule:
             op(target, scale(values, factor, out=...), out=target)
             return
         into, given = target.reshape(-1), values.reshape(-1)
-        part = self.xp.empty(min(self.block, into.size), target.dtype)
+        part = self.scratch((min(self.block, into.size),), target.dtype)
         for start in range(0, into.size, self.block):
             here = into[start : start + self.block]
             multiple = scale(given[start : start + self.block], factor, out=part[: here.size])

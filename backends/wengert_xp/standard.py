@@ -43,10 +43,10 @@ NOT_WRITTEN = gaps({
     "no kernel made of the standard's functions is written for it": """
         attention_weights bincount bincount_weighted constant_pad convolution convolution_input convolution_weight
         count_samples cross_entropy cross_entropy_pull cummax cummin embedding fold_windows frames frexp gelu_tanh_pull
-        gru_cell gru_pull histc histogram isin kthvalue logcumsumexp lstm_cell lstm_pull masked_attention_weights median
-        median_all mode moments mse normalise normalise_back normalise_weight overlap_add paired permutation pick
-        pool_max pool_put pool_spread pool_sum pool_take pool_winner resample searchsorted triangle unfold_windows
-        unique unique_consecutive windows_sum""",
+        gru_cell gru_pull histc histogram isin kthvalue logcumsumexp lstm_cell lstm_layer lstm_layer_pull lstm_pull
+        masked_attention_weights median median_all mode moments mse normalise normalise_back normalise_weight overlap_add
+        paired permutation pick pool_max pool_put pool_spread pool_sum pool_take pool_winner resample searchsorted triangle
+        unfold_windows unique unique_consecutive windows_sum""",
     "the standard has no such factorization": """
         cholesky_solve cofactor eig eigvals geqrf ldl_factor ldl_solve lu_factor matrix_exp solve_triangular""",
     "its cut-off is another than the standard's": "pinv",

@@ -16,6 +16,7 @@ from wengert.inplace import commit as commit
 from wengert.inplace import inplace as inplace
 from wengert.inplace import look as look
 from wengert.inplace import write_out as write_out
+from wengert.memory import aligned as aligned
 from wengert.modes import is_grad_enabled as is_grad_enabled
 from wengert.op import ANY as ANY
 from wengert.op import FLOAT as FLOAT
@@ -47,9 +48,8 @@ from wengert.record import sum_to as sum_to
 from wengert.tape import Handle as Handle
 
 __all__ = [
-    "ANY", "FLOAT", "Handle", "OPS", "SAME", "Tensor", "axes_of", "call", "cast", "category", "commit", "count", "creation",
-    "default_float", "dtypes", "e", "elementwise", "errors", "grad_name", "indexing", "inplace", "is_grad_enabled",
-    "labelled", "look",
-    "of_array", "one_dim", "only_tensors", "products", "r", "random", "recast", "reduced", "relabel", "s", "shape_of",
-    "size_of", "structural", "sum_to", "tensor_like", "write_out",
+    "ANY", "FLOAT", "Handle", "OPS", "SAME", "Tensor", "aligned", "axes_of", "call", "cast", "category", "commit", "count",
+    "creation", "default_float", "dtypes", "e", "elementwise", "errors", "grad_name", "indexing", "inplace", "is_grad_enabled",
+    "labelled", "look", "of_array", "one_dim", "only_tensors", "products", "r", "random", "recast", "reduced", "relabel", "s",
+    "shape_of", "size_of", "structural", "sum_to", "tensor_like", "write_out",
 ]  # fmt: skip

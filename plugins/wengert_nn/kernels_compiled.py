@@ -20,19 +20,16 @@ def share_less(backend: Any, x: Any, scale: Any, a: Any, index: Any, ignored: in
 
 
 @elementwise(1)
-def normal_share(backend: Any, x: Any) -> Any:
-    made = normal(backend, x)
-    made *= 0.5
-    return made
+def normal_share(backend: Any, made: Any, x: Any) -> None:
+    backend.xp.multiply(normal(backend, x), 0.5, out=made)
 
 
 @elementwise(2)
-def gelu_slope(backend: Any, x: Any, y: Any) -> Any:
+def gelu_slope(backend: Any, made: Any, x: Any, y: Any) -> None:
     xp = backend.xp
-    made = xp.multiply(x, x, out=...)
+    xp.multiply(x, x, out=made)
     made *= -0.5
     xp.exp(made, out=made)
     made *= x
     made *= DENSITY
     made += y
-    return made

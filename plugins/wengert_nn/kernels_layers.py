@@ -12,28 +12,38 @@ import numpy as np
 
 from wengert_nn.kernels_activations import HALF, SINGLE
 
+SHORT, NARROW = 256, 80.0  # elements of a row; a difference whose exponential float32 has with all digits
+FEW = 64  # rows that BLAS multiplies by a large matrix sooner as its second factor than as its first
 
 def linear(backend: Any, x: Any, weight: Any, bias: Any) -> Any:
     rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-    made = backend.xp.matmul(rows, weight.T)
+    if type(rows) is np.ndarray and 2 * len(rows) <= len(weight) and len(rows) <= FEW and weight.size >= 1 << 16:
+        made = np.empty((len(rows), len(weight)), weight.dtype)
+        made[...] = np.matmul(weight, rows.T).T
+    else:
+        made = backend.xp.matmul(rows, weight.T)
     made += bias
     return made.reshape((*x.shape[:-1], weight.shape[0]))
 
-SHORT, NARROW = 256, 80.0  # elements of a row; a difference whose exponential float32 has with all digits
+
+def scaled_scores(xp: Any, q: Any, k: Any, scale: float) -> Any:
+    """Return the products of queries and keys; thin keys are turned first, as BLAS takes twice as long for what is turned."""
+    turned = k.swapaxes(-1, -2)
+    return xp.matmul(q * scale, xp.ascontiguousarray(turned) if k.shape[-1] <= 64 else turned)
 
 
 def attention_weights(backend: Any, q: Any, k: Any, scale: float) -> Any:
     """Softmax of the scores where they are."""
     if q.dtype == HALF:
         return attention_weights(backend, q.astype(SINGLE), k.astype(SINGLE), scale).astype(HALF)
-    return softmax(backend.xp, backend.xp.matmul(q * scale, k.swapaxes(-1, -2)), False)
+    return softmax(backend.xp, scaled_scores(backend.xp, q, k, scale), False)
 
 
 def masked_attention_weights(backend: Any, q: Any, k: Any, mask: Any, scale: float) -> Any:
     xp = backend.xp
     if q.dtype == HALF:
         return masked_attention_weights(backend, q.astype(SINGLE), k.astype(SINGLE), mask, scale).astype(HALF)
-    scores = xp.matmul(q * scale, k.swapaxes(-1, -2))
+    scores = scaled_scores(xp, q, k, scale)
     if len(np.broadcast_shapes(scores.shape, mask.shape)) > scores.ndim or mask.size > scores.size:
         return softmax(xp, scores + mask, True)
     return softmax(xp, xp.add(scores, mask, out=scores), True)

@@ -12,6 +12,7 @@ import numpy as np
 from wengert_nn.kernels_activations import HALF, SINGLE, elementwise, logistic
 
 ROWS_AT_ONCE = 1 << 16  # elements of the rows that are worked on together
+NEAR = 32  # exponentials of what is nearer to 0 have all digits, and their sums
 
 
 def places(backend: Any, x: Any, index: Any, ignored: int) -> tuple[tuple[Any, ...], Any]:
@@ -54,11 +55,14 @@ def cross_entropy(backend: Any, x: Any, index: Any, ignored: int) -> Any:
     if x.dtype == HALF:
         return cross_entropy(backend, x.astype(SINGLE), index, ignored).astype(HALF)
     losses = pick(backend, x, index, ignored)
+    ones = xp.ones(x.shape[1], x.dtype) if x.ndim == 2 else None  # BLAS adds a row in a quarter of the time
+    spare = None
     for part in in_rows(x):
         top = xp.max(x[part], axis=1, keepdims=True)
-        powers = xp.subtract(x[part], top, out=...)
+        spare = backend.scratch(x[part].shape, x.dtype) if spare is None else spare[: len(top)]
+        powers = xp.subtract(x[part], top, out=spare)
         xp.exp(powers, out=powers)
-        total = xp.log(xp.add.reduce(powers, 1))
+        total = xp.log(xp.add.reduce(powers, 1) if ones is None else powers.dot(ones))
         total -= losses[part] - top[:, 0]
         losses[part] = total
     if type(index) is not np.ndarray or ignored >= 0 or index.size and index.min() < 0:
@@ -67,7 +71,7 @@ def cross_entropy(backend: Any, x: Any, index: Any, ignored: int) -> Any:
 
 
 def cross_entropy_pull(backend: Any, a: Any, x: Any, y: Any, index: Any, ignored: int) -> Any:
-    """a (softmax(x) - onehot(index))"""
+    """a (softmax(x) - onehot(index)), softmax being exp(x - chosen - y), or exp(x) times a factor of its sample."""
     xp = backend.xp
     if x.dtype == HALF:
         a, x, y = (v.astype(SINGLE) for v in (a, x, y))
@@ -75,10 +79,17 @@ def cross_entropy_pull(backend: Any, a: Any, x: Any, y: Any, index: Any, ignored
     made = xp.empty(x.shape, x.dtype)
     key, gone = places(backend, x, index, ignored)
     chosen = xp.expand_dims(x[key], 1)
-    y = xp.expand_dims(y, 1)
+    y = xp.expand_dims(y if gone is None else xp.where(gone, y.dtype.type(np.inf), y), 1)  # whose exponentials are then 0
     a = xp.expand_dims(a if gone is None else xp.where(gone, 0, a), 1)
+    factor = None
+    if gone is None and chosen.size and bool(xp.min(chosen) > -NEAR) and bool(xp.max(chosen + y) < NEAR):
+        factor = a * (xp.exp(-chosen) * xp.exp(-y))
     for part in in_rows(x):
         powers = made[part]
+        if factor is not None:
+            xp.exp(x[part], out=powers)
+            powers *= factor[part]
+            continue
         xp.subtract(x[part], chosen[part], out=powers)
         powers -= y[part]
         xp.exp(powers, out=powers)
@@ -91,18 +102,17 @@ def count_samples(backend: Any, index: Any, ignored: int, dtype: Any) -> Any:
     return backend.xp.asarray(backend.xp.count_nonzero(index != ignored)).astype(dtype)
 
 
-@elementwise(2)
-def huber(backend: Any, x: Any, y: Any, delta: float) -> Any:
+@elementwise(2, spare=1)
+def huber(backend: Any, made: Any, spare: Any, x: Any, y: Any, delta: float) -> None:
     """c (d - c / 2) with d = x - y, c = d limited to [-delta, delta]"""
     xp = backend.xp
-    difference = xp.subtract(x, y, out=...)
-    near = xp.maximum(difference, -delta, out=...)
-    xp.minimum(near, delta, out=near)
-    near *= 0.5
-    difference -= near
-    near *= 2
-    near *= difference
-    return near
+    difference = xp.subtract(x, y, out=spare[0])
+    xp.maximum(difference, -delta, out=made)
+    xp.minimum(made, delta, out=made)
+    made *= 0.5
+    difference -= made
+    made *= 2
+    made *= difference
 
 
 def mse(backend: Any, x: Any, y: Any, mean: bool) -> Any:
@@ -117,36 +127,37 @@ def mse(backend: Any, x: Any, y: Any, mean: bool) -> Any:
     return xp.asarray(total)
 
 
-@elementwise(2)
-def bce(backend: Any, x: Any, y: Any) -> Any:
+@elementwise(2, spare=1)
+def bce(backend: Any, made: Any, spare: Any, x: Any, y: Any) -> None:
+    """-(y (log x - log(1 - x)) + log(1 - x))"""
     xp = backend.xp
     if x.size and not (x.min() >= 0 and x.max() <= 1):
         raise RuntimeError("all elements of input should be between 0 and 1")
-    here, there = xp.log(x, out=...), xp.log1p(xp.negative(x, out=...), out=...)
+    here, there = xp.log(x, out=made), xp.negative(x, out=spare[0])
+    xp.log1p(there, out=there)
     xp.maximum(here, -100, out=here)
     xp.maximum(there, -100, out=there)
-    here -= there  # -(y (log x - log(1 - x)) + log(1 - x))
-    here = here * y
-    here = here + there
-    return xp.negative(here, out=...)
+    here -= there
+    here *= y
+    here += there
+    xp.negative(here, out=made)
 
 
-@elementwise(2)
-def bce_logits(backend: Any, x: Any, y: Any) -> Any:
+@elementwise(2, spare=1)
+def bce_logits(backend: Any, made: Any, spare: Any, x: Any, y: Any) -> None:
     xp = backend.xp
-    made = xp.absolute(x, out=...)
-    xp.negative(made, out=made)
-    xp.exp(made, out=made)
-    xp.log1p(made, out=made)
-    rest = xp.maximum(x, 0, out=...)
-    made += rest
-    return xp.subtract(made, xp.multiply(x, y, out=...), out=...)
+    other = xp.absolute(x, out=spare[0])
+    xp.negative(other, out=other)
+    xp.exp(other, out=other)
+    xp.log1p(other, out=other)
+    xp.maximum(x, 0, out=made)
+    made += other
+    made -= xp.multiply(x, y, out=other)
 
 
 @elementwise(3)
-def bce_logits_pull(backend: Any, a: Any, x: Any, y: Any) -> Any:
-    made = logistic(backend.xp, x)
+def bce_logits_pull(backend: Any, made: Any, a: Any, x: Any, y: Any) -> None:
+    logistic(backend.xp, x, made)
     backend.xp.divide(1, made, out=made)
     made -= y
     made *= a
-    return made

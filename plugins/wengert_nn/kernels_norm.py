@@ -103,19 +103,25 @@ def dots(xp: Any, x: Any, y: Any, axes: Any) -> Any:
 class Scratch:
     """Memory for a block's intermediate results, used again for the next block: fresh memory costs more than the arithmetic."""
 
-    def __init__(self, xp: Any, dtype: Any) -> None:
-        self.xp, self.dtype, self.memory = xp, dtype, xp.empty(0, dtype)
+    def __init__(self, backend: Any, dtype: Any) -> None:
+        self.backend, self.memory = backend, backend.scratch((0,), dtype)
 
     def like(self, block: Any) -> Any:
         if self.memory.size < block.size:
-            self.memory = self.xp.empty(block.size, self.dtype)
+            self.memory = self.backend.scratch((block.size,), self.memory.dtype)
         return self.memory[: block.size].reshape(block.shape)
 
 
 def pair(xp: Any, first: Any, second: Any, axis: int) -> Any:
-    """Return two columns, or two rows, side by side. A product of such pairs is a matrix made of factors of its rows and
-    columns: by BLAS, as NumPy takes longer to repeat a short row than to compute it."""
-    return xp.stack([first.reshape(-1), second.reshape(-1)], axis)
+    """Return two columns, or two rows, side by side; None is zeros. A product of such pairs is a matrix made of factors of its
+    rows and columns: by BLAS, as NumPy takes longer to repeat a short row than to compute it."""
+    size = (second if first is None else first).size
+    made = xp.zeros((2, size) if axis == 0 else (size, 2), (second if first is None else first).dtype)
+    lines = made if axis == 0 else made.T
+    for line, values in zip(lines, (first, second), strict=True):
+        if values is not None:
+            line[...] = values.reshape(-1)
+    return made
 
 
 # ---- kernels
@@ -128,16 +134,23 @@ def moments(backend: Any, x: Any, axes: Any, centred: bool) -> tuple[Any, Any]:
     means, squares = (xp.zeros(statistics_shape(x, axes), x.dtype) for _ in range(2))
     for part, cut in parts(x, axes):
         block = x[part]
-        square = dots(xp, block, block, axes) / count
+        cut(squares)[...] = dots(xp, block, block, axes)
         if centred:
-            mean = cut(means)
-            mean[...] = total(xp, block, axes) / count
-            variance = square - mean * mean
-            if bool((variance * FAR <= square).any()):  # too few digits are left
-                block = block - mean
-                variance = dots(xp, block, block, axes) / count
-            square = variance
-        cut(squares)[...] = square
+            cut(means)[...] = total(xp, block, axes)
+    squares /= count
+    if centred:
+        means /= count
+        close = means * means * FAR < squares * (FAR - 1)  # else too few digits are left of the difference
+        if bool(close.all()):
+            squares -= means * means
+        else:
+            for part, cut in parts(x, axes):
+                square, mean = cut(squares), cut(means)
+                if bool(cut(close).all()):
+                    square -= mean * mean
+                else:
+                    block = x[part] - mean
+                    square[...] = dots(xp, block, block, axes) / count
     return means.reshape(shape), squares.reshape(shape)
 
 
@@ -153,19 +166,17 @@ def normalise(backend: Any, x: Any, mean: Any, rstd: Any, affine: Any, axes: Any
     weight, bias = affine[0] if "w" in kinds else None, affine[-1] if "b" in kinds else None
     close = near(mean, rstd, mode)
     shift = -mean * rstd if close and mode != "rms" else None  # (x - mean) * rstd = x * rstd + shift
-    scratch = Scratch(xp, x.dtype)
+    scratch = Scratch(backend, x.dtype)
     if weight is not None and x.ndim == 2 and weight.ndim == 1 and axes == (1,):
-        none, blank = xp.zeros_like(rstd), xp.zeros_like(weight)
-        factors = pair(xp, rstd, none, 1), pair(xp, weight, blank, 0)
+        factors = pair(xp, rstd, None, 1), pair(xp, weight, None, 0)
         sums = None
         if shift is not None or bias is not None:
-            sums = (pair(xp, none if shift is None else shift, xp.ones_like(rstd), 1),
-                    pair(xp, weight, blank if bias is None else bias, 0))  # fmt: skip
+            sums = pair(xp, shift, xp.ones_like(rstd), 1), pair(xp, weight, bias, 0)
         for part, cut in parts(x, axes):
             block = made[part]
             other = scratch.like(block)
-            values = x[part] if close else xp.subtract(x[part], cut(mean), out=block)
-            xp.multiply(values, xp.matmul(cut(factors[0]), factors[1], out=other), out=block)
+            xp.matmul(cut(factors[0]), factors[1], out=block)
+            block *= x[part] if close else xp.subtract(x[part], cut(mean), out=other)
             if sums is not None:
                 block += xp.matmul(cut(sums[0]), sums[1], out=other)
         return result
@@ -195,29 +206,44 @@ def normalise_back(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, weights: 
     weight = weights[0] if weights else None
     close = near(mean, rstd, mode)
     count = x.dtype.type(max(1, x.size // max(1, rstd.size)))
-    scratch = Scratch(xp, x.dtype)
+    scratch = Scratch(backend, x.dtype)
     by_row = weight is not None and x.ndim == 2 and weight.ndim == 1 and axes == (1,)
     within = inner(weight, axes, x.ndim)
     if by_row:
-        left, right = pair(xp, rstd, xp.zeros_like(rstd), 1), pair(xp, weight, xp.zeros_like(weight), 0)
+        left, right = pair(xp, rstd, None, 1), pair(xp, weight, None, 0)
+        ones, column = pair(xp, xp.ones_like(weight), None, 0), xp.zeros((len(x), 2), x.dtype)
     factor = rstd if weight is None or by_row else rstd * weight
+    share = rstd / count
+    cube = share * rstd * rstd
     for part, cut in parts(x, axes):
-        g, scale, block = y[part], cut(rstd), made[part]
+        g, block = y[part], made[part]
         other = scratch.like(block)
         values = x[part] if close else x[part] - cut(mean)
         if by_row:
             s, t = xp.matmul(g, weight)[:, None], xp.matmul(xp.multiply(g, values, out=other), weight)[:, None]
-            xp.multiply(g, xp.matmul(cut(left), right, out=other), out=block)
+            xp.matmul(cut(left), right, out=block)
+            block *= g
         else:
             s, t = total(xp, g, within), dots(xp, g, values, within)
             if weight is not None:
                 s, t = folded(xp, s * cut(weight), axes), folded(xp, t * cut(weight), axes)
             xp.multiply(g, cut(factor), out=block)
         middle = cut(mean) if close else 0
-        slope = ((middle * s if mode != "rms" else 0) - t) * (scale**3 / count)
+        slope = ((middle * s if mode != "rms" else 0) - t) * cut(cube)
+        less = s * cut(share) + middle * slope if mode != "rms" else None
+        if by_row:
+            repeated = column[: len(g)]
+            repeated[:, :1] = slope
+            other = xp.matmul(repeated, ones, out=other)
+            other *= values
+            block += other
+            if less is not None:
+                repeated[:, :1] = less
+                block -= xp.matmul(repeated, ones, out=other)
+            continue
         xp.multiply(values, slope, out=other)
-        if mode != "rms":
-            other -= s * (scale / count) + middle * slope
+        if less is not None:
+            other -= less
         block += other
     return result
 
@@ -230,7 +256,7 @@ def normalise_weight(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, shape: 
     wide = (1,) * (x.ndim - like.ndim) + like.shape
     over = tuple(d for d, n in enumerate(wide) if n == 1)
     within = tuple(d for d in over if d in axes)
-    scratch = Scratch(xp, x.dtype)
+    scratch = Scratch(backend, x.dtype)
     for part, cut in parts(x, axes):
         g, scale = y[part], cut(rstd)
         values = x[part] if close else x[part] - cut(mean)

@@ -79,3 +79,53 @@ def gru_pull(backend: Any, g: Any, x: Any, y: Any, h: Any) -> tuple[Any, Any, An
     g_y = g_x.copy()
     g_y[..., 2 * n :] *= r
     return g_x, g_y, kept
+
+
+def lstm_layer(backend: Any, x: Any, w: Any, h: Any, c: Any) -> tuple[Any, Any, Any]:
+    xp, n = backend.xp, c.shape[-1]
+    half = xp.full(4 * n, 0.5, x.dtype)  # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: one tanh serves all gates
+    half[2 * n : 3 * n] = 1
+    rest = 1 - half
+    gates, turned = x * half, xp.ascontiguousarray((w * half[:, None]).T)
+    outputs, cells = xp.empty((len(x), *c.shape), x.dtype), xp.empty((len(x), *c.shape), x.dtype)
+    product, i_u = xp.empty(x.shape[1:], x.dtype), xp.empty(c.shape, x.dtype)
+    for gate, output, cell in zip(gates, outputs, cells, strict=True):
+        gate += xp.matmul(h, turned, out=product)
+        xp.tanh(gate, out=gate)
+        gate *= half
+        gate += rest
+        xp.multiply(gate[..., n : 2 * n], c, out=cell)
+        cell += xp.multiply(gate[..., :n], gate[..., 2 * n : 3 * n], out=i_u)
+        xp.tanh(cell, out=output)
+        output *= gate[..., 3 * n :]
+        h, c = output, cell
+    return outputs, cells, gates
+
+
+def lstm_layer_pull(backend: Any, g: Any, w: Any, h: Any, c: Any, outputs: Any, cells: Any, gates: Any) -> tuple[Any, ...]:
+    xp, n = backend.xp, c.shape[-1]
+    f = gates[..., n : 2 * n]
+    slopes = 1 - gates  # becomes what a gradient of the cell (of the state, for the last part) is multiplied by, at once
+    slopes *= gates
+    u = gates[..., 2 * n : 3 * n]
+    slopes[..., 2 * n : 3 * n] = 1 - u * u
+    t = xp.tanh(cells)
+    slopes[..., :n] *= u
+    slopes[1:, ..., n : 2 * n] *= cells[:-1]
+    slopes[0, ..., n : 2 * n] *= c
+    slopes[..., 2 * n : 3 * n] *= gates[..., :n]
+    slopes[..., 3 * n :] *= t
+    of_state = xp.multiply(t, t, out=t)
+    xp.subtract(1, of_state, out=of_state)
+    of_state *= gates[..., 3 * n :]
+    g_state, g_cell = xp.zeros_like(h), xp.zeros_like(c)
+    parts = slopes.reshape(*slopes.shape[:-1], 4, n)
+    for row in reversed(range(len(g))):
+        g_state += g[row]
+        g_cell += of_state[row] * g_state
+        parts[row, ..., :3, :] *= g_cell[..., None, :]
+        parts[row, ..., 3, :] *= g_state
+        xp.matmul(slopes[row], w, out=g_state)
+        g_cell *= f[row]
+    states = xp.concatenate((h[None], outputs[:-1]))
+    return slopes, slopes.reshape(-1, 4 * n).T @ states.reshape(-1, n), g_state, g_cell

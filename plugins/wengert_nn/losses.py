@@ -135,7 +135,7 @@ def reduced(losses: Any, reduction: str) -> Any:
     """Return losses, their mean or their sum."""
     if reduction == "none":
         return losses
-    return (r.mean_ if reduction == "mean" else r.sum_)(losses, None, False)
+    return r.mean(losses) if reduction == "mean" else r.sum_(losses, None, False)
 
 
 def same_shapes(name: str, input: Any, target: Any) -> tuple[Any, Any]:
@@ -167,7 +167,8 @@ def mse_loss(
 ) -> Any:
     """Return the mean of (x - y)^2."""
     reduction = chosen_reduction(reduction, size_average, reduce)
-    input, target = same_shapes("mse_loss", floats("mse_loss", input), target)
+    input, target = same_shapes("mse_loss", input, target)
+    floats("mse_loss", target if category(input._array.dtype) < dtypes.FLOATING else input)
     if weight is None and reduction != "none":
         return mse_(input, target, reduction == "mean")
     return weighed(e.square(input - target), weight, reduction)
@@ -191,7 +192,7 @@ def smooth_l1_loss(
     if beta < 0:
         raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     input, target = same_shapes("smooth_l1_loss", input, target)
-    real_floats("smooth_l1_loss", input)
+    real_floats("smooth_l1_loss", target if category(input._array.dtype) < dtypes.FLOATING else input)
     if not beta:
         losses = e.absolute(input - target)
     else:

@@ -1,0 +1,24 @@
+"""Memory of the host for intermediate results: where vector loops like it.
+
+Owns: `aligned`. May import: NumPy. Must not know: what is computed.
+NumPy's own memory begins 16 bytes behind a page. A loop that writes vectors across the borders of cache lines takes up to
+twice as long: 0.36 instead of 0.18 ns an element for a product that stays in the cache.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+LINE = 64  # bytes
+
+
+def aligned(shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return a new array, its elements not set, that begins with a cache line. It is a view: results of ops are not."""
+    kind = np.dtype(dtype)
+    size = math.prod(shape) * kind.itemsize
+    memory = np.empty(size + LINE, np.uint8)
+    start = -memory.__array_interface__["data"][0] % LINE
+    return np.ndarray(shape, kind, memory, start)

@@ -1,0 +1,160 @@
+"""Both sides of each fork that the host's kernels take for speed: short and long rows, near and far numbers, given memory.
+
+The reference is float64 arithmetic of NumPy's and SciPy's, term by term. May import: wengert, NumPy, SciPy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import special
+
+import wengert as w
+from wengert.memory import LINE, aligned
+from wengert.op import OPS
+
+F = w.nn.functional
+RNG = np.random.default_rng(0)
+SINGLE = np.float32
+
+
+def normal(*shape: int, scale: float = 1.0) -> Any:
+    return (RNG.standard_normal(shape) * scale).astype(SINGLE)
+
+
+def test_scratch_begins_with_a_cache_line() -> None:
+    for shape, dtype in [((3, 5), "f4"), ((), "f8"), ((0, 4), "f4"), ((1000,), "i2")]:
+        made = aligned(shape, dtype)
+        assert made.shape == shape and made.dtype == dtype and made.flags.c_contiguous and made.flags.writeable
+        assert made.__array_interface__["data"][0] % LINE == 0
+
+
+# ---- gelu
+@pytest.mark.parametrize("size", [1, 7, 1 << 15, (1 << 15) + 1, 100_003])
+def test_gelu_in_parts_of_any_size(size: int) -> None:
+    x = normal(size, scale=2.0)
+    t = w.tensor(x, requires_grad=True)
+    y = F.gelu(t)
+    y.sum().backward()  # the gradient is one number, repeated
+    wide = x.astype(np.float64)
+    slope = special.ndtr(wide) + wide * np.exp(-wide * wide / 2) / np.sqrt(2 * np.pi)
+    np.testing.assert_allclose(y.detach().numpy(), wide * special.ndtr(wide), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(t.grad.numpy(), slope, rtol=0, atol=1e-6)
+
+
+def test_gelu_far_from_zero_at_zero_and_of_nan() -> None:
+    x = np.array([0, 1e-45, -1e-40, 1e-20, 6, -6, 1e4, -1e4, 3e6, -3e6, 1e19, 3e38, -3e38, np.nan], SINGLE)
+    t = w.tensor(x, requires_grad=True)
+    F.gelu(t).sum().backward()
+    with np.errstate(all="ignore"):
+        wide = x.astype(np.float64)
+        np.testing.assert_allclose(F.gelu(t).detach().numpy(), wide * special.ndtr(wide), rtol=1e-6, atol=1e-6)
+        slope = special.ndtr(wide) + wide * np.exp(-wide * wide / 2) / np.sqrt(2 * np.pi)
+    np.testing.assert_allclose(t.grad.numpy(), slope, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["silu", "gelu", "mish", "hardswish"])
+def test_kernels_may_be_given_their_own_input_as_memory(name: str) -> None:
+    kernel = OPS[name].kernels[np.ndarray] if OPS[name].kernels else None
+    x = normal(70_000)
+    expected = getattr(F, name)(w.tensor(x)).numpy()
+    kernel = kernel or OPS[name].kernels[np.ndarray]
+    other = np.empty_like(x)
+    assert kernel(x, out=other) is other
+    np.testing.assert_array_equal(other, expected)
+    assert kernel(x, out=x) is x
+    np.testing.assert_array_equal(x, expected)
+
+
+def test_a_transposed_input_is_computed_in_its_own_order() -> None:
+    x = normal(300, 400)
+    t = w.tensor(x, requires_grad=True)
+    y = F.gelu(t.t())
+    np.testing.assert_array_equal(y.detach().numpy(), F.gelu(t).detach().numpy().T)
+    y.backward(w.tensor(normal(400, 1)).expand(400, 300))
+
+
+# ---- softmax
+@pytest.mark.parametrize("width", [4, 65, 96, 97, 256, 257])
+@pytest.mark.parametrize("kind", ["plain", "masked", "a low row", "an infinite row"])
+def test_softmax_of_short_rows(width: int, kind: str) -> None:
+    x = normal(2048 // width + 40, width, scale=3.0)
+    if kind == "masked":
+        x[:, width // 2 :] = -1e9
+    elif kind == "a low row":
+        x[3] -= 200  # by the top of all, its exponentials would be 0
+    elif kind == "an infinite row":
+        x[3, 1] = np.inf
+    g = normal(*x.shape)
+    t = w.tensor(x, requires_grad=True)
+    y = w.softmax(t, -1)
+    y.backward(w.tensor(g))
+    wide = x.astype(np.float64)
+    with np.errstate(all="ignore"):
+        powers = np.exp(wide - wide.max(1, keepdims=True))
+        expected = powers / powers.sum(1, keepdims=True)
+        slope = expected * (g - (g * expected).sum(1, keepdims=True))
+    np.testing.assert_allclose(y.detach().numpy(), expected, rtol=3e-6, atol=1e-12)
+    np.testing.assert_allclose(t.grad.numpy(), slope, rtol=1e-4, atol=1e-6)
+
+
+# ---- cross entropy
+@pytest.mark.parametrize("scale", [1.0, 10.0, 3000.0])
+@pytest.mark.parametrize("ignored", [-100, 2])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_cross_entropy_of_near_and_far_numbers(scale: float, ignored: int, dtype: Any) -> None:
+    x, index = (RNG.standard_normal((300, 7)) * scale).astype(dtype), RNG.integers(0, 7, 300)
+    t = w.tensor(x, requires_grad=True)
+    losses = F.cross_entropy(t, w.tensor(index), ignore_index=ignored, reduction="none")
+    losses.sum().backward()
+    wide, counts, rows = x.astype(np.float64), index != ignored, np.arange(300)
+    total = special.logsumexp(wide, 1)
+    digits = float(np.finfo(dtype).eps) * 16
+    tolerance = {"rtol": digits, "atol": digits * max(scale, 10)}  # a loss of thousands has fewer digits behind the point
+    np.testing.assert_allclose(losses.detach().numpy(), (total - wide[rows, index]) * counts, **tolerance)
+    slope = np.exp(wide - total[:, None])
+    slope[rows, index] -= 1
+    np.testing.assert_allclose(t.grad.numpy(), slope * counts[:, None], **tolerance)
+
+
+# ---- rows by number
+@pytest.mark.parametrize(("rows", "count"), [(20_000, 2048), (40, 2048), (1000, 1500), (1, 2048)])
+def test_gradients_of_rows_add_up_in_the_order_they_were_taken(rows: int, count: int) -> None:
+    index, g = RNG.integers(-rows, rows, count), normal(count, 16)
+    table = w.zeros(rows, 16, requires_grad=True)
+    table[w.tensor(index)].backward(w.tensor(g))
+    expected = np.zeros((rows, 16), SINGLE)
+    np.add.at(expected, index, g)
+    if rows > 4 * count:
+        np.testing.assert_array_equal(table.grad.numpy(), expected)
+    np.testing.assert_allclose(table.grad.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+# ---- products
+@pytest.mark.parametrize(("rows", "width", "out"), [(64, 784, 256), (65, 784, 256), (3, 300, 300), (1, 70_000, 2)])
+def test_linear_with_few_rows_of_a_large_matrix(rows: int, width: int, out: int) -> None:
+    x, weight, bias = normal(rows, width), normal(out, width), normal(out)
+    made = F.linear(*map(w.tensor, (x, weight, bias)))
+    assert made.is_contiguous()
+    np.testing.assert_allclose(made.numpy(), x.astype(np.float64) @ weight.T + bias, rtol=1e-4, atol=2e-3)
+
+
+def test_many_thin_products_by_transposed_matrices() -> None:
+    x, y = normal(5, 6, 70, 32), normal(5, 6, 80, 32)
+    made = w.tensor(x) @ w.tensor(y).swapaxes(-1, -2)
+    np.testing.assert_allclose(made.numpy(), x.astype(np.float64) @ y.swapaxes(-1, -2), rtol=1e-4, atol=1e-4)
+    one = w.tensor(y)[:1, :1].swapaxes(-1, -2)
+    np.testing.assert_allclose((w.tensor(x) @ one).numpy(), x @ y[:1, :1].swapaxes(-1, -2), rtol=1e-4, atol=1e-4)
+
+
+# ---- statistics
+def test_moments_with_a_far_mean_in_one_block_only() -> None:
+    x = normal(4000, 64)
+    x[3000:] = x[3000:] * 1e-2 + 1e3
+    y = F.layer_norm(w.tensor(x), (64,))
+    wide = x.astype(np.float64)
+    expected = (wide - wide.mean(1, keepdims=True)) / np.sqrt(wide.var(1, keepdims=True) + 1e-5)
+    np.testing.assert_allclose(y.numpy()[:3000], expected[:3000], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(y.numpy()[3000:], expected[3000:], rtol=0, atol=2e-2)  # the last digits of 1000
