@@ -384,12 +384,12 @@ def test_program_against_torch(name: str) -> None:
 def test_hooks_are_off_when_nobody_asked() -> None:
     from wengert import record, tape
 
-    assert record.make_node is tape.Node
+    assert record.make_node is tape.node
     with wengert.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t):
-        assert record.make_node is not tape.Node
+        assert record.make_node is not tape.node
     with wengert.autograd.set_detect_anomaly(True):
-        assert record.make_node is not tape.Node and tape.anomaly is not None
-    assert record.make_node is tape.Node and tape.anomaly is None
+        assert record.make_node is not tape.node and tape.anomaly is not None
+    assert record.make_node is tape.node and tape.anomaly is None
 
 
 def test_hooks_are_of_one_thread() -> None:

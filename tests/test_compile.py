@@ -665,3 +665,17 @@ def test_optimizers_in_blocks_equal_eager(name: str, small_blocks: None) -> None
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), 1e-10, 1e-12)
     assert compiled.programs, compiled.explanation()
+
+
+def test_a_write_to_a_row_that_a_tensor_names_is_refused() -> None:
+    """x[i] is a view where i is a number, and i has none in a captured function: the write would be lost."""
+
+    def write(x: Any) -> Any:
+        y = x * 1
+        y[torch.tensor(0)].add_(5)
+        return y
+
+    compiled = torch.compile(write)
+    compiled(torch.ones(2))
+    with pytest.raises(RuntimeError, match=r"writing to x\[i\], where i is a 0-d tensor"):
+        compiled(torch.ones(2))

@@ -213,11 +213,11 @@ def test_a_million_operations() -> None:
     gc.collect()
     gc.disable()
     try:
-        start = time.perf_counter()
+        start = time.thread_time()
         y = chain(x, 1_000_000)
         ends = [weakref.ref(y.grad_fn), weakref.ref(y)]
         y.backward()
-        taken = time.perf_counter() - start
+        taken = time.thread_time() - start
         del y
         assert [e() for e in ends] == [None, None]
         blocks = sys.getallocatedblocks()

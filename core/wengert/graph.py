@@ -84,7 +84,8 @@ class Symbol:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.ghost.shape  # type: ignore[no-any-return]
+        log = self.recorder.log
+        return self.ghost.shape if log is None else log.seen(self.ghost.shape)  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -96,7 +97,7 @@ class Symbol:
 
     @property
     def size(self) -> int:
-        return math.prod(self.ghost.shape)
+        return math.prod(self.shape)
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -269,7 +270,7 @@ def on_host(graph: Graph) -> set[Value]:
 
 
 def _shorten(array: Any) -> str:
-    text = np.array2string(np.asarray(array), threshold=6).replace("\n", " ")
+    text = np.array2string(backend.of_array(array).to_host(array), threshold=6).replace("\n", " ")
     return text if len(text) < 60 else text[:57] + "..."
 
 
@@ -278,9 +279,11 @@ class Recorder:
 
     array_type = Symbol
 
-    def __init__(self, place: backend.device) -> None:
-        self.name = place.type
+    def __init__(self, place: backend.device, log: Any = None) -> None:
+        self.name, self.index = place.type, place.index or 0
+        self.log = log  # of numbers that vary from call to call (compiler/varying.py), where these are watched
         self.graph = Graph()
+        self.given: list[Cell] = []  # of the arguments, in their order
         self.cells: dict[int, Cell] = {}  # by the id of the real storage, which the cell keeps alive
         self.count = 0
         self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # whose .grad changed, and what it was
@@ -324,7 +327,17 @@ class Recorder:
         """Make an array an argument of the graph: a storage of its own, whatever it is a view of."""
         cell = self.cells[id(array)] = Cell(self.value(array.shape, array.dtype), array)
         self.graph.arguments.append(cell.value)
+        self.given.append(cell)
         self.met.append((cell.value, _owner(array).name))
+
+    def placeholder(self, array: Any, shape: Sequence[int]) -> Symbol:
+        """Return a symbol of a shape as an argument of the graph, in the place of an array of that type and device."""
+        cell = Cell(self.value(shape, array.dtype))
+        self.cells[id(cell)] = cell
+        self.graph.arguments.append(cell.value)
+        self.given.append(cell)
+        self.met.append((cell.value, _owner(array).name))
+        return Symbol(self, cell)
 
     def literal(self, array: Any) -> Symbol:
         """Return data made during the capture as a symbol that is the same in every run."""
@@ -359,9 +372,12 @@ class Recorder:
         def append(*args: Any, out: Any = ...) -> Any:
             width = len(op.inputs)
             inputs, params = args[:width], args[width:]
+            if self.log is not None:
+                self.log.called()
+                params = self.log.plain(params)
             if op.view:
                 x = self.lift(inputs[0])
-                ghost = _owner(x.ghost).kernel(op)(x.ghost, *params)
+                ghost = backend._kernel_of(op, _owner(x.ghost))(x.ghost, *params)  # type: ignore[misc]
                 return Symbol(self, x.cell, (*x.path, (op, params)), ghost)
             outs = self.emit(op, tuple(self.read(x) for x in inputs), params)
             made = tuple(Symbol(self, Cell(v)) for v in outs)
@@ -393,7 +409,11 @@ class Recorder:
         self.kernel(OPS["add"])(target, values, out=target)
 
     def from_host(self, array: Any, index: int) -> Any:
-        return self.literal(array)
+        return self.literal(self.placed(array))
+
+    def placed(self, array: Any) -> Any:
+        """Return a host array on the device that is recorded."""
+        return array if self.name == backend.HOST else backend.backend_named(self.name).from_host(array, self.index)
 
     def to_host(self, array: Any) -> Any:
         raise errors.captured_value("reading elements (item, numpy, tolist, print, a condition)")
@@ -427,12 +447,13 @@ class Recorder:
                 graph.grads.append((leaf, None if now is None else self.read(now._array)))
                 leaf._grad = before
         graph.outputs = _rebuild_tensors(outputs, lambda x: self.read(x._array))
-        met = [_owner(cell.array).name for cell in self.cells.values()]
+        met = [name for _, name in self.met]
         graph.hosts = {v for v, owner in self.met if owner == backend.HOST}
         graph.devices = tuple(dict.fromkeys([self.name, *met] if not graph.arguments else met))
-        for number, cell in enumerate(self.cells.values()):  # arguments were met first, in their order
+        numbers = {id(cell): number for number, cell in enumerate(self.given)}
+        for cell in self.cells.values():
             if cell.writes:
-                graph.writes.append((number if number < len(graph.arguments) else cell.array, cell.value))
+                graph.writes.append((numbers.get(id(cell), cell.array), cell.value))
         self.closed = True
         return graph
 
@@ -487,9 +508,10 @@ def _rebuild_tensors(x: Any, f: Callable[[Tensor], Any]) -> Any:
 _one_at_a_time = threading.RLock()
 
 
-def capture(function: Callable[..., Any], *args: Any) -> Graph:
+def capture(function: Callable[..., Any], *args: Any, log: Any = None) -> Graph:
     """Run a function on symbols instead of numbers, and return what it does as a graph.
 
+    log: of numbers that vary (compiler/varying.py), which gives the arguments their place and looks on.
     args: tensors (or tuples, lists and dicts of them) that become the graph's arguments; every other tensor the function
     meets is state: read and written where it is at each call. The function's effects are recorded, not done.
     Raises RuntimeError where it asks for a value (`item`, a condition), naming the remedy.
@@ -497,10 +519,13 @@ def capture(function: Callable[..., Any], *args: Any) -> Graph:
     with _one_at_a_time:
         tensors = _tensors(args)
         place = tensors[0].device if tensors else backend.default_device()
-        recorder = Recorder(place)
+        recorder = Recorder(place, log)
         with backend.recording(recorder):
             state.recorder = recorder
             try:
+                if log is not None:
+                    with log.watching():
+                        return recorder.finish(log.plain(function(*log.given(recorder, args))))
                 for x in tensors:
                     recorder.argument(x._array)
                 return recorder.finish(function(*args))

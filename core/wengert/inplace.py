@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from wengert import backend, dtypes, errors
+from wengert import backend, dtypes, errors, tape
 from wengert._tensor import INFERENCE, Tensor, wrap
 from wengert.dtypes import F32, F64
 from wengert.modes import state
@@ -50,13 +50,13 @@ def check_history(target: Tensor) -> None:
         return
     if isinstance(target._blind, str):
         raise errors.blind_view(target._blind)
-    if target._edge is not None and target.is_leaf:
-        raise errors.leaf_inplace(view=False)
     base = target._base
     if base is not None and base._edge is not None and base.is_leaf:
         raise errors.leaf_inplace(view=True)
     if target._blind:
         raise errors.blind_view(target._blind)
+    if target._edge is not None and target.is_leaf:
+        raise errors.leaf_inplace(view=False)
 
 
 def commit(name: str, target: Tensor, result: Any) -> Tensor:
@@ -117,7 +117,7 @@ def refresh(base: Tensor) -> None:
     base._views[:] = [r for r, _ in living]
     for _, view in living:
         if view._blind:
-            view._edge = Node(_LOST, (base._edge,), (view._blind,), None)
+            view._edge = tape.node(_LOST, (base._edge,), (view._blind,), None)
             continue
         replayed = wrap(base._array, base._edge)
         for op, params in view._path:
@@ -140,11 +140,12 @@ def keep_old(target: Tensor, *others: Any) -> Tensor:
     return target
 
 
-# Methods that change how a tensor looks at its memory, not what is in it.
-LOOKS = frozenset({"t_", "transpose_", "swapaxes_", "swapdims_", "squeeze_", "unsqueeze_", "as_strided_"})
+# Methods that change how a tensor looks at its memory, not what is in it; by how much the number in the name of their
+# gradient is higher than that of the view's.
+LOOKS = {"t_": 1, "transpose_": 1, "swapaxes_": 1, "swapdims_": 1, "squeeze_": 3, "unsqueeze_": 1, "as_strided_": 1}
 
 
-def look(target: Tensor, view: Tensor) -> Tensor:
+def look(name: str, target: Tensor, view: Tensor) -> Tensor:
     """Let a tensor look at its memory as `view`, a view of it, does; other views of the memory stay as they are."""
     path = view._path
     bump(target)
@@ -154,6 +155,9 @@ def look(target: Tensor, view: Tensor) -> Tensor:
         base._views = [*(base._views or ()), weakref.ref(target)]
         if state.grad:
             move(target, view._edge)
+            if isinstance(view._edge, Node):
+                label = view._edge.name()
+                view._edge.label = f"{label[:-1]}{int(label[-1]) + LOOKS.get(name, 0)}"
     target._array = view._array
     return target
 
@@ -165,7 +169,7 @@ def inplace(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if name in LOOKS:
             check_history(self)
-            return look(self, function(self, *args, **kwargs))
+            return look(name, self, function(self, *args, **kwargs))
         check(self)
         return commit(name, self, function(keep_old(self, *args, *kwargs.values()), *args, **kwargs))
 
@@ -222,7 +226,11 @@ def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[...,
         bump(self)
         return self
 
-    def two(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    def two(self: Tensor, other: Any, second: Any = None, *, alpha: Any = 1) -> Tensor:
+        if second is not None:  # PyTorch's old order: p.add_(-lr, grad)
+            if scale is None:
+                raise TypeError(f"{name}() takes 1 positional argument but 2 were given")
+            other, alpha = second, other
         a = self._array
         dtype = a.dtype
         if boolean or (dtype is not F32 and dtype is not F64):

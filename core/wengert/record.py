@@ -18,11 +18,11 @@ import numpy as np
 
 from wengert import backend, dtypes, errors, tape
 from wengert._tensor import INFERENCE, Tensor, new, wrap
-from wengert.dtypes import F32, F64
+from wengert.dtypes import F16, F32, F64
 from wengert.kept import show_kept
-from wengert.modes import state
+from wengert.modes import off, state
 from wengert.op import ANY, FLOAT, OPS, SAME, Op, register, split_rules
-from wengert.tape import Node, Several, Slot
+from wengert.tape import AccumulateGrad, Node, Several, Slot
 
 Number = bool | int | float | complex
 
@@ -64,7 +64,9 @@ def is_constant(array: Any) -> bool:
 
 # What makes the node of a call; autograd.saving puts a maker here that does more, while hooks on kept values or anomaly
 # mode are on. So a call asks for neither.
-make_node: Callable[..., Node] = Node
+make_node: Callable[..., Node] = tape.node
+
+
 def layered(inputs: Sequence[Any]) -> list[Any]:
     """Bring a call's inputs to one level; replaced by func/layers.py, whose arrays alone have a `transform`."""
     raise NotImplementedError
@@ -84,6 +86,8 @@ def call(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
     if not count:
         return call_raw(op, inputs, params)
     if op.domain != ANY or count < len(flat):
+        if op.name in _SCALES and (wide := beside_wider(op, flat)) is not None:
+            return wide
         flat = prepare(op, flat)
     arrays: list[Any] = []
     ends: list[Any] = []
@@ -125,7 +129,7 @@ def call(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
                     result._edge = Slot(node, number)
         return results
     result = wrap(made)
-    if state.inference:
+    if off and state.inference:
         result._box = INFERENCE
     if op.view:
         attach(result, flat[0], op, params)
@@ -235,17 +239,46 @@ def prepare(op: Op, inputs: list[Any]) -> list[Any]:
     taking_part = [x for x, apart in zip(inputs, free, strict=True) if not apart]
     numbers = [x for x in taking_part if not isinstance(x, Tensor)]
     common = dtypes.result_of([x._array for x in taking_part if isinstance(x, Tensor)], numbers)
+    for x in taking_part if op.refuses else ():
+        dtype = x._array.dtype if isinstance(x, Tensor) else dtypes.of_number(x)
+        if dtype.kind in op.refuses:
+            raise errors.refused(op.face, dtype)
     if op.domain == FLOAT and dtypes.category(common) < dtypes.FLOATING:
         common = dtypes.default_float()
     result = []
     for x, apart in zip(inputs, free, strict=True):
         if not isinstance(x, Tensor):
+            if common is dtypes.BF16 and not apart and op.name not in _SCALES:
+                x = np.asarray(x).astype(common).astype(F32).item()
             result.append(constant(x, dtypes.of_number(x) if apart else common))
         elif op.domain == ANY or apart or x._array.dtype == common:
             result.append(x)
         else:
             result.append(call(cast, (x,), (common,)))
     return result
+
+
+_SCALES = frozenset({"multiply", "divide", "floor_divide"})
+
+
+def beside_wider(op: Op, inputs: list[Any]) -> Any:
+    """Return a product or quotient of a narrow float and a number, or a 0-d tensor, that it does not hold: computed in
+    float32, as PyTorch does, so that a loss times 65536 is not infinite; None for all others."""
+    x, y = inputs
+    narrow, other = (x, y) if isinstance(x, Tensor) else (y, x)
+    if isinstance(other, Tensor) and other._array.ndim > narrow._array.ndim:
+        narrow, other = other, narrow
+    dtype = narrow._array.dtype
+    if dtype is not F16 and dtype is not dtypes.BF16:
+        return None
+    if isinstance(other, Tensor):
+        beside = other._array
+        if beside.ndim or not narrow._array.ndim or beside.dtype == dtype or dtypes.category(beside.dtype) > dtypes.FLOATING:
+            return None
+    elif dtype is not F16 or not isinstance(other, int | float):
+        return None
+    made = call(op, [call(cast, (v,), (F32,)) if isinstance(v, Tensor) else v for v in inputs])
+    return relabel(call(cast, (made,), (dtype,)), op.label_of(()))
 
 
 _SAME_TYPE = {t: t for t in (F32, F64, dtypes.I64)}
@@ -275,7 +308,7 @@ def settled(op: Op, inputs: list[Any]) -> list[Any] | None:
             if kind is not None and type(x._array) is not kind:
                 return None
             ready.append(x)
-        elif type(x) is int or type(x) is bool or (type(x) is float and first is not dtypes.I64):
+        elif type(x) is int or (type(x) is bool and not op.refuses) or (type(x) is float and first is not dtypes.I64):
             ready.append(constant(x, first))
         else:
             return None
@@ -317,13 +350,18 @@ def failed(op: Op, arrays: Sequence[Any], inputs: Sequence[Any], params: Sequenc
 
 # ---- views
 def attach(result: Tensor, source: Tensor, op: Op, params: tuple[Any, ...]) -> None:
-    """Make `result` known as a view of `source`: one storage, one write counter, one history."""
+    """Make `result` known as a view of `source`: one storage, one write counter, one history. Under `no_grad` it requires
+    grad as its base does, but its gradient goes nowhere, and its history is unknown."""
     base = source._base if source._base is not None else source
     result._base = base
     result._path = (*source._path, (op, params))
     result._box = source.version_box()
-    if source._blind or (not state.grad and source._edge is not None):
+    if source._blind:
         result._blind = True
+    if not state.grad and source._edge is not None:
+        result._blind = True
+        if base._edge is not None and dtypes.category(result._array.dtype) >= dtypes.FLOATING:
+            result._edge = AccumulateGrad(None)
     views = base._views
     if views is None:
         views = base._views = []
@@ -359,7 +397,7 @@ def unary(op: Op) -> Callable[..., Any]:
             made = recover(op, (a,), (input,), params, error)
         result = new(Tensor)
         result._array = made
-        if not state.grad:
+        if off and not state.grad:
             if state.inference:
                 result._box = INFERENCE
             return result
@@ -404,7 +442,7 @@ def single(op: Op) -> Callable[..., Any]:
         result._array = made
         if view:
             attach(result, input, op, params)
-        if not state.grad:
+        if off and not state.grad:
             if state.inference and not view:  # a view is of the kind its base is, and shares its counter
                 result._box = INFERENCE
             return result
@@ -483,7 +521,7 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None, numbers
             made = recover(op, (a, b), (input, other), (), error)
         result = new(Tensor)
         result._array = made
-        if not state.grad:
+        if off and not state.grad:
             if state.inference:
                 result._box = INFERENCE
             return result
@@ -506,7 +544,7 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None, numbers
             box = other._box
             if box is None:
                 box = other.version_box()
-            guards += ((box, box[0]),)
+            guards = (*guards, (box, box[0])) if guards else ((box, box[0]),)
         if keep_out:
             box = result._box = [0]
             guards += ((box, 0),)
@@ -542,7 +580,7 @@ def pair(op: Op) -> Callable[..., Any]:
             made = recover(op, (a, b), (input, other), (), error)
         result = new(Tensor)
         result._array = made
-        if not state.grad:
+        if off and not state.grad:
             if state.inference:
                 result._box = INFERENCE
             return result
@@ -603,19 +641,19 @@ def into(op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], out: Tensor) 
 # ---- what op tables are written with
 def elementwise(
     name: str, expr: str | None = None, *, inputs: str = "", params: str = "", domain: str = FLOAT, boolean: bool = False,
-    free: str = "", face: str = "", label: Any = "", words: str = "", **rules: Callable[..., Any],
+    free: str = "", face: str = "", label: Any = "", words: str = "", refuses: str = "", **rules: Callable[..., Any],
 ) -> Op:  # fmt: skip
     """Enter an elementwise op. Its inputs are those that have rules, or as many of x, y, z as the C text reads.
 
     name: NumPy's, by which kernels are found. expr: one element in C. domain: what it computes in (SAME, FLOAT, ANY).
     boolean: the result is bool, and nothing is recorded. face: PyTorch's name, if another. words: what an element is, for
-    the docstring, where the C text does not say it to people.
+    the docstring, where the C text does not say it to people. refuses: NumPy's kinds of elements that it does not take.
     """
     names = tuple(inputs.split()) or tuple(n for n in "xyz" if n in rules or (expr and _mentions(expr, n)))
     op = Op(
         name, names, tuple(params.split()), split_rules(names, rules), None, expr, domain, boolean, elementwise=True,
         broadcasts=len(names) > 1, free=tuple(free.split()), face=face, label=label,
-        words=words,
+        words=words, refuses=refuses,
     )  # fmt: skip
     op.infer = functools.partial(infer_elementwise, op)
     show_kept(op)

@@ -77,20 +77,10 @@ class Node(GraphNode):
     __slots__ = ("plan", "edges", "saved", "shapes", "guards", "hooks", "label", "metadata_", "__weakref__")
     label: str  # of the function that was called, where PyTorch prints that and not the op; set when first needed
 
-    def __init__(
-        self,
-        plan: Plan,
-        edges: tuple[Any, ...],
-        saved: tuple[Any, ...],
-        shapes: tuple[tuple[int, ...], ...] | None,
-        guards: tuple[Any, ...] = (),
-    ) -> None:
-        self.plan = plan
-        self.edges = edges
-        self.saved: tuple[Any, ...] | None = saved
-        self.shapes = shapes  # of the inputs, where the call broadcast them; else None
-        self.guards = guards
-        self.hooks: Hooks | None = None
+    plan: Plan
+    saved: tuple[Any, ...] | None
+    shapes: tuple[tuple[int, ...], ...] | None  # of the inputs, where the call broadcast them; else None
+    guards: tuple[Any, ...]
 
     def name(self) -> str:
         if hasattr(self, "label"):
@@ -203,6 +193,24 @@ class Node(GraphNode):
             self.saved = None
 
 
+_new = object.__new__
+
+
+def node(
+    plan: Plan, edges: tuple[Any, ...], saved: tuple[Any, ...], shapes: tuple[tuple[int, ...], ...] | None,
+    guards: tuple[Any, ...] = (),
+) -> Node:  # fmt: skip
+    """Return a new node. (A function: every recorded op makes one, and calling a class with an `__init__` takes longer.)"""
+    made = _new(Node)
+    made.plan = plan
+    made.edges = edges
+    made.saved = saved
+    made.shapes = shapes
+    made.guards = guards
+    made.hooks = None
+    return made
+
+
 class Several(Node):
     """A call with several results, each of which sends its gradient through a Slot."""
 
@@ -254,6 +262,10 @@ class Part:
         return both
 
 
+def nobody() -> None:
+    """Stand where the reference to a leaf was, while the leaf requires no grad, and for a view made under `no_grad`."""
+
+
 class AccumulateGrad(GraphNode):
     """The end of the tape at one leaf: it adds what arrives to the leaf's `.grad`.
 
@@ -265,7 +277,7 @@ class AccumulateGrad(GraphNode):
     shapes = None
 
     def __init__(self, leaf: Any) -> None:
-        self.leaf = weakref.ref(leaf)
+        self.leaf: Callable[[], Any] = nobody if leaf is None else weakref.ref(leaf)
         self.hooks: Hooks | None = None
 
     @property

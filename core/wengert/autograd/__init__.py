@@ -16,7 +16,7 @@ import numpy as np
 from wengert import backend, dtypes, errors, tape
 from wengert._tensor import Tensor, wrap
 from wengert.autograd.function import Function
-from wengert.modes import enable_grad, inference_mode, no_grad, set_grad_enabled, state
+from wengert.modes import enable_grad, inference_mode, no_grad, set_grad_enabled, state, turn
 from wengert.op import OPS
 
 __all__ = ["Function", "Variable", "backward", "enable_grad", "grad", "inference_mode", "no_grad", "set_grad_enabled"]
@@ -119,12 +119,12 @@ def _run(roots: list[tuple[Any, Any]], retain: bool, create: bool, targets: Any 
         return {}
     owner = backend.of_array(roots[0][1]._array if create else roots[0][1])
     before = state.grad
-    state.grad = create
+    turn(create)
     try:
         with owner.quiet():
             return tape.run(roots, retain=retain, create=create, targets=targets, leaves=leaves)
     finally:
-        state.grad = before
+        turn(before)
 
 
 def backward(
@@ -152,12 +152,9 @@ def backward(
         _require_grad("backward", wanted)
         targets = [x._edge for x in wanted]
     roots = _roots(outputs, grads, create_graph)
-    found = _run(roots, retain, create_graph, targets)
     for x in wanted:
-        if not x.is_leaf and not x.retains_grad and x._edge in found:
-            g = found[x._edge]
-            g = g.clone() if create_graph else wrap(backend.of_array(g).copy(wrap(g)._array))
-            x._grad = g if x._grad is None else x._grad + g
+        x.retain_grad()
+    _run(roots, retain, create_graph, targets)
 
 
 def grad(
@@ -190,9 +187,9 @@ def grad(
     found = _run(roots, retain, create_graph, [x._edge for x in wanted], leaves=False)
     results: list[Any] = []
     for i, x in enumerate(wanted):
-        g = found.get(x._edge)
+        g = found.get(x._edge) if getattr(x._edge, "leaf", None) is not tape.nobody else None
         if g is not None:
-            results.append(g if create_graph else wrap(g).clone())
+            results.append(_own(g) if create_graph else wrap(g).clone())
         elif materialize_grads:
             zeros = wrap(OPS["filled"](x._array, x._array.shape, 0, None))
             results.append(zeros.requires_grad_() if create_graph else zeros)
@@ -201,6 +198,13 @@ def grad(
         else:
             raise errors.unused(i)
     return tuple(results)
+
+
+def _own(g: Tensor) -> Tensor:
+    """Return a gradient in memory that may be written to: a copy of what is part of an expanded array, or shared by all."""
+    if getattr(g._array.flags, "writeable", True):
+        return g
+    return wrap(backend.of_array(g._array).copy(g._array), g._edge)
 
 
 def _batched(outputs: Any, inputs: Any, grad_outputs: Any, retain: Any, create: bool, *options: Any) -> tuple[Any, ...]:

@@ -21,7 +21,7 @@ from wengert.inplace import bump, check_history, rebase
 from wengert.modes import no_grad, state
 from wengert.op import OPS
 from wengert.record import attach, recast, sum_to
-from wengert.tape import GraphNode, Node, Slot
+from wengert.tape import GraphNode, Slot
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
 
@@ -135,6 +135,9 @@ class BackwardNode(GraphNode):
     @property
     def outputs(self) -> int:  # type: ignore[override]
         return len(self.of_results)
+
+    def __repr__(self) -> str:
+        return f"<torch.autograd.function.{self.name()} object at {id(self):#x}>"
 
     def __getattr__(self, name: str) -> Any:
         if name in ("ctx", "metadata_"):
@@ -376,6 +379,8 @@ def _results(
         if id(r) in given:
             source, r = r, wrap(r._array)
             attach(r, source, OPS["reshape"], (tuple(r._array.shape),))
+        elif r._blind is True:  # a view made in forward
+            r._edge = None
         elif r._edge is not None:
             r = r.detach()
         if edge is not None:
@@ -416,7 +421,7 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
             if not isinstance(value, Tensor):
                 return value
             result = value.detach()
-            result._edge = node = Node(plan, edges, (), None)
+            result._edge = node = tape.node(plan, edges, (), None)
             node.label = "Error"
             return result
 

@@ -25,14 +25,14 @@ def want(count: int) -> None:
     global _users
     with _lock:
         _users += count
-        record.make_node = make if _users else Node
+        record.make_node = make if _users else tape.node
 
 
 def make(plan: Any, edges: tuple[Any, ...], saved: tuple[Any, ...], shapes: Any, guards: tuple[Any, ...] = ()) -> Node:
     """Return the node of a call, with its values packed and its origin noted if that is asked for on this thread."""
-    node = Node(plan, edges, saved, shapes, guards)
+    node = tape.node(plan, edges, saved, shapes, guards)
     if state.packing and plan.keeps_arrays:
-        node = PackedNode(node)
+        PackedNode.pack(node)
     if tape.anomaly is not None:
         tape.anomaly.note(node)
     return node
@@ -43,12 +43,16 @@ _UNCHANGED: Hooks = (lambda value: value, lambda value: value)
 
 
 class Packed:
-    """One value as the innermost hooks packed it."""
+    """One value as the innermost hooks packed it.
 
-    __slots__ = ("value", "unpack", "shape")
+    result: it is the node's own result, which hooks see with its history. It is kept without: with it, it would keep the
+    node alive that keeps it.
+    """
+
+    __slots__ = ("value", "unpack", "shape", "bare")
     unpack: Callable[[Any], Any]
 
-    def __init__(self, tensor: Tensor, own: Hooks | None = None) -> None:
+    def __init__(self, tensor: Tensor, own: Hooks | None = None, result: bool = False) -> None:
         hooks, state.packing = state.packing, ()
         version, self.shape = tensor.version_box()[0], tensor._array.shape
         pack, self.unpack = own or hooks[-1]
@@ -57,16 +61,25 @@ class Packed:
                 self.value = pack(tensor)
         finally:
             state.packing = hooks
+            if result:
+                tensor._edge = None
+        self.bare = result and self.value is tensor
         if tensor.version_box()[0] != version:
             raise RuntimeError(
                 "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot be "
                 "modified by in-place operations as this can lead to unexpected side-effects; change a clone() instead."
             )
 
-    def open(self) -> Any:
-        """Return the raw array that the hooks give for the value. Raises TypeError for what is no tensor, RuntimeError for
-        one of another shape."""
-        tensor = self.unpack(self.value)
+    def open(self, node: Node | None = None) -> Any:
+        """Return the raw array that the hooks give for the value of a node. Raises TypeError for what is no tensor,
+        RuntimeError for one of another shape."""
+        if self.bare:
+            self.value._edge = node
+        try:
+            tensor = self.unpack(self.value)
+        finally:
+            if self.bare:
+                self.value._edge = None
         if not isinstance(tensor, Tensor):
             raise TypeError(
                 f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(tensor).__name__}"
@@ -86,29 +99,33 @@ class PackedNode(Node):
 
     __slots__ = ()
 
-    def __init__(self, node: Node, hooks: dict[int, Hooks] | None = None) -> None:
-        """Pack the values of a node; hooks: those of each place, where they are not the innermost of this thread."""
+    @classmethod
+    def pack(cls, node: Node, hooks: dict[int, Hooks] | None = None) -> None:
+        """Pack the values of a node, and make it one of this kind; hooks: those of each place, where they are not the
+        innermost of this thread."""
         assert node.saved is not None
         whole, packed = node.tensors(node.saved), list(node.saved)
-        for place in self.kept(node):
+        for place in cls.kept(node):
             value, raw = whole[place], packed[place]
             own = None if hooks is None else hooks.get(place, _UNCHANGED)
-            if place == len(node.plan.op.inputs):  # the result: with its history it would keep itself alive
-                several = isinstance(value, tuple)
-                value = tuple([v if v is None else v.detach() for v in value]) if several else value.detach()
+            result = place == len(node.plan.op.inputs)
             if isinstance(value, tuple):
-                packed[place] = tuple([self.packed(v, r, own) for v, r in zip(value, raw, strict=True)])
+                values = [v.detach() if v is not None and result else v for v in value]
+                packed[place] = tuple([cls.packed(v, r, own) for v, r in zip(values, raw, strict=True)])
             else:
-                packed[place] = self.packed(value, raw, own)
-        super().__init__(node.plan, node.edges, tuple(packed), node.shapes, ((_NEVER, 0),))
+                packed[place] = cls.packed(value, raw, own, result)
+        node.__class__, node.saved, node.guards = cls, tuple(packed), ((_NEVER, 0),)
 
     @staticmethod
     def kept(node: Node) -> list[int]:
-        return [*node.plan.inputs, *([len(node.plan.op.inputs)] if node.plan.out else [])]
+        """Return the places of what is kept, in the order of PyTorch's names for it: `other` comes before `self`."""
+        op, inputs = node.plan.op, node.plan.inputs
+        two = op.inputs == ("x", "y") and (op.elementwise or op.name == "matmul")
+        return [*(reversed(inputs) if two else inputs), *([len(op.inputs)] if node.plan.out else [])]
 
     @staticmethod
-    def packed(value: Tensor | None, raw: Any, hooks: Hooks | None) -> Any:
-        """Pack a tensor: a leaf as itself, a result without its history; a number stays as it is."""
+    def packed(value: Tensor | None, raw: Any, hooks: Hooks | None, result: bool = False) -> Any:
+        """Pack a tensor: a leaf as itself; a number stays as it is."""
         if value is None or (value._edge is None and value._box is None and not raw.ndim):
             return raw
         edge = value._edge
@@ -116,7 +133,7 @@ class PackedNode(Node):
             leaf = edge.variable
             if leaf is not None and leaf._array is raw:
                 return Packed(leaf, hooks)
-        return Packed(value, hooks)
+        return Packed(value, hooks, result)
 
     def check_saved(self) -> tuple[Any, ...]:
         if self.saved is None:
@@ -124,7 +141,7 @@ class PackedNode(Node):
         values = list(self.saved)
         for place in self.kept(self):
             value = values[place]
-            values[place] = tuple([opened(v) for v in value]) if isinstance(value, tuple) else opened(value)
+            values[place] = tuple([opened(v) for v in value]) if isinstance(value, tuple) else opened(value, self)
         return tuple(values)
 
     def tensors(self, saved: tuple[Any, ...], g: Any = None) -> tuple[Any, ...]:
@@ -159,8 +176,7 @@ class SavedTensor:
         node, place, hooks = self._node, self._place, (pack_hook, unpack_hook)
         if not isinstance(node, PackedNode):
             node.check_saved()
-            packed = PackedNode(node, {place: hooks})
-            node.__class__, node.saved, node.guards = PackedNode, packed.saved, packed.guards
+            PackedNode.pack(node, {place: hooks})
             return
         value = None if node.saved is None else node.saved[place]
         if node.saved is None or not isinstance(value, Packed) or value.unpack is not _UNCHANGED[1]:
@@ -168,6 +184,6 @@ class SavedTensor:
         node.saved = (*node.saved[:place], Packed(value.value, hooks), *node.saved[place + 1 :])
 
 
-def opened(value: Any) -> Any:
-    return value.open() if isinstance(value, Packed) else value
+def opened(value: Any, node: Node | None = None) -> Any:
+    return value.open(node) if isinstance(value, Packed) else value
 

@@ -23,7 +23,9 @@ def compile(
 
     fallback="eager": a function that cannot be captured runs as it is, and a warning says why (else it raises).
     explain: print what was made of it. fast_math: use identities that hold for real numbers, and not for each IEEE number.
-    fullgraph, dynamic, backend, mode, options: accepted as PyTorch's and without effect; each shape is captured of its own.
+    dynamic: True keeps the leading size of the arguments open from the first capture on, where the function works alike for
+    all sizes; None does so once three sizes were met; False captures each shape of its own.
+    fullgraph, backend, mode, options: accepted as PyTorch's and without effect.
     Raises RuntimeError at the second call where the function asks for values (item(), a condition), with the remedy.
     """
     if function is None:
@@ -35,7 +37,7 @@ def compile(
         return function
     if fallback not in (None, "eager"):
         raise ValueError(f"compile: fallback must be None or 'eager', got {fallback!r}")
-    compiled = Compiled(function, fallback, explain, fast_math)
+    compiled = Compiled(function, fallback, explain, fast_math, dynamic)
     if not hasattr(function, "named_parameters"):
         return compiled
     from wengert import nn  # a model stays one: its parameters, state dict and modes are those of what it wraps

@@ -1,12 +1,14 @@
 """A compiled function: captured once for each kind of call, and run as a program from then on.
 
-Owns: `Compiled`, and what makes two calls the same kind. May import: graph, guards, passes, program, training. Must not know:
-any op, any device. A call of a new kind runs eagerly the first time (optimizers make their state then) and is captured the
-second time.
+Owns: `Compiled`, and what makes two calls the same kind. May import: graph, guards, passes, program, training, varying.
+Must not know: any op, any device. A call of a new kind runs eagerly the first time (optimizers make their state then) and is
+captured the second time. Kinds that differ in the leading size alone are a family, which shares a general graph where there is
+one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -14,31 +16,46 @@ import threading
 import traceback
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from wengert import dtypes
-from wengert._tensor import Tensor
+import numpy as np
+
+from wengert import backend, dtypes
+from wengert._tensor import INFERENCE, Tensor
 from wengert.compiler.explanation import explained
-from wengert.compiler.guards import OWN, Guard, Wrapper, overlap, root_id
+from wengert.compiler.guards import OWN, Guard, Number, Wrapper, defined, overlap, root_id, root_of
 from wengert.compiler.passes import optimised
 from wengert.compiler.program import Program
 from wengert.compiler.training import Joint, Training
+from wengert.compiler.varying import SMALLEST, Formula, General, Log, Take, Unlike, generalised
+from wengert.func.layers import leaves, mapped
 from wengert.graph import Graph, _tensors, capture
 from wengert.inplace import bump
 from wengert.modes import state
 
-CACHE = 16  # kinds of calls that are kept for one function
+CACHE = 16  # kinds of calls that are kept for one function, and general graphs of one family
+INLINE = 100  # values that are watched by the function of a call itself; of more, it calls another that all programs share
+INSTANCES = 64  # programs of general graphs that are kept
 RECAPTURES = 8  # so many captures for changed surroundings before a warning says what changes
+FAILURES = 3  # so often a family is tried to be made general
+SOME = 2  # leading sizes that are captured of their own before a general graph is tried, unless dynamic=True
 
 
 # ---- kinds of calls
+_PLAIN = frozenset((bool, int, float, str, type(None)))
+_MISSED = object()  # what a straight call returns where it is not good for this call
+
+
 def _kind(x: Any) -> Any:
     """Return what of an argument must be equal for two calls to be of one kind."""
-    if isinstance(x, Tensor):
+    kind = type(x)
+    if kind is Tensor or isinstance(x, Tensor):
         a = x._array
         return type(a), a.shape, a.dtype, x._edge is not None
+    if kind in _PLAIN:
+        return kind, x
     if isinstance(x, tuple | list):
         return type(x), tuple([_kind(v) for v in x])
     if isinstance(x, dict):
@@ -50,6 +67,51 @@ def _kind(x: Any) -> Any:
     return type(x), x
 
 
+def _kinds(kind: Any) -> Iterator[Any]:
+    """Yield the kinds of tensors and numbers in a kind."""
+    if isinstance(kind, tuple):
+        if len(kind) == 4 and isinstance(kind[2], np.dtype):
+            yield kind
+        elif len(kind) == 2 and kind[0] is float:
+            yield kind
+        else:
+            for part in kind:
+                yield from _kinds(part)
+
+
+def _changed(kind: Any, f: Callable[[Any], Any]) -> Any:
+    """Return a kind with f of the kinds of tensors and floats in it."""
+    if not isinstance(kind, tuple):
+        return kind
+    if (len(kind) == 4 and isinstance(kind[2], np.dtype)) or (len(kind) == 2 and kind[0] is float):
+        return f(kind)
+    return tuple([_changed(part, f) for part in kind])
+
+
+def _leading(kind: Any) -> int | None:
+    """Return the leading size of the first tensor that has one: None where it is 0 or 1, which are sizes of their own."""
+    shape = next((k[1] for k in _kinds(kind) if len(k) == 4 and k[1]), (0,))
+    return shape[0] if shape[0] >= SMALLEST else None
+
+
+def _any_size(kind: Any, size: int) -> Any:
+    """Return a kind with a mark in the place of the leading size."""
+
+    def change(k: Any) -> Any:
+        return (k[0], ("size", *k[1][1:]), *k[2:]) if len(k) == 4 and k[1] and k[1][0] == size else k
+
+    return _changed(kind, change)
+
+
+def _any_float(kind: Any) -> Any:
+    """Return a kind with a mark in the place of floats."""
+    return _changed(kind, lambda k: (float, None) if len(k) == 2 else k)
+
+
+def _floats(arguments: Any) -> list[float]:
+    return [x for x in leaves(arguments) if type(x) is float]
+
+
 def _difference(old: Any, new: Any) -> str:
     """Say in what two kinds of calls differ."""
     if isinstance(old, tuple) and isinstance(new, tuple) and len(old) == len(new):
@@ -57,31 +119,170 @@ def _difference(old: Any, new: Any) -> str:
     return f"{old!r} became {new!r}"
 
 
-class Entry:
-    """One kind of call: how often it was made, and its program once it has one."""
+class Captured:
+    """What one capture of a function found: what it watches, writes to and reads, and its graph."""
+
+    def __init__(self, guard: Guard, given: list[Tensor]) -> None:
+        self.guard = guard
+        self.around = [t[3] for t in guard.tensors]
+        self.before = [x._version for x in (*self.around, *given)]
+        self.moving: list[Number] = []  # floats around the function that the graph takes as they are at each call
+        self.general: General | None = None
+
+    def settle(self, graph: Graph, joint: Joint, given: list[Tensor]) -> None:
+        """Note what the capture wrote to. Raises RuntimeError for a tensor that is not watched, or an argument's gradient."""
+        if any(leaf is x for leaf, _ in graph.grads for x in joint.given):
+            raise RuntimeError(
+                "wengert.compile: the function runs backward() to the .grad of an argument, which is another tensor at each "
+                "call; return torch.autograd.grad(...) instead, or let the function reach the tensor by its closure"
+            )
+        self.graph, self.joint = graph, joint
+        self.states = {id(a) for _, a in graph.states}
+        changed = [x._version != v for x, v in zip((*self.around, *given), self.before, strict=True)]
+        self.written = [x for x, c in zip(self.around, changed, strict=False) if c]  # tensors around that a run writes to
+        self.written_arguments = [i for i, c in enumerate(changed[len(self.around) :]) if c]
+        known = {root_id(x._array) for x in self.written}
+        for target, v in graph.writes:
+            if not isinstance(target, int) and root_id(target) not in known:
+                raise RuntimeError(
+                    f"wengert.compile: the function writes to a tensor ({v.spec}) that is reached neither by its closure, "
+                    f"globals and self nor by its arguments; pass it as an argument"
+                )
+
+
+class Family:
+    """Kinds of calls that differ in the leading size alone, and their general graphs: one for each way Python went."""
 
     def __init__(self) -> None:
-        self.calls = 0
-        self.program: Program | None = None
+        self.calls = 0  # those that no general graph served
+        self.captured: set[int] = set()  # sizes that have graphs of their own
+        self.general: list[Captured] = []
+        self.failures = 0
+        self.reason = ""  # why there is no general graph, or no further one
+
+
+class Made:
+    """A program of an entry, good while what its capture watches is as it was. Raises Unlike where a general graph has none."""
+
+    def __init__(self, entry: Entry, captured: Captured, floats: list[float], fast_math: bool) -> None:
+        graph, self.captured, self.size = captured.graph, captured, entry.size
+        self.follow: list[tuple[Any, Formula]] = []  # arrays of the program that follow the floats that vary
+        if captured.general is not None:
+            graph, self.follow = captured.general.instance(entry.size, floats)
+        self.floats = floats if captured.general is not None and floats else None  # as they were last
         self.training: Training | None = None
-        self.guard: Guard | None = None
-        self.states: set[int] = set()
-        self.written: list[Tensor] = []  # tensors around the function that a run writes to
-        self.written_arguments: list[int] = []
+        if captured.joint.leaves:
+            self.training = Training(graph, captured.joint, captured.around, fast_math)
+            self.program = self.training.forward
+        else:
+            graph.outputs = graph.outputs[0]
+            self.program = Program(optimised(graph, fast_math))
+        self.straight = _straight(entry, self) if entry.flat and self.floats is None else None
+        self.lock = threading.Lock()
+
+    def run(self, tensors: list[Tensor]) -> Any:
+        """Run the program on the arguments' tensors."""
+        return self.training(tensors) if self.training is not None else self.program([x._array for x in tensors])
+
+    def follows(self, floats: list[float]) -> bool:
+        """Let the arrays follow the floats, and say whether Python would go the same way with them."""
+        if floats == self.floats:
+            return True
+        general = self.captured.general
+        if general is None or not all(type(x) is float for x in floats) or not general.holds(self.size, floats):
+            return False
+        self.floats = []
+        try:
+            for array, formula in self.follow:
+                formula.renew(array, self.size or 0, floats)
+        except Unlike:
+            return False
+        self.floats = floats
+        return True
+
+
+class Entry:
+    """One kind of call: how often it was made, and its programs once it has some."""
+
+    def __init__(self, key: Any, floating: bool = False) -> None:
+        self.key, self.floating = key, floating  # floating: floats among the arguments vary
+        self.calls = 0
+        self.made: Made | None = None  # the program that was good last
+        self.kept: list[Made] = []  # all of them
+        self.family: Family | None = None
+        self.size: int | None = None
+        self.tried: list[Captured] = []  # general graphs of the family that are not good for this size
+        # whether all arguments are positional, and no tensors in tuples
+        self.flat = key[0][1] is None and not any(issubclass(k[0], tuple | list | dict) for k in key[0][0])
         self.eager = ""  # why this kind runs eagerly
+
+    def add(self, captured: Captured, floats: list[float], fast_math: bool) -> None:
+        """Make a program. Raises Unlike where the general graph has none for the size."""
+        self.made = Made(self, captured, floats, fast_math)
+        self.kept.append(self.made)
+
+
+def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
+    """Return a function of a call's arguments, tensors and numbers, that runs the program if the call is of the entry's kind
+    and all is the very same as at the capture, else gives _MISSED. What it needs is at hand, and nothing is built."""
+    (kinds, _), grad, inference, number = entry.key
+    captured = made.captured
+    check, names = captured.guard.check()
+    if len(names) > INLINE:
+        check, names = "same()", {"same": captured.guard.same}
+    boxes = {f"box{i}": x.version_box() for i, x in enumerate(captured.written)}
+    names.update(boxes, grad=grad, inference=inference, number=number, program=made.training or made.program)
+    names.update(capturing=backend._recorders, state=state, dtypes=dtypes, MISSED=_MISSED, root=root_of, bump=bump,
+                 states=captured.states)  # fmt: skip
+    terms, arrays, tensors, roots = ["dtypes._default is number"], list[str](), list[str](), list[str]()
+    for i, kind in enumerate(kinds):
+        if len(kind) == 4:
+            names.update({f"t{i}": kind[0], f"s{i}": kind[1], f"d{i}": kind[2]})
+            terms += [f"type(a{i}) is t{i}", f"a{i}.shape == s{i}", f"a{i}.dtype == d{i}",
+                      f"(x{i}._edge is not None) is {kind[3]}", f"id(r{i}) not in states"]  # fmt: skip
+            arrays.append(f"a{i} = x{i}._array; r{i} = a{i} if a{i}.base is None else root(a{i})")
+            tensors.append(f"x{i}")
+            roots.append(f"id(r{i})")
+        else:
+            names[f"v{i}"] = kind[1]
+            terms.append(f"x{i} is v{i}")
+    if len(roots) > 1:
+        terms.append(f"len({{{', '.join(roots)}}}) == {len(roots)}")
+    unpack = f"{''.join(f'x{i}, ' for i in range(len(kinds)))} = args" if kinds else "if args: return MISSED"
+    given = [x if made.training is not None else f"a{x[1:]}" for x in tensors]
+    lines = [
+        f"def straight(args, {', '.join(names)}):",
+        " if capturing or state.grad is not grad or state.inference is not inference: return MISSED",
+        " try:",
+        *(f"  {line}" for line in (unpack, *arrays)),
+        f"  if not ({' and '.join(terms)} and {check}): return MISSED",
+        " except Exception: return MISSED",
+        *(f" {name}[0] += 1" for name, box in boxes.items() if box is not INFERENCE),
+        *(f" bump({tensors[i]})" for i in captured.written_arguments),
+        f" return program([{', '.join(given)}])",
+    ]
+    return defined("straight", "\n".join(lines), names)
 
 
 class Compiled(Wrapper):
     """What `compile` returns: call it as the function."""
 
-    def __init__(self, function: Callable[..., Any], fallback: str | None, explain: bool, fast_math: bool) -> None:
+    def __init__(
+        self, function: Callable[..., Any], fallback: str | None, explain: bool, fast_math: bool, dynamic: bool | None = None
+    ) -> None:
         functools.update_wrapper(self, function)
         self.name = str(getattr(function, "__name__", function))
         self.function, self.fallback, self.explain = function, fallback, explain
-        self.fast_math = fast_math
+        self.fast_math, self.dynamic = fast_math, dynamic
         self.entries: OrderedDict[Any, Entry] = OrderedDict()
+        self.families: OrderedDict[Any, Family] = OrderedDict()
+        self.floating: OrderedDict[Any, Any] = OrderedDict()  # kinds by their floats' places: the first key, or True
+        self.moving: list[Number] = []  # floats around the function that were seen to change
+        self.fixed: list[Number] = []  # those of them that cannot be taken as they are
+        self.refused: dict[str, str] = {}  # why not, by their names
         self.recaptures: list[str] = []
         self.crowded = False  # whether a warning has said that there are too many kinds of calls
+        self.straight: Callable[[Any], Any] | None = None  # that of the entry called last
         self.lock = threading.RLock()
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -90,41 +291,69 @@ class Compiled(Wrapper):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if state.recorder is not None:  # inside of another capture: part of it
             return self.function(*args, **kwargs)
-        given = (_kind(args), _kind(kwargs)) if args or kwargs else None
+        straight = self.straight
+        if straight is not None and not kwargs:  # the kind of the call before, most likely
+            made = straight(args)
+            if made is not _MISSED:
+                return made
+        given = (tuple([_kind(x) for x in args]), _kind(kwargs) if kwargs else None)
         key = (given, state.grad, state.inference, dtypes.default_float())
         entry = self.entries.get(key)
         if entry is None:
             entry = self._enter(key)
-        if entry.eager:
-            return self.function(*args, **kwargs)
-        if entry.program is None:
-            entry.calls += 1
-            if entry.calls == 1:
-                return self.function(*args, **kwargs)
-            return self._first(entry, args, kwargs)
-        why = entry.guard.changed()  # type: ignore[union-attr]
-        if why is not None:
-            return self._again(entry, why, args, kwargs)
-        return self._run(entry, args, kwargs)
+        made = entry.made
+        if made is None:
+            return self._early(entry, args, kwargs)
+        guard = made.captured.guard
+        if not guard.same():
+            why = guard.changed()
+            if why is not None:
+                made = self._other(entry, args, kwargs)
+                if made is None:
+                    return self._again(entry, why, args, kwargs)
+        self.straight = made.straight
+        return self._run(entry, made, args, kwargs)
 
-    def _run(self, entry: Entry, args: Any, kwargs: Any) -> Any:
-        tensors = _tensors((args, kwargs)) if args or kwargs else []
-        if tensors and (any([root_id(x._array) in entry.states for x in tensors]) or overlap(tensors)):
+    def _run(self, entry: Entry, made: Made, args: Any, kwargs: Any) -> Any:
+        captured = made.captured
+        tensors = [x for x in args if isinstance(x, Tensor)] if entry.flat else _tensors((args, kwargs))
+        roots = [root_id(x._array) for x in tensors]
+        if roots and (len({*roots}) < len(roots) or not captured.states.isdisjoint(roots)):
             return self.function(*args, **kwargs)  # an argument shares memory with state or another: the program assumed not
-        for x in entry.written:  # writes count, as eager ones do: what was kept of these before is stale
-            bump(x)
-        for i in entry.written_arguments:
-            bump(tensors[i])
-        if entry.training is not None:
-            return entry.training(tensors)
-        assert entry.program is not None
-        return entry.program([x._array for x in tensors])
+        if made.floats is None:
+            return self._write(made, tensors)
+        for other in (made, *[m for m in reversed(entry.kept) if m is not made and m.captured.guard.changed() is None]):
+            with other.lock:  # one call at a time has floats of its own
+                if other.floats is None or other.follows(self._floats(entry, other.captured, args, kwargs)):
+                    entry.made = other
+                    return self._write(other, tensors)
+        return self._again(entry, "a float that varies leads another way", args, kwargs)
 
+    def _write(self, made: Made, tensors: list[Tensor]) -> Any:
+        for x in made.captured.written:  # writes count, as eager ones do: what was kept of these before is stale
+            bump(x)
+        for i in made.captured.written_arguments:
+            bump(tensors[i])
+        return made.run(tensors)
+
+    def _floats(self, entry: Entry, captured: Captured, args: Any, kwargs: Any) -> list[Any]:
+        """Return the floats that vary as they are now: those around the function, and those among the arguments."""
+        return [n.now() for n in captured.moving] + (_floats((args, kwargs)) if entry.floating else [])
+
+    # ---- kinds that are met
     def _enter(self, key: Any) -> Entry:
+        """Return the entry of a kind that is new, or of the one that stands for it."""
         with self.lock:
-            entry = self.entries.setdefault(key, Entry())
-            while len(self.entries) > CACHE:
-                old, _ = self.entries.popitem(last=False)
+            key, floating = self._with_floats(key)
+            entry = self.entries.get(key)
+            if entry is not None:
+                return entry
+            entry = self.entries[key] = Entry(key, floating)
+            self._join_family(entry)
+            own = [k for k, e in self.entries.items() if e is entry or e.made is None or e.made.captured.general is None]
+            if len(own) > CACHE:
+                old = own[0]
+                del self.entries[old]
                 if not self.crowded:
                     self.crowded = True
                     warnings.warn(
@@ -132,29 +361,124 @@ class Compiled(Wrapper):
                         f"{_difference(old, key)}. Pass numbers that change as tensors, and pad what changes its shape.",
                         stacklevel=4,
                     )
+            if len(self.entries) > CACHE + INSTANCES:
+                self.entries.popitem(last=False)
             return entry
 
+    def _with_floats(self, key: Any) -> tuple[Any, bool]:
+        """Return the key that stands for one with floats, once these were seen to change."""
+        if self.dynamic is False or not any(len(k) == 2 for k in _kinds(key[0])):
+            return key, False
+        place = (_any_float(key[0]), *key[1:])
+        first = self.floating.setdefault(place, key)
+        if len(self.floating) > CACHE + INSTANCES:
+            self.floating.popitem(last=False)
+        if first is None or (first is not True and first == key):  # None: it was tried, in vain
+            return key, False
+        self.floating[place] = True
+        return place, True
+
+    def _join_family(self, entry: Entry) -> None:
+        """Find the kinds that differ in the leading size alone."""
+        size = None if self.dynamic is False else _leading(entry.key[0])
+        if size is None:
+            return
+        entry.family = self.families.setdefault((_any_size(entry.key[0], size), *entry.key[1:]), Family())
+        entry.size = size
+        if len(self.families) > CACHE:
+            self.families.popitem(last=False)
+
+    def _early(self, entry: Entry, args: Any, kwargs: Any) -> Any:
+        """Call a kind that has no program: where its family has none for it either, the first call runs eagerly, the second is
+        captured."""
+        if entry.eager:
+            return self.function(*args, **kwargs)
+        with self.lock:
+            made = entry.made or self._instance(entry, args, kwargs)
+            if made is None:
+                entry.calls += 1
+                family = entry.family
+                if family is not None:
+                    family.calls += 1
+                    if self._may_be_general(family) and (not self.dynamic or family.calls > 1 + len(family.general)):
+                        entry.calls += 1
+        if made is not None:
+            return self._run(entry, made, args, kwargs)
+        if entry.calls == 1 and not entry.floating:
+            return self.function(*args, **kwargs)
+        return self._first(entry, args, kwargs)
+
+    def _instance(self, entry: Entry, args: Any, kwargs: Any) -> Made | None:
+        """Return the program that a general graph of the family gives, None where there is none."""
+        for captured in list(entry.family.general) if entry.family is not None else ():
+            why = None if captured.guard.same() else captured.guard.changed()
+            if why is not None:
+                if captured.guard.floats_that_changed():
+                    self._drop(captured, why)
+            elif captured not in entry.tried:
+                floats = self._floats(entry, captured, args, kwargs)
+                if captured.general is not None and captured.general.holds(entry.size, floats):
+                    with contextlib.suppress(Unlike):
+                        entry.add(captured, floats, self.fast_math)
+                        return entry.made
+                if not floats:
+                    entry.tried.append(captured)
+        return None
+
+    def _may_be_general(self, family: Family) -> bool:
+        wanted = bool(self.dynamic) or len(family.captured) >= SOME
+        return wanted and family.failures < FAILURES and len(family.general) < CACHE
+
+    def _other(self, entry: Entry, args: Any, kwargs: Any) -> Made | None:
+        """Return a program that was made when all was as it is now (a model that goes from training to evaluation and back)."""
+        with self.lock:
+            found = next((m for m in reversed(entry.kept) if m.captured.guard.changed() is None), None)
+            entry.made = found or self._instance(entry, args, kwargs)
+            return entry.made
+
     def _again(self, entry: Entry, why: str, args: Any, kwargs: Any) -> Any:
+        """Call a kind whose surroundings changed: eagerly this time. What changes all the time runs eagerly from then on."""
+        with self.lock:
+            outdated = entry.kept[-1].captured if entry.kept else None
+            if outdated is not None and outdated.guard.floats_that_changed():
+                self._drop(outdated, why)
+            else:
+                self._count(why)
+            entry.made, entry.calls = None, 1
+            if len(self.recaptures) >= RECAPTURES:
+                entry.eager = why
+                entry.kept.clear()
+        return self.function(*args, **kwargs)
+
+    def _drop(self, captured: Captured, why: str) -> None:
+        """Drop what was captured with other floats, which are taken as they are from now on."""
+        known = [*self.moving, *self.fixed]
+        self.moving += [n for n in captured.guard.floats_that_changed() if n not in known]
+        for family in self.families.values():
+            family.general = [c for c in family.general if c is not captured]
+        for entry in self.entries.values():
+            entry.kept = [m for m in entry.kept if m.captured is not captured]
+            if entry.made is not None and entry.made.captured is captured:
+                entry.made, entry.calls = None, 1
+        self._count(why)
+
+    def _count(self, why: str) -> None:
+        self.straight = None
         self.recaptures.append(why)
         if len(self.recaptures) == RECAPTURES:
             warnings.warn(
                 f"wengert.compile: {self.name} was captured {RECAPTURES} times because what it reads beside its arguments "
                 f"changes (last: {why}); pass what changes as an argument, as a tensor. It runs eagerly from now on.",
-                stacklevel=3,
+                stacklevel=5,
             )
-        if len(self.recaptures) >= RECAPTURES:
-            entry.eager = why
-            return self.function(*args, **kwargs)
-        entry.program = entry.training = entry.guard = None
-        entry.calls = 1
-        return self.function(*args, **kwargs)
 
+    # ---- captures
     def _first(self, entry: Entry, args: Any, kwargs: Any) -> Any:
         """Capture a kind of call, and run it. Raises RuntimeError where the function asks for values."""
         if overlap(_tensors((args, kwargs))):
             return self.function(*args, **kwargs)
         with self.lock:
-            if entry.program is None:
+            if entry.made is None:
                 try:
                     self._capture(entry, args, kwargs)
                 except RuntimeError as error:
@@ -164,44 +488,129 @@ class Compiled(Wrapper):
                     entry.eager = str(error)
                     warnings.warn(f"wengert.compile: {self.name} runs eagerly: {error}", stacklevel=3)
                     return self.function(*args, **kwargs)
-        return self._run(entry, args, kwargs)
+                if self.explain:
+                    print(self.explanation())
+        assert entry.made is not None
+        return self._run(entry, entry.made, args, kwargs)
 
     def _capture(self, entry: Entry, args: Any, kwargs: Any) -> None:
-        entry.guard = Guard(self.function, (args, kwargs))
-        around, given = [t[3] for t in entry.guard.tensors], _tensors((args, kwargs))
-        before = [x._version for x in (*around, *given)]
+        """Capture a kind of call: as general as it can be."""
+        family = entry.family
+        sized = family is not None and self._may_be_general(family)
+        guard = Guard(self.function, (args, kwargs))
+        moving = [n for n in guard.numbers_of(self.moving) if n.settable and type(n.now()) is float]
+        ways = (True, False) if sized else (False,)
+        if moving or entry.floating:
+            if any(self._tried(entry, way, moving, args, kwargs) for way in ways):
+                return
+            good = [n for n in moving if len(moving) > 1 and self._works(entry, n, args, kwargs)]
+            self.fixed += [n for n in moving if n not in good]
+            self.moving = [n for n in self.moving if n in good or n not in moving]
+            if good and any(self._tried(entry, way, good, args, kwargs) for way in ways):
+                return
+        if sized and not entry.floating and self._tried(entry, True, [], args, kwargs):
+            return
+        if entry.floating:  # floats that cannot vary: each is a kind again
+            self.floating[entry.key] = None
+            self.entries.pop(entry.key, None)
+        given = _tensors((args, kwargs))
+        captured = Captured(guard, given)
         joint = Joint(self.function)
         graph = capture(joint, args, kwargs)
-        entry.states = {id(a) for _, a in graph.states}
-        changed = [x._version != v for x, v in zip((*around, *given), before, strict=True)]
-        entry.written = [x for x, c in zip(around, changed, strict=False) if c]
-        entry.written_arguments = [i for i, c in enumerate(changed[len(around) :]) if c]
-        known = {root_id(x._array) for x in (*entry.written, *(given[i] for i in entry.written_arguments))}
-        for target, v in graph.writes:
-            if not isinstance(target, int) and root_id(target) not in known:
-                raise RuntimeError(
-                    f"wengert.compile: the function writes to a tensor ({v.spec}) that is reached neither by its closure, "
-                    f"globals and self nor by its arguments; pass it as an argument"
-                )
-        if joint.leaves:
-            entry.training = Training(graph, joint, [t[3] for t in entry.guard.tensors], self.fast_math)
-            entry.program = entry.training.forward
-        else:
-            graph.outputs = graph.outputs[0]
-            entry.program = Program(optimised(graph, self.fast_math))
-        if self.explain:
-            print(self.explanation())
+        left = guard.undo()
+        if left.numbers or left.lists:  # the function counts, or keeps a list: does that matter to the graph?
+            try:
+                self._build_general(entry, False, [], args, kwargs)
+                return
+            except Unlike as error:
+                self.refused["what it counts itself"] = str(error)
+                left.redo()
+        captured.settle(graph, joint, given)
+        entry.add(captured, [], self.fast_math)
+        if family is not None and entry.size is not None:
+            family.captured.add(entry.size)
+
+    def _tried(self, entry: Entry, sized: bool, moving: list[Number], args: Any, kwargs: Any) -> bool:
+        """Say whether there is a general graph, which gives the entry a program."""
+        try:
+            self._build_general(entry, sized, moving, args, kwargs)
+        except Unlike as error:
+            if moving or entry.floating:
+                self.refused[", ".join(n.name for n in moving) or "the floats among the arguments"] = str(error)
+            if sized and entry.family is not None and not moving:
+                entry.family.reason, entry.family.failures = str(error), entry.family.failures + 1
+            return False
+        return True
+
+    def _works(self, entry: Entry, moving: Number, args: Any, kwargs: Any) -> bool:
+        """Say whether a graph can take a float as it is."""
+        try:
+            self._general(entry, False, [moving], args, kwargs)
+        except Unlike as error:
+            self.refused[moving.name] = str(error)
+            return False
+        return True
+
+    def _build_general(self, entry: Entry, sized: bool, moving: list[Number], args: Any, kwargs: Any) -> None:
+        """Give an entry a program of a general graph. Raises Unlike where there is none."""
+        captured = self._general(entry, sized, moving, args, kwargs)
+        entry.add(captured, self._floats(entry, captured, args, kwargs), self.fast_math)
+        if entry.family is not None and entry.size is not None:
+            if sized:
+                entry.family.general.append(captured)
+            else:
+                entry.family.captured.add(entry.size)
+
+    def _general(self, entry: Entry, sized: bool, moving: list[Number], args: Any, kwargs: Any) -> Captured:
+        """Capture for some sizes and floats, and return what they have in common. Raises Unlike."""
+        given, size = _tensors((args, kwargs)), entry.size if sized else None
+        watched, counted, lists = Guard(self.function, (args, kwargs)), list[Number](), list[Any]()
+        own = _floats((args, kwargs)) if entry.floating else []
+        limit = float("inf")  # of ops: so many in a further capture are a loop over the size
+
+        def take(size: int | None, floats: list[float]) -> Take:
+            """Capture once; what Python counts meanwhile is put back."""
+            log = Log(entry.size, size, floats, limit, lists)
+            numbers = iter(log.numbers[len(moving) : len(moving) + len(own)])
+            mine = mapped((args, kwargs), lambda x: next(numbers) if own and type(x) is float else x)
+            joint = Joint(self.function)
+            held = [*zip(moving, log.numbers, strict=False)]
+            held += zip(counted, log.numbers[len(moving) + len(own) :], strict=True)
+            try:
+                with watched.holding(held):
+                    graph = capture(joint, *mine, log=log)
+            except Exception as error:
+                raise Unlike(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+            finally:
+                left = watched.undo()
+                changed = [n for n, _ in left.numbers if n not in moving and n not in counted]
+                grown = [x for x, _ in left.lists if not any(x is y for y in lists)]
+                new = bool(changed or grown)
+                counted.extend(changed)
+                lists.extend(grown)
+            if new and limit < float("inf"):
+                raise Unlike("what it counts differs from capture to capture")
+            if new:  # once more, with what it counts under watch
+                return take(size, floats + [n.now() for n in changed])
+            return Take(log, graph, joint)
+
+        captured = Captured(watched, given)
+        first = take(size, [n.now() for n in moving] + own)
+        limit = 4 * first.log.calls + 64
+        captured.before[len(captured.around) :] = [0] * len(given)
+        captured.settle(first.graph, first.joint, first.log.stands)
+        captured.general = generalised(take, first, len(moving) + len(own))
+        captured.moving = moving
+        captured.guard = Guard(self.function, (args, kwargs), [*moving, *counted], lists)
+        return captured
 
     # ---- to read
     @property
     def programs(self) -> list[Program]:
         """The programs made so far, one for each kind of call."""
         found: list[Program] = []
-        for entry in self.entries.values():
-            if entry.training is not None:
-                found += [entry.training.forward, entry.training.backward]
-            elif entry.program is not None:
-                found.append(entry.program)
+        for made in [m for e in self.entries.values() for m in e.kept]:
+            found += [made.program] if made.training is None else [made.training.forward, made.training.backward]
         return found
 
     def graph(self) -> Graph:
@@ -219,6 +628,10 @@ class Compiled(Wrapper):
         lines = [f"{self.name}: {len(self.programs)} programs"]
         lines += [f"  {line}" for p in self.programs for line in explained(p)]
         lines += [f"  captured again: {why}" for why in self.recaptures]
+        families = self.families.values()
+        lines += [f"  any leading size: {len(f.general)} graphs" for f in families if f.general]
+        lines += [f"  a leading size of its own: {f.reason}" for f in families if f.reason]
+        lines += [f"  captured for each value of {name}: {why}" for name, why in self.refused.items()]
         lines += [f"  eager: {e.eager}" for e in self.entries.values() if e.eager]
         return "\n".join(lines)
 

@@ -1,15 +1,18 @@
 """What a captured function reads beside its arguments, watched.
 
-Owns: `Guard`, and which storages tensors share. May import: tensor, func.layers, plugins. Must not know: graphs, programs.
+Owns: `Guard`, `Number`, and which storages tensors share. May import: tensor, func.layers, plugins. Must not know: graphs,
+programs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import functools
 import sys
 import types
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -32,23 +35,68 @@ class Wrapper:
 _PLAIN = bool | int | float | complex | str | bytes | None
 
 
+class Number:
+    """A number that a function reads beside its arguments: where it stands."""
+
+    def __init__(self, name: str, container: Any, key: Any) -> None:
+        self.name, self.container, self.key = name, container, key
+        self.settable = not isinstance(container, _Defaults)
+
+    def now(self) -> Any:
+        """Return the number, None where there is none any more."""
+        try:
+            return self.container[self.key]
+        except (KeyError, IndexError, ValueError):
+            return None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Number) or self.key != other.key:
+            return False
+        mine, theirs = self.container, other.container
+        return mine is theirs or (isinstance(mine, _Cell | _Part) and mine == theirs)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Left:
+    """What a capture's Python left behind: numbers that it changed, and what it added to lists."""
+
+    def __init__(self, numbers: list[tuple[Number, Any]], lists: list[tuple[list[Any], list[Any]]]) -> None:
+        self.numbers, self.lists = numbers, lists
+
+    def redo(self) -> None:
+        """Leave it behind after all."""
+        for n, value in self.numbers:
+            n.container[n.key] = value
+        for x, added in self.lists:
+            x += added
+
+
 class Guard:
     """What a function can reach by its closure, globals, self and arguments, as it was at the capture.
 
     A captured program reads tensors where they lie, and holds all else fixed; `changed` says what is no longer as it was.
-    Raises RuntimeError where that is too much to be looked at before each call. What a class holds is not watched.
+    Raises RuntimeError where that is too much to be looked at before each call. What a class holds is not watched, nor the
+    numbers in `moving`, which the program takes as they are, and the lists in `lists`, which it does not read.
     """
 
-    def __init__(self, function: Callable[..., Any], arguments: Any) -> None:
+    def __init__(
+        self, function: Callable[..., Any], arguments: Any, moving: Iterable[Number] = (), lists: Iterable[Any] = ()
+    ) -> None:
         self.tensors: list[tuple[str, Any, Any, Tensor, Any, bool]] = []  # (name, container, key, tensor, array, requires_grad)
         self.numbers: list[tuple[str, Any, Any, Any]] = []
         self.arrays: list[tuple[str, Any, bytes]] = []
+        self.edges: list[Any] = []  # where the gradients of the tensors go
         self.sizes: list[tuple[str, Any, int]] = []
-        self._seen: set[int] = set()
+        self.objects: list[tuple[str, Any, Any, Any]] = []  # whatever else stands somewhere
+        self._seen: set[int] = {id(x) for x in lists}
         self._function(function, getattr(function, "__name__", "the function"))
         for number, value in enumerate(leaves(arguments)):  # tensors and numbers are part of the kind of call
             if not isinstance(value, Tensor | _PLAIN):
                 self._object(value, f"argument {number}")
+        skipped = list(moving)
+        if skipped:
+            self.numbers = [n for n in self.numbers if Number(*n[:3]) not in skipped]
 
     def _function(self, f: Any, name: str) -> None:
         if isinstance(f, types.MethodType):
@@ -94,9 +142,13 @@ class Guard:
         if isinstance(value, Tensor):
             if "_array" in value.__dict__:
                 self.tensors.append((name, container, key, value, value._array, value.requires_grad))
+                self.edges.append(value._edge)
         elif isinstance(value, _PLAIN):
             self.numbers.append((name, container, key, value))
+        elif isinstance(value, tuple):  # its elements, whichever tuple it is
+            self._items(_Part(container, key), name)
         else:
+            self.objects.append((name, container, key, value))
             self._object(value, name)
         if len(self.tensors) + len(self.numbers) > WATCHED:
             raise RuntimeError(
@@ -123,14 +175,98 @@ class Guard:
         elif isinstance(value, list | tuple | dict):
             self._items(value, name)
         elif hasattr(value, "__dict__"):
-            self._items(vars(value), name)
+            self._items(vars(value), name, getattr(type(value), "_bookkeeping", ()))
 
-    def _items(self, value: Any, name: str) -> None:
-        if not isinstance(value, tuple):
+    def _items(self, value: Any, name: str, unread: Container[str] = ()) -> None:
+        if not isinstance(value, tuple):  # these are what was found at first: none of them can become another one
             self.sizes.append((name, value, len(value)))
         for key in list(value) if isinstance(value, dict) else range(len(value)):
+            if key in unread:  # what no result depends on
+                continue
             shown = f"{name}.{key}" if isinstance(key, str) else f"{name}[{key if isinstance(key, int) else '...'}]"
             self._found(shown, value, key)
+
+    def check(self) -> tuple[str, dict[str, Any]]:
+        """Return an expression that says whether all is the very same as it was, and the names in it.
+
+        A dict whose entries are all watched and mostly numbers is compared as a whole, which is quicker.
+        """
+        names: dict[str, Any] = {}
+
+        def name(value: Any) -> str:
+            names[f"g{len(names)}"] = value
+            return f"g{len(names) - 1}"
+
+        def read(container: Any, key: Any) -> str:
+            if isinstance(container, _Cell):
+                return f"{name(container.cell)}.cell_contents"
+            if isinstance(container, _Part):
+                return f"{read(container.container, container.key)}[{key}]"
+            return f"{name(container)}[{key!r}]" if type(key) in (str, int) else f"{name(container)}[{name(key)}]"
+
+        was: dict[int, dict[Any, Any]] = {}  # what containers held
+        for _, container, key, value, *_ in (*self.tensors, *self.numbers, *self.objects):
+            was.setdefault(id(container), {})[key] = value
+        numbers = Counter(id(container) for _, container, _, _ in self.numbers)
+        whole = {id(c): c for _, c, size in self.sizes if type(c) is dict and numbers[id(c)] > 3 and len(was[id(c)]) == size}
+        terms = [f"{name(c)} == {name(was[i])}" for i, c in whole.items()]
+        tensors: dict[int, str] = {}  # their names
+        for (_, container, key, tensor, array, _), edge in zip(self.tensors, self.edges, strict=True):
+            known = tensors.get(id(tensor))
+            t = tensors[id(tensor)] = known or name(tensor)
+            terms.append(f"{read(container, key)} is {t}")
+            if known is None:
+                terms += [f"{t}._array is {name(array)}", f"{t}._edge is {name(edge)}"]
+        terms += [f"{read(c, key)} is {name(value)}" for _, c, key, value in self.numbers if id(c) not in whole]
+        terms += [f"{read(c, key)} is {name(value)}" for _, c, key, value in self.objects]
+        terms += [f"len({name(c)}) == {size}" for _, c, size in self.sizes if id(c) not in whole]
+        terms += [f"{name(array)}.tobytes() == {name(was)}" for _, array, was in self.arrays]
+        return " and ".join(terms) or "True", names
+
+    @functools.cached_property
+    def same(self) -> Callable[[], bool]:
+        """Say whether all is the very same as it was: quick, and False also where nothing that counts is otherwise."""
+        text, names = self.check()
+        body = f"def same({', '.join(names)}):\n try:\n  return {text}\n except Exception:\n  return False\n"
+        return defined("same", body, names)
+
+    def numbers_of(self, wanted: list[Number]) -> list[Number]:
+        """Return the numbers that are among those wanted."""
+        return [n for n in (Number(*n[:3]) for n in self.numbers) if n in wanted] if wanted else []
+
+    def undo(self) -> Left:
+        """Put back the numbers that a capture changed and shorten the lists that it added to; return both. What has tensors in
+        it stays: it was made for somebody to read."""
+        changed = [(Number(*n[:3]), n[3]) for n in self.numbers if type(n[3]) in (int, float)]
+        counted = [(n, was) for n, was in changed if n.settable and isinstance(n.now(), int | float) and n.now() != was]
+        grown = [(x, size) for _, x, size in self.sizes if type(x) is list and len(x) > size
+                 and not any(isinstance(v, Tensor) for v in leaves(x[size:]))]  # fmt: skip
+        left = Left([(n, type(was)(n.now())) for n, was in counted], [(x, x[size:]) for x, size in grown])
+        for n, was in counted:
+            n.container[n.key] = was
+        for x, size in grown:
+            del x[size:]
+        # what the capture made anew is not read
+        self.objects = [o for o in self.objects if Number(*o[:3]).now() is o[3]]
+        return left
+
+    def floats_that_changed(self) -> list[Number]:
+        """Return the floats that are other floats now."""
+        found = [(Number(*n[:3]), n[3]) for n in self.numbers if type(n[3]) is float]
+        return [n for n, was in found if type(n.now()) is float and n.now() != was]
+
+    @contextlib.contextmanager
+    def holding(self, numbers: Iterable[tuple[Number, Any]]) -> Iterator[None]:
+        """Put other numbers in their places for a while."""
+        pairs = list(numbers)
+        held = [(n, n.now()) for n, _ in pairs]
+        try:
+            for n, value in pairs:
+                n.container[n.key] = value
+            yield
+        finally:
+            for n, value in held:
+                n.container[n.key] = value
 
     def changed(self) -> str | None:
         """Return what is no longer as it was, or None."""
@@ -145,12 +281,26 @@ class Guard:
             for name, container, key, value in self.numbers:
                 if container[key] is not value and container[key] != value:
                     return f"{name} is {container[key]!r}, was {value!r}"
-        except (KeyError, IndexError, ValueError):
+            for name, container, key, value in self.objects:
+                if container[key] is not value:
+                    return f"{name} is another {type(value).__name__}"
+            sizes = [len(container) for name, container, _ in self.sizes]
+        except (KeyError, IndexError, ValueError, TypeError):
             return f"{name} is gone"
-        for name, container, size in self.sizes:
-            if len(container) != size:
+        for (name, container, size), now in zip(self.sizes, sizes, strict=True):
+            if now != size:
                 return f"{name} has {len(container)} entries, had {size}"
         return next((f"{name} has other elements" for name, array, was in self.arrays if array.tobytes() != was), None)
+
+
+def defined(function: str, text: str, names: dict[str, Any]) -> Callable[..., Any]:
+    """Return a function of a text, its last parameters bound to these names: nothing is looked up when it runs."""
+    scope: dict[str, Any] = {}
+    exec(compile(text, "<what a compiled function watches>", "exec"), scope)  # noqa: S102
+    made = scope[function]
+    made.__defaults__ = tuple(names.values())
+    found: Callable[..., Any] = made
+    return found
 
 
 class _Cell:
@@ -161,6 +311,37 @@ class _Cell:
 
     def __getitem__(self, key: Any) -> Any:
         return self.cell.cell_contents
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.cell.cell_contents = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Cell) and self.cell is other.cell
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class _Part:
+    """A tuple that stands in a container, whichever it is now; setting an element puts another one there."""
+
+    def __init__(self, container: Any, key: Any) -> None:
+        self.container, self.key = container, key
+
+    def __len__(self) -> int:
+        return len(self.container[self.key])
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.container[self.key][key]
+
+    def __setitem__(self, key: int, value: Any) -> None:
+        now = self.container[self.key]
+        parts = [*now[:key], value, *now[key + 1 :]]
+        self.container[self.key] = type(now)(*parts) if hasattr(now, "_fields") else type(now)(parts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Part) and Number("", self.container, self.key) == Number("", other.container, other.key)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class _Defaults:
@@ -196,10 +377,16 @@ def _reads(code: types.CodeType) -> list[tuple[str, list[str]]]:
     return found
 
 
+def root_of(array: Any) -> Any:
+    """Return the array whose memory an array is a view of: itself, where it is none."""
+    base = getattr(array, "base", None)
+    while base is not None and isinstance(base, type(array)):
+        array, base = base, base.base
+    return array
+
+
 def root_id(array: Any) -> int:
-    while getattr(array, "base", None) is not None and isinstance(array.base, type(array)):
-        array = array.base
-    return id(array)
+    return id(root_of(array))
 
 
 def overlap(tensors: list[Tensor]) -> bool:

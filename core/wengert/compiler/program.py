@@ -23,6 +23,7 @@ from wengert.compiler.passes import owner_of, results
 from wengert.compiler.rows import CUT, HERE, SUMMED, WHOLE, Cut, flat_inputs, lead
 from wengert.compiler.schedule import Group, Kernel, Step, generated, readers, schedule, size, values
 from wengert.graph import Equation, Graph, Value, _flatten, _rebuild, on_host
+from wengert.memory import aligned
 from wengert.narrow import BFloat16Array
 from wengert.op import OPS
 
@@ -58,14 +59,24 @@ class Program:
         self.lock = threading.Lock()
         self._build()
         self.source = "\n".join([*self.functions, *self.lines])
+        self.names["__name__"] = "wengert.program"  # whose warnings of arithmetic are not shown
         exec(compile(self.source, f"<wengert program of {len(graph.equations)} equations>", "exec"), self.names)  # noqa: S102
         self.body: Callable[..., list[Any]] = self.names["program"]
+        self.bare = all(e.outs[0] in self.scalars for e in graph.equations)  # it runs on single elements alone
         numbers = itertools.count()
         self.skeleton = _rebuild(graph.outputs, lambda v: _Place(next(numbers)))
 
     def __call__(self, arrays: list[Any]) -> Any:
-        with self.lock, self.quiet():
-            made = self.body(*arrays)
+        with self.lock:
+            if not self.bare:
+                with self.quiet():
+                    made = self.body(*arrays)
+            else:  # as single ops run: see wengert.record.recover; nothing is written before all is computed
+                try:
+                    made = self.body(*arrays)
+                except (Warning, FloatingPointError):
+                    with self.quiet():
+                        made = self.body(*arrays)
         if type(self.skeleton) is _Place:
             return made[0]
         return _fill(self.skeleton, made)
@@ -145,6 +156,8 @@ class Program:
 
     def _empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """Return memory of the program."""
+        if self.host:
+            return aligned(shape, dtype)
         return self.owner.copy(self.owner.from_host(np.empty(shape, dtype), 0))
 
     def root(self, v: Value) -> Value:
@@ -188,7 +201,7 @@ class Program:
         return name
 
     def _in_order(self, e: Equation) -> bool:
-        return not self.host or isinstance(self.kernel(e), np.ufunc)
+        return not self.host or isinstance(self.kernel(e), np.ufunc) or fills(self.kernel(e))
 
     def _shaped(self, name: str, v: Value) -> str:
         """Return a name for a buffer in the shape of a value."""
@@ -236,7 +249,7 @@ class Program:
             old = self.graph.arguments[target] if isinstance(target, int) else place.get(id(target))
             if old is None or v not in made_at or self.root(v) in self.leaving or v in self.alias or taken.count(v) > 1:
                 continue
-            if size(v) == 1 or old in kept or (old.shape, old.dtype) != (v.shape, v.dtype):
+            if (size(v) == 1 and self.host) or old in kept or (old.shape, old.dtype) != (v.shape, v.dtype):
                 continue
             i, n = made_at[v]
             step = self.steps[i]
@@ -585,10 +598,12 @@ class Blocks:
         self.name[out] = f"s{out.number}"
         if out in self.whole:
             return f"f{out.number}[i:j]"
-        if not isinstance(self.program.kernel(e), np.ufunc):
+        kernel = self.program.kernel(e)
+        if not isinstance(kernel, np.ufunc) and not fills(kernel):
             return None
         shape = self.rows(out)
-        dying = next((v for v in e.inputs if isinstance(v, Value) and v in self.in_block and v.dtype == out.dtype
+        reused = e.inputs if isinstance(kernel, np.ufunc) else ()
+        dying = next((v for v in reused if isinstance(v, Value) and v in self.in_block and v.dtype == out.dtype
                       and self.rows(v) == shape and ends.get(v, -1) <= n), None)  # fmt: skip
         if dying is not None:
             place = self.in_block.pop(dying)
@@ -596,6 +611,12 @@ class Blocks:
             return self.name[dying]
         place = self.in_block[out] = self.block(shape, out.dtype)
         return self.part(place, shape)
+
+
+def fills(kernel: Any) -> bool:
+    """Say whether an elementwise kernel computes in the memory that it is given as `out`, in place of memory of its own. (It
+    says so itself, by an attribute. Unlike a ufunc it may write before it has read all of an input.)"""
+    return getattr(getattr(kernel, "func", kernel), "fills", False)
 
 
 def add_rows(ones: Any, x: Any, axes: Any, keepdims: bool) -> Any:
@@ -624,7 +645,9 @@ class PerThread(dict[int, tuple[Any, ...]]):
         self.specs = specs
 
     def __missing__(self, thread: int) -> tuple[Any, ...]:
-        made = self[thread] = tuple(np.zeros(shape, dtype) for shape, dtype in self.specs)
+        made = self[thread] = tuple(aligned(shape, dtype) for shape, dtype in self.specs)
+        for block in made:
+            block[...] = 0
         return made
 
 
@@ -632,7 +655,7 @@ class Widened:
     """Memory of a block in which each row is a given one."""
 
     def __init__(self, rows: int, width: int, dtype: Any) -> None:
-        self.memory = np.empty((rows, width), dtype)
+        self.memory = aligned((rows, width), dtype)
 
     def __call__(self, row: Any) -> Any:
         self.memory[...] = row

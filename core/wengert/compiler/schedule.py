@@ -233,17 +233,31 @@ def generated(equations: Sequence[Equation], wanted: set[Value], fused: Fused, h
     return steps
 
 
+def _later(rest: list[Equation], before: list[Equation], group: list[Equation], after: list[Equation]) -> set[int]:
+    """Return the places in `before` of elementwise equations of given values that are read in `after` alone: what an optimizer
+    does to its state runs with the rest of the update, then."""
+    made, needed, wanted = {v for e in rest for v in e.outs}, _read(group), _read(after)
+    found: set[int] = set()
+    for i in reversed(range(len(before))):
+        e = before[i]
+        if _pointwise(e) and made.isdisjoint(values(e)) and needed.isdisjoint(e.outs) and not wanted.isdisjoint(e.outs):
+            found.add(i)
+        else:
+            needed |= set(values(e))
+    return found
+
+
 def _pointwise(e: Equation) -> bool:
     return (e.op.elementwise and e.op.expr is not None) or e.op.name == "cast"
 
 
-def _reduced(e: Equation, shape: tuple[int, ...]) -> tuple[bool, bool]:
-    """Return whether an equation reduces arrays of this shape, and whether its result may be read in the group."""
+def _reduced(e: Equation, shape: tuple[int, ...]) -> int:
+    """Return over how many of the last dims an equation reduces arrays of this shape, 0 where it does anything else."""
     if e.op.name not in REDUCTIONS or e.inputs[0].shape != shape or not shape:
-        return False, False
-    axis, keepdims = e.params
+        return 0
+    axis, _ = e.params
     axes = range(len(shape)) if axis is None else [a % len(shape) for a in axis]
-    return True, bool(keepdims) and sorted(axes) == list(range(len(shape) - len(axes), len(shape)))
+    return len(axes) if sorted(axes) == list(range(len(shape) - len(axes), len(shape))) else 0
 
 
 def _joined(
@@ -261,10 +275,11 @@ def _joined(
     before, group, after = list[Equation](), list[Equation](), list[Equation]()
     inside: set[Value] = set()
     late: set[Value] = set()
-    drawn = False
+    drawn, row = False, 0  # row: how many dims a row has, once there is a reduction
     for e in rest:
         read = values(e)
-        fits, readable = _reduced(e, shape) if reductions else (False, False)
+        fits = _reduced(e, shape) if reductions else 0
+        fits = fits if row in (0, fits) else 0
         if not late.isdisjoint(read) or (drawn and e.op.name == "drawn"):
             after.append(e)
             late.update(e.outs)
@@ -272,7 +287,8 @@ def _joined(
         elif ((_pointwise(e) and e.outs[0].shape in shapes) or fits) and hosts.isdisjoint((*read, *e.outs)):
             group.append(e)
             inside.update(e.outs)
-            if readable:
+            row = row or fits
+            if fits and e.params[1]:
                 shapes.add(e.outs[0].shape)
             elif fits:
                 late.update(e.outs)
@@ -282,7 +298,8 @@ def _joined(
             after.append(e)
             late.update(e.outs)
             drawn |= e.op.name == "drawn"
-    return before, group, after
+    later = _later(rest, before, group, after)
+    return [e for i, e in enumerate(before) if i not in later], group, [*(before[i] for i in sorted(later)), *after]
 
 
 def _kernel(

@@ -27,6 +27,7 @@ class Joint:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
+        self.given: list[Tensor] = []  # the arguments, as the function had them
         self.leaves: list[Tensor] = []  # whose gradients the graph gives, beside the arguments'
         self.places: list[int] = []  # the arguments that require grad, by their number
         self.outputs: list[int] = []  # the results that do
@@ -37,6 +38,7 @@ class Joint:
 
         given = _tensors((args, kwargs))
         fresh = [x.detach().requires_grad_() if x.requires_grad else x for x in given]
+        self.given = fresh
         rest = iter(fresh)
         args, kwargs = mapped((args, kwargs), lambda v: next(rest) if isinstance(v, Tensor) else v)
         result = self.function(*args, **kwargs)
@@ -50,7 +52,7 @@ class Joint:
         self.leaves = [*own, *(x for x in _leaves_behind(outs) if not any(x is y for y in own))]
         seeds = []
         for y in outs:
-            array = np.zeros(y.shape, y._array.dtype)
+            array = state.recorder.placed(np.zeros(y.shape, y._array.dtype))
             state.recorder.argument(array)
             seeds.append(wrap(state.recorder.lift(array)))
         found = autograd.grad(outs, self.leaves, seeds, allow_unused=True)

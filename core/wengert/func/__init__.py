@@ -22,8 +22,8 @@ from wengert.op import OPS
 from wengert.tape import AccumulateGrad
 
 __all__ = [
-    "functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "stack_module_state",
-    "value_and_grad", "vjp", "vmap",
+    "functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize",
+    "replace_all_batch_norm_modules_", "stack_module_state", "value_and_grad", "vjp", "vmap",
 ]  # fmt: skip
 
 
@@ -286,7 +286,8 @@ def linearize(func: Callable[..., Any], *primals: Any) -> Any:
 def vmap(
     func: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error", *, chunk_size: int | None = None
 ) -> Callable[..., Any]:
-    """Return func over a batch: in_dims says which dim of each argument is the batch (None: the argument is the same for all).
+    """Return func over a batch: in_dims says which dim of each argument is the batch (None: the argument is the same for all,
+    as keyword arguments always are).
 
     out_dims: where the batch goes in the results. randomness: "error", "different" numbers for each element, or the "same".
     chunk_size: run so many elements at once. Raises ValueError for dims that do not fit the arguments.
@@ -301,11 +302,11 @@ def vmap(
 
     @functools.wraps(func)
     def run(*args: Any, **kwargs: Any) -> Any:
-        if not args and not kwargs:
+        if not args:
             raise ValueError("vmap: expected at least one input to map over")
         dims = _spread_dims("in_dims", in_dims, args, len(args))
         flat = [*leaves(args), *leaves(kwargs)]
-        places = [*dims, *(0 if isinstance(v, Tensor) else None for v in leaves(kwargs))]
+        places = [*dims, *(None for _ in leaves(kwargs))]
         sizes = {_size(x, d) for x, d in zip(flat, places, strict=True) if d is not None}
         if not sizes:
             raise ValueError("vmap: at least one argument must be batched: all in_dims are None")
@@ -522,6 +523,17 @@ def functional_call(module: Any, parameters_and_buffer_dicts: Any, args: Any = N
     finally:
         for table, last, value in reversed(swapped):
             table[last] = value
+
+
+def replace_all_batch_norm_modules_(root: Any) -> Any:
+    """Let every batch norm below a module use the statistics of its batch and keep none: vmap cannot write to kept ones."""
+    from wengert import nn
+
+    for module in root.modules():
+        if isinstance(module, nn._BatchNorm):
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+            module.track_running_stats = False
+    return root
 
 
 def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Any
 from wengert import dtypes
 from wengert._tensor import Tensor, wrap
 from wengert.func.layers import Layer, Level, overrides
-from wengert.modes import state
+from wengert.modes import state, turn
 from wengert.op import OPS, Op
 from wengert.record import sum_to
 
@@ -185,7 +185,7 @@ def transposed(
 
     results = made if isinstance(made, tuple) else (made,)
     before = state.grad
-    state.grad = True
+    turn(True)
     try:
         floating = [dtypes.category(r._array.dtype) >= dtypes.FLOATING for r in results]
         seeds = [zeros_like(r).requires_grad_() if f else None for r, f in zip(results, floating, strict=True)]
@@ -208,7 +208,7 @@ def transposed(
         if sent:
             found = autograd.grad(sent, wanted, tangents, create_graph=before, allow_unused=True)
     finally:
-        state.grad = before
+        turn(before)
     arrived = iter(found)
     given = [next(arrived) if f else None for f in floating]
     return tuple(zeros_like(r) if t is None and f else t for r, t, f in zip(results, given, floating, strict=True))  # type: ignore[misc]

@@ -18,7 +18,7 @@ import numpy as np
 from wengert import backend, record
 from wengert._tensor import Tensor, wrap
 from wengert.autograd.function import Function
-from wengert.modes import state
+from wengert.modes import state, turn
 from wengert.op import OPS, Op
 
 
@@ -59,11 +59,13 @@ class Level:
     def outside(self) -> Iterator[None]:
         """Do what is done around this transform: on the levels below it, recorded as it was there."""
         levels, grad = _stack.levels, state.grad
-        _stack.levels, state.grad = levels[: self.depth - 1], self.grad
+        _stack.levels = levels[: self.depth - 1]
+        turn(self.grad)
         try:
             yield
         finally:
-            _stack.levels, state.grad = levels, grad
+            _stack.levels = levels
+            turn(grad)
 
     def lift(self, value: Tensor) -> Layer:
         """Return a tensor from outside as an array of this level that is the same throughout."""
@@ -197,11 +199,11 @@ class Transforms:
             inputs, params = args[:width], args[width:]
             level = max((a.level for a in record._flat(inputs) if isinstance(a, Layer)), key=_depth)
             before = state.grad
-            state.grad = level.grad
+            turn(level.grad)
             try:
                 made = level.apply(op, inputs, params)
             finally:
-                state.grad = before
+                turn(before)
             return made if out is ... else self.write(out, made)
 
         return run
@@ -212,11 +214,11 @@ class Transforms:
     def write(self, target: Layer, values: Any) -> Layer:
         level = target.level
         before = state.grad
-        state.grad = level.grad
+        turn(level.grad)
         try:
             return self._written(level, target, values)
         finally:
-            state.grad = before
+            turn(before)
 
     def _written(self, level: Level, target: Layer, values: Any) -> Layer:
         given = values if isinstance(values, Layer) and values.level is level else level.lift(wrap(values))

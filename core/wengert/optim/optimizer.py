@@ -174,6 +174,7 @@ class Optimizer:
     checks: ClassVar[Mapping[str, Check]] = {}  # a class's own, besides CHECKS or in the place of one
     decays_parameters: ClassVar[bool] = False  # weight decay shrinks parameters, where no group says so itself
     matrices_only: ClassVar[bool] = False  # a parameter of other than two dimensions is refused
+    _bookkeeping: ClassVar[frozenset[str]] = frozenset(("_opt_called", "_in_step", "_dict_hooks"))  # no step depends on them
     complex_as_pairs: ClassVar[bool] = True  # update sees complex parameters as real pairs; False if it is linear
 
     state: defaultdict[Any, State]
@@ -257,9 +258,9 @@ class Optimizer:
         loss = None
         try:
             if closure is not None:
-                mode.grad = True
+                modes.turn(True)
                 loss = closure()
-            mode.grad = recorded
+            modes.turn(recorded)
             for group in self.param_groups:
                 maximize, decay = group.get("maximize", False), group.get("weight_decay", 0)
                 decays = decay != 0 if isinstance(decay, (int, float)) else True
@@ -281,7 +282,7 @@ class Optimizer:
                     else:
                         self.update(p, g, state, group)
         finally:
-            mode.grad = before
+            modes.turn(before)
         return loss
 
     def _update_with_care(self, p: Tensor, g: Tensor, state: State, group: Group) -> None:

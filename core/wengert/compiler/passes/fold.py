@@ -29,9 +29,11 @@ def fold(graph: Graph) -> Graph:
         if not same or size > FOLDED_BYTES or (e.op.name == "filled" and like is None and inputs[0] not in constant):
             equations.append(e)
             continue
-        given = [like if e.op.name == "filled" and v not in constant else v for v in e.inputs]
-        arrays = substituted(tuple(given), constant)
+        given, params = e.inputs, e.params
+        if e.op.name == "filled" and inputs[0] not in constant:  # of any array of the device, in its own type
+            given, params = (like,), (*params[:2], e.outs[0].dtype)
+        arrays = substituted(given, constant)
         with backend.of_array(next(_flatten(arrays))).quiet():
-            made = record.call_raw(e.op, arrays, e.params)
+            made = record.call_raw(e.op, arrays, params)
         constant.update(zip(e.outs, made if isinstance(made, tuple) else (made,), strict=True))
     return finished(graph, equations, {}, list(constant.items()))
