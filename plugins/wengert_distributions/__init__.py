@@ -15,26 +15,28 @@ if TYPE_CHECKING:
 
 NAMES = {
     "base": "Distribution ExponentialFamily",
-    "continuous": "Beta Cauchy Chi2 Exponential FisherSnedecor Gamma Gumbel HalfCauchy HalfNormal InverseGamma Kumaraswamy "
-    "Laplace LogNormal Normal Pareto StudentT Uniform VonMises Weibull",
-    "discrete": "Bernoulli Binomial Categorical Geometric Multinomial NegativeBinomial OneHotCategorical "
+    "continuous": "Beta Cauchy Chi2 Exponential FisherSnedecor Gamma GeneralizedPareto Gumbel HalfCauchy HalfNormal "
+    "InverseGamma Kumaraswamy Laplace LogNormal Normal Pareto StudentT Uniform VonMises Weibull",
+    "discrete": "Bernoulli Binomial Categorical ContinuousBernoulli Geometric Multinomial NegativeBinomial OneHotCategorical "
     "OneHotCategoricalStraightThrough Poisson RelaxedBernoulli RelaxedOneHotCategorical",
     "multivariate": "Dirichlet LowRankMultivariateNormal MultivariateNormal",
+    "matrices": "LKJCholesky Wishart",
     "composed": "Independent LogisticNormal MixtureSameFamily TransformedDistribution",
-    "transforms": "AbsTransform AffineTransform CatTransform ComposeTransform CumulativeDistributionTransform ExpTransform "
-    "IndependentTransform LowerCholeskyTransform PositiveDefiniteTransform PowerTransform ReshapeTransform SigmoidTransform "
-    "SoftmaxTransform SoftplusTransform StackTransform StickBreakingTransform TanhTransform Transform biject_to "
-    "identity_transform transform_to",
+    "transforms": "AbsTransform AffineTransform CatTransform ComposeTransform CorrCholeskyTransform "
+    "CumulativeDistributionTransform ExpTransform IndependentTransform LowerCholeskyTransform PositiveDefiniteTransform "
+    "PowerTransform ReshapeTransform SigmoidTransform SoftmaxTransform SoftplusTransform StackTransform "
+    "StickBreakingTransform TanhTransform Transform biject_to identity_transform transform_to",
     "kl": "kl_divergence register_kl",
 }
 BELOW = {  # the names in wengert.distributions.constraints, and so on
-    "constraints": "Constraint boolean cat dependent dependent_property greater_than greater_than_eq half_open_interval "
-    "independent integer_interval interval is_dependent less_than lower_cholesky lower_triangular multinomial nonnegative "
-    "nonnegative_integer one_hot positive positive_definite positive_integer positive_semidefinite real real_vector simplex "
-    "square stack symmetric unit_interval",
+    "constraints": "Constraint boolean cat corr_cholesky dependent dependent_property greater_than greater_than_eq "
+    "half_open_interval independent integer_interval interval is_dependent less_than lower_cholesky lower_triangular "
+    "multinomial nonnegative nonnegative_integer one_hot positive positive_definite positive_integer positive_semidefinite "
+    "real real_vector simplex square stack symmetric unit_interval",
     "transforms": NAMES["transforms"],
     "kl": NAMES["kl"],
-    "utils": "broadcast_all=numbers clamp_probs logits_to_probs probs_to_logits",
+    "utils": "broadcast_all=numbers clamp_probs lazy_property logits_to_probs probs_to_logits tril_matrix_to_vec "
+    "vec_to_tril_matrix",
 }
 
 

@@ -62,6 +62,28 @@ def sum_rightmost(x: Any, dims: int) -> Any:
     return x if dims == 0 else x.reshape(*x.shape[: x.dim() - dims], -1).sum(-1)
 
 
+def vec_to_tril_matrix(vec: Any, diag: int = 0) -> Any:
+    """Return the lower triangular matrices whose elements up to a diagonal are, row by row, those of the vectors."""
+    n = round((0.25 + 2 * vec.shape[-1]) ** 0.5 - 0.5) - diag
+    if (n + diag) * (n + diag + 1) // 2 != vec.shape[-1]:
+        raise ValueError(
+            f"The size of last dimension is {vec.shape[-1]} which cannot be expressed as the lower triangular part of a "
+            "square D x D matrix."
+        )
+    rows, columns = w.tril_indices(n, n, diag, device=vec.device)
+    made = w.zeros((*vec.shape[:-1], n * n), dtype=vec.dtype, device=vec.device)
+    return made.index_copy(-1, rows * n + columns, vec).reshape((*vec.shape[:-1], n, n))
+
+
+def tril_matrix_to_vec(mat: Any, diag: int = 0) -> Any:
+    """Return the elements of matrices up to a diagonal as vectors, row by row."""
+    n = mat.shape[-1]
+    if not -n <= diag < n:
+        raise ValueError(f"diag ({diag}) provided is outside [{-n}, {n - 1}].")
+    rows, columns = w.tril_indices(n, n, diag, device=mat.device)
+    return mat[..., rows, columns]
+
+
 def unrecorded(draw: F) -> F:
     """Let a function run under no_grad."""
     return w.no_grad()(draw)  # type: ignore[no-any-return]
@@ -86,6 +108,7 @@ class Distribution:
     has_rsample = False
     has_enumerate_support = False
     arg_constraints: Any = {}  # what each parameter may be, by its name
+    prints_parameters = True  # PyTorch prints families that it builds from others without theirs
     _validate_args: bool = __debug__
 
     @staticmethod
@@ -261,7 +284,7 @@ class Distribution:
 
     def __repr__(self) -> str:
         shown = []
-        for name in self.arg_constraints:
+        for name in self.arg_constraints if self.prints_parameters else ():
             if name in self.__dict__:
                 value = self.__dict__[name]
                 shown.append(f"{name}: {value if value.numel() == 1 else value.size()}")

@@ -165,13 +165,11 @@ class TransformedDistribution(Distribution):
     def icdf(self, value: Any) -> Any:
         return self._through(self.base_dist.icdf(self._rising(value)))
 
-    def __repr__(self) -> str:
-        return f"TransformedDistribution({self.base_dist}, {self.transforms})"
-
 
 class LogisticNormal(TransformedDistribution):
     """The distribution on the simplex of StickBreakingTransform of independent normal numbers."""
 
+    prints_parameters = False
     arg_constraints = {"loc": c.real, "scale": c.positive}
     support = c.simplex
 

@@ -90,12 +90,13 @@ class _Bounded(Constraint):
     """Values between bounds, which may be tensors. The subclasses differ in which ends belong to them."""
 
     title = ""
+    names: tuple[str, ...] = ("lower_bound", "upper_bound")  # of the bounds
 
-    def __init__(self, *bounds: Any) -> None:
-        self.bounds = bounds
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.bounds = (*args, *(kwargs[name] for name in self.names[len(args) :]))
 
     def __repr__(self) -> str:
-        return f"{self.title}({', '.join(f'{b}' for b in self.bounds)})"
+        return f"{self.title}({', '.join(f'{n}={b}' for n, b in zip(self.names, self.bounds, strict=True))})"
 
     @property
     def lower_bound(self) -> Any:
@@ -109,7 +110,7 @@ class _Bounded(Constraint):
 class greater_than(_Bounded):
     """x > lower"""
 
-    title = "GreaterThan"
+    title, names = "GreaterThan", ("lower_bound",)
 
     def check(self, value: Any) -> Any:
         return value > self.lower_bound
@@ -118,7 +119,7 @@ class greater_than(_Bounded):
 class greater_than_eq(_Bounded):
     """x >= lower"""
 
-    title = "GreaterThanEq"
+    title, names = "GreaterThanEq", ("lower_bound",)
 
     def check(self, value: Any) -> Any:
         return value >= self.lower_bound
@@ -127,7 +128,7 @@ class greater_than_eq(_Bounded):
 class less_than(_Bounded):
     """x < upper"""
 
-    title = "LessThan"
+    title, names = "LessThan", ("upper_bound",)
 
     def check(self, value: Any) -> Any:
         return value < self.upper_bound
@@ -164,10 +165,13 @@ class integer_interval(_Bounded):
 class multinomial(_Bounded):
     """Counts that add up to the bound."""
 
-    title, is_discrete, event_dim = "Multinomial", True, 1
+    title, is_discrete, event_dim, names = "Multinomial", True, 1, ("upper_bound",)
 
     def check(self, value: Any) -> Any:
         return (value >= 0).all(-1) & (value.sum(-1) <= self.upper_bound)
+
+    def __repr__(self) -> str:
+        return "Multinomial()"
 
 
 def _one_hot(x: Any) -> Any:
@@ -182,6 +186,11 @@ def _positive_diagonal(x: Any) -> Any:
     return (x.diagonal(dim1=-2, dim2=-1) > 0).all(-1)
 
 
+def _rows_of_length_one(x: Any) -> Any:
+    near = 10 * x.shape[-1] * w.finfo(x.dtype).eps
+    return ((x.norm(dim=-1) - 1).abs() < near).all(-1)
+
+
 def _definite(x: Any) -> Any:
     return _near(x, x.mT) & (w.linalg.cholesky_ex(x).info == 0)
 
@@ -194,6 +203,7 @@ real_vector = independent(real, 1)
 simplex = _Ruled("Simplex()", lambda x: (x >= 0).all(-1) & ((x.sum(-1) - 1).abs() < 1e-6), 1)
 lower_triangular = _Ruled("LowerTriangular()", lambda x: (x.tril() == x).flatten(-2).all(-1), 2)
 lower_cholesky = _Ruled("LowerCholesky()", lambda x: lower_triangular.check(x) & _positive_diagonal(x), 2)
+corr_cholesky = _Ruled("CorrCholesky()", lambda x: lower_cholesky.check(x) & _rows_of_length_one(x), 2)
 square = _Ruled("Square()", lambda x: w.full(x.shape[:-2], x.shape[-1] == x.shape[-2]), 2)
 symmetric = _Ruled("Symmetric()", lambda x: _near(x, x.mT), 2)
 positive_definite = _Ruled("PositiveDefinite()", _definite, 2)
@@ -203,8 +213,8 @@ positive_semidefinite = _Ruled(
 positive = greater_than(0.0)
 nonnegative = greater_than_eq(0.0)
 unit_interval = interval(0.0, 1.0)
-nonnegative_integer = _Ruled("IntegerGreaterThan(0)", lambda x: (x % 1 == 0) & (x >= 0), is_discrete=True)
-positive_integer = _Ruled("IntegerGreaterThan(1)", lambda x: (x % 1 == 0) & (x >= 1), is_discrete=True)
+nonnegative_integer = _Ruled("IntegerGreaterThan(lower_bound=0)", lambda x: (x % 1 == 0) & (x >= 0), is_discrete=True)
+positive_integer = _Ruled("IntegerGreaterThan(lower_bound=1)", lambda x: (x % 1 == 0) & (x >= 1), is_discrete=True)
 
 
 class _Joined(Constraint):
@@ -215,6 +225,9 @@ class _Joined(Constraint):
         self.lengths = [1] * len(self.cseq) if lengths is None else list(lengths)
         self.is_discrete = any(c.is_discrete for c in self.cseq)
         self.event_dim = max(c.event_dim for c in self.cseq)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__.capitalize()}()"
 
 
 class cat(_Joined):

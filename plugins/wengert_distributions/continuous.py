@@ -57,7 +57,7 @@ class Normal(_LocationScale, ExponentialFamily):
 
     def cdf(self, value: Any) -> Any:
         self._validate_sample(value)
-        return (1 + ((value - self.loc) / (self.scale * math.sqrt(2))).erf()) / 2
+        return 0.5 * (1 + ((value - self.loc) / (self.scale * math.sqrt(2))).erf())
 
     def icdf(self, value: Any) -> Any:
         return self.loc + self.scale * (2 * value - 1).erfinv() * math.sqrt(2)
@@ -69,6 +69,7 @@ class Normal(_LocationScale, ExponentialFamily):
 class LogNormal(_LocationScale):
     """The distribution of exp(x) for normal x."""
 
+    prints_parameters = False
     support = c.positive
 
     @property
@@ -109,6 +110,7 @@ class LogNormal(_LocationScale):
 class HalfNormal(Distribution):
     """The distribution of |x| for normal x of mean 0."""
 
+    prints_parameters = False
     arg_constraints = {"scale": c.positive}
     support = c.nonnegative
     has_rsample = True
@@ -303,6 +305,7 @@ class Cauchy(_LocationScale):
 class HalfCauchy(Distribution):
     """The distribution of |x| for Cauchy x around 0."""
 
+    prints_parameters = False
     arg_constraints = {"scale": c.positive}
     support = c.nonnegative
     has_rsample = True
@@ -411,6 +414,63 @@ class Weibull(Distribution):
 
     def entropy(self) -> Any:
         return EULER * (1 - 1 / self.concentration) + (self.scale / self.concentration).log() + 1
+
+
+class GeneralizedPareto(Distribution):
+    """The distribution of what exceeds a high threshold loc, P(X > x) = (1 + concentration z)^(-1 / concentration) with
+    z = (x - loc) / scale; exp(-z) for concentration 0, and below 0 of bounded support.
+
+    Source: J. Pickands, Statistical inference using extreme order statistics, 1975.
+    """
+
+    arg_constraints = {"loc": c.real, "scale": c.positive, "concentration": c.real}
+    has_rsample = True
+
+    def __init__(self, loc: Any, scale: Any, concentration: Any, validate_args: bool | None = None) -> None:
+        self._take(validate_args, loc=loc, scale=scale, concentration=concentration)
+
+    @c.dependent_property
+    def support(self) -> Any:
+        k = self.concentration
+        return c.interval(self.loc, w.where(k < 0, self.loc - self.scale / k, math.inf))
+
+    def _by_shape(self, curved: Any, straight: Any) -> Any:
+        """Return curved(concentration), or where that is 0 straight, its limit."""
+        none = self.concentration == 0
+        return w.where(none, straight, curved(w.where(none, 1.0, self.concentration)))
+
+    def _log_survival(self, value: Any) -> Any:
+        z = (value - self.loc) / self.scale
+        return self._by_shape(lambda k: -(k * z).log1p() / k, -z)
+
+    @property
+    def mean(self) -> Any:
+        k = self.concentration
+        return w.where(k < 1, self.loc + self.scale / (1 - w.where(k < 1, k, 0.0)), math.inf)
+
+    @property
+    def mode(self) -> Any:
+        return self.loc
+
+    @property
+    def variance(self) -> Any:
+        k = w.where(self.concentration < 0.5, self.concentration, 0.0)
+        return w.where(self.concentration < 0.5, self.scale**2 / ((1 - k) ** 2 * (1 - 2 * k)), math.inf)
+
+    def log_prob(self, value: Any) -> Any:
+        self._validate_sample(value)
+        return (1 + self.concentration) * self._log_survival(value) - self.scale.log()
+
+    def cdf(self, value: Any) -> Any:
+        self._validate_sample(value)
+        return -self._log_survival(value).expm1()
+
+    def icdf(self, value: Any) -> Any:
+        left = -(-value).log1p()  # -log of the chance to exceed it
+        return self.loc + self.scale * self._by_shape(lambda k: (k * left).expm1() / k, left)
+
+    def entropy(self) -> Any:
+        return (1 + self.concentration + self.scale.log()).expand(self._batch_shape)
 
 
 class Pareto(Distribution):
@@ -545,6 +605,7 @@ class Gamma(ExponentialFamily):
 class Chi2(Gamma):
     """The distribution of the sum of squares of df standard normal numbers."""
 
+    prints_parameters = False
     arg_constraints = {"df": c.positive}
 
     def __init__(self, df: Any, validate_args: bool | None = None) -> None:
@@ -564,6 +625,7 @@ class Chi2(Gamma):
 class InverseGamma(Distribution):
     """The distribution of 1 / x for gamma x."""
 
+    prints_parameters = False
     arg_constraints = {"concentration": c.positive, "rate": c.positive}
     support = c.positive
     has_rsample = True
@@ -608,6 +670,7 @@ class InverseGamma(Distribution):
 class Beta(ExponentialFamily):
     """The beta distribution on (0, 1), x^(a-1) (1-x)^(b-1) / B(a, b)."""
 
+    prints_parameters = False
     arg_constraints = {"concentration1": c.positive, "concentration0": c.positive}
     support = c.unit_interval
     has_rsample = True

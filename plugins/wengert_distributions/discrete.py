@@ -86,6 +86,84 @@ class Bernoulli(_Binary, ExponentialFamily):
         return self._enumerated(w.arange(2, dtype=self._given.dtype, device=self._given.device), expand)
 
 
+class ContinuousBernoulli(_Binary, ExponentialFamily):
+    """A number x in [0, 1] of density proportional to probs^x (1 - probs)^(1 - x): exp(t x) with t = logits.
+
+    Source: G. Loaiza-Ganem and J. P. Cunningham, The continuous Bernoulli, 2019. Near t = 0 the formulas are their series.
+    """
+
+    support = c.unit_interval
+    has_rsample = True
+
+    def __init__(
+        self, probs: Any = None, logits: Any = None, lims: tuple[float, float] = (0.499, 0.501),
+        validate_args: bool | None = None,
+    ) -> None:  # fmt: skip
+        self._take_one(validate_args, probs=probs, logits=logits)
+        self._lims = lims  # PyTorch's bounds of its series: the ones here follow from the precision
+
+    def _expand_rest(self, new: Any, batch_shape: Any) -> None:
+        new._lims = self._lims
+
+    def _by_size(self, far: Any, near: Any, within: float = 0.5) -> Any:
+        """Return far(t), or where |t| is small near(t)."""
+        t = self.logits
+        small = t.abs() < within
+        return w.where(small, near(w.where(small, t, 0.0)), far(w.where(small, 1.0, t)))
+
+    def _log_normaliser(self) -> Any:
+        """Return log of the integral of exp(t x), (exp(t) - 1) / t."""
+        return self._by_size(
+            lambda t: t.clamp(min=0) + (-(-t.abs()).expm1() / t.abs()).log(),
+            lambda t: t / 2 + t**2 / 24 - t**4 / 2880 + t**6 / 181440 - t**8 / 9676800,
+        )
+
+    @property
+    def mean(self) -> Any:
+        return self._by_size(
+            lambda t: -1 / (-t).expm1() - 1 / t, lambda t: 0.5 + t / 12 - t**3 / 720 + t**5 / 30240 - t**7 / 1209600
+        )
+
+    @property
+    def variance(self) -> Any:
+        return self._by_size(
+            lambda t: 1 / t**2 - (2 * (t / 2).sinh()) ** -2, lambda t: 1 / 12 - t**2 / 240 + t**4 / 6048 - t**6 / 172800
+        )
+
+    def rsample(self, sample_shape: Any = ()) -> Any:
+        u = w.rand(self._extended_shape(sample_shape), dtype=self._given.dtype, device=self._given.device)
+        return self.icdf(u)
+
+    def log_prob(self, value: Any) -> Any:
+        self._validate_sample(value)
+        return self.logits * value - self._log_normaliser()
+
+    def cdf(self, value: Any) -> Any:
+        self._validate_sample(value)
+        x = value.clamp(0, 1)  # for t > 0 both are divided by exp(t), which may overflow
+
+        def far(t: Any) -> Any:
+            up, down = t.clamp(min=0), t.clamp(max=0)
+            rising = (((x - 1) * up).exp() - (-up).exp()) / w.where(t > 0, -(-up).expm1(), 1.0)
+            return w.where(t > 0, rising, (x * down).expm1() / w.where(t > 0, 1.0, down.expm1()))
+
+        return self._by_size(
+            far, lambda t: x + t * x * (x - 1) / 2 * (1 + t * (2 * x - 1) / 6 + t**2 * x * (x - 1) / 12), 0.01
+        )
+
+    def icdf(self, value: Any) -> Any:
+        u = value
+
+        def far(t: Any) -> Any:
+            rising = 1 + (u - (u - 1) * (-t.clamp(min=0)).exp()).log() / t
+            return w.where(t > 0, rising, (u * t.clamp(max=0).expm1()).log1p() / t)
+
+        return self._by_size(far, lambda t: u - t * u * (u - 1) / 2 * (1 - t * (2 * u - 1) / 3), 0.001)
+
+    def entropy(self) -> Any:
+        return self._log_normaliser() - self.logits * self.mean
+
+
 class Geometric(_Binary):
     """The number of failures before the first success."""
 
@@ -328,6 +406,7 @@ class Categorical(Distribution):
 class OneHotCategorical(Categorical):
     """The choice of Categorical, as a vector with one 1."""
 
+    prints_parameters = False
     support = c.one_hot
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
@@ -376,6 +455,7 @@ class OneHotCategoricalStraightThrough(OneHotCategorical):
 class Multinomial(Distribution):
     """How often each of K outcomes comes in total_count draws."""
 
+    prints_parameters = False
     arg_constraints = {"probs": c.simplex, "logits": c.real_vector}
 
     def __init__(
@@ -444,6 +524,7 @@ class RelaxedBernoulli(_Binary):
     Source: C. Maddison, A. Mnih and Y. W. Teh, The Concrete distribution, 2017.
     """
 
+    prints_parameters = False
     support = c.unit_interval
     has_rsample = True
 
@@ -478,9 +559,12 @@ class RelaxedOneHotCategorical(Categorical):
     Source: E. Jang, S. Gu and B. Poole, Categorical reparameterization with Gumbel-Softmax, 2017.
     """
 
+    prints_parameters = False
     support = c.simplex
     has_rsample = True
     has_enumerate_support = False
+    mean, variance, mode = Distribution.mean, Distribution.variance, Distribution.mode  # not those of the corners
+    entropy, enumerate_support = Distribution.entropy, Distribution.enumerate_support
 
     def __init__(
         self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None

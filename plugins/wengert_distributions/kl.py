@@ -19,6 +19,7 @@ from wengert_distributions.continuous import (
     Exponential,
     Gamma,
     Gumbel,
+    HalfCauchy,
     HalfNormal,
     InverseGamma,
     Laplace,
@@ -27,7 +28,16 @@ from wengert_distributions.continuous import (
     Pareto,
     Uniform,
 )
-from wengert_distributions.discrete import Bernoulli, Binomial, Categorical, Geometric, OneHotCategorical, Poisson
+from wengert_distributions.discrete import (
+    Bernoulli,
+    Binomial,
+    Categorical,
+    ContinuousBernoulli,
+    Geometric,
+    OneHotCategorical,
+    Poisson,
+)
+from wengert_distributions.matrices import Wishart
 from wengert_distributions.multivariate import Dirichlet, MultivariateNormal, half_log_det, squared_length
 
 _formulas: dict[tuple[type, type], Callable[[Any, Any], Any]] = {}
@@ -132,7 +142,12 @@ def _gumbel(p: Any, q: Any) -> Any:
 @register_kl(HalfNormal, HalfNormal)
 def _half_normal(p: Any, q: Any) -> Any:
     square = (p.scale / q.scale) ** 2
-    return (square - 1 - square.log()) / 2
+    return 0.5 * (square - 1 - square.log())
+
+
+@register_kl(HalfCauchy, HalfCauchy)
+def _half_cauchy(p: Any, q: Any) -> Any:
+    return ((p.scale + q.scale) ** 2 / (4 * p.scale * q.scale)).log()
 
 
 @register_kl(Laplace, Laplace)
@@ -156,7 +171,7 @@ def _multivariate_normal(p: Any, q: Any) -> Any:
 @register_kl(Normal, Normal)
 def _normal(p: Any, q: Any) -> Any:
     square = (p.scale / q.scale) ** 2
-    return (square + ((p.loc - q.loc) / q.scale) ** 2 - 1 - square.log()) / 2
+    return 0.5 * (square + ((p.loc - q.loc) / q.scale) ** 2 - 1 - square.log())
 
 
 @register_kl(LogNormal, LogNormal)
@@ -187,6 +202,21 @@ def _uniform(p: Any, q: Any) -> Any:
     return w.where((q.low > p.low) | (q.high < p.high), math.inf, made)
 
 
+@register_kl(ContinuousBernoulli, ContinuousBernoulli)
+def _continuous_bernoulli(p: Any, q: Any) -> Any:
+    return (p.logits - q.logits) * p.mean - p._log_normaliser() + q._log_normaliser()
+
+
+@register_kl(Wishart, Wishart)
+def _wishart(p: Any, q: Any) -> Any:
+    n = p.event_shape[-1]
+    batch = w.broadcast_shapes(p._factor.shape[:-2], q._factor.shape[:-2])
+    factors = (f._factor.expand((*batch, n, n)) for f in (q, p))
+    spread = (w.linalg.solve_triangular(*factors, upper=False) ** 2).sum((-2, -1))  # trace(V_q^-1 V_p)
+    sizes = q.df * (half_log_det(q._factor) - half_log_det(p._factor)) + (q.df / 2).mvlgamma(n) - (p.df / 2).mvlgamma(n)
+    return sizes + p.df / 2 * (spread - n) + (p.df - q.df) / 2 * (p._less() / 2).digamma().sum(-1)
+
+
 @register_kl(Independent, Independent)
 def _independent(p: Any, q: Any) -> Any:
     if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
@@ -214,8 +244,86 @@ def _against_normal(p: Any, q: Any) -> Any:
     return -p.entropy() + LOG_2PI / 2 + q.scale.log() + square / (2 * q.scale**2)
 
 
-for _family in (Laplace, Uniform, Exponential, Gamma, Gumbel, Beta):
+for _family in (Laplace, Uniform, Exponential, Gamma, Gumbel, Beta, ContinuousBernoulli, Pareto):
     register_kl(_family, Normal)(_against_normal)
+
+
+# E_p[exp(-x / s)] of the families that have it
+@register_kl(Normal, Gumbel)
+def _normal_gumbel(p: Any, q: Any) -> Any:
+    return _against_gumbel(p, q, (-p.loc / q.scale + (p.scale / q.scale) ** 2 / 2).exp())
+
+
+@register_kl(Exponential, Gumbel)
+def _exponential_gumbel(p: Any, q: Any) -> Any:
+    return _against_gumbel(p, q, p.rate / (p.rate + 1 / q.scale))
+
+
+@register_kl(Gamma, Gumbel)
+def _gamma_gumbel(p: Any, q: Any) -> Any:
+    return _against_gumbel(p, q, (p.rate / (p.rate + 1 / q.scale)) ** p.concentration)
+
+
+@register_kl(Uniform, Gumbel)
+def _uniform_gumbel(p: Any, q: Any) -> Any:
+    low, high = p.low / q.scale, p.high / q.scale
+    return _against_gumbel(p, q, ((-low).exp() - (-high).exp()) / (high - low))
+
+
+def _against_gumbel(p: Any, q: Any, falling: Any) -> Any:
+    return -p.entropy() + q.scale.log() + (p.mean - q.loc) / q.scale + (q.loc / q.scale).exp() * falling
+
+
+def _mean_log(p: Any) -> Any:
+    """Return E_p[log x]."""
+    if isinstance(p, Beta):
+        return p.concentration1.digamma() - (p.concentration1 + p.concentration0).digamma()
+    if isinstance(p, Pareto):
+        return p.scale.log() + 1 / p.alpha
+    return (w.xlogy(p.high, p.high) - w.xlogy(p.low, p.low)) / (p.high - p.low) - 1
+
+
+@register_kl(Beta, Exponential)
+@register_kl(ContinuousBernoulli, Exponential)
+@register_kl(Pareto, Exponential)
+def _against_exponential(p: Any, q: Any) -> Any:
+    return -p.entropy() - q.rate.log() + q.rate * p.mean
+
+
+@register_kl(Beta, Gamma)
+@register_kl(Pareto, Gamma)
+@register_kl(Uniform, Gamma)
+def _against_gamma(p: Any, q: Any) -> Any:
+    a = q.concentration
+    made = -p.entropy() - a * q.rate.log() + a.lgamma() - (a - 1) * _mean_log(p) + q.rate * p.mean
+    return w.where(p.low < 0, math.inf, made) if isinstance(p, Uniform) else made
+
+
+@register_kl(Uniform, Beta)
+def _uniform_beta(p: Any, q: Any) -> Any:
+    a, b = q.concentration1, q.concentration0
+    size = a.lgamma() + b.lgamma() - (a + b).lgamma()
+    made = -p.entropy() + size - (a - 1) * _mean_log(p) - (b - 1) * _mean_log(Uniform(1 - p.high, 1 - p.low, False))
+    return w.where((p.low < 0) | (p.high > 1), math.inf, made)
+
+
+@register_kl(Beta, ContinuousBernoulli)
+@register_kl(Uniform, ContinuousBernoulli)
+def _against_continuous_bernoulli(p: Any, q: Any) -> Any:
+    made = -p.entropy() - q.logits * p.mean + q._log_normaliser()
+    return w.where((p.low < 0) | (p.high > 1), math.inf, made) if isinstance(p, Uniform) else made
+
+
+@register_kl(Beta, Uniform)
+@register_kl(ContinuousBernoulli, Uniform)
+def _within_uniform(p: Any, q: Any) -> Any:
+    return w.where((q.low <= 0) & (q.high >= 1), -p.entropy() + (q.high - q.low).log(), math.inf)
+
+
+@register_kl(Uniform, Pareto)
+def _uniform_pareto(p: Any, q: Any) -> Any:
+    made = -p.entropy() - q.alpha.log() - q.alpha * q.scale.log() + (q.alpha + 1) * _mean_log(p)
+    return w.where(p.low < q.scale, math.inf, made)
 
 
 @register_kl(Uniform, Exponential)
@@ -247,5 +355,14 @@ def _infinite(p: Any, q: Any) -> Any:
 
 
 for _wide in (Normal, Laplace, Cauchy, Gumbel):
-    for _narrow in (Exponential, Gamma, Beta, Uniform, Pareto):
+    for _narrow in (Exponential, Gamma, Beta, Uniform, Pareto, ContinuousBernoulli):
         register_kl(_wide, _narrow)(_infinite)
+for _half in (Exponential, Gamma):
+    for _narrow in (Beta, Uniform, Pareto, ContinuousBernoulli):
+        register_kl(_half, _narrow)(_infinite)
+_apart: list[tuple[type, type]] = [
+    (Pareto, Beta), (Pareto, Uniform), (Pareto, ContinuousBernoulli), (Beta, Pareto), (ContinuousBernoulli, Pareto),
+    (Poisson, Bernoulli), (Poisson, Binomial),
+]  # fmt: skip
+for _p, _q in _apart:
+    register_kl(_p, _q)(_infinite)

@@ -20,6 +20,16 @@ def squared_length(scale_tril: Any, difference: Any) -> Any:
     return (w.linalg.solve_triangular(scale_tril, x, upper=False) ** 2).sum((-2, -1))
 
 
+def factor_of(name: str, matrix: Any) -> Any:
+    """Return the Cholesky factor of a covariance matrix, given it or the precision matrix, its inverse."""
+    if name == "covariance_matrix":
+        return w.linalg.cholesky(matrix)
+    # precision = U U^T, the upper U being the flipped factor of the flipped matrix: covariance = U^-T U^-1
+    upper = w.linalg.cholesky(matrix.flip((-2, -1))).flip((-2, -1))
+    eye = w.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    return w.linalg.solve_triangular(upper, eye.expand_as(matrix), upper=True).mT.tril()
+
+
 def half_log_det(scale_tril: Any) -> Any:
     """Return log |L|, half the logarithm of the determinant of L L^T."""
     return scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
@@ -52,16 +62,7 @@ class MultivariateNormal(Distribution):
         setattr(self, name, matrix.expand((*batch, -1, -1)))
         self.loc = loc.expand((*batch, -1))
         Distribution.__init__(self, batch, loc.shape[-1:], validate_args)
-        self._factor = matrix if name == "scale_tril" else self._factor_of(name, matrix)  # not expanded: it is solved by
-
-    @staticmethod
-    def _factor_of(name: str, matrix: Any) -> Any:
-        if name == "covariance_matrix":
-            return w.linalg.cholesky(matrix)
-        # precision = U U^T, the upper U being the flipped factor of the flipped matrix: covariance = U^-T U^-1
-        upper = w.linalg.cholesky(matrix.flip((-2, -1))).flip((-2, -1))
-        eye = w.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
-        return w.linalg.solve_triangular(upper, eye.expand_as(matrix), upper=True).mT.tril()
+        self._factor = matrix if name == "scale_tril" else factor_of(name, matrix)  # not expanded: it is solved by
 
     def _expand_rest(self, new: Any, batch_shape: Any) -> None:
         new._factor = self._factor

@@ -13,7 +13,7 @@ from typing import Any
 
 import wengert as w
 from wengert_distributions import constraints as c
-from wengert_distributions.base import sum_rightmost
+from wengert_distributions.base import sum_rightmost, tril_matrix_to_vec, vec_to_tril_matrix
 
 
 class Transform:
@@ -22,7 +22,11 @@ class Transform:
     domain: Any
     codomain: Any
     bijective: Any = False
-    sign: Any = None  # of the slope, of monotonic transforms of numbers
+
+    @property
+    def sign(self) -> Any:
+        """The sign of the slope, of monotonic transforms of numbers."""
+        raise NotImplementedError(f"{type(self).__name__} is not monotonic, or not known to be: it has no sign")
 
     def __init__(self, cache_size: int = 0) -> None:
         if cache_size not in (0, 1):
@@ -351,10 +355,10 @@ class StickBreakingTransform(Transform):
         return (-x + w.nn.functional.logsigmoid(x) + y[..., :-1].log()).sum(-1)
 
     def forward_shape(self, shape: Any) -> Any:
-        return (*shape[:-1], shape[-1] + 1)
+        return w.Size((*shape[:-1], shape[-1] + 1))
 
     def inverse_shape(self, shape: Any) -> Any:
-        return (*shape[:-1], shape[-1] - 1)
+        return w.Size((*shape[:-1], shape[-1] - 1))
 
 
 class LowerCholeskyTransform(Transform):
@@ -367,6 +371,48 @@ class LowerCholeskyTransform(Transform):
 
     def _inverse(self, y: Any) -> Any:
         return y.tril(-1) + w.diag_embed(y.diagonal(dim1=-2, dim2=-1).log())
+
+
+class CorrCholeskyTransform(Transform):
+    """From n (n - 1) / 2 real numbers to the Cholesky factor of an n x n correlation matrix: the tanh of each is the part that
+    its element takes of what the row has left of length 1.
+
+    Source: Stan Reference Manual, section Cholesky factors of correlation matrices.
+    """
+
+    domain, codomain, bijective = c.real_vector, c.corr_cholesky, True
+
+    @staticmethod
+    def _left(y: Any) -> Any:
+        """Return 1 less the squares of the elements before each one in its row."""
+        square = y.tril(-1) ** 2
+        return 1 - (square.cumsum(-1) - square)
+
+    def _call(self, x: Any) -> Any:
+        limits = w.finfo(x.dtype)
+        z = vec_to_tril_matrix(x.tanh().clamp(-1 + limits.eps, 1 - limits.eps), -1)
+        left = (1 - z**2).cumprod(-1).sqrt()
+        left = w.cat([w.ones_like(left[..., :1]), left[..., :-1]], -1)
+        return (z + w.eye(z.shape[-1], dtype=z.dtype, device=z.device)) * left
+
+    def _inverse(self, y: Any) -> Any:
+        return tril_matrix_to_vec((y / self._left(y).clamp(min=w.finfo(y.dtype).tiny).sqrt()), -1).atanh()
+
+    def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
+        slopes = 2 * (math.log(2) - x - w.nn.functional.softplus(-2 * x))  # of tanh
+        left = tril_matrix_to_vec(self._left(y), -1).clamp(min=w.finfo(y.dtype).tiny)
+        return slopes.sum(-1) + left.log().sum(-1) / 2
+
+    def forward_shape(self, shape: Any) -> Any:
+        n = round((0.25 + 2 * shape[-1]) ** 0.5 + 0.5)
+        if n * (n - 1) // 2 != shape[-1]:
+            raise ValueError("Input is not a flattened lower-diagonal number")
+        return w.Size((*shape[:-1], n, n))
+
+    def inverse_shape(self, shape: Any) -> Any:
+        if shape[-1] != shape[-2]:
+            raise ValueError("Input is not square")
+        return w.Size((*shape[:-2], shape[-1] * (shape[-1] - 1) // 2))
 
 
 class PositiveDefiniteTransform(Transform):
@@ -411,10 +457,10 @@ class ReshapeTransform(Transform):
         return w.zeros(x.shape[: x.dim() - len(self.in_shape)], dtype=x.dtype, device=x.device)
 
     def forward_shape(self, shape: Any) -> Any:
-        return (*shape[: len(shape) - len(self.in_shape)], *self.out_shape)
+        return w.Size((*shape[: len(shape) - len(self.in_shape)], *self.out_shape))
 
     def inverse_shape(self, shape: Any) -> Any:
-        return (*shape[: len(shape) - len(self.out_shape)], *self.in_shape)
+        return w.Size((*shape[: len(shape) - len(self.out_shape)], *self.in_shape))
 
 
 # ---- of other transforms
@@ -658,6 +704,7 @@ for _registry in (biject_to, transform_to):
     _registry.register(c.interval, _between)
     _registry.register(c.half_open_interval, _between)
     _registry.register(c.positive_definite, lambda constraint: PositiveDefiniteTransform())
+    _registry.register(c.corr_cholesky, lambda constraint: CorrCholeskyTransform())
     _registry.register(c.lower_cholesky, lambda constraint: LowerCholeskyTransform())
     _registry.register(
         c.independent,
