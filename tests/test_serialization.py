@@ -1,6 +1,6 @@
-"""`save`, `load` and safetensors: what comes back, what PyTorch reads and writes, and what hostile files do (nothing).
+"""`save`, `load`, safetensors and .npz: what comes back, what PyTorch reads and writes, and what hostile files do (nothing).
 
-Owns the proof of core/wengert/serialization.py, pickled.py and utils/safetensors.py. May import: pytest, NumPy, pickle (to
+Owns the proof of core/wengert/serialization.py, pickled.py, npz.py and utils/safetensors.py. May import: pytest, NumPy, pickle (to
 make files that must be refused), the safetensors package where it is installed.
 """
 
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import warnings
 import zipfile
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -159,12 +160,45 @@ def test_classes_are_refused_unless_vouched_for() -> None:
     with pytest.raises(pickle.UnpicklingError, match="Config"):
         w.load(file)
     with pytest.raises(TypeError, match=r"state_dict\(\)"):
-        saved(nn.Linear(1, 1))
+        saved(w.optim.SGD([w.ones(1, requires_grad=True)], 0.1))
     with pytest.raises(TypeError, match="from_numpy"):
         saved({"x": np.ones(2)})
     for bad in (lambda: 0, Plain(), object, range(3), collections.defaultdict(int)):
         with pytest.raises(TypeError, match="save: obj is a"):
             saved(bad)
+
+
+class Own(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+        self.tied = self.layers[0]
+        self.act, self.kind, self.plain = nn.functional.gelu, nn.LayerNorm, {"a": (1, None)}
+
+
+def test_modules_are_read_where_that_is_asked_for() -> None:
+    model = Own()
+    file = saved({"model": model, "epoch": 3})
+    with pytest.raises(pickle.UnpicklingError, match="weights_only=False"):
+        w.load(file)
+    back = w.load(file, weights_only=False)["model"]
+    assert type(back) is Own and back.tied is back.layers[0] and back.tied is not model.tied and back.training
+    assert back.act is nn.functional.gelu and back.kind is nn.LayerNorm and back.plain == {"a": (1, None)}
+    assert list(back.state_dict()) == list(model.state_dict())
+    assert all(a.equal(b) and a.requires_grad == b.requires_grad for a, b in zip(model.parameters(), back.parameters()))
+    model.layers.register_forward_hook(lambda *args: None)
+    with pytest.raises(TypeError, match="_forward_hooks"):
+        saved(model)
+
+
+@pytest.mark.parametrize("name", ["os system", "wengert save", "builtins eval", "test_serialization Config", "wengert.nn __name__",
+                                  "wengert.nn.functional __name__", "nowhere at.all", "wengert_nn.modules.module Nothing"])  # fmt: skip
+def test_other_names_are_not_read_with_modules(name: str) -> None:
+    module, _, attribute = name.partition(" ")
+    with pytest.raises(pickle.UnpicklingError, match="the file names"):
+        w.load(with_pickle(f"\x80\x02c{module}\n{attribute}\n.".encode("latin1")), weights_only=False)
+    with pytest.raises(pickle.UnpicklingError):  # functions are values, and nothing calls them
+        w.load(with_pickle(b"\x80\x02cwengert.nn.functional\nrelu\nK\x01\x85R."), weights_only=False)
 
 
 def test_cycles_and_depth_are_refused() -> None:
@@ -220,17 +254,18 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
     assert w.load(path) == [2] and len([*tmp_path.iterdir()]) == 2
 
 
-def test_kill_never_leaves_a_broken_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".npz"])
+def test_kill_never_leaves_a_broken_file(tmp_path: Path, suffix: str) -> None:
     program = """
     import sys, wengert
     i = 0
     while True:
         i += 1
-        wengert.save({"i": i, "x": wengert.full((300_000,), float(i))}, sys.argv[1])
+        wengert.save({"i": wengert.tensor(i), "x": wengert.full((300_000,), float(i))}, sys.argv[1])
     """
-    path = tmp_path / "a.pt"
+    path = tmp_path / f"a{suffix}"
     seen = set()
-    for delay in (0.05, 0.11, 0.17, 0.23):
+    for delay in (0.05, 0.11, 0.17, 0.23) if suffix == ".pt" else (0.08, 0.15):
         process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program), str(path)])
         deadline = time.monotonic() + 60
         before = path.stat().st_mtime_ns if path.exists() else 0
@@ -241,7 +276,7 @@ def test_kill_never_leaves_a_broken_file(tmp_path: Path) -> None:
         process.wait()
         back = w.load(path)
         assert (back["x"] == back["i"]).all()
-        seen.add(back["i"])
+        seen.add(int(back["i"]))
     assert seen
 
 
@@ -673,6 +708,171 @@ def test_fuzzed_safetensors_do_no_harm() -> None:
         except safetensors.SafetensorError:
             outcomes["refused"] += 1
     assert outcomes["refused"] > 500 and outcomes["loaded"] > 50
+
+
+# ---- the format follows the name
+NAMED = [".safetensors", ".npz"]
+
+
+def odd_tensors() -> dict[str, Any]:
+    x = w.arange(12.0)
+    return {
+        "t": x.reshape(3, 4).t(), "step": x[::2], "a": x[1:4], "b": x[2:6], "wide": w.ones(1, 3).expand(4, 3), "scalar": w.tensor(2.5),
+        "empty": w.zeros(0, 3), "complex": w.tensor([1 + 2j]), "p": nn.Parameter(w.ones(2)), "ü.npy": w.ones(1), "ü": w.zeros(1), "": w.ones(1),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", NAMED)
+def test_the_format_follows_the_suffix(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix.upper()}"
+    tensors = odd_tensors() | {name: values(name) for name in DTYPES if name not in ("bfloat16", "complex128")}
+    w.save(tensors, path)
+    back = w.load(path)
+    assert back.keys() == tensors.keys()
+    for name, x in tensors.items():
+        assert back[name].dtype is x.dtype and back[name].shape == x.shape and back[name].tolist() == x.tolist(), name
+        back[name].add_(1) if x.dtype is not w.bool else None
+    assert back["b"].tolist() == [3, 4, 5, 6]  # values alone: what shared memory does not any more
+    assert path.read_bytes()[:2] == b"PK" if suffix == ".npz" else safetensors.load_file(path).keys() == tensors.keys()
+    with open(path, "rb") as file:
+        assert w.load(file, map_location="cpu").keys() == tensors.keys()
+    w.save({}, path)
+    assert w.load(path) == {} and len([*tmp_path.iterdir()]) == 1
+    file = io.BytesIO()
+    w.save({"x": [1]}, file)  # a file object has no name to follow
+    assert w.load(file) == {"x": [1]}
+
+
+@pytest.mark.parametrize("suffix", NAMED)
+def test_state_dicts_by_suffix(suffix: str, tmp_path: Path) -> None:
+    model, other = (nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)) for _ in range(2))
+    w.save(model.state_dict(), tmp_path / f"m{suffix}")
+    other.load_state_dict(w.load(tmp_path / f"m{suffix}"))
+    assert all(a.equal(b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
+    w.save({"model": model.state_dict(), "step": w.tensor(3)}, tmp_path / f"n{suffix}")
+    assert {*w.load(tmp_path / f"n{suffix}")} == {f"model.{k}" for k in model.state_dict()} | {"step"}
+
+
+CANNOT_KEEP: list[tuple[Any, type[Exception], str]] = [
+    ({"a": {"lr": 0.1}}, TypeError, r"obj\['a'\]\['lr'\] is a float; .* save as .pt"), ({"a": [w.ones(1)]}, TypeError, r"obj\['a'\] is a list"),
+    (w.ones(1), TypeError, 'give it a name, {"x": tensor}'), ([], TypeError, "obj is a list"), (nn.Linear(1, 1), TypeError, r"state_dict\(\)"),
+    ({"a": np.ones(1)}, TypeError, "from_numpy"), ({0: w.ones(1)}, TypeError, "the key 0"), ({"a": {}}, TypeError, r"obj\['a'\] is empty"),
+    ({"a.b": w.ones(1), "a": {"b": w.ones(1)}}, ValueError, r"both be named 'a.b' .* the second is obj\['a'\]\['b'\]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", NAMED)
+def test_what_a_format_cannot_keep_is_named_and_the_old_file_stays(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    w.save({"old": w.ones(1)}, path)
+    loop: dict[str, Any] = {"x": w.ones(1)}
+    loop["loop"] = loop
+    own = [({"z": w.ones(1, dtype=w.complex128)}, TypeError, "complex128")] if suffix == ".safetensors" else [
+        ({"z": w.ones(1).bfloat16()}, TypeError, r"'z' has dtype \S*bfloat16.*\.safetensors or \.pt"), ({"a\0b": w.ones(1)}, ValueError, "NUL"),
+        ({"\ud800": w.ones(1)}, ValueError, "UTF-8"), ({"x" * 70_000: w.ones(1)}, ValueError, "short"),
+    ]  # fmt: skip
+    for bad, kind, words in [*CANNOT_KEEP, (loop, ValueError, "contains itself"), *own]:
+        with pytest.raises(kind, match=words):
+            w.save(bad, path)
+    assert {*w.load(path)} == {"old"} and [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def npz(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def npz_entry(header: bytes, data: bytes = b"", magic: bytes = b"\x93NUMPY\x01\x00", times: int = 1, method: int = zipfile.ZIP_STORED) -> bytes:
+    """Return an archive whose `times` entries of one name begin with a header of our own."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile warns of a name that stands twice
+        for _ in range(times):
+            archive.writestr("a.npy", magic + struct.pack("<H", len(header)) + header + data)
+    return file.getvalue()
+
+
+def described(shape: str, descr: str = "'<f4'") -> bytes:
+    return f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+
+
+BAD_NPZ = {
+    "objects": npz(a=np.array([None, 1])), "text": npz(a=np.array(["x"])), "dates": npz(a=np.zeros(1, "M8[s]")), "records": npz(a=np.zeros(1, [("x", "i4")])),
+    "more than there is": npz_entry(described("(9,)"), bytes(8)), "less than there is": npz_entry(described("(1,)"), bytes(8)),
+    "huge": npz_entry(described(f"({2**40}, {2**40})"), bytes(8)), "huge empty": npz_entry(described(f"({2**50}, 0, {2**50})")),
+    "negative": npz_entry(described("(-2,)"), bytes(8)), "many dims": npz_entry(described("(" + "1," * 40 + ")"), bytes(4)),
+    "shape of text": npz_entry(described("('a',)")), "no shape": npz_entry(b"{'descr': '<f4'}"), "a call": npz_entry(described("__import__('os').system('true')")),
+    "deep": npz_entry(described("(" * 5000 + ")" * 5000)), "signs": npz_entry(described("-" * 9000 + "1")), "odd dtype": npz_entry(described("(1,)", "'<q9'"), bytes(9)),
+    "no magic": npz_entry(described("(1,)"), bytes(4), b"\x93NUMPX\x01\x00"), "version": npz_entry(described("(1,)"), bytes(4), b"\x93NUMPY\x09\x00"),
+    "cut header": npz_entry(described("(1,)")[:20]), "twice": npz_entry(described("(1,)"), bytes(4), times=2),
+    "other compression": npz_entry(described("(1,)"), bytes(4), method=zipfile.ZIP_BZIP2), "cut": npz(a=np.ones(9))[:-30],
+    "checksum": npz(a=np.ones(9)).replace(np.ones(9).tobytes(), np.zeros(9).tobytes()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_NPZ)
+def test_bad_npz_files_are_refused(name: str) -> None:
+    with pytest.raises(RuntimeError, match="load: "):
+        w.load(io.BytesIO(BAD_NPZ[name]))
+
+
+def test_an_npz_entry_that_says_to_be_enormous_takes_no_memory() -> None:
+    size = 2**40
+    header = described(f"({size},)", "'|u1'")
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+        archive.filelist[0].file_size = 10 + len(header) + size
+    with pytest.raises(RuntimeError, match="longer than it can be"):
+        w.load(file)
+
+
+def test_npz_files_and_numpy_agree(tmp_path: Path) -> None:
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "f": np.asfortranarray(np.arange(6).reshape(2, 3)), "s": np.float32(2), "big": np.arange(3, dtype=">i4"),
+              "c": np.ones(2, ">c8"), "e": np.zeros((0, 2)), "b": np.array([True, False])}  # fmt: skip
+    for write in (np.savez, np.savez_compressed):
+        write(tmp_path / "n.npz", **arrays)
+        back = w.load(tmp_path / "n.npz")
+        assert {k: v.tolist() for k, v in back.items()} == {k: v.tolist() for k, v in arrays.items()}
+    w.save(back, tmp_path / "w.npz")
+    with np.load(tmp_path / "w.npz", allow_pickle=False) as theirs:
+        assert {k: theirs[k].tolist() for k in theirs.files} == {k: v.tolist() for k, v in arrays.items()}
+
+
+def test_fuzzed_npz_files_do_no_harm() -> None:
+    rng = random.Random(2)
+    entry = io.BytesIO()
+    np.save(entry, np.ones((3, 4), np.float32))
+    whole = npz(a=np.ones(3), b=np.zeros((2, 2), np.int64))
+    import tracemalloc
+
+    tracemalloc.start()
+    outcomes = collections.Counter[str]()
+    for i in range(900):
+        data = bytearray(entry.getvalue() if i % 3 else whole)
+        for _ in range(rng.randint(1, 3)):
+            at = rng.randrange(len(data))
+            if rng.random() < 0.6:
+                data[at] = rng.randrange(256)
+            else:
+                del data[at : at + rng.randint(1, 9)]
+        if i % 3:
+            file = io.BytesIO()
+            with zipfile.ZipFile(file, "w") as archive:
+                archive.writestr("a.npy", bytes(data))
+            data = bytearray(file.getvalue())
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # NumPy reads a header of Python 2 with a warning
+                w.load(io.BytesIO(data))
+            outcomes["loaded"] += 1
+        except (RuntimeError, pickle.UnpicklingError) as error:
+            assert str(error)
+            outcomes["refused"] += 1
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+    assert outcomes["refused"] > 300 and outcomes["loaded"] > 50
 
 
 def test_safetensors_package_agrees() -> None:

@@ -1,7 +1,8 @@
 """Pickles of tensors and plain values, written and read without the pickle module's machinery: nothing is called by name.
 
 Owns: the few opcodes that such a pickle has, the names that may stand in it, `add_safe_globals`. May import: dtypes, backend
-(device), tensor. Must not know: files, memory: the caller says where tensors lie.
+(device), tensor, registry (what a module is, and names of functions). Must not know: files, memory: the caller says where
+tensors lie.
 The names are PyTorch's own, so that `torch.load(weights_only=True)` reads what is written here.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 import struct
+import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -21,6 +23,7 @@ from wengert._tensor import Size, Tensor
 from wengert.registry import registry
 
 DEPTH = 200  # containers within containers
+FUNCTIONAL = "wengert.nn.functional"
 STORAGES = {
     "float64": "DoubleStorage", "float32": "FloatStorage", "float16": "HalfStorage", "bfloat16": "BFloat16Storage",
     "int64": "LongStorage", "int32": "IntStorage", "int16": "ShortStorage", "int8": "CharStorage", "uint8": "ByteStorage",
@@ -66,6 +69,34 @@ def safe_globals(safe_globals: list[Any]) -> Iterator[None]:
         _safe.update(before)
 
 
+# ---- modules: their objects are attributes and nothing else, so they are saved whole, and read with weights_only=False
+def _is_module(kind: Any) -> bool:
+    """Say whether this is a class of modules."""
+    known = isinstance(kind, type) and "Module" in registry.tables["modules"]
+    return known and issubclass(kind, registry.resolve("modules", "Module"))
+
+
+def _address(x: Any) -> tuple[str, str] | None:
+    """Return the two names of a class of modules, or of a function of nn.functional; None for what is neither."""
+    name = getattr(x, "__name__", "")
+    if _is_module(x):
+        return ("wengert.nn", name) if _at("wengert.nn", name) is x else (x.__module__, x.__qualname__)
+    return (FUNCTIONAL, name) if callable(x) and _at(FUNCTIONAL, name) is x else None
+
+
+def _at(module: str, name: str) -> Any:
+    """Return what goes by two names, or None. Nothing is imported for it but wengert's own layers and functions."""
+    if module == FUNCTIONAL:
+        return registry.resolve("ops", f"nn.functional.{name}") if f"nn.functional.{name}" in registry.tables["ops"] else None
+    if module == "wengert.nn":
+        found = registry.resolve("modules", name) if name in registry.tables["modules"] else None
+    else:
+        found = sys.modules.get(module)
+        for step in name.split("."):
+            found = getattr(found, step, None)
+    return found if _is_module(found) else None
+
+
 # ---- writing
 class _Writer:
     """The pickle of one object, protocol 2."""
@@ -103,8 +134,10 @@ class _Writer:
             form(self, x)
         elif isinstance(x, Tensor):
             self.tensor(x)
-        elif _named(kind)[0] in _safe:
+        elif _named(kind)[0] in _safe or _is_module(kind):
             self.object(x)
+        elif (address := _address(x)) is not None:
+            self.name(*address)
         else:
             self.refuse(x)
         self.open.pop()
@@ -236,14 +269,14 @@ class _Writer:
         self.out += b"tR"
 
     def object(self, x: Any) -> None:
-        """Append an object of a class that the user vouches for: the class, and the object's attributes."""
+        """Append a module, or an object of a class that the user vouches for: the class, and the object's attributes."""
         kind = type(x)
         reduced = x.__reduce_ex__(2)
         function, arguments, state = reduced[0], reduced[1], reduced[2] if len(reduced) > 2 else None
         if len(reduced) > 3 and any(part is not None for part in reduced[3:]):
             self.refuse(x)
         if getattr(function, "__name__", "") == "__newobj__":
-            self.name(kind.__module__, kind.__qualname__)
+            self.name(*(_address(kind) or (kind.__module__, kind.__qualname__)))
             self.value(tuple(arguments[1:]))
             self.out += b"\x81"
         elif _named(function)[0] in _safe:
@@ -319,10 +352,11 @@ def _key(x: Any) -> Any:
 
 
 class _Reader:
-    """A machine for the opcodes of pickles that hold plain values; whatever else stands in one is refused."""
+    """A machine for the opcodes of pickles that hold plain values, and modules if those are asked for; whatever else stands
+    in one is refused."""
 
-    def __init__(self, data: bytes, storage: Any, tensor: Any, parameter: Any) -> None:
-        self.data, self.at = data, 0
+    def __init__(self, data: bytes, storage: Any, tensor: Any, parameter: Any, modules: bool) -> None:
+        self.data, self.at, self.modules = data, 0, modules
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
@@ -356,10 +390,19 @@ class _Reader:
             kind = next((k for k, storage in STORAGES.items() if storage == name), None)
             if kind is not None:
                 return _Kind(kind)
-        _fail(
-            f"the file names {module[:100]}.{name[:100]}; only tensors, parameters, plain values and containers are read. If "
-            f"it is a class of yours: wengert.serialization.add_safe_globals([{name[:100]}])"
-        )
+        found = _at(module, name)
+        if found is not None and self.modules:
+            return found
+        remedy = (
+            "with weights_only=False modules are, too" if found is not None else
+            f"if it is a class of yours: wengert.serialization.add_safe_globals([{name[:100]}])"
+        )  # fmt: skip
+        read = "only tensors, parameters, plain values and containers are read"
+        _fail(f"the file names {module[:100]}.{name[:100]}; {read}; {remedy}")
+
+    def vouched(self, kind: Any) -> bool:
+        """Say whether objects of a class are read."""
+        return kind in _safe.values() or (self.modules and _is_module(kind))
 
     def tensor_v2(
         self, storage: Any, offset: Any, shape: Any, strides: Any, grad: Any, hooks: Any, metadata: Any = None
@@ -515,7 +558,7 @@ class _Reader:
             if type(state) is not dict or {*state} - {"_metadata"}:
                 _fail("an OrderedDict with attributes")
             vars(target).update(state)
-        elif type(target) in _safe.values():
+        elif self.vouched(type(target)):
             if hasattr(target, "__setstate__"):
                 target.__setstate__(state)
             else:
@@ -608,7 +651,7 @@ class _Reader:
                 arguments, kind = self.pop(), self.pop()
                 if kind is OrderedDict and arguments == ():
                     push(OrderedDict())
-                elif isinstance(kind, type) and kind in _safe.values() and type(arguments) is tuple:
+                elif isinstance(kind, type) and self.vouched(kind) and type(arguments) is tuple:
                     push(kind.__new__(kind, *arguments))
                 else:
                     _fail("an object of a class that is not read")
@@ -632,13 +675,16 @@ _TEXTS = {b"X": "<I", b"\x8c": "<B", b"\x8d": "<Q"}
 _BYTES = {b"B": "<I", b"C": "<B", b"\x8e": "<Q"}
 
 
-def read(data: bytes, storage: Callable[..., Any], tensor: Callable[..., Any], parameter: Callable[..., Any]) -> Any:
+def read(
+    data: bytes, storage: Callable[..., Any], tensor: Callable[..., Any], parameter: Callable[..., Any], modules: bool = False
+) -> Any:
     """Return the object that a pickle describes; the callables make storages, tensors in them, and parameters.
 
-    Raises pickle.UnpicklingError for whatever is not plain, ends early, or contains itself.
+    modules: read those too, of classes that the program has. Raises pickle.UnpicklingError for whatever is not plain, ends
+    early, or contains itself.
     """
     try:
-        found = _Reader(data, storage, tensor, parameter).run()
+        found = _Reader(data, storage, tensor, parameter, modules).run()
     except (UnicodeError, struct.error, TypeError, OverflowError) as error:
         raise pickle.UnpicklingError(f"load: the pickle is malformed: {error}") from None
     _refuse_cycles(found)

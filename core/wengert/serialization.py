@@ -1,7 +1,8 @@
 """`wengert.save` and `wengert.load`: tensors and plain values in PyTorch's `.pt` files, without pickle being run.
 
 Owns: both, the writing of a file that is there whole or not at all, memory as tensors, map_location. May import: tensor,
-backend, dtypes, registry (Parameter, late), pickled. Must not know: modules, optimizers.
+backend, dtypes, registry (Parameter, late), pickled; the formats of tensors by name (npz, utils.safetensors), late. Must not
+know: modules, optimizers.
 A `.pt` file is a zip: `data.pkl` says what there is, `data/<key>` is the memory that tensors lie in, shared where theirs was.
 """
 
@@ -14,7 +15,7 @@ import secrets
 import struct
 import sys
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -38,12 +39,19 @@ def save(
 ) -> None:
     """Write tensors, plain values and containers of them to a path or a file object, as a `.pt` file.
 
-    A path holds the old file or the new one at any time, also when the process is killed. NumPy numbers become Python's.
-    Raises TypeError naming the place of a value of another type (of a class: its state_dict(), or `add_safe_globals`),
-    ValueError for a container that contains itself.
+    A path that ends in `.safetensors` or `.npz` gets that format, which keeps the values of tensors by name and nothing
+    else: a dict of tensors, where dicts within become dotted names ("model.weight"). A path holds the old file or the new
+    one at any time, also when the process is killed. NumPy numbers become Python's; modules are kept whole, for
+    `load(weights_only=False)`.
+    Raises TypeError naming the place of a value that the format cannot keep (of a class: its state_dict(), or
+    `add_safe_globals`), ValueError for a container that contains itself and for two tensors of one name.
     """
     if not _use_new_zipfile_serialization:
         raise ValueError("save: only the zip format is written (_use_new_zipfile_serialization=True)")
+    suffix = "" if hasattr(f, "write") else Path(os.fsdecode(f)).suffix.lower()
+    if suffix in (".safetensors", ".npz"):
+        _writer(suffix)(_named(obj, suffix), f)
+        return
     storages = _Storages()
     pickle_of(obj, storages)  # the first pass finds out which part of shared memory is needed
     storages.settle()
@@ -61,7 +69,7 @@ def load(
     **options: Any,
 ) -> Any:  # fmt: skip
     """Return what a `.pt` file holds, or the tensors by name of a safetensors or `.npz` file; nothing in it is run, with
-    `weights_only=False` neither.
+    `weights_only=False` neither, which reads modules too, of classes that the program has imported.
 
     map_location: the device for all (a name or device), and of a `.pt` file for each (a dict of names), or a function
     (storage, name) that returns storage.cpu() or .cuda(). Raises pickle.UnpicklingError for what is no tensor, plain value
@@ -70,9 +78,9 @@ def load(
     if hasattr(f, "read"):
         if not (hasattr(f, "seek") and f.seekable()):
             f = io.BytesIO(f.read())
-        return _read(f, map_location)
+        return _read(f, map_location, weights_only is False)
     with open(f, "rb") as file:
-        return _read(file, map_location)
+        return _read(file, map_location, weights_only is False)
 
 
 @contextmanager
@@ -102,6 +110,49 @@ def atomic(path: Any) -> Iterator[BinaryIO]:
             os.fsync(entry)
         finally:
             os.close(entry)
+
+
+# ---- tensors by name
+def _writer(suffix: str) -> Any:
+    if suffix == ".npz":
+        from wengert.npz import save_file
+    else:
+        from wengert.utils.safetensors import save_file
+    return save_file
+
+
+def _named(obj: Any, suffix: str) -> dict[str, Tensor]:
+    """Return the tensors of a dict, and of dicts in it, by dotted names."""
+    found: dict[str, Tensor] = {}
+    only = f"a {suffix} file keeps tensors by name and nothing else"
+
+    def add(value: Any, name: str, place: str, around: tuple[int, ...]) -> None:
+        if isinstance(value, Tensor) and around:
+            if name in found:
+                raise ValueError(f"save: two tensors would both be named {name!r} in a {suffix} file, the second is {place}")
+            found[name] = value
+        elif not isinstance(value, Mapping):
+            if isinstance(value, Tensor):
+                instead = 'give it a name, {"x": tensor}'
+            elif hasattr(value, "state_dict"):
+                instead = "save its state_dict()"
+            elif isinstance(value, np.ndarray):
+                instead = "wengert.from_numpy() makes a tensor of it"
+            else:
+                instead = "save as .pt, which keeps plain values too, or leave it out"
+            raise TypeError(f"save: {place} is a {type(value).__name__}; {only}: {instead}")
+        elif id(value) in around:
+            raise ValueError(f"save: {place} contains itself")
+        elif not value and around:
+            raise TypeError(f"save: {place} is empty; {only}: save as .pt, which keeps it, or leave it out")
+        else:
+            for key, inner in value.items():
+                if not isinstance(key, str):
+                    raise TypeError(f"save: {place} has the key {key!r}; {only}, a string: save as .pt, which keeps it")
+                add(inner, f"{name}.{key}" if around else key, f"{place}[{key!r}]", (*around, id(value)))
+
+    add(obj, "", "obj", ())
+    return found
 
 
 # ---- writing
@@ -207,7 +258,7 @@ class _Counted:
 
 
 # ---- reading
-def _read(file: BinaryIO, map_location: Any) -> Any:
+def _read(file: BinaryIO, map_location: Any, modules: bool) -> Any:
     file.seek(0, os.SEEK_END)
     size = file.tell()
     file.seek(0)
@@ -216,18 +267,20 @@ def _read(file: BinaryIO, map_location: Any) -> Any:
     if first[8:] == b"{" and first[:2] != b"PK":  # the length of a header in JSON
         from wengert.utils import safetensors
 
-        return safetensors.load(file.read(), _one_place(map_location))
+        source = file if hasattr(file, "readinto") else io.BytesIO(file.read())
+        return safetensors.read(source, size, _one_place(map_location))
     if first[:1] == b"\x80" or first[:2] == b"(l":
         raise RuntimeError(
             "load: this is a bare pickle, as PyTorch wrote before version 1.6; such files are not read, as reading runs them. "
             "Let PyTorch load and save it again"
         )
-    with _whole():
+    with whole():
         archive = zipfile.ZipFile(file)
-    names = archive.namelist()
-    if names and all(name.endswith(".npy") for name in names):
-        return _read_npz(file, _one_place(map_location))
-    return _read_archive(archive, size, map_location)
+    if all(name.endswith(".npy") for name in archive.namelist()):
+        from wengert import npz
+
+        return npz.read(file, archive, size, _one_place(map_location))
+    return _read_archive(archive, size, map_location, modules)
 
 
 def _one_place(map_location: Any) -> Any:
@@ -236,25 +289,17 @@ def _one_place(map_location: Any) -> Any:
     return backend.HOST if map_location is None else map_location
 
 
-def _read_npz(file: BinaryIO, place: Any) -> dict[str, Tensor]:
-    """Return the arrays of a NumPy archive as tensors. Raises RuntimeError for arrays of Python objects, which are pickles."""
-    from wengert.ops.creation import tensor
-
-    file.seek(0)
-    with _whole(), np.load(file, allow_pickle=False) as arrays:
-        return {name: tensor(arrays[name], device=place) for name in arrays.files}
-
-
 @contextmanager
-def _whole() -> Iterator[None]:
+def whole() -> Iterator[None]:
     """Raise RuntimeError for what zipfile says about a file that is no zip, or a broken one."""
     try:
         yield
     except (zipfile.BadZipFile, EOFError, NotImplementedError, struct.error, ValueError, OSError) as error:
-        raise RuntimeError(f"load: the file is no whole .pt zip (truncated, changed, or something else): {error}") from None
+        words = "the file is no whole .pt or .npz zip (truncated, changed, or something else)"
+        raise RuntimeError(f"load: {words}: {error}") from None
 
 
-def _read_archive(archive: zipfile.ZipFile, size: int, map_location: Any) -> Any:
+def _read_archive(archive: zipfile.ZipFile, size: int, map_location: Any, modules: bool) -> Any:
     entries = {info.filename: info for info in archive.infolist()}
     if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in entries.values()):
         raise RuntimeError("load: the zip has compressed or encrypted entries, which no .pt file has")
@@ -266,13 +311,13 @@ def _read_archive(archive: zipfile.ZipFile, size: int, map_location: Any) -> Any
     (head,) = heads
     if f"{head}/constants.pkl" in entries:
         raise RuntimeError("load: this is a TorchScript program, which is not read; save its state_dict()")
-    with _whole():
+    with whole():
         order = archive.read(f"{head}/byteorder") if f"{head}/byteorder" in entries else b"little"
         program = archive.read(f"{head}/data.pkl")
     if order not in (b"little", b"big"):
         raise RuntimeError(f"load: unknown byte order {order[:20]!r}")
     memory = _Memory(archive, f"{head}/data/", entries, order.decode(), map_location)
-    return read_pickle(program, memory.storage, memory.tensor, _parameter)
+    return read_pickle(program, memory.storage, memory.tensor, _parameter, modules)
 
 
 def _parameter(data: Tensor, requires_grad: bool) -> Any:
@@ -329,16 +374,8 @@ class _Memory:
         if info is None or info.file_size != nbytes:
             there = "missing" if info is None else f"of {info.file_size} bytes"
             raise pickle.UnpicklingError(f"load: storage {key!r} of {count} {kind} ({nbytes} bytes) is {there} in the file")
-        bytes_ = np.empty(nbytes, np.uint8)
-        with _whole(), self.archive.open(info) as entry:
-            filled = 0
-            while filled < nbytes:
-                n = entry.readinto(bytes_[filled:].data)  # type: ignore[attr-defined]
-                if not n:
-                    raise EOFError(f"storage {key!r} ends early")
-                filled += n
-            entry.read(1)  # the end, at which the checksum is compared
-        array = typed(bytes_, kind, self.order)
+        with whole(), self.archive.open(info) as entry:
+            array = typed(filled(entry, nbytes, key), kind, self.order)
         found = self.read[key] = _Loaded(form, self.put(array, place))
         return found
 
@@ -403,6 +440,19 @@ def _empty(shape: Sequence[int]) -> Sequence[int]:
     if size >= 2**60:
         raise pickle.UnpicklingError(f"load: no tensor has the shape {list(shape)}")
     return shape
+
+
+def filled(entry: Any, nbytes: int, name: str) -> Array:
+    """Return the rest of a zip's entry, whose checksum is compared. Raises EOFError where it has not as many bytes."""
+    memory = np.empty(nbytes, np.uint8)
+    done = 0
+    while done < nbytes:
+        n = entry.readinto(memory[done:].data)
+        if not n:
+            raise EOFError(f"{name!r} ends early")
+        done += n
+    entry.read(1)  # the end, at which the checksum is compared
+    return memory
 
 
 def typed(memory: Array, kind: str, order: str = "little") -> Array:

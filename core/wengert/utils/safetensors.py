@@ -51,12 +51,12 @@ def save(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = Non
 def load_file(filename: Any, device: Any = "cpu") -> dict[str, Tensor]:
     """Return the tensors of a file by name, on a device. Raises SafetensorError for a file that breaks the format."""
     with open(filename, "rb") as file:
-        return _read(file, os.fstat(file.fileno()).st_size, device)
+        return read(file, os.fstat(file.fileno()).st_size, device)
 
 
 def load(data: bytes, device: Any = "cpu") -> dict[str, Tensor]:
     """Return the tensors in bytes by name. Raises SafetensorError for bytes that break the format."""
-    return _read(io.BytesIO(data), len(data), device)
+    return read(io.BytesIO(data), len(data), device)
 
 
 def metadata(filename: Any) -> dict[str, str]:
@@ -74,7 +74,7 @@ def _layout(tensors: Mapping[str, Tensor], words: Mapping[str, str] | None) -> t
         if not isinstance(tensor, Tensor):
             raise TypeError(f"safetensors: {name!r} is a {type(tensor).__name__}; only tensors can be saved")
         if tensor.dtype.name not in TYPES:
-            raise TypeError(f"safetensors: {name!r} has dtype {tensor.dtype}, which the format has not; save() has it")
+            raise TypeError(f"safetensors: {name!r} has dtype {tensor.dtype}, which the format has not; a .pt file has it")
     if words is not None and not all(isinstance(w, str) for pair in words.items() for w in pair):
         raise TypeError("safetensors: metadata is strings by strings")
     ranks = {name: i for i, name in enumerate(_BY_WIDTH)}
@@ -155,7 +155,8 @@ def _counts(value: Any) -> bool:
     return isinstance(value, list) and all(type(n) is int and 0 <= n < 2**63 for n in value)
 
 
-def _read(file: BinaryIO, size: int, device: Any) -> dict[str, Tensor]:
+def read(file: BinaryIO, size: int, device: Any) -> dict[str, Tensor]:
+    """Return the tensors of an open file of `size` bytes by name, on a device. Raises SafetensorError as `load_file`."""
     _, header, start = _header(file, size)
     entries = {name: _checked(name, entry) for name, entry in header.items()}
     position = 0
