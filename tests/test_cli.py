@@ -133,6 +133,17 @@ def test_new_plugin_writes_a_package_once(command: Command, tmp_path: Path, kind
     assert again.returncode == 2 and again.stderr.startswith("wengert new-plugin: ") and "Traceback" not in again.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "owner"),
+    [("sin", "op", "built in"), ("linalg", "op", "the name of a plugin of wengert"), ("cpu", "device", "by the plugin 'numpy'"),
+     ("adam", "optimizer", "'Adam' is registered by the plugin 'optim'"), ("class", "op", "a word of Python's")],
+)  # fmt: skip
+def test_new_plugin_refuses_names_that_are_taken(command: Command, tmp_path: Path, name: str, kind: str, owner: str) -> None:
+    done = command("new-plugin", name, "--kind", kind)
+    assert done.returncode == 2 and owner in done.stderr and f"such as 'my-{name}'" in done.stderr, done.stderr
+    assert not (tmp_path / f"wengert-{name}").exists()
+
+
 @pytest.mark.parametrize("name", ["My-Thing", "1st", "a--b", "a_b", "a b", "-a"])
 def test_new_plugin_refuses_names_that_make_no_package(command: Command, name: str) -> None:
     done = command("new-plugin", name)

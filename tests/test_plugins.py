@@ -341,7 +341,7 @@ def test_a_device_module_that_ends_the_program_is_an_error_of_its_name(make: Mak
         except RuntimeError as error:
             print(error)
     """)
-    assert "device 'ender' of plugin 'ender' could not be loaded" in out and "SystemExit: 4" in out
+    assert "device 'ender' of plugin 'ender' (wengert-ender 1.0) could not be loaded" in out and "SystemExit: 4" in out
 
 
 # ---- what it costs
@@ -529,6 +529,199 @@ def test_what_a_broken_plugin_registered_is_rolled_back(case: str, make: Make, r
     assert "WENGERT_DISABLE_PLUGINS=broken" in out and "AttributeError wengert has no attribute 'good'" in out
 
 
+HOOK = """
+from wengert.plugins import hookimpl
+@hookimpl
+def wengert_register_{kind}(registry):
+    {body}
+"""
+ODD = {  # what strangers do beside raising an exception: (module, what the listing says of it)
+    "base": ("class Odd(BaseException): pass\nraise Odd('no Exception')\n", "import Odd: no Exception"),
+    "base_in_hook": (HOOK.format(kind="ops", body="raise GeneratorExit('in the hook')"), "registration GeneratorExit: in the hook"),
+    "vanishes": ("import sys\ndel sys.modules[__name__]\n", "import KeyError"),
+    "assigns": ("import wengert\nwengert.sin = len\nwengert.Tensor.reshape = len\nwengert.odd_own = 3\n"
+                + HOOK.format(kind="ops", body='registry.op("odd_assigns", lambda x: x)'),
+                "registration TypeError: it assigned to wengert.sin, Tensor.reshape, which is undone: .*override=True"),
+    "assigns_late": ("import wengert\nwengert.cummax = len\ndel wengert.exp\n", "registration TypeError: it assigned to wengert.cummax, wengert.exp"),
+    "fails_after_assigning": ("import wengert\nwengert.cos = len\n1 / 0\n", "import ZeroDivisionError"),
+    "rule": ("from wengert.extend import elementwise\nelementwise('odd_rule', 'x * x', x=lambda g, slope: g * slope)\n",
+             r"import TypeError: op 'odd_rule', rule of input 'x': cannot read .'slope'."),
+    "takes_an_op": ("from wengert.extend import elementwise\nelementwise('exp', 'x', x=lambda g: g)\n", "import ValueError: op 'exp' is already registered"),
+    "method": (HOOK.format(kind="ops", body='registry.method("reshape", len)'), "registration ValueError: method 'reshape' is built in"),
+    "attribute": (HOOK.format(kind="ops", body='registry.method("requires_grad", len)'), "registration ValueError: method 'requires_grad' is built in"),
+    "number": (HOOK.format(kind="optimizers", body='registry.optimizer("OddNumber", 3)'), "registration TypeError: .*can be called, got a int"),
+    "attributes_raise": ("def __getattr__(name): raise RuntimeError(name)\n", "version check RuntimeError"),
+    "filters": ("import warnings\nwarnings.simplefilter('error')\n" + HOOK.format(kind="ops", body='registry.op("odd_filters", lambda x: x)'), ""),
+    "direct": ("from wengert.registry import registry\nregistry.method('odd_direct', lambda x: 6)\nregistry.op('tan', len, override=True)\n", ""),
+    "own_name": ("import wengert\nwengert.odd_name = 4\n" + HOOK.format(kind="ops", body='registry.op("odd_sees", lambda x: x)'), ""),
+}  # fmt: skip
+
+
+def test_odd_plugins_break_nothing_else(good: str, make: Make, run: Run) -> None:
+    import re
+
+    for name, (text, _) in ODD.items():
+        make(f"odd_{name}", text)
+    make("odd_entry", "", entry="a b:c d")
+    out = run("""
+        import warnings
+        import wengert
+        x = wengert.ones(2, requires_grad=True)
+        sin, filters = wengert.sin, list(warnings.filters)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            wengert.plugins.load_all()
+        assert warnings.filters == filters
+        assert wengert.sin is sin and wengert.cos is not len and wengert.cummax is not len
+        (wengert.sin(x) + wengert.exp(x) + x.reshape(2)).sum().backward()
+        assert wengert.good_double(1) == 2 and wengert.odd_filters(5) == wengert.odd_sees(5) == 5 and wengert.odd_name == 4
+        assert x.odd_direct() == 6 and wengert.tan("four") == 4
+        assert wengert.optim.SGD([x], lr=0.1).step() is None and wengert.cummax(wengert.ones(2), 0)[0].tolist() == [1, 1]
+        for name, plugin in sorted(wengert.plugins.loaded.items()):
+            print("PLUGIN", name, plugin.status, plugin.stage, plugin.reason)
+        for ask in (lambda: wengert.odd_assigns, lambda: wengert.nothing_at_all, lambda: wengert.device("nothing_at_all")):
+            try:
+                ask()
+            except (AttributeError, RuntimeError) as error:
+                print("ASKED", error)
+    """)
+    for name, (_, words) in ODD.items():
+        assert re.search(rf"^PLUGIN odd_{name} {'failed ' + words if words else 'active'}", out, re.M), (name, out)
+    assert "PLUGIN odd_entry failed import ValueError: the entry point says 'a b:c d', which is no module" in out
+    asked = [line for line in out.splitlines() if line.startswith("ASKED")]
+    assert "'odd_assigns' comes from the plugin 'odd_assigns' (wengert-odd_assigns 1.0), which was left out" in asked[0]
+    assert all("It may be of a plugin that failed: 'odd_" in line and " of wengert-odd_" in line and "more" in line for line in asked[1:])
+
+
+def test_metadata_that_cannot_be_read_takes_no_other_along(good: str, make: Make, run: Run, tmp_path: Path) -> None:
+    register = HOOK.format(kind="ops", body='registry.op("{module}", lambda x: x)')
+    for name in ("words", "nameless", "points", "broken"):
+        make(name, register)
+    (tmp_path / "wengert_words-1.0.dist-info" / "METADATA").write_bytes(b"Name: \xff\xfe\n")
+    (tmp_path / "wengert_nameless-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\n")
+    (tmp_path / "wengert_points-1.0.dist-info" / "entry_points.txt").write_bytes(b"[wengert.plugins]\npoints = wengert_points\n\xff")
+    (tmp_path / "wengert_broken-1.0.dist-info" / "entry_points.txt").write_bytes(b"[console_scripts]\nx = \xff")  # none of our business
+    program = REPORT + "print('GOOD', wengert.good_double(21), wengert.wengert_words(1), wengert.wengert_nameless(2))"
+    out = run(program)
+    assert "GOOD 42 1 2" in out and "PLUGIN words active" in out and "PLUGIN nameless active" in out and "broken" not in out
+    (warned,) = [line for line in out.splitlines() if line.startswith("WARNING")]
+    assert "'wengert_points-1.0'" in warned and "discovery failed: its metadata cannot be read: UnicodeDecodeError" in warned
+    assert "WARNING" not in run(program, WENGERT_DISABLE_PLUGINS="wengert_points-1.0")
+
+
+def test_an_interrupted_scan_goes_on_when_it_is_asked_again(good: str, make: Make, run: Run) -> None:
+    make("an_early", HOOK.format(kind="ops", body='registry.op("early_name", lambda x: x)'))
+    make("interrupted", "import os\nif os.environ.pop('FIRST', ''):\n    raise KeyboardInterrupt\n" + HOOK.format(kind="ops", body='registry.op("interrupted_name", lambda x: x)'))  # fmt: skip
+    out = run("""
+        import wengert
+        try:
+            wengert.interrupted_name
+        except KeyboardInterrupt:
+            print("interrupted", sorted(n for n, p in wengert.plugins.loaded.items() if p.distribution != "wengert"))
+        print(wengert.interrupted_name(1), wengert.early_name(2), wengert.good_double(3))
+    """, FIRST="1")  # fmt: skip
+    assert out.splitlines() == ["interrupted ['an_early', 'good']", "1 2 6"]
+
+
+ODD_DEVICES = """
+import time
+import numpy as np
+from wengert_numpy.device import NumpyBackend
+from wengert.backend import DeviceInfo
+
+class Own(NumpyBackend):
+    def __init_subclass__(cls):
+        cls.array_type = type(cls.__name__, (np.ndarray,), {})
+
+class Odd(BaseException): pass
+class Exits(Own):
+    name = "odd_exits"
+    def devices(self): raise SystemExit(4)
+class Base(Own):
+    name = "odd_base"
+    def devices(self): raise Odd("of the driver")
+class Made(Own):
+    name = "odd_made"
+    def __init__(self): raise Odd("of __init__")
+class Text(Own):
+    name = "odd_text"
+    def devices(self): return "two"
+class Hangs(Own):
+    name = "odd_hangs"
+    calls = 0
+    def devices(self):
+        Hangs.calls += 1
+        time.sleep(60)
+class Host(NumpyBackend): name = "odd_host"
+class Misnamed(Own): name = "odd_other"
+class Nothing: pass
+"""
+
+
+def test_odd_devices_break_nothing_else(make: Make, run: Run) -> None:
+    """What there is of other devices is asked by the listing, `.cuda()` and the array API: each gets an answer."""
+    names = ["exits", "base", "made", "text", "hangs", "host", "misnamed", "nothing"]
+    body = "\n    ".join(f'registry.device("odd_{name}", "wengert_odd.device:{name.title()}")' for name in names)
+    make("odd", HOOK.format(kind="devices", body=body), device=ODD_DEVICES)
+    out = run("""
+        import warnings
+        import wengert
+        from wengert import backend
+        backend.PATIENCE = 0.5
+        assert wengert.array_api.__array_namespace_info__().devices()[0] == wengert.device("cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert wengert.ones(1).cuda().tolist() == [1] and wengert.accelerator.device_count() >= 0
+        for name in wengert.registry.registry.names("devices"):
+            for info in backend.infos(name) if name.startswith("odd_") else ():
+                print("INFO", name, info.available, info.description)
+        from wengert_odd.device import Hangs
+        print("CALLS", Hangs.calls)
+        for name in ("odd_made", "odd_host", "odd_misnamed", "odd_nothing"):
+            try:
+                wengert.ones(2, device=name)
+            except RuntimeError as error:
+                print("MADE", error)
+        assert (wengert.ones(2) + 1).tolist() == [2, 2] and wengert.ones(2).device.type == "cpu"
+    """)
+    told = dict(line.removeprefix("INFO odd_").split(" False ", 1) for line in out.splitlines() if line.startswith("INFO"))
+    assert told["exits"] == "SystemExit: 4" and told["base"] == "Odd: of the driver" and told["made"] == "Odd: of __init__"
+    assert told["text"].startswith("AttributeError") and told["hangs"].startswith("its package did not answer") and "CALLS 1" in out
+    made = [line for line in out.splitlines() if line.startswith("MADE")]
+    for line, words in zip(made, ("could not be made: Odd: of __init__", "which belong to 'cpu'", "calls itself 'odd_other'",
+                                  "is no backend: Nothing has no name, array_type"), strict=True):  # fmt: skip
+        assert words in line and "of plugin 'odd' (wengert-odd 1.0)" in line and "WENGERT_DISABLE_PLUGINS=odd" in line
+
+
+def test_what_another_packages_kernel_gives_is_looked_at(make: Make, run: Run) -> None:
+    body = "\n    ".join(f'registry.kernel("{op}", "cpu", lambda x, out=...: {text})' for op, text in {
+        "sinh": "np.ones(7)", "cosh": "np.cosh(x).astype(np.int8)", "tanh": "None", "exp": "np.exp(x, out=out)", "cos": "x.tolist()",
+    }.items())  # fmt: skip
+    make("odd", "import numpy as np" + HOOK.format(kind="ops", body=body))
+    out = run("""
+        import wengert
+        wengert.plugins.load_all()
+        for name in ("sinh", "cosh", "tanh", "cos"):
+            try:
+                getattr(wengert, name)(wengert.ones(3))
+            except RuntimeError as error:
+                print(error)
+        print(wengert.exp(wengert.zeros(())).item(), wengert.exp(wengert.zeros(2, 1)).shape)
+    """)
+    lines = out.splitlines()
+    for line, gave in zip(lines[:4], ("float64 of shape [7]", "int8 of shape [3]", "None (a NoneType)", "(a list)"), strict=True):
+        assert gave in line and "plugin 'odd' (wengert-odd 1.0) registered for device 'cpu'" in line
+        assert "float32 of shape [3]" in line and "WENGERT_DISABLE_PLUGINS=odd" in line
+    assert lines[4] == "1.0 torch.Size([2, 1])"
+
+
+def test_disabling_a_name_that_two_packages_have_is_silent(make: Make, run: Run) -> None:
+    for dist in ("a-first", "b-second"):
+        make("twice", "1 / 0", dist=dist)
+    out = run(REPORT, WENGERT_DISABLE_PLUGINS="twice")
+    assert "WARNING" not in out and "PLUGIN twice disabled" in out and "PLUGIN twice (b-second) disabled" in out
+
+
 def test_asking_for_the_name_of_a_broken_plugin_says_why(make: Make, run: Run) -> None:
     make("fancy", "import wengert_no_such_module\n", version="0.9")
     out = run("""
@@ -569,7 +762,7 @@ def test_a_target_that_does_not_load(make: Make, run: Run) -> None:
         assert wengert.ones(2).sum().item() == 2
     """)
     lines = out.splitlines()
-    assert lines[0].startswith("AttributeError op 'lost' of plugin 'lazy' could not be loaded from 'wengert_lazy:nothing'")
+    assert lines[0].startswith("AttributeError op 'lost' of plugin 'lazy' (wengert-lazy 1.0) could not be loaded from 'wengert_lazy:nothing'")
     assert lines[1].startswith("AttributeError op 'gone' of plugin 'lazy'") and "ModuleNotFoundError" in lines[1]
     assert lines[2].startswith("RuntimeError device 'gone' of plugin 'lazy'") and "WENGERT_DISABLE_PLUGINS=lazy" in lines[2]
 

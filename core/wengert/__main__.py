@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from wengert import __version__, backend, faces, plugins
+from wengert import Tensor, __version__, backend, faces, plugins
 from wengert.backend import DeviceInfo
 from wengert.op import OPS
 from wengert.registry import registry
@@ -24,18 +24,7 @@ from wengert.registry import registry
 
 def device_infos() -> list[DeviceInfo]:
     """Return one line a device; of a backend that fails, what it failed with."""
-    found: list[DeviceInfo] = []
-    for name in registry.names("devices"):
-        try:
-            infos = [
-                DeviceInfo(str(info.name), bool(info.available), one_line(info.description))
-                for info in backend.backend_named(name).devices()
-            ]
-            found += infos or [DeviceInfo(name, False, "its backend lists no device")]
-        except Exception as error:
-            reason = error.__cause__ or error  # what its module raised, where it does not import
-            found.append(DeviceInfo(name, False, one_line(f"{type(reason).__name__}: {reason}")))
-    return found
+    return [info for name in registry.names("devices") for info in backend.infos(name)]
 
 
 def one_line(text: object) -> str:
@@ -140,12 +129,30 @@ def listing(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def taken(name: str, kind: str) -> str:
+    """Return whose a name is that a new plugin would register, "" for nobody's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", plugins.PluginWarning)
+        plugins.load_all()
+    if name in plugins.loaded:
+        return f"the name of a plugin of {plugins.loaded[name].distribution}"
+    entry = registry.tables[f"{kind}s"].get(name)
+    if entry is not None:
+        return f"registered by the plugin {entry.plugin!r}"
+    return "built in" if kind == "op" and (name in faces.FUNCTIONS or hasattr(Tensor, name)) else ""
+
+
 def new_plugin(name: str, kind: str, into: str) -> int:
     """Write a package; a bad argument is told without a traceback."""
     from wengert import scaffold
 
     try:
+        if owner := taken(scaffold.shown_as(name, kind), kind):
+            raise ValueError(f"the {kind} {scaffold.shown_as(name, kind)!r} is {owner}; take another name, such as 'my-{name}'")
         folder = scaffold.write(name, kind, Path(into))
+    except FileExistsError as error:
+        print(f"wengert new-plugin: there is {error.filename!r} already, which stays as it is", file=sys.stderr)
+        return 2
     except (ValueError, OSError) as error:
         print(f"wengert new-plugin: {error}", file=sys.stderr)
         return 2

@@ -22,7 +22,7 @@ from wengert.errors import OutOfMemoryError as OutOfMemoryError
 from wengert.modes import state
 from wengert.narrow import hosted as hosted
 from wengert.op import OPS, Kernels, Op
-from wengert.registry import registry
+from wengert.registry import foreign, registry
 
 
 @dataclass(frozen=True)
@@ -188,13 +188,77 @@ def backend_named(name: str) -> Any:
     """Return the backend of a device type; it is made when it is first asked for."""
     found = _by_name.get(name)
     if found is None:
-        made = registry.resolve("devices", name)
-        found = _by_name[name] = made() if isinstance(made, type) else made
+        found = _by_name[name] = _made(name)
         if hasattr(found, "number"):
             tape.numbers[found.array_type] = found.number
         if not _recorders:
             _by_type[found.array_type] = found
     return found
+
+
+def _made(name: str) -> Any:
+    """Return a backend that is asked for for the first time. Raises RuntimeError for a package's that cannot serve."""
+    made = registry.resolve("devices", name)
+    plugin = registry.tables["devices"][name].plugin
+    try:
+        found = made() if isinstance(made, type) else made
+    except (RuntimeError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise errors.broken_backend(name, plugin, f"could not be made: {type(error).__name__}: {error}") from error
+    if not foreign(plugin):
+        return found
+    lacking = [part for part in ("name", "array_type", "devices", "from_host", "to_host") if not hasattr(found, part)]
+    if lacking:
+        raise errors.broken_backend(name, plugin, f"is no backend: {type(found).__name__} has no {', '.join(lacking)}")
+    for other in (backend_named(HOST), *list(_by_name.values())):
+        if other is not found and other.array_type is found.array_type:
+            if type(other) is type(found):
+                return other  # another name of one device
+            raise errors.broken_backend(
+                name, plugin, f"takes {found.array_type.__name__} for its arrays, which belong to {other.name!r}: it needs "
+                f"an array_type of its own, such as a subclass"
+            )  # fmt: skip
+    if found.name != name:
+        raise errors.broken_backend(name, plugin, f"calls itself {found.name!r}; it must be the name that is registered")
+    return found
+
+
+PATIENCE = 10.0  # seconds that a package may take to say what devices there are
+_slow: dict[str, list[DeviceInfo]] = {}  # what those said that took a tenth of it: they are asked once
+
+
+def infos(name: str) -> list[DeviceInfo]:
+    """Return what there is of a device type; of a package that fails, or does not answer, that: never raises."""
+    if name in _slow:
+        return _slow[name]
+    told: list[DeviceInfo] = []
+
+    def ask() -> None:
+        try:
+            found = [
+                DeviceInfo(str(d.name), bool(d.available), " ".join(str(d.description).split()), bool(d.accelerator))
+                for d in backend_named(name).devices()
+            ]
+            told.extend(found or [DeviceInfo(name, False, "its backend lists no device")])
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            reason = error.__cause__ or error  # what its module raised, where it does not import
+            told.append(DeviceInfo(name, False, " ".join(f"{type(reason).__name__}: {reason}".split())))
+
+    entry = registry.tables["devices"].get(name)
+    if entry is None or not foreign(entry.plugin):
+        ask()
+        return told
+    asking = threading.Thread(target=ask, daemon=True)  # a driver that hangs must not hang who asks for another device
+    asking.start()
+    asking.join(PATIENCE / 10)
+    if not asking.is_alive():
+        return told
+    asking.join(PATIENCE * 9 / 10)
+    _slow[name] = told or [DeviceInfo(name, False, f"its package did not answer within {PATIENCE:.0f} s")]
+    return _slow[name]
 
 
 def of_array(array: Any) -> Any:
@@ -293,6 +357,11 @@ def resolve(value: Any) -> device:
     return value if isinstance(value, device) else device(value)
 
 
+def valueless(value: Any) -> bool:
+    """Say whether the device meant has shapes and dtypes alone."""
+    return getattr(resolve(value).backend, "valueless", False)
+
+
 def default_device() -> device:
     """Return the device that new tensors are made on."""
     stack = getattr(_local, "stack", ())
@@ -357,11 +426,51 @@ def _known_kernel(op: Op, owner: Any) -> Callable[..., Any] | None:
     from wengert.decompositions import TABLE
     from wengert.formulas import kernel as written
 
-    found = registry.kernel_for(op.name, owner.name)
+    found = _registered(op, owner, owner.name)
     if found is None and hasattr(owner, "xp"):  # a device made of an array module
-        found = registry.kernel_for(op.name, "xp")
-        found = owner.finish(op, functools.partial(found, owner)) if found is not None else None
-    return found or owner.kernel(op) or registry.kernel_for(op.name, "*") or TABLE.get(op.name) or written(op)
+        found = _registered(op, owner, "xp")
+    return found or owner.kernel(op) or _registered(op, owner, "*") or TABLE.get(op.name) or written(op)
+
+
+def _registered(op: Op, owner: Any, device: str) -> Callable[..., Any] | None:
+    """Return the kernel that a plugin registered for a device, for array modules ("xp") or for all ("*")."""
+    found = registry.kernel_for(op.name, device)
+    if found is None:
+        return None
+    if device == "xp":
+        found = owner.finish(op, functools.partial(found, owner))
+    plugin = registry.kernels[op.name, device].plugin
+    return _watched(op, owner, found, plugin) if foreign(plugin) else found
+
+
+def _watched(op: Op, owner: Any, kernel: Callable[..., Any], plugin: str) -> Callable[..., Any]:
+    """Return another package's kernel, whose results are looked at: what it gives must be what the op says it gives."""
+
+    def run(*args: Any, **options: Any) -> Any:
+        made = kernel(*args, **options)
+        try:
+            told = op.infer(*args) if op.infer is not None else None
+        except (AttributeError, TypeError):  # a number among the inputs, of which the op's own words say nothing
+            told = None
+        results: list[Any] = [made] if op.outputs == 1 else list(made) if isinstance(made, tuple | list) else []
+        if len(results) != op.outputs:
+            raise errors.wrong_result(op, owner.name, plugin, made, f"{op.outputs} arrays")
+        said = [None] * op.outputs if told is None else [told] if op.outputs == 1 else list(told)
+        for result, words in zip(results, said, strict=True):
+            right, wanted = _belongs(result, owner), f"an {owner.array_type.__name__}"
+            if words is not None:
+                shape, dtype = tuple(words[0]), np.dtype(words[1])
+                right = right and tuple(result.shape) == shape and result.dtype == dtype
+                wanted = f"{dtype} of shape {list(shape)}"
+            if not right:
+                raise errors.wrong_result(op, owner.name, plugin, result, wanted)
+        return made
+
+    return run
+
+
+def _belongs(array: Any, owner: Any) -> bool:
+    return isinstance(array, owner.array_type) or (owner.array_type is np.ndarray and isinstance(array, np.generic))
 
 
 Kernels.find = staticmethod(find_kernel)

@@ -162,7 +162,7 @@ def best_device() -> str:
     OpenCL driver for the same processor)."""
     names = registry.names("devices")
     for name in sorted(names, key=lambda n: (n != "cuda", n)):
-        infos = [] if name == backend.HOST else backend.backend_named(name).devices()
+        infos = [] if name == backend.HOST else backend.infos(name)
         if any(info.available and info.accelerator for info in infos):
             return name
     return backend.HOST

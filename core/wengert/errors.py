@@ -7,6 +7,7 @@ Must not know: how anything works. Functions return the exception; the caller ra
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -65,6 +66,9 @@ def failed(op: Any, arrays: Sequence[Any], params: Sequence[Any], error: BaseExc
     if isinstance(error, MemoryError | KeyboardInterrupt | NotImplementedError | LinAlgError):
         return error
     if op.elementwise:
+        if len(params) > len(op.params):
+            most, given = len(op.inputs) + len(op.params), len(arrays) + len(params)
+            return TypeError(f"{op.face}() takes {most} positional arguments but {given} were given")
         mismatch = broadcast(op.face, [tuple(a.shape) for a in arrays if hasattr(a, "shape")])
         if mismatch is not None:
             return mismatch
@@ -87,10 +91,30 @@ def devices_differ(op: str, devices: Sequence[Any]) -> RuntimeError:
     )
 
 
+def no_order(op: str, dtype: Any) -> NotImplementedError:
+    return NotImplementedError(f"{op} is not implemented for complex numbers, which have no order: got {dtypes.of(dtype)}")
+
+
+def own_tensor(kind: type) -> TypeError:
+    return TypeError(
+        f"{kind.__name__}: there are no Tensors of one's own class: operations give plain ones, and ask no __torch_function__. "
+        "Keep the tensor as an attribute; nn.Parameter may be subclassed"
+    )
+
+
 def not_a_tensor(op: str, value: Any, position: int | str) -> TypeError:
     return TypeError(
         f"{op}(): argument {position} must be Tensor or a number, not {type(value).__name__}"
         + ("; wengert.as_tensor(...) makes one" if isinstance(value, list | tuple) or hasattr(value, "__array__") else "")
+    )
+
+
+def refused(op: str, dtype: Any) -> RuntimeError:
+    if dtype.kind == "c":
+        return no_order(op, dtype)
+    return RuntimeError(
+        f"Subtraction, the `-` operator, with a bool tensor is not supported ({op}). If you are trying to invert a mask, use "
+        f"the `~` or `logical_not()` operator instead."
     )
 
 
@@ -294,10 +318,10 @@ def escaped_symbol() -> RuntimeError:
 
 
 # ---- names
-def unknown_device(name: str, known: Iterable[str]) -> RuntimeError:
+def unknown_device(name: str, known: Iterable[str], left_out: Sequence[Any] = ()) -> RuntimeError:
     names = sorted(known)
     return RuntimeError(
-        f"unknown device {name!r}: known are {', '.join(names)}.{nearest(name.split(':')[0], names)} "
+        f"unknown device {name!r}: known are {', '.join(names)}.{nearest(name.split(':')[0], names)}{_perhaps_of(left_out)} "
         f"`wengert devices` lists what is installed and why something is missing."
     )
 
@@ -309,11 +333,19 @@ def plain_target(name: str) -> RuntimeError:
     )
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> AttributeError:
+def unknown_name(kind: str, name: str, known: Iterable[str], left_out: Sequence[Any] = ()) -> AttributeError:
     names = sorted(known)
     return AttributeError(
-        f"wengert has no {kind} {name!r}.{nearest(name, names)} `wengert plugins` lists the plugins that were loaded."
+        f"wengert has no {kind} {name!r}.{nearest(name, names)}{_perhaps_of(left_out)} "
+        f"`wengert plugins` lists the plugins that were loaded."
     )
+
+
+def _perhaps_of(left_out: Sequence[Any]) -> str:
+    """Return words about plugins that failed before they could say which names they bring."""
+    told = [f"{plugin.name!r} of {plugin.distribution}" for plugin in left_out if not plugin.names]
+    more = f" and {len(told) - 4} more" if len(told) > 4 else ""
+    return f" It may be of a plugin that failed: {', '.join(told[:4])}{more}." if told else ""
 
 
 def left_out(kind: str, name: str, plugin: Any) -> Exception:
@@ -331,12 +363,32 @@ def left_out(kind: str, name: str, plugin: Any) -> Exception:
     return made
 
 
+def origin(plugin: str) -> str:
+    """Return a plugin's name with the distribution it is of."""
+    module = sys.modules.get("wengert.plugins")
+    found = None if module is None else module.loaded.get(plugin)
+    return repr(plugin) if found is None else f"{plugin!r} ({found.distribution} {found.version})".replace(" )", ")")
+
+
 def broken_name(kind: str, name: str, plugin: str, target: str, error: BaseException) -> Exception:
     text = (
-        f"{kind[:-1]} {name!r} of plugin {plugin!r} could not be loaded from {target!r}: {type(error).__name__}: {error}. "
-        f"WENGERT_DISABLE_PLUGINS={plugin} turns the plugin off."
+        f"{kind[:-1]} {name!r} of plugin {origin(plugin)} could not be loaded from {target!r}: "
+        f"{type(error).__name__}: {error}. WENGERT_DISABLE_PLUGINS={plugin} turns the plugin off."
     )
     return RuntimeError(text) if kind in ("devices", "kernels") else AttributeError(text)
+
+
+def broken_backend(name: str, plugin: str, what: str) -> RuntimeError:
+    text = f"device {name!r} of plugin {origin(plugin)} {what}."
+    return RuntimeError(f"{text} WENGERT_DISABLE_PLUGINS={plugin} turns the plugin off.")
+
+
+def wrong_result(op: Any, device: str, plugin: str, got: Any, wanted: str) -> RuntimeError:
+    gave = f"{got.dtype} of shape {list(got.shape)}" if hasattr(got, "dtype") and hasattr(got, "shape") else repr(got)[:60]
+    return RuntimeError(
+        f"op {op.name!r} ({op.face}): the kernel that plugin {origin(plugin)} registered for device {device!r} gave {gave} (a "
+        f"{type(got).__name__}); its inputs make it {wanted}. WENGERT_DISABLE_PLUGINS={plugin} turns the plugin off."
+    )
 
 
 def no_kernel(op: Any, device: str, how: str) -> NotImplementedError:

@@ -12,11 +12,13 @@ import functools
 import importlib
 import os
 import re
+import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -169,6 +171,7 @@ class Plugin:
 loaded: dict[str, Plugin] = {}
 _lock = threading.RLock()
 _scanned = False
+_seen: set[tuple[str, str, str]] = set()  # entry points: name, value and distribution
 _manager: pluggy.PluginManager | None = None
 
 
@@ -197,23 +200,68 @@ def load_all() -> None:
             return
         _scanned = True  # before loading: a plugin that asks for a name while it loads must not scan again
         load_builtins()
-        from importlib.metadata import entry_points
+        try:
+            _load_installed()
+        except KeyboardInterrupt:
+            _scanned = False  # whoever asks next goes on with those that are not loaded yet
+            raise
 
-        for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, e.value)):
-            if BUILTIN.get(entry.name) == entry.value:
+
+def _load_installed() -> None:
+    """Load the plugins of the installed distributions that are not loaded yet."""
+    for entry in sorted(_entries(), key=lambda e: (e.name, e.value)):
+        name, version = _distribution(entry)
+        told = (entry.name, entry.value, name)
+        if BUILTIN.get(entry.name) == entry.value or told in _seen:
+            continue
+        if entry.name in loaded:
+            first, second = loaded[entry.name], Plugin(f"{entry.name} ({name})", entry.value, name, version, "active")
+            if first.status == "disabled":  # by its name, which is the name of both
+                second.status, second.reason = first.status, first.reason
+                loaded[second.name] = second
+            else:
+                taken = f"the plugin name {entry.name!r} is taken by {first.module} of {first.distribution}"
+                _fail(second, "discovery", f"{taken}; uninstall one of the two", None)
+        else:
+            _load(entry.name, entry.value, name, version, functools.partial(_target, entry))
+        _seen.add(told)
+
+
+def _entries() -> list[Any]:
+    """Return the entry points of the group, of every distribution whose metadata can be read."""
+    from importlib import metadata
+
+    try:
+        return [*metadata.entry_points(group=GROUP)]
+    except Exception:  # one distribution's file is no text, which must not take the others along: one at a time
+        found: list[Any] = []
+    for distribution in metadata.distributions():
+        try:
+            found += distribution.entry_points.select(group=GROUP)
+        except Exception as error:
+            path = Path(getattr(distribution, "_path", "?"))
+            listed = path / "entry_points.txt"
+            if path.stem in (*loaded, *(_listed("WENGERT_DISABLE_PLUGINS") or ())):
                 continue
-            dist = entry.dist
-            name, version = (str(dist.name), str(dist.version)) if dist is not None else ("?", "?")
-            if entry.name in loaded:
-                plugin = loaded[entry.name]
-                _fail(
-                    Plugin(f"{entry.name} ({name})", entry.value, name, version, "failed"),
-                    "discovery",
-                    f"the plugin name {entry.name!r} is taken by {plugin.module} of {plugin.distribution}",
-                    None,
-                )
-                continue
-            _load(entry.name, entry.value, name, version, entry.load)
+            if listed.is_file() and GROUP.encode() in listed.read_bytes():
+                reason = " ".join(f"its metadata cannot be read: {type(error).__name__}: {error}".split())
+                _fail(Plugin(path.stem, str(listed), path.stem, "", "active"), "discovery", reason, error)
+    return [*{(e.name, e.value): e for e in reversed(found)}.values()]  # the first on the path, as Python imports
+
+
+def _target(entry: Any) -> Any:
+    """Import what an entry point names. Raises ValueError for one that names nothing."""
+    if not re.fullmatch(r"[\w.]+\s*(:\s*[\w.]+\s*)?(\[.*\])?", entry.value):
+        raise ValueError(f"the entry point says {entry.value!r}, which is no module")
+    return entry.load()
+
+
+def _distribution(entry: Any) -> tuple[str, str]:
+    """Return the name and version of the distribution that an entry point is of, as far as its metadata says."""
+    try:
+        return str(entry.dist.name or "?"), str(entry.dist.version or "?")
+    except Exception:  # no metadata, or no file that can be read as such
+        return "?", "?"
 
 
 def register(module: Any, name: str | None = None) -> None:
@@ -221,7 +269,7 @@ def register(module: Any, name: str | None = None) -> None:
     title = name or str(getattr(module, "__name__", type(module).__name__))
     with _lock:
         plugin = Plugin(title, title, "(by hand)", "", "active")
-        _run_hooks(plugin, module)
+        _run_hooks(plugin, module, {})
         loaded[title] = plugin
 
 
@@ -232,21 +280,27 @@ def _load(name: str, module: str, distribution: str, version: str, load: Callabl
         plugin.status, plugin.reason = "disabled", "by environment variable"
         return
     stage, start = "import", time.perf_counter()
+    before = {} if name in BUILTIN else _held()
     try:
-        found = load()
+        with warnings.catch_warnings():  # filters that a module sets would be everybody's
+            found = load()
         stage = "version check"
         wanted = getattr(found, "__wengert_api__", API)
         if int(str(wanted).split(".")[0]) != API:
             plugin.status = "incompatible"
             raise ValueError(f"it asks for plugin interface {wanted}, this wengert has {API}")
         stage = "registration"
-        _run_hooks(plugin, found)
-    except (Exception, SystemExit) as error:
+        _run_hooks(plugin, found, before)
+    except KeyboardInterrupt:
+        del loaded[name]
+        raise
+    except BaseException as error:  # SystemExit, and what else ends programs: here it is the plugin's mistake
         failure: BaseException = error
     else:
         return
     finally:
         plugin.seconds = time.perf_counter() - start
+    _put_back(before)
     _fail(plugin, stage, " ".join(f"{type(failure).__name__}: {failure}".split()), failure)
 
 
@@ -256,7 +310,39 @@ def _listed(variable: str) -> list[str] | None:
     return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
 
 
-def _run_hooks(plugin: Plugin, module: Any) -> None:
+def _held() -> dict[Any, dict[str, Any]]:
+    """Return what the namespaces hold that a plugin might assign to."""
+    modules: list[Any] = [sys.modules[name] for name in ("wengert", "wengert.nn", "wengert.optim") if name in sys.modules]
+    return {holder: dict(vars(holder)) for holder in (*modules, modules[0].Tensor)}
+
+
+def _put_back(before: dict[Any, dict[str, Any]]) -> list[str]:
+    """Undo assignments to names that were there, or that the registry has; return these names."""
+    undone = []
+    kinds = {"wengert": "ops", "wengert.nn": "modules", "wengert.optim": "optimizers"}
+    for holder, old in before.items():
+        table = registry.tables[kinds.get(holder.__name__, "methods")]
+        for name, value in list(vars(holder).items()):
+            was = old.get(name, table)  # the table stands for: nothing
+            entry = table.get(name)
+            if value is was or (entry is None and was is table):  # the second: a name of the plugin's own
+                continue
+            if entry is not None and ((entry.loaded and entry.value is value) or entry.plugin == "(direct)"):
+                continue  # the registry shows it: it was asked for for the first time, or registered without a hook
+            undone.append(f"{holder.__name__}.{name}")
+            if was is table:
+                delattr(holder, name)
+            else:
+                setattr(holder, name, was)
+        for name in old.keys() - vars(holder).keys():
+            if name in table and table[name].plugin == "(direct)":
+                continue
+            undone.append(f"{holder.__name__}.{name}")
+            setattr(holder, name, old[name])
+    return undone
+
+
+def _run_hooks(plugin: Plugin, module: Any, before: dict[Any, dict[str, Any]]) -> None:
     """Call every hook the plugin implements, on a staged registry that counts only if all of them succeed."""
     hooks = manager()
     if hooks.is_registered(module):
@@ -273,6 +359,11 @@ def _run_hooks(plugin: Plugin, module: Any) -> None:
             for implementation in caller.get_hookimpls():
                 if implementation.plugin is module:
                     implementation.function(*[stage for _ in implementation.argnames])
+        if undone := _put_back(before):
+            raise TypeError(
+                f"it assigned to {', '.join(undone)}, which is undone: registry.op() and the like take override=True to "
+                f"replace a name for everybody on purpose"
+            )
         plugin.names = _names(stage)
     except BaseException:
         plugin.names = _names(stage)
@@ -316,6 +407,11 @@ def _warn(text: str, category: type[Warning]) -> None:
         warnings.warn(text, category, stacklevel=3)
     except Warning:
         pass  # warnings are errors in this process: the listing still tells, and the host must go on
+
+
+def left_out() -> list[Plugin]:
+    """Return the plugins that failed."""
+    return [plugin for plugin in loaded.values() if plugin.status in ("failed", "incompatible")]
 
 
 def who_failed(kind: str, name: str) -> Plugin | None:

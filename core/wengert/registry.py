@@ -19,6 +19,7 @@ from wengert.op import OPS, Op
 
 KINDS = ("devices", "ops", "methods", "optimizers", "modules", "cases", "graph_passes")
 SHOWN_IN = {"ops": "wengert", "optimizers": "wengert.optim", "modules": "wengert.nn"}  # the namespace of each kind
+CALLED = ("methods", "optimizers", "graph_passes", "kernels")  # kinds whose values are called
 METHODS = {"cases": "cases", "graph_passes": "graph_pass"}  # a kind's method, where it is not the kind without its last letter
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -122,7 +123,7 @@ class Registry:
         self._check(kind, name, value)
         known = self.tables[kind].get(name)
         self._refuse_second(kind[:-1], name, known, override)
-        if known is None and name in _namespace(kind) and not override:
+        if known is None and not override and (name in _namespace(kind) or (kind == "methods" and has_method(name))):
             raise ValueError(f"{kind[:-1]} {name!r} is built in; {self.plugin!r} cannot register it, under another name it can")
         if override and self is registry:
             _namespace(kind).pop(name, None)  # shown from now on: the new one
@@ -144,6 +145,10 @@ class Registry:
             raise TypeError(f"plugin {self.plugin!r}, {kind} {name!r}: expected 'module:attribute', got {value!r}")
         if value is None:
             raise TypeError(f"plugin {self.plugin!r}, {kind} {name!r}: the registered value is None")
+        usable = isinstance(value, str) or callable(value) or (kind == "methods" and hasattr(value, "__get__"))
+        if kind in CALLED and not usable:
+            what = type(value).__name__
+            raise TypeError(f"plugin {self.plugin!r}, {kind} {name!r}: expected what can be called, got a {what}")
 
     # ---- what core asks
     def names(self, kind: str, scan: bool = True) -> list[str]:
@@ -185,7 +190,9 @@ class Registry:
         if not entry.loaded:
             try:
                 entry.value = load(entry.value)
-            except (Exception, SystemExit) as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # SystemExit, and what else ends programs: here it is the plugin's mistake
                 raise errors.broken_name(kind, name, entry.plugin, entry.value, error) from error
             entry.loaded = True
         if isinstance(entry.value, Op) and kind in ("ops", "methods") and not entry.form:
@@ -200,9 +207,9 @@ class Registry:
         if plugin is not None:
             return errors.left_out(kind, name, plugin)
         if kind == "devices":
-            return errors.unknown_device(name, self.tables[kind])
+            return errors.unknown_device(name, self.tables[kind], _plugins().left_out())
         word = {"ops": "attribute", "methods": "tensor method"}.get(kind, kind[:-1])
-        return errors.unknown_name(word, name, self.tables.get(kind, {}))
+        return errors.unknown_name(word, name, self.tables.get(kind, {}), _plugins().left_out())
 
     # ---- atomic registration of one plugin
     def staged(self, plugin: str) -> Registry:
@@ -231,6 +238,11 @@ class Registry:
             self.kernels.update(stage.kernels)
             for op, _ in self.kernels:
                 _forget_kernels(op)
+
+
+def foreign(plugin: str) -> bool:
+    """Say whether a plugin is another package's: not wengert's, and not the program's own."""
+    return plugin != "(direct)" and plugin not in _plugins().BUILTIN
 
 
 class Namespace:
@@ -313,3 +325,8 @@ forms: dict[str, Callable[[str, Any], Any]] = {}  # filled by faces.py: what bec
 
 def show_method(name: str) -> None:
     """Let tensors have a method; replaced by faces.py, which knows the class."""
+
+
+def has_method(name: str) -> bool:
+    """Say whether tensors have an attribute; replaced by faces.py."""
+    return False

@@ -6,6 +6,7 @@ What is written passes its own tests as it is, and is meant to be changed line b
 
 from __future__ import annotations
 
+import keyword
 import re
 from pathlib import Path
 from string import Template
@@ -217,6 +218,12 @@ USE = {
 }
 
 
+def shown_as(name: str, kind: str) -> str:
+    """Return the name that the package `wengert-<name>` registers."""
+    parts = name.removeprefix("wengert-").split("-")
+    return "".join(part.capitalize() for part in parts) if kind == "optimizer" else "_".join(parts)
+
+
 def write(name: str, kind: str, into: Path) -> Path:
     """Write the package `wengert-<name>` into a new folder of that name; return the folder.
 
@@ -228,7 +235,9 @@ def write(name: str, kind: str, into: Path) -> Path:
     if kind not in KINDS:
         raise ValueError(f"a plugin's kind is one of {', '.join(KINDS)}; got {kind!r}")
     module = name.replace("-", "_")
-    words = {"name": name, "module": module, "Class": "".join(part.capitalize() for part in name.split("-")), "kind": kind}
+    if keyword.iskeyword(module):
+        raise ValueError(f"{module!r} is a word of Python's, no name; take another, such as 'my-{name}'")
+    words = {"name": name, "module": module, "Class": shown_as(name, "optimizer"), "kind": kind}
     words |= {"what": WHAT[kind], "What": WHAT[kind].capitalize()}
     words["needs"] = '"wengert", "array-api-strict"' if kind == "device" else '"wengert"'
     words["use"] = Template(USE[kind]).substitute(words)
