@@ -1,7 +1,7 @@
 """`wengert.array_api` against array-api-strict: names, signatures, and the results of drawn calls, by type, shape and value.
 
-Owns the proof that the namespace follows the array API standard 2024.12 (the standard's own suite, which is on no package
-index, runs by docs/array-api.md). What differs is in xfails.txt, a reason a line, and must go on to differ.
+Owns the proof that the namespace follows the array API standard 2024.12 (test_public_suite.py runs the standard's own suite,
+which is on no package index). What differs is in xfails.txt, a reason a line, and must go on to differ.
 Runs on the device that WENGERT_DEVICE names; ARRAY_API_EXAMPLES draws more calls for each function.
 """
 
@@ -32,19 +32,7 @@ EXAMPLES = settings(
 )  # fmt: skip
 
 
-def xfails() -> dict[str, str]:
-    """Return the expected failures: `device test-id: reason`, where the device is `any` or one's name."""
-    found = {}
-    for line in (Path(__file__).parent / "xfails.txt").read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            name, reason = line.split(": ", 1)
-            device, test = name.split(" ", 1)
-            if device in ("any", DEVICE):
-                found[test] = reason
-    return found
-
-
-XFAILS = xfails()
+XFAILS = standard.xfails("xfails.txt", DEVICE)
 
 
 def each(names: Any, test: str) -> Any:
@@ -351,7 +339,7 @@ def test_special_pairs(name: str) -> None:
     function, dtype = name.split("-")
     x, y = (a.ravel() for a in np.meshgrid(special(dtype), special(dtype)))
     got, expected = both(lambda library: find(library, function)(given_to(library, x), given_to(library, y)))
-    near(got, expected, function in ("add", "subtract", "multiply", "divide", "copysign", "atan2", "pow"))
+    near(got, expected, function in ("add", "subtract", "multiply", "divide", "floor_divide", "copysign", "atan2", "pow"))
 
 
 # ---- indices
@@ -481,8 +469,16 @@ def test_devices() -> None:
     assert x.to_device(x.device) is x and xp.zeros(2, device=x.device).device == x.device
     moved = x.to_device("cpu")
     assert moved.device == w.device("cpu")
+    info = xp.__array_namespace_info__()
+    assert info.default_device() == x.device and x.device in info.devices()
     with pytest.raises(ValueError, match="no streams"):
         x.to_device("cpu", stream=1)
+
+
+def test_full_keeps_the_sign_of_zero() -> None:
+    for made in (xp.full((2,), -0.0), xp.full_like(xp.ones(2), -0.0), xp.full((2,), xp.asarray(-0.0))):
+        assert xp.all(xp.signbit(made))
+    assert not xp.any(xp.signbit(xp.full((2,), 0.0)))
 
 
 def test_gradients_pass_through() -> None:

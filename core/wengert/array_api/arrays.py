@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import wengert as w
-from wengert import dtypes
+from wengert import Tensor, dtypes
 from wengert.array_api.types import common
 
 
@@ -61,6 +61,8 @@ def permute_dims(x: Any, /, axes: tuple[int, ...]) -> Any:
 
 def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Any:
     """Return x with each element along an axis repeated."""
+    if isinstance(repeats, Tensor):
+        repeats = repeats.to(w.int64)
     return w.repeat_interleave(x, repeats, dim=axis)
 
 
@@ -185,7 +187,9 @@ class UniqueInverse(NamedTuple):
 def unique_all(x: Any, /) -> UniqueAll:
     """Return the different values in order, where each stands first, which one each element is, and how often it occurs."""
     flat = x.reshape(-1)
-    order = argsort(flat)
+    order = argsort(flat.imag) if x.dtype.is_complex else argsort(flat)
+    if x.dtype.is_complex:  # by real parts, and among equal ones by imaginary parts
+        order = order[argsort(flat.real[order])]
     ordered = flat[order]
     count = ordered.shape[0]
     starts = w.ones(count, dtype=w.bool, device=x.device)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import wengert as w
-from wengert import Tensor, dtypes
+from wengert import Tensor, backend, dtypes
 from wengert.dtypes import dtype as DType
 from wengert.registry import registry
 
@@ -136,7 +136,7 @@ class Info:
 
     def default_device(self) -> Any:
         """Return the device that new arrays are made on."""
-        return w.get_default_device()
+        return w.empty(0).device
 
     def default_dtypes(self, *, device: Any = None) -> dict[str, DType]:
         """Return the types of new arrays, by kind."""
@@ -145,7 +145,7 @@ class Info:
 
     def devices(self) -> list[Any]:
         """Return the devices that can be used here."""
-        offered = [info for name in registry.names("devices") for info in w.device(name).backend.devices()]
+        offered = [info for name in registry.names("devices") for info in backend.infos(name)]
         return [w.device(info.name) for info in offered if info.available]
 
     def dtypes(self, *, device: Any = None, kind: Any = None) -> dict[str, DType]:
