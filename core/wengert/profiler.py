@@ -1,14 +1,16 @@
 """`wengert.profiler`: where the time of a program goes, by op, device and direction; and what its tensors hold.
 
-Owns: `profile`, its table and Chrome trace, `record_function`, `memory_summary`. May import: backend (which lets it stand
-before every kernel while a profile runs, and not otherwise), modes, tensor, tape. Must not know: any op, any device.
+Owns: `profile`, its schedule, table and Chrome trace, `record_function`, `memory_summary`. May import: backend (which lets it
+stand before every kernel while a profile runs, and not otherwise), modes, tensor, tape. Must not know: any op, any device.
 """
 
 from __future__ import annotations
 
+import enum
 import functools
 import gc
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +25,10 @@ from wengert.modes import state
 from wengert.op import Op
 from wengert.tape import Node
 
-__all__ = ["ProfilerActivity", "memory_summary", "profile", "record_function"]
+__all__ = [
+    "ProfilerAction", "ProfilerActivity", "memory_summary", "profile", "record_function", "schedule", "supported_activities",
+    "tensorboard_trace_handler",
+]  # fmt: skip
 
 
 @dataclass
@@ -52,41 +57,133 @@ class Row:
     longest: float = 0.0
     bytes: int = 0
 
+    @property
+    def cpu_time_total(self) -> float:
+        """The total in microseconds, by PyTorch's name; of the kernel alone, as every time here."""
+        return self.total * 1e6
+
+    self_cpu_time_total = cpu_time_total
+
+    @property
+    def cpu_time(self) -> float:
+        """The mean in microseconds."""
+        return self.total * 1e6 / max(self.count, 1)
+
 
 class ProfilerActivity:
     """The names that PyTorch's `activities=` takes; every device that runs is recorded."""
 
-    CPU, CUDA = "cpu", "cuda"
+    CPU, CUDA, XPU = "cpu", "cuda", "xpu"
+
+
+def supported_activities() -> set[str]:
+    """Return the names that mean something here."""
+    return {ProfilerActivity.CPU, ProfilerActivity.CUDA}
+
+
+class ProfilerAction(enum.Enum):
+    """What a profile does in a step."""
+
+    NONE, WARMUP, RECORD, RECORD_AND_SAVE = range(4)
+
+
+def schedule(
+    *, wait: int, warmup: int, active: int, repeat: int = 0, skip_first: int = 0, skip_first_wait: int = 0
+) -> Callable[[int], ProfilerAction]:
+    """Return what to do in each step: after `skip_first`, again and again wait, warm up, and record `active` steps.
+
+    repeat: the number of such cycles, 0 for no end. skip_first_wait: leave the first wait out. Raises ValueError for sizes
+    below 0, and for `active` below 1.
+    """
+    if min(wait, warmup, repeat, skip_first, active - 1) < 0:
+        given = f"{wait=}, {warmup=}, {repeat=}, {skip_first=} must be at least 0, {active=} at least 1"
+        raise ValueError(f"profiler.schedule: {given}")
+    length = wait + warmup + active
+
+    def action(step: int) -> ProfilerAction:
+        if step < skip_first:
+            return ProfilerAction.NONE
+        step += (wait if skip_first_wait else 0) - skip_first
+        if (repeat and step >= repeat * length) or step % length < wait:
+            return ProfilerAction.NONE
+        if step % length < wait + warmup:
+            return ProfilerAction.WARMUP
+        return ProfilerAction.RECORD_AND_SAVE if step % length == length - 1 else ProfilerAction.RECORD
+
+    return action
+
+
+def tensorboard_trace_handler(dir_name: Any, worker_name: str | None = None, use_gzip: bool = False) -> Callable[..., None]:
+    """Return an `on_trace_ready` that writes each trace to a directory, as a Chrome trace."""
+
+    def write(p: profile) -> None:
+        os.makedirs(dir_name, exist_ok=True)
+        p.export_chrome_trace(os.path.join(dir_name, f"{worker_name or 'wengert'}.{time.time_ns()}.pt.trace.json"))
+
+    return write
 
 
 class profile:
     """Record every kernel that runs inside of the block: `with profile() as p: ...; print(p.table())`.
 
     Each kernel is waited for, so that its time is its own; work between kernels is not counted. record_shapes: keep the
-    shapes of inputs. activities, profile_memory, with_stack: accepted as PyTorch's; memory is always recorded.
+    shapes of inputs. schedule: what to do in each step (by `schedule()`), which `step()` ends; without one everything is
+    recorded. on_trace_ready: called with the profile when a recording has ended. activities, profile_memory, with_stack and
+    the like: accepted as PyTorch's; memory is always recorded.
     """
 
     def __init__(
-        self, activities: Any = None, *, record_shapes: bool = False, profile_memory: bool = False, with_stack: bool = False
-    ) -> None:
-        self.record_shapes = record_shapes
+        self, activities: Any = None, *, schedule: Callable[[int], ProfilerAction] | None = None,
+        on_trace_ready: Callable[[profile], Any] | None = None, record_shapes: bool = False, profile_memory: bool = False,
+        with_stack: bool = False, with_flops: bool = False, with_modules: bool = False, **options: Any,
+    ) -> None:  # fmt: skip
+        self.record_shapes, self.on_trace_ready = record_shapes, on_trace_ready
+        self.step_num = 0
         self.events: list[Event] = []
         self.began = self.ended = 0.0
+        self._schedule = schedule or (lambda step: ProfilerAction.RECORD)
+        self._watching: Any = None
 
     def __enter__(self) -> profile:
-        self._watching = backend.watching(self._watch)
-        self._watching.__enter__()
-        _running.append(self)
-        self.began = time.perf_counter()
+        self._act(self._schedule(self.step_num))
         return self
 
     def __exit__(self, *exc: object) -> None:
+        if self._watching is not None:
+            self._finish()
+
+    def start(self) -> None:
+        """Do what entering the block does."""
+        self.__enter__()
+
+    def stop(self) -> None:
+        """Do what leaving the block does."""
+        self.__exit__()
+
+    def step(self) -> None:
+        """End a step: the schedule says what to do in the next one."""
+        ending = self._schedule(self.step_num) is ProfilerAction.RECORD_AND_SAVE
+        self.step_num += 1
+        if ending and self._watching is not None:
+            self._finish()
+        self._act(self._schedule(self.step_num))
+
+    def _act(self, action: ProfilerAction) -> None:
+        """Begin to record if a step says so."""
+        if action in (ProfilerAction.RECORD, ProfilerAction.RECORD_AND_SAVE) and self._watching is None:
+            self.events = []
+            self._watching = backend.watching(self._watch)
+            self._watching.__enter__()
+            _running.append(self)
+            self.began = time.perf_counter()
+
+    def _finish(self) -> None:
         self.ended = time.perf_counter()
         _running.remove(self)
         self._watching.__exit__(None, None, None)
-
-    def step(self) -> None:
-        """Accepted for PyTorch programs: one profile records all steps."""
+        self._watching = None
+        if self.on_trace_ready is not None:
+            self.on_trace_ready(self)
 
     def _watch(self, op: Op, owner: Any, kernel: Callable[..., Any]) -> Callable[..., Any]:
         """Return a kernel that is timed."""
@@ -108,7 +205,7 @@ class profile:
         return run
 
     # ---- what was found
-    def key_averages(self, group_by_input_shape: bool = False) -> Averages:
+    def key_averages(self, group_by_input_shape: bool = False, group_by_stack_n: int = 0) -> Averages:
         """Return the events summed by op, device and direction (and by shapes, if they were recorded)."""
         rows: dict[Any, Row] = {}
         for e in self.events:
@@ -137,6 +234,11 @@ class profile:
         ]  # fmt: skip
         with open(path, "w", encoding="utf-8") as file:
             json.dump({"traceEvents": events, "displayTimeUnit": "ms"}, file)
+
+    @property
+    def self_cpu_time_total(self) -> float:
+        """The time of all kernels, in microseconds."""
+        return sum(e.duration for e in self.events if e.direction != "block") * 1e6
 
     def __str__(self) -> str:
         return self.table()

@@ -60,8 +60,10 @@ def wengert_register_ops(registry: Registry) -> None:
     )
     registry.family(
         "wengert_nn.dropout",
-        functions="alpha_dropout alpha_dropout_=alpha_dropout_inplace dropout dropout_=dropout_inplace feature_alpha_dropout "
-        "feature_alpha_dropout_=feature_alpha_dropout_inplace feature_dropout feature_dropout_=feature_dropout_inplace",
+        functions=" ".join(
+            f"{name}=torch_{name} {name}_={name}_inplace"
+            for name in ("alpha_dropout", "dropout", "feature_alpha_dropout", "feature_dropout")
+        ),
     )
     registry.family("wengert_nn.embedding", prefix="nn.functional.", functions="embedding embedding_bag one_hot")
     registry.family("wengert_nn.embedding", functions="embedding=embedding_of_table")
@@ -70,8 +72,10 @@ def wengert_register_ops(registry: Registry) -> None:
         functions="bilinear linear multi_head_attention_forward normalize scaled_dot_product_attention", out="linear",
     )
     registry.family("wengert_nn.attention", functions="bilinear")
-    for name in ("lstm_cell", "gru_cell", "lstm_pull", "gru_pull"):
+    for name in ("lstm_cell", "gru_cell", "lstm_pull", "gru_pull", "lstm_layer", "lstm_layer_pull"):
         registry.kernel(name, "xp", f"wengert_nn.kernels_recurrences:{name}")
+    registry.kernel("lstm_layer", "*", "wengert_nn.recurrences:lstm_layer_steps")
+    registry.kernel("lstm_layer_pull", "*", "wengert_nn.recurrences:lstm_layer_gradients")
     for name in ("lstm", "gru"):
         registry.kernel(f"{name}_pull", "*", f"wengert_nn.recurrences:{name}_slopes")
     for name in "attention_weights embedding linear masked_attention_weights".split():
@@ -131,7 +135,7 @@ def wengert_register_ops(registry: Registry) -> None:
 
 @hookimpl
 def wengert_register_modules(registry: Registry) -> None:
-    """Register every layer, and the functions of `nn.init` and `nn.utils`."""
+    """Register every layer, and the functions of `nn.init`, `nn.grad` and `nn.utils`."""
     for module, names in MODULES.items():
         for name in names.split():
             registry.module(name, f"wengert_nn.modules.{module}:{name}")

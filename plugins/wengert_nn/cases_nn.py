@@ -24,6 +24,10 @@ E = scipy.special.expit
 NORMAL = scipy.special.ndtr
 
 
+SMALL = V(np.linspace(-0.3, 0.3, 36).reshape(12, 3))
+GATES = V(np.sin(np.arange(240.0)).reshape(4, 5, 12) * 0.4 + 0.5)
+
+
 def lstm(x: Any, y: Any, c: Any) -> Any:
     i, f, u, o = np.split(x + y, 4, -1)
     new = E(f) * c + E(i) * np.tanh(u)
@@ -42,6 +46,30 @@ def lstm_pull(g_h: Any, g_c: Any, x: Any, y: Any, c: Any, new: Any) -> Any:
     slope = [E(v) * (1 - E(v)) for v in (i, f, o)]
     parts = total * np.tanh(u) * slope[0], total * c * slope[1], total * E(i) * (1 - np.tanh(u) ** 2), g_h * t * slope[2]
     return np.concatenate(parts, -1), total * E(f)
+
+
+def lstm_layer(x: Any, w: Any, h: Any, c: Any) -> Any:
+    steps = []
+    for given in x:
+        gates = given + h @ w.T
+        h, c = lstm(given, h @ w.T, c)
+        i, f, u, o = np.split(gates, 4, -1)
+        steps.append((h, c, np.concatenate([E(i), E(f), np.tanh(u), E(o)], -1)))
+    return tuple(map(np.stack, zip(*steps, strict=True)))
+
+
+def lstm_layer_pull(g: Any, w: Any, h: Any, c: Any, outputs: Any, cells: Any, gates: Any) -> Any:
+    i, f, u, o = np.split(gates, 4, -1)
+    before, t = np.concatenate([c[None], cells[:-1]]), np.tanh(cells)
+    made, g_h, g_c = np.zeros_like(gates), np.zeros_like(h), np.zeros_like(c)
+    slopes = [u * i * (1 - i), before * f * (1 - f), i * (1 - u * u), t * o * (1 - o)]
+    for k in reversed(range(len(g))):
+        g_h = g_h + g[k]
+        g_c = g_c + g_h * o[k] * (1 - t[k] * t[k])
+        made[k] = np.concatenate([*[g_c * slope[k] for slope in slopes[:3]], g_h * slopes[3][k]], -1)
+        g_h, g_c = made[k] @ w, g_c * f[k]
+    states = np.concatenate([h[None], outputs[:-1]])
+    return made, np.einsum("tbi,tbj->ij", made, states), g_h, g_c
 
 
 def gru_pull(g: Any, x: Any, y: Any, h: Any) -> Any:
@@ -171,6 +199,10 @@ RECORDS = table(
         bad=(s(R(5, 9), R(5, 9), R(5, 4)), s(R(5, 9), R(1, 9), R(5, 3)))),
     row("lstm_pull", s(R(5, 3), R(5, 3), R(5, 12), R(5, 12), R(5, 3), R(5, 3)), s(R(1), R(1), R(4), R(4), R(1), R(1)),
         oracle=lstm_pull, order=0),
+    row("lstm_layer", s(R(4, 5, 12), R(12, 3), R(5, 3), R(5, 3)), s(R(2, 1, 4), R(4, 1), R(1, 1), R(1, 1)), oracle=lstm_layer,
+        bad=(s(R(4, 5, 12), R(12, 3), R(5, 3), R(4, 3)), s(R(4, 5, 12), R(3, 12), R(5, 3), R(5, 3)))),
+    row("lstm_layer_pull", s(R(4, 5, 3), SMALL, R(5, 3), R(5, 3), R(4, 5, 3), R(4, 5, 3), GATES),
+        oracle=lstm_layer_pull, order=0),
     row("gru_pull", s(R(5, 3), R(5, 9), R(5, 9), R(5, 3)), s(R(1), R(3), R(3), R(1)), oracle=gru_pull, order=0),
     row("attention_weights", s(R(3, 4), R(5, 4), 0.5), s(R(2, 2, 3, 4), R(2, 1, 5, 4), 1.0), oracle=attention),
     row("masked_attention_weights", s(R(3, 4), R(5, 4), R(3, 5), 0.5), s(R(2, 2, 3, 4), R(2, 1, 5, 4), R(2, 1, 1, 5), 1.0),

@@ -117,15 +117,22 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
     return feature_dropout(input, p, training, inplace)
 
 
-def written(function: Any) -> Any:
-    """Return the form of a dropout that writes to its input."""
+# ---- the forms in `torch` itself: nothing has a default, and `training` is called `train`
+def plain(function: Any) -> tuple[Any, Any]:
+    """Return a dropout in the form that `torch` has, and the one that writes to its input."""
 
     def run(input: Any, p: float, train: bool) -> Any:
+        return function(input, p, train)
+
+    def write(input: Any, p: float, train: bool) -> Any:
         return function(input, p, train, True)
 
-    run.__name__, run.__doc__ = f"{function.__name__}_", f"Write `{function.__name__}` of input to it, and return it."
-    return run
+    run.__name__, run.__doc__ = function.__name__, function.__doc__
+    write.__name__, write.__doc__ = f"{function.__name__}_", f"Write `{function.__name__}` of input to it, and return it."
+    return run, write
 
 
-dropout_inplace, alpha_dropout_inplace = written(dropout), written(alpha_dropout)
-feature_dropout_inplace, feature_alpha_dropout_inplace = written(feature_dropout), written(feature_alpha_dropout)
+torch_dropout, dropout_inplace = plain(dropout)
+torch_alpha_dropout, alpha_dropout_inplace = plain(alpha_dropout)
+torch_feature_dropout, feature_dropout_inplace = plain(feature_dropout)
+torch_feature_alpha_dropout, feature_alpha_dropout_inplace = plain(feature_alpha_dropout)

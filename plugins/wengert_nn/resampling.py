@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import category, dtypes, e, indexing, products, relabel, s, tensor_like
+from wengert.extend import category, creation, dtypes, e, indexing, products, relabel, s, tensor_like
 from wengert_nn.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from wengert_nn.taps import Table, resample, table
 
@@ -286,6 +286,15 @@ def grid_sampler(input: Any, grid: Any, interpolation_mode: int, padding_mode: i
     return grid_sample(input, grid, MODES[interpolation_mode], PADDINGS[padding_mode], align_corners)
 
 
+def _from_edge_to_edge(n: int, kind: Any, align_corners: bool) -> Any:
+    """Return the places of n elements, by the roundings of PyTorch: a grid that maps an image to itself has its places at the
+    elements, where the gradient of a bilinear sample jumps."""
+    if n == 1:
+        return np.zeros(1, kind)
+    places = creation.linspace(-1, 1, n, dtype=dtypes.of(kind), device="cpu").numpy()
+    return places if align_corners else places * kind.type(n - 1) / kind.type(n)
+
+
 def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any:
     """Return the grid for `grid_sample` of images of a size (batch, channels, *spatial) mapped by matrices theta.
 
@@ -302,9 +311,10 @@ def affine_grid(theta: Any, size: Any, align_corners: bool | None = None) -> Any
         )
     if min(size) < 1:
         raise ValueError(f"Expected non-zero, positive output size. Got {tuple(size)}")
-    steps = [np.linspace(-1, 1, n) * (1 if align_corners else (n - 1) / n) if n > 1 else np.zeros(1) for n in spatial]
-    mesh = np.stack([*np.meshgrid(*steps, indexing="ij")[::-1], np.ones(spatial)], -1).reshape(-1, dims + 1)
-    base = tensor_like(theta, mesh.astype(theta._array.dtype))
+    kind = theta._array.dtype
+    steps = [_from_edge_to_edge(n, kind, bool(align_corners)) for n in spatial]
+    mesh = np.stack([*np.meshgrid(*steps, indexing="ij")[::-1], np.ones(spatial, kind)], -1).reshape(-1, dims + 1)
+    base = tensor_like(theta, mesh)
     made = s.reshape(products.matmul_(base, s.mT(theta)), (size[0], *spatial, dims))
     return relabel(made, "AffineGridGeneratorBackward0")
 

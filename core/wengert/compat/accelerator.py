@@ -24,7 +24,7 @@ def current_accelerator(check_available: bool = False) -> Any:
 def device_count() -> int:
     """Return the number of devices of that kind."""
     best = cuda.best_device()
-    return 0 if best == backend.HOST else sum(info.available for info in backend.backend_named(best).devices())
+    return 0 if best == backend.HOST else sum(info.available for info in backend.infos(best))
 
 
 def current_device_index() -> int:

@@ -29,7 +29,7 @@ ELSEWHERE = [
     (r"utils\.data\._utils\.(collate|worker|fetch)", "utils.data"), (r"autograd\.variable", "autograd"),
     (r"autograd\.profiler", "profiler"), (r"functional|_tensor", ""), (r"nn\.utils\.stateless", "func"),
     (r"types", "compat.types"), (r"nn\.attention", "compat.attention"), (r"utils\.hooks", "compat.hooks"),
-    (r"utils\.model_zoo", "hub"),
+    (r"utils\.model_zoo", "hub"), (r"utils\._pytree", "compat.pytree"),
     (r"compiler|_dynamo", "compat.compiler"), (r"_dynamo\.config", "compat.compiler"), (r"xpu", "compat.mps"),
     (r"distributions\.(?!constraints$|transforms$|kl$|utils$)[a-z_]+", "distributions"),
 ]  # fmt: skip

@@ -1,16 +1,19 @@
-"""`wengert.nn.parallel` of PyTorch: a module on several devices, or in several processes.
+"""`wengert.nn.parallel` of PyTorch: a module on several devices, or in several processes, of which there is one here.
 
-Owns: `DataParallel`, which runs the module as it is, and the refusal of `DistributedDataParallel`. May import: nn, late.
+Owns: `DataParallel` and `DistributedDataParallel`, which run the module as it is. May import: nn, late; distributed.
 Must not know: any device.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
+
+from wengert.compat import distributed
 
 
 def __getattr__(name: str) -> Any:
-    if name != "DataParallel":
+    if name not in ("DataParallel", "DistributedDataParallel"):
         raise AttributeError(f"module 'wengert.compat.parallel' has no attribute {name!r}")
     from wengert import nn
 
@@ -25,12 +28,23 @@ def __getattr__(name: str) -> Any:
             """Return what the module returns."""
             return self.module(*args, **kwargs)
 
-    globals()[name] = DataParallel
-    return DataParallel
+    class DistributedDataParallel(DataParallel):
+        """A module whose gradients are the mean over the group of processes, which has one.
 
+        Raises ValueError before `distributed.init_process_group`.
+        """
 
-class DistributedDataParallel:
-    """Raises RuntimeError: there is one process."""
+        def __init__(self, module: Any, device_ids: Any = None, output_device: Any = None, **options: Any) -> None:
+            distributed.get_backend()
+            super().__init__(module)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise RuntimeError("DistributedDataParallel: wengert has no communication between processes; use the module itself")
+        def no_sync(self) -> contextlib.AbstractContextManager[None]:
+            """Return a context in which gradients are not exchanged, as they never are."""
+            return contextlib.nullcontext()
+
+        def join(self, *args: Any, **kwargs: Any) -> contextlib.AbstractContextManager[None]:
+            """Return a context that waits for processes with more data, of which there are none."""
+            return contextlib.nullcontext()
+
+    globals().update(DataParallel=DataParallel, DistributedDataParallel=DistributedDataParallel)
+    return globals()[name]

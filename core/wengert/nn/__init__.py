@@ -28,4 +28,4 @@ if TYPE_CHECKING:  # what type checkers and editors see as wengert.nn.*
     from wengert_nn.modules.sparse import *  # noqa: F403
     from wengert_nn.modules.transformer import *  # noqa: F403
 
-__getattr__, __dir__ = lazy("modules", "nn", own=("functional", "init", "modules", "parameter", "utils"))
+__getattr__, __dir__ = lazy("modules", "nn", own=("functional", "grad", "init", "modules", "parameter", "utils"))

@@ -43,6 +43,7 @@ BELOW = {
         "init": "calculate_gain _calculate_fan_in_and_fan_out _calculate_correct_fan uniform_ normal_ trunc_normal_ constant_ "
         "ones_ zeros_ eye_ dirac_ orthogonal_ sparse_ xavier_uniform_ xavier_normal_ kaiming_uniform_ kaiming_normal_",
     },
+    "grad.": {"gradients": "conv1d_input conv1d_weight conv2d_input conv2d_weight conv3d_input conv3d_weight"},
     "utils.": {
         "utils.clip": "clip_grad_norm clip_grad_norm_ clip_grad_value_ clip_grads_with_norm_ get_total_norm",
         "utils.vectors": "parameters_to_vector vector_to_parameters",

@@ -56,12 +56,16 @@ class Mish(_InPlace):
 class Hardsigmoid(_InPlace):
     """min(max(0, x + 3), 6) / 6"""
 
+    extra_repr = Module.extra_repr  # PyTorch does not show `inplace` of this one
+
     def forward(self, input: Any) -> Any:
         return F.hardsigmoid(input, self.inplace)
 
 
 class Hardswish(_InPlace):
     """x min(max(0, x + 3), 6) / 6"""
+
+    extra_repr = Module.extra_repr
 
     def forward(self, input: Any) -> Any:
         return F.hardswish(input, self.inplace)

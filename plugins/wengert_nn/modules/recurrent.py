@@ -19,7 +19,7 @@ from wengert import Tensor
 from wengert.nn import functional as F
 from wengert_nn.modules.linear import new_parameter, reciprocal_root, spread
 from wengert_nn.modules.module import Module
-from wengert_nn.recurrences import gru_cell, lstm_cell
+from wengert_nn.recurrences import eager_on_host, gru_cell, lstm_cell, lstm_layer
 from wengert_nn.utils.rnn import PackedSequence
 
 State = tuple[Any, ...]  # (h,) or (h, c)
@@ -58,7 +58,13 @@ def run(step: Step, data: Any, sizes: Sequence[int], state: State, weights: Sequ
     w_ih, w_hh, b_ih, b_hh, projection = weights
     if step is not gru and b_hh is not None:  # both are added to the same: once for all times
         b_ih, b_hh = b_ih + b_hh, None
-    inputs = F.linear(data, w_ih, b_ih).split(list(sizes))
+    given = F.linear(data, w_ih, b_ih)
+    if step is lstm and projection is None and sizes[0] == sizes[-1] and eager_on_host(given, w_hh, *state):
+        rows = given.reshape(len(sizes), sizes[0], -1)
+        output, cells, _ = lstm_layer(rows.flip(0) if reverse else rows, w_hh, *state)
+        whole = (output.flip(0) if reverse else output).reshape(len(data), -1)
+        return whole, (output[-1], cells[-1])
+    inputs = given.split(list(sizes))
     outputs, ended = [], []
     now = tuple(x[: sizes[-1]] for x in state) if reverse and sizes[-1] != sizes[0] else state
     rows = now[0].shape[0]

@@ -1,0 +1,131 @@
+"""`torch.utils._pytree`: functions over nested containers, which programs take from there although its name is private.
+
+Owns: the functions, and the table of containers. May import: the standard library. Must not know: tensors.
+A leaf is what is no list, tuple, named tuple, dict, OrderedDict, defaultdict, deque or registered type; None is one.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Flatten = Callable[[Any], tuple[Iterable[Any], Any]]  # container -> (children, context)
+Unflatten = Callable[[Iterable[Any], Any], Any]  # (children, context) -> container
+
+_nodes: dict[type, tuple[Flatten, Unflatten]] = {
+    list: (lambda x: (x, None), lambda children, _: list(children)),
+    tuple: (lambda x: (x, None), lambda children, _: tuple(children)),
+    dict: (lambda x: (x.values(), list(x)), lambda children, keys: dict(zip(keys, children, strict=True))),
+    OrderedDict: (lambda x: (x.values(), list(x)), lambda children, keys: OrderedDict(zip(keys, children, strict=True))),
+    defaultdict: (
+        lambda x: (x.values(), (x.default_factory, list(x))),
+        lambda children, context: defaultdict(context[0], zip(context[1], children, strict=True)),
+    ),
+    deque: (lambda x: (x, x.maxlen), lambda children, maxlen: deque(children, maxlen)),
+}
+_named: tuple[Flatten, Unflatten] = (lambda x: (x, type(x)), lambda children, kind: kind(*children))
+
+
+def register_pytree_node(cls: type, flatten_fn: Flatten, unflatten_fn: Unflatten, **names: Any) -> None:
+    """Enter a type: flatten_fn(x) gives (children, context), unflatten_fn(children, context) the container again."""
+    _nodes[cls] = (flatten_fn, unflatten_fn)
+
+
+def _node(tree: Any) -> tuple[Flatten, Unflatten] | None:
+    return _named if isinstance(tree, tuple) and hasattr(tree, "_fields") else _nodes.get(type(tree))
+
+
+@dataclass(frozen=True)
+class TreeSpec:
+    """The structure of a tree: its container and that of each child, without its leaves."""
+
+    type: Any  # None: a leaf
+    context: Any
+    children_specs: tuple[TreeSpec, ...]
+
+    @property
+    def num_leaves(self) -> int:
+        """How many leaves the tree has."""
+        return 1 if self.type is None else sum(child.num_leaves for child in self.children_specs)
+
+    def is_leaf(self) -> bool:
+        """Say whether the tree is one leaf."""
+        return self.type is None
+
+    def unflatten(self, leaves: Iterable[Any]) -> Any:
+        """Return the tree of these leaves."""
+        return tree_unflatten(leaves, self)
+
+
+_LEAF = TreeSpec(None, None, ())
+
+
+def tree_flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], TreeSpec]:
+    """Return the leaves, and the structure that `tree_unflatten` builds a tree by."""
+    node = _node(tree)
+    if node is None or (is_leaf is not None and is_leaf(tree)):
+        return [tree], _LEAF
+    children, context = node[0](tree)
+    parts = [tree_flatten(child, is_leaf) for child in children]
+    return [leaf for leaves, _ in parts for leaf in leaves], TreeSpec(type(tree), context, tuple(s for _, s in parts))
+
+
+def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> Any:
+    """Return the tree of a structure with these leaves. Raises ValueError for another number of them."""
+    leaves = list(leaves)
+    if len(leaves) != treespec.num_leaves:
+        raise ValueError(f"tree_unflatten: the tree has {treespec.num_leaves} leaves, got {len(leaves)}")
+    return _built(iter(leaves), treespec)
+
+
+def _built(leaves: Iterator[Any], spec: TreeSpec) -> Any:
+    if spec.type is None:
+        return next(leaves)
+    unflatten = (_nodes.get(spec.type) or _named)[1]
+    return unflatten([_built(leaves, child) for child in spec.children_specs], spec.context)
+
+
+def tree_leaves(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[Any]:
+    """Return the leaves."""
+    return tree_flatten(tree, is_leaf)[0]
+
+
+def tree_structure(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> TreeSpec:
+    """Return the structure."""
+    return tree_flatten(tree, is_leaf)[1]
+
+
+def tree_map(func: Callable[..., Any], tree: Any, *rests: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+    """Return the tree with func of each leaf, and of the leaves at its place in other trees of the same structure."""
+    leaves, spec = tree_flatten(tree, is_leaf)
+    others = []
+    for rest in rests:
+        more, other = tree_flatten(rest, is_leaf)
+        if other != spec:
+            raise ValueError(f"tree_map: the trees are of different structures: {spec} and {other}")
+        others.append(more)
+    return tree_unflatten([func(*values) for values in zip(leaves, *others, strict=True)], spec)
+
+
+def tree_map_(func: Callable[..., Any], tree: Any, *rests: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+    """Call func with each leaf, and return the tree as it is."""
+    tree_map(func, tree, *rests, is_leaf=is_leaf)
+    return tree
+
+
+def tree_map_only(kind: Any, func: Callable[[Any], Any], tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+    """Return the tree with func of each leaf of a type (or types), or for which a function holds."""
+    wanted = (lambda x: isinstance(x, kind)) if isinstance(kind, type | tuple) else kind
+    return tree_map(lambda x: func(x) if wanted(x) else x, tree, is_leaf=is_leaf)
+
+
+def tree_all(pred: Callable[[Any], bool], tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> bool:
+    """Say whether pred holds for all leaves."""
+    return all(map(pred, tree_leaves(tree, is_leaf)))
+
+
+def tree_any(pred: Callable[[Any], bool], tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> bool:
+    """Say whether pred holds for a leaf."""
+    return any(map(pred, tree_leaves(tree, is_leaf)))

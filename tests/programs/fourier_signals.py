@@ -1,0 +1,28 @@
+"""Signals by FFT: convolution with gradients, filters, frames, and the zeros that transforms of real signals print."""
+
+import torch
+
+x = torch.tensor([1.0, 2, 3, 4, 5], requires_grad=True)
+k = torch.tensor([1.0, 0, -1])
+y = torch.fft.irfft(torch.fft.rfft(x, 7) * torch.fft.rfft(k, 7), 7)
+print((y - torch.nn.functional.conv1d(x.view(1, 1, -1), k.flip(0).view(1, 1, -1), padding=2)).abs().max() < 1e-5)
+(y**2).sum().backward()
+print(x.grad)
+t = torch.arange(4.0)
+print(torch.fft.fft(t), torch.fft.ifft(t), torch.fft.rfft(t), torch.fft.ihfft(t), sep="\n")
+print(torch.fft.fft2(torch.eye(2)), torch.fft.fftfreq(8, 0.5), torch.fft.rfftfreq(8))
+print(torch.fft.fftshift(t), torch.fft.ifftshift(t), torch.fft.fft(t, norm="ortho"), torch.fft.hfft(torch.tensor([1 + 1j, 2 - 1j])))
+X = torch.stft(torch.sin(torch.arange(32.0)), n_fft=8, hop_length=4, window=torch.hann_window(8), return_complex=True)
+print(X.shape, X.abs()[:, 2], torch.istft(X, 8, 4, window=torch.hann_window(8), length=32)[:5])
+print(torch.hann_window(5), torch.hamming_window(4, periodic=False), torch.kaiser_window(4), torch.bartlett_window(5))
+time = torch.arange(0, 1, 1 / 64)
+signal = torch.sin(2 * torch.pi * 4 * time) + 0.5 * torch.sin(2 * torch.pi * 20 * time)
+S, f = torch.fft.rfft(signal), torch.fft.rfftfreq(64, 1 / 64)
+low = torch.fft.irfft(torch.where(f > 10, 0, S), n=64)
+print((low - torch.sin(2 * torch.pi * 4 * time)).abs().max() < 1e-5, f[S.abs().argmax()])
+w = torch.signal.windows.hann(9, sym=False)
+print(torch.nn.functional.conv1d(signal[None, None], (w / w.sum())[None, None], padding="same")[0, 0, :5])
+frames = signal.unfold(0, 16, 8)
+print(frames.shape, frames.pow(2).mean(1).sqrt())
+u = torch.exp(-100 * (torch.linspace(0, 1, 8) - 0.5) ** 2)
+print(torch.gradient(u, spacing=1 / 7), type(torch.gradient(u)), torch.trapezoid(u, dx=1 / 7))
