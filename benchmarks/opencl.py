@@ -93,8 +93,11 @@ def main() -> None:
     pair("`s.T.contiguous()`, 2048 x 2048", lambda m, s: s.T.contiguous(), normal(2048, 2048))
     pair("`x.permute(0, 2, 3, 1).contiguous()`, (16, 64, 32, 32)", lambda m, x: x.permute(0, 2, 3, 1).contiguous(),
          normal(16, 64, 32, 32))  # fmt: skip
+    pair("`conv2d`, (16, 64, 32, 32), 64 channels of 3 x 3", lambda m, x, w: m.nn.functional.conv2d(x, w, padding=1),
+         normal(16, 64, 32, 32), normal(64, 64, 3, 3))  # fmt: skip
+    pair("`x @ w`, 200,000 x 20", lambda m, x, w: x @ w, normal(200_000, 20), normal(20))
     pair("`a + a`, 1e6", lambda m, a: a + a, normal(1_000_000), calls=5)
-    for name in ("exp", "sin", "tanh", "log"):
+    for name in ("exp", "sin", "tanh", "log", "erf"):
         pair(f"`{name}`, 1e6", lambda m, a, name=name: of(a, name)(), abs(normal(1_000_000)), calls=5)
     pair("`a[i]`, 1e6 of 1e4", lambda m, a, i: a[i], normal(10_000), rng.integers(0, 10_000, 1_000_000))
     for n in (32, 64, 128, 512, 1024):

@@ -95,6 +95,29 @@ def test_arithmetic_has_the_promoted_type(torch: Any, ml_dtypes: Any) -> None:
     assert {k: v for k, v in wrong.items() if "float16" not in k[0] + k[2] or v[1] != "NotImplementedError"} == {}
 
 
+HALF = """
+ones(3).half() * 0.1 * 65536 * 3 | ones(3).half() / 3e-5 | 65536 * ones(1).half() * 0.1 | ones(2).half().mul_(1e5).div_(1e5)
+ones(3).half() * 0.3 * T.tensor(65536.0) | ones(3).bfloat16() * T.tensor(0.1) + 0.1 | ones(3).bfloat16() * 7 % 0.1
+nan_to_num(T.tensor([float("inf"), -float("inf")]).bfloat16()) | ldexp(T.tensor([0.1, 1e30]), T.tensor([128, -200]))
+isin(T.tensor([0, 1]), 0.5) | isin(T.tensor([1], dtype=T.int8), 1000) | searchsorted(T.tensor([1, 2, 3]), T.tensor([2.5]))
+searchsorted(T.tensor([1, 2], dtype=T.uint8), 300) | searchsorted(T.tensor([0.1, 0.2]), 0.1) | zeros(2, dtype=T.bool) - 1
+nn.functional.mse_loss(T.tensor([1, 2]), T.ones(2)) | nn.functional.l1_loss(T.tensor([1]), T.tensor([2]))
+""".replace("\n", " | ").strip(" |").split(" | ")
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("call", HALF)
+def test_numbers_beside_narrow_types_equal_torchs(torch: Any, ml_dtypes: Any, call: str) -> None:
+    got, expected = (attempt(lambda T: repr(eval(f"T.{call}" if call[0].isalpha() else call, {"T": T, "ones": T.ones})), T) for T in (w, torch))
+    assert got == expected
+
+
+def test_the_mean_of_many_halves_has_a_gradient() -> None:
+    x = w.ones(100_000, dtype=w.float16, requires_grad=True)
+    x.mean().backward()
+    assert x.grad is not None and x.grad[0].item() == pytest.approx(1e-5, rel=0.01)
+
+
 def only_here(a: str, b: str, expected: str) -> bool:
     """Say whether PyTorch refuses a promotion of wide unsigned integers, which wengert takes from the array API standard."""
     return expected == "RuntimeError" and any(n.startswith(("uint16", "uint32", "uint64")) for n in (a, b))

@@ -454,3 +454,34 @@ def test_errors_pass_through_raw_exceptions() -> None:
     x.register_hook(fail)
     assert error(lambda: (x * 2).sum().backward()) == "Mine"
     assert x.grad is None
+
+
+def test_tensors_of_ones_own_class_are_refused() -> None:
+    class Meters(wengert.Tensor):
+        pass
+
+    with pytest.raises(TypeError, match="Meters: there are no Tensors of one's own class: .* nn.Parameter may be subclassed"):
+        Meters([1.0, 2.0])
+
+    class Weight(wengert.nn.Parameter):  # type: ignore[misc]
+        pass
+
+    assert type(Weight(wengert.ones(2))) is Weight
+
+
+@pytest.mark.parametrize("name", ["lt", "le", "gt", "ge", "maximum", "minimum", "fmax", "fmin"])
+def test_complex_numbers_have_no_order(name: str) -> None:
+    z = wengert.tensor([1 + 2j, -3j])
+    with pytest.raises(NotImplementedError, match=f"{name} is not implemented for complex numbers, which have no order"):
+        getattr(wengert, name)(z, z)
+    with pytest.raises(NotImplementedError, match="no order"):
+        getattr(z.clone(), f"{name}_" if name[0] in "lg" else "clamp_")(0.0)
+
+
+def test_more_arguments_than_an_op_has() -> None:
+    x = wengert.ones(2)
+    for name in ("i0e", "i1", "sinc", "ndtr", "expit"):
+        with pytest.raises(TypeError, match="takes 1 positional arguments but 2 were given"):
+            getattr(wengert.special, name)(x, x)
+    with pytest.raises(TypeError, match="mul_.. takes 1 positional argument but 2 were given"):
+        x.mul_(2.0, x)

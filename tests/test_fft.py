@@ -119,3 +119,13 @@ def test_stft_says_what_does_not_fit() -> None:
                  lambda: w.istft(w.zeros(5, 3, dtype=w.complex64), 8, window=w.zeros(8))):  # fmt: skip
         with pytest.raises(RuntimeError):
             call()
+
+
+def test_zeros_have_the_sign_that_pytorch_prints() -> None:
+    """What is real of a real input's transform prints as 6.+0.j; of its inverse, a conjugate, as 1.5-0.j."""
+    for n in (1, 2, 4, 5):
+        x = w.arange(n, dtype=w.float64)
+        own = [0] if n % 2 else [0, n // 2]
+        assert not np.signbit(w.fft.fft(x).imag.numpy()[own]).any() and not np.signbit(w.fft.rfft(x).imag.numpy()[own]).any()
+        assert np.signbit(w.fft.ifft(x).imag.numpy()[own]).all() and np.signbit(w.fft.ihfft(x).imag.numpy()[own]).all()
+    assert repr(w.fft.fft2(w.eye(2))) == "tensor([[2.+0.j, 0.+0.j],\n        [0.+0.j, 2.+0.j]])"

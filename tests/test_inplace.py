@@ -55,6 +55,63 @@ def copies_do_not_share(torch: Any) -> Any:
 
 
 @program
+def views_under_no_grad(torch: Any) -> Any:
+    x = grid(torch).detach().clone().requires_grad_()
+    with torch.no_grad():
+        of_a_view = grid(torch)[0]
+    with torch.no_grad():
+        y, z, part, counted = x.t(), x[1], x.chunk(2)[1], x.view(torch.int32)
+        text = repr(x[0])
+    total = (y * 2).sum()
+    total.backward()
+    errors = [error(lambda: y.mul_(2)), error(lambda: torch.autograd.grad(total, y)), error(y.numpy)]
+    mine = z.requires_grad_()
+    mine.sum().backward()
+    return [v.requires_grad for v in (y, z, part, counted, total, of_a_view)], y.is_leaf, y.grad_fn, text, x.grad, y.grad, mine.grad, errors
+
+
+@program
+def gradients_may_be_written_to(torch: Any) -> Any:
+    x, y = grid(torch), torch.tensor(2.0, requires_grad=True)
+    first, second = torch.autograd.grad(x.sum() * y, (x, y), create_graph=True)
+    third, _ = torch.autograd.grad(x.sum() + y, (x, y), create_graph=True)
+    return third.fill_(3), second.detach().mul_(2), first.requires_grad
+
+
+@program
+def results_of_bools_and_integers_are_new(torch: Any) -> Any:
+    x, n = torch.tensor([True, False]), torch.tensor([1, -2])
+    made = [x.sign(), x.sgn(), n.sign(), n.floor(), n.round(), n.trunc(), n.ceil(), torch.flip(torch.tensor(1.5), (-1,)).mul_(2)]
+    x.fill_(True), n.fill_(7)
+    return made
+
+
+@program
+def gradient_names_of_views_in_place(torch: Any) -> Any:
+    def name(write: Any) -> str:
+        x = torch.ones(1, 3, requires_grad=True) * 2
+        return str(write(x).grad_fn.name())
+
+    return [name(f) for f in (lambda x: x.t_(), lambda x: x.unsqueeze_(0), lambda x: x.squeeze_(), lambda x: x.squeeze_(0),
+                              lambda x: x.transpose_(0, 1), lambda x: x[:], lambda x: x[:, :], lambda x: x[0:1, :], lambda x: x.H)]  # fmt: skip
+
+
+@program
+def backward_into_a_result_retains_its_gradient(torch: Any) -> Any:
+    x = grid(torch)
+    y = x * 2
+    y.sum().backward(inputs=[y], retain_graph=True)
+    y.sum().backward()
+    return y.retains_grad, y.grad, x.grad
+
+
+@program
+def copies_wrap_numbers(torch: Any) -> Any:
+    x = torch.zeros(2, dtype=torch.uint8)
+    return x.copy_(300), torch.ones(2, dtype=torch.int64).index_add(0, torch.tensor([0]), torch.tensor([3]), alpha=2.0)
+
+
+@program
 def writes_through_views_reach_the_base(torch: Any) -> Any:
     x = torch.zeros(3, 4)
     x[0].add_(1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 from typing import Any
 
 import numpy as np
@@ -419,6 +420,18 @@ def from_nested_tensors(torch: Any) -> Any:
         torch.tensor([True, 2]),
         torch.tensor(()),
     )
+
+
+@program
+def a_list_of_indices_may_stand_for_a_tuple(torch: Any) -> Any:
+    x = torch.arange(12.0).reshape(3, 4)
+    keys = [[0, 1], [1, 0]], [..., 1], [None], [slice(1), [0, 2]], [range(2), 1], [[0, 1]], [torch.tensor([2]), torch.tensor([3])]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = [x[list(key)] for key in keys]
+    mask, y = [True, False, True], torch.zeros(3)
+    y[mask] = torch.tensor([[1.0, 2.0]])
+    return found, x[[0, 1]], y, [error(lambda m=m: m - torch.tensor([1.0])) for m in (torch.tensor([True]), torch.tensor([1]))]
 
 
 @program

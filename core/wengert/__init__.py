@@ -41,6 +41,7 @@ globals().update(creation.typed_tensors())
 doors.open_doors()
 
 strided, preserve_format, contiguous_format = "torch.strided", "torch.preserve_format", "torch.contiguous_format"
+legacy_contiguous_format = contiguous_format
 channels_last, channels_last_3d = "torch.channels_last", "torch.channels_last_3d"  # accepted; results lie in row-major order
 newaxis = None
 

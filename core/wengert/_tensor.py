@@ -73,10 +73,6 @@ class _InferenceBox(list[int]):
 INFERENCE = _InferenceBox()
 
 
-def _nobody() -> None:
-    """Stand where the reference to a leaf was, while the leaf requires no grad."""
-
-
 class Tensor:
     """An array on a device, with a gradient if asked.
 
@@ -133,6 +129,8 @@ class Tensor:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is not Tensor:
+            if cls.__base__ is Tensor and not cls.__module__.startswith("wengert"):
+                raise errors.own_tensor(cls)
             return super().__new__(cls)
         from wengert.ops import creation
 
@@ -274,7 +272,7 @@ class Tensor:
         Raises RuntimeError for integer tensors, and where a result is asked to stop requiring grad.
         """
         if requires_grad:
-            if self._edge is None:
+            if self._edge is None or getattr(self._edge, "leaf", None) is tape.nobody:
                 if dtypes.category(self._array.dtype) < dtypes.FLOATING:
                     raise errors.integer_grad(self._array.dtype)
                 if self._box is INFERENCE and not state.inference:
@@ -289,7 +287,7 @@ class Tensor:
                     "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in "
                     "a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
                 )
-            self._edge.leaf = _nobody  # graphs that lead here deliver nothing, until a gradient is asked for again
+            self._edge.leaf = tape.nobody  # graphs that lead here deliver nothing, until a gradient is asked for again
             self._frozen, self._edge = self._edge, None
         return self
 
@@ -613,7 +611,7 @@ class Tensor:
         return printing.render(
             host,
             contents="..." if self.is_meta else None,
-            dtype=repr(self.dtype) if printing.needs_dtype(host, default) else None,
+            dtype=repr(self.dtype) if printing.needs_dtype(host, default, shown=not self.is_meta) else None,
             device=None if place.type == "cpu" else str(place),
             grad_fn=None if self.grad_fn is None else self.grad_fn.name().rpartition("::")[2],
             requires_grad=edge is not None,

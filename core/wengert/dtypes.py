@@ -120,7 +120,7 @@ ALIASES = {
 
 float16, float32, float64 = ALL["float16"], ALL["float32"], ALL["float64"]
 int64 = ALL["int64"]
-F32, F64, I64, U64, B8 = (np.dtype(t) for t in (np.float32, np.float64, np.int64, np.uint64, np.bool_))
+F16, F32, F64, I64, U64, B8 = (np.dtype(t) for t in (np.float16, np.float32, np.float64, np.int64, np.uint64, np.bool_))
 
 _default = F32
 
@@ -144,13 +144,9 @@ def of(numpy_dtype: np.dtype[Any]) -> dtype:
 
 
 def to_numpy(value: Any) -> np.dtype[Any]:
-    """Return the NumPy dtype meant by a `dtype`, a Python type (`float` is the default float) or a NumPy type."""
+    """Return the NumPy dtype meant by a `dtype`, a Python type (`float` is float64, whatever the default) or a NumPy type."""
     if isinstance(value, dtype):
         return value.numpy
-    if value is float:
-        return _default
-    if value is complex:
-        return _to_complex(_default)
     try:
         return of(np.dtype(value)).numpy
     except TypeError:

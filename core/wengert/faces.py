@@ -76,20 +76,27 @@ def with_out(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def in_our_words(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return keyword arguments with NumPy's words, which PyTorch takes too, in PyTorch's own: dim and keepdim."""
-    for numpys, own in (("axis", "dim"), ("keepdims", "keepdim")):
-        if numpys in kwargs and own not in kwargs:
-            kwargs[own] = kwargs.pop(numpys)
+NUMPYS = {"axis": "dim", "keepdims": "keepdim"}
+WORDS = {  # what PyTorch's overloads and aliases call the parameters of one function here
+    "split": {"tensor": "input", "split_size": "split_size_or_sections", "split_sizes": "split_size_or_sections"},
+    "split_with_sizes": {"split_sizes": "split_size_or_sections"},
+}
+
+
+def in_our_words(kwargs: dict[str, Any], words: dict[str, str] = NUMPYS) -> dict[str, Any]:
+    """Return keyword arguments with other words that PyTorch takes (NumPy's, for example) in those of the function."""
+    for other, own in words.items():
+        if other in kwargs and own not in kwargs:
+            kwargs[own] = kwargs.pop(other)
     return kwargs
 
 
-def taking_axis(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function of dim that takes `axis=` and `keepdims=` as well."""
+def taking(words: dict[str, str], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that takes other words for its parameters as well: `axis=` for `dim=`."""
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **in_our_words(kwargs)) if kwargs else function(*args)
+        return function(*args, **in_our_words(kwargs, words)) if kwargs else function(*args)
 
     return run
 
@@ -143,8 +150,8 @@ def dress() -> None:
             FUNCTIONS[op.face] = METHODS[op.face] = public(op)
     for name in _OUT:
         FUNCTIONS[name] = with_out(name, FUNCTIONS[name])
-    for name in _AXIS:
-        function = FUNCTIONS[name] = taking_axis(FUNCTIONS[name])
+    for name, words in {**dict.fromkeys(_AXIS, NUMPYS), **WORDS}.items():
+        function = FUNCTIONS[name] = taking(words, FUNCTIONS[name])
         if name in METHODS:
             METHODS[name] = function
     for alias, name in ALIASES.items():
@@ -199,6 +206,7 @@ def writing(name: str, function: Any) -> Callable[..., Any]:
 
 forms.update(out=with_out, inplace=writing, record=of_record)
 registry_.show_method = show_method
+registry_.has_method = lambda name: hasattr(Tensor, name)
 
 # Functions, not methods, that take out=, beside those of elementwise records, which all do.
 _OUT = (
@@ -298,8 +306,12 @@ def unusual_swapped(op: Op, self: Any, other: Any) -> Any:
         raise errors.not_a_tensor(op.face, self, "self")
     if isinstance(other, _OPERAND):
         return call(op, (other, self))
+    import numpy as np
+
     from wengert.ops.creation import as_tensor
 
+    if isinstance(other, np.generic):
+        return call(op, (other.item(), self))
     return call(op, (as_tensor(other), self)) if hasattr(other, "__array__") else NotImplemented
 
 

@@ -81,6 +81,7 @@ class Op:
     once: Rule | None = None
     rows: str = ""  # how compiled functions run it on blocks of rows: see compiler/rows.py
     words: str = ""
+    refuses: str = ""  # NumPy's kinds of elements that it does not take
     kernels: Kernels = field(init=False)
     pulls: tuple[Callable[..., Any], ...] = field(init=False)
     reads: tuple[frozenset[str], ...] = field(init=False)

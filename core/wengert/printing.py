@@ -75,14 +75,14 @@ def printoptions(**kwargs: Any) -> Iterator[None]:
         _options = before
 
 
-def needs_dtype(values: NDArray[Any], default: np.dtype[Any]) -> bool:
+def needs_dtype(values: NDArray[Any], default: np.dtype[Any], shown: bool = True) -> bool:
     """Tell whether PyTorch prints a `dtype=` suffix for this array when `default` is the default float dtype.
 
     No suffix: bool, int64, `default`, and complex128 if `default` is float64, else complex64. An array without
-    elements shows nothing of its kind, so there only `default` itself goes without.
+    elements, or whose elements are not `shown`, shows nothing of its kind, so there only `default` itself goes without.
     """
     dtype = values.dtype
-    if values.size == 0 or dtype.kind not in "bic":
+    if values.size == 0 or not shown or dtype.kind not in "bic":
         return bool(dtype != default)
     if dtype.kind == "c":
         return bool(dtype != (np.complex128 if default == np.float64 else np.complex64))

@@ -42,8 +42,9 @@ MODULES = (
     "autograd", "autograd.functional", "autograd.forward_ad", "autograd.graph", "func", "graph", "library", "extend", "plugins",
     "profiler", "testing", "cuda", "amp", "backends", "accelerator", "jit", "hub", "onnx", "mps", "distributed",
     "utils.benchmark", "utils.checkpoint", "utils.data", "utils.dlpack", "utils.safetensors", "serialization", "version",
-    "compat", "nn", "nn.functional", "nn.init", "nn.parameter", "nn.utils", "nn.utils.parametrizations", "nn.utils.parametrize",
-    "nn.utils.prune", "nn.utils.rnn", "optim", "optim.lr_scheduler", "array_api", "array_api.linalg", "array_api.fft",
+    "compat", "nn", "nn.functional", "nn.grad", "nn.init", "nn.parameter", "nn.utils", "nn.utils.parametrizations",
+    "nn.utils.parametrize", "nn.utils.prune", "nn.utils.rnn", "optim", "optim.lr_scheduler", "array_api",
+    "array_api.linalg", "array_api.fft",
 )  # fmt: skip
 
 # Classes that are described member by member, wherever they are defined.

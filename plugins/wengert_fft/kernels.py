@@ -14,15 +14,32 @@ Axes = tuple[int, ...]
 def c2c(backend: Any, x: Any, axes: Axes, forward: bool, norm: str) -> Any:
     fft = backend.scipy("fft")
     if len(axes) == 1:
-        return (fft.fft if forward else fft.ifft)(x, axis=axes[0], norm=norm)
-    return (fft.fftn if forward else fft.ifftn)(x, axes=axes, norm=norm)
+        made = (fft.fft if forward else fft.ifft)(x, axis=axes[0], norm=norm)
+    else:
+        made = (fft.fftn if forward else fft.ifftn)(x, axes=axes, norm=norm)
+    if x.dtype.kind != "c":
+        sign_zeros(made, [(axis, made.shape[axis]) for axis in axes], forward or len(axes) > 1)
+    return made
+
+
+def sign_zeros(made: Any, lengths: list[tuple[int, int]], forward: bool) -> None:
+    """Give the imaginary parts of real numbers' transform at frequency 0 and N/2 of each axis, which are zeros, the sign that
+    sums have (forward), or their conjugates. SciPy's is that of how it fills in the other half."""
+    places = [slice(None)] * made.ndim
+    for axis, n in lengths:
+        places[axis] = slice(0, None, n // 2) if n % 2 == 0 and n else slice(1)
+    made.imag[tuple(places)] = 0.0 if forward else -0.0
 
 
 def r2c(backend: Any, x: Any, axes: Axes, forward: bool, norm: str) -> Any:
     fft = backend.scipy("fft")
     if len(axes) == 1:
-        return (fft.rfft if forward else fft.ihfft)(x, axis=axes[0], norm=norm)
-    return (fft.rfftn if forward else fft.ihfftn)(x, axes=axes, norm=norm)
+        made = (fft.rfft if forward else fft.ihfft)(x, axis=axes[0], norm=norm)
+    else:
+        made = (fft.rfftn if forward else fft.ihfftn)(x, axes=axes, norm=norm)
+    if not forward:
+        sign_zeros(made, [(axis, x.shape[axis]) for axis in axes], forward)
+    return made
 
 
 def c2r(backend: Any, x: Any, n: int, axes: Axes, forward: bool, norm: str) -> Any:

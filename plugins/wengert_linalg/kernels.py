@@ -20,11 +20,22 @@ def attempt(name: str, problem: str, function: Callable[..., Any], *arrays: Any)
     try:
         return function(*arrays)
     except np.linalg.LinAlgError as error:
-        place = ""
-        if arrays[0].ndim > 2:
-            matrices = arrays[0].reshape(-1, *arrays[0].shape[-2:])
-            place = next((f"(Batch element {i}): " for i, x in enumerate(matrices) if fails(function, x, arrays[1:])), "")
+        matrices = arrays[0].reshape(-1, *arrays[0].shape[-2:])
+        first = next((i for i, x in enumerate(matrices) if fails(function, x, arrays[1:])), 0)
+        place = f"(Batch element {first}): " if arrays[0].ndim > 2 else ""
+        if name == "cholesky":
+            order = first_bad(lambda n: fails(function, matrices[first][:n, :n], ()), arrays[0].shape[-1])
+            problem += f" (the leading minor of order {order} is not positive-definite)"
         raise errors.LinAlgError(f"linalg.{name}: {place}{problem}") from error
+
+
+def first_bad(bad: Callable[[int], bool], n: int) -> int:
+    """Return the first of 1, ..., n that is bad, where all after it are too; 0 where none is. By halving."""
+    fine, after = 0, n + 1
+    while after - fine > 1:
+        half = (fine + after) // 2
+        fine, after = (fine, half) if bad(half) else (half, after)
+    return after if after <= n else 0
 
 
 def fails(function: Callable[..., Any], x: Any, others: Any) -> bool:
@@ -70,7 +81,7 @@ def cofactor(backend: Any, x: Any) -> Any:
 
 
 def cholesky(backend: Any, x: Any, upper: bool) -> Any:
-    problem = "the input matrix is not positive-definite"
+    problem = "The factorization could not be completed because the input is not positive-definite"
     made = attempt("cholesky", problem, backend.xp.linalg.cholesky, adjoint(x) if upper else x)
     return backend.xp.ascontiguousarray(adjoint(made)) if upper else made
 

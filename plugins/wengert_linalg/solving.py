@@ -9,11 +9,13 @@ is conjugated by the tape: those of functions that are not holomorphic conjugate
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
-from wengert.extend import cast, e, errors, labelled, r, s, structural
+from wengert.extend import cast, dtypes, e, errors, labelled, r, s, structural
+from wengert_linalg.kernels import first_bad
 from wengert_linalg.matrices import (
     check_square,
     column,
@@ -365,45 +367,49 @@ CholeskyEx = named("linalg_cholesky_ex", "L info")
 
 
 def _reported(A: Any, make: Any, check_errors: bool, bad: Any) -> tuple[Any, Any]:
-    """Return what `make` gives and an info of zeros; where it fails, nan and which matrices are `bad`."""
-    shape = tuple(A.shape[:-2])
+    """Return what make(A) gives and an info of zeros; where it fails, nan for those matrices that bad(A) has a number for."""
     try:
-        return make(), s.filled(A.detach(), shape, 0, I32)
+        return make(A), s.filled(A.detach(), tuple(A.shape[:-2]), 0, I32)
     except errors.LinAlgError:
         if check_errors:
             raise
-    return None, bad()
+    info = bad(A.detach())
+    made = make(e.where(scalar(info == 0), A, identity(A.detach(), A.shape[-1])))
+    fine = scalar(info == 0) if made._array.ndim >= A._array.ndim else s.reshape(info == 0, (*info.shape, 1))
+    return e.where(fine, made, float("nan")), info
 
 
 def inv_ex(A: Any, *, check_errors: bool = False) -> Any:
-    """Return (inverse, info): info is 0, or the number of the pivot that is 0; the result is nan then."""
+    """Return (inverse, info): info is 0, or the number of the pivot that is 0; the inverse is nan then."""
     square("linalg.inv_ex", A)
-    made, info = _reported(A, lambda: inv_(A), check_errors, lambda: lu_factor_ex(A.detach())[2])
-    return InvEx(s.filled(A.detach(), tuple(A.shape), float("nan"), None) if made is None else made, info)
+    return InvEx(*_reported(A, inv_, check_errors, lambda A: lu_factor_ex(A)[2]))
 
 
 def solve_ex(A: Any, B: Any, *, left: bool = True, check_errors: bool = False) -> Any:
-    """Return (X, info) with A X = B: info is 0, or the number of the pivot that is 0; the result is nan then."""
+    """Return (X, info) with A X = B: info is 0, or the number of the pivot that is 0; X is nan then."""
     square("linalg.solve_ex", A)
-    made, info = _reported(A, lambda: solve(A, B, left=left), check_errors, lambda: lu_factor_ex(A.detach())[2])
-    return SolveEx(s.filled(B.detach(), tuple(B.shape), float("nan"), None) if made is None else made, info)
+    return SolveEx(*_reported(A, lambda A: solve(A, B, left=left), check_errors, lambda A: lu_factor_ex(A)[2]))
 
 
 def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False) -> Any:
-    """Return (L, info): info is 0, or 1 where A is not positive-definite; the result is nan then."""
+    """Return (L, info): info is 0, or the order of the first leading minor that is not positive-definite; L is nan then."""
     square("linalg.cholesky_ex", A)
-
-    def bad() -> Any:
-        return cast((r.amin_(eigenvalues(A.detach()), (A._array.ndim - 2,), False) <= 0), I32)
-
-    made, info = _reported(A, lambda: cholesky(A, upper=upper), check_errors, bad)
-    return CholeskyEx(s.filled(A.detach(), tuple(A.shape), float("nan"), None) if made is None else made, info)
+    return CholeskyEx(*_reported(A, lambda A: cholesky(A, upper=upper), check_errors, _bad_minors))
 
 
-def eigenvalues(x: Any) -> Any:
-    from wengert_linalg.spectral import eigvalsh_
+def _bad_minors(A: Any) -> Any:
+    """Return for each matrix the order of its first leading minor that cannot be factored, or 0."""
 
-    return eigvalsh_(x, False)
+    def bad(x: Any, n: int) -> bool:
+        try:
+            cholesky_(x[:n, :n], False)
+        except errors.LinAlgError:
+            return True
+        return False
+
+    matrices = s.reshape(A, (-1, *A.shape[-2:])).unbind()
+    orders = [first_bad(functools.partial(bad, x), x.shape[-1]) for x in matrices]
+    return s.reshape(A.new_tensor(orders, dtype=dtypes.of(I32)), tuple(A.shape[:-2]))
 
 
 # ---- LDL, which has no gradient

@@ -84,6 +84,12 @@ def wengert_register_ops(registry: Registry) -> None:
     )  # fmt: skip
     for op in ("median", "median_all", "kthvalue", "mode", "searchsorted", "isin", "unique", "unique_consecutive"):
         registry.kernel(op, "xp", f"wengert_ops.reduction_kernels:{op}")
+    registry.family("wengert_ops.segments", functions="segment_reduce")
+    registry.family(
+        "wengert_ops.asking", functions="cond detach detach_ frobenius_norm from_file get_device is_distributed is_same_size "
+        "is_signed norm_except_dim nuclear_norm",
+        methods="apply_ dim_order is_distributed is_same_size map_ map2_ to_dense",
+    )  # fmt: skip
     registry.family(
         "wengert_ops.statistics", "quantile nanquantile cov corrcoef bincount histc histogram diff",
         functions="histogramdd gradient trapezoid trapz=trapezoid cumulative_trapezoid", out="histc diff",

@@ -42,7 +42,7 @@ def asarray(
         raise ValueError("can't alias tensor: it would have to be converted, or its memory is no array's")
     if copy and shares:
         result = result.clone()
-    if requires_grad is None:
+    if requires_grad is None or (requires_grad and result.requires_grad):
         return result
     result = result.detach() if result.requires_grad or result is obj else result
     return result.requires_grad_(requires_grad)

@@ -35,10 +35,10 @@ def half(x: Any, dtype: Any) -> Any:
 # fmt: off
 copysign_   = elementwise("copysign", "copysign(x, y)",
     x=lambda g, x, out: g * (e.sign(x) * e.sign(out)), y=lambda g: e.zeros(g))
-fmax        = elementwise("fmax", "fmax(x, y)", domain=SAME,
+fmax        = elementwise("fmax", "fmax(x, y)", domain=SAME, refuses="c",
     x=lambda g, x, y: e.where((x >= y) | (y != y), g, 0.0), y=lambda g, x, y: e.where((x >= y) | (y != y), 0.0, g),
     words="the larger of x and y, or the one that is not nan,")
-fmin        = elementwise("fmin", "fmin(x, y)", domain=SAME,
+fmin        = elementwise("fmin", "fmin(x, y)", domain=SAME, refuses="c",
     x=lambda g, x, y: e.where((x <= y) | (y != y), g, 0.0), y=lambda g, x, y: e.where((x <= y) | (y != y), 0.0, g),
     words="the smaller of x and y, or the one that is not nan,")
 frac        = elementwise("frac", "x - trunc(x)", domain=SAME, x=lambda g: g)
@@ -66,6 +66,9 @@ class Frexp(NamedTuple):
 
     mantissa: Any
     exponent: Any
+
+    def __repr__(self) -> str:
+        return f"torch.return_types.frexp(\nmantissa={self.mantissa!r},\nexponent={self.exponent!r})"
 
 
 def infer_frexp(x: Any) -> Any:
@@ -97,7 +100,10 @@ def frexp(input: Any) -> Frexp:
 def ldexp(input: Any, other: Any) -> Any:
     """Return input * 2^other."""
     only_tensors("ldexp", (input,))
-    return input * e.pow_face(2.0, other)
+    if not isinstance(other, Tensor) or dtypes.category(other._array.dtype) != dtypes.INTEGRAL:
+        return input * e.pow_face(2.0, other)
+    half = e.floor_divide(other, 2)  # 2^other may be out of range where the result is not
+    return input * e.pow_face(2.0, half) * e.pow_face(2.0, other - half)
 
 
 def float_power(input: Any, exponent: Any) -> Any:
@@ -123,6 +129,9 @@ def heaviside(input: Any, values: Any, *, out: Any = None) -> Any:
 
 def nan_to_num(input: Any, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Any:
     """Return input with numbers in the place of nan (0 if not given) and of infinities (the largest numbers there are)."""
+    if input._array.dtype is dtypes.BF16:  # computed in float32, whose largest number it does not hold
+        largest = dtypes.finfo(input.dtype).max
+        posinf, neginf = largest if posinf is None else posinf, -largest if neginf is None else neginf
     return nan_to_num_(input, 0.0 if nan is None else nan, posinf, neginf)
 
 

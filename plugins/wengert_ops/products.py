@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from wengert.extend import call, cast, dtypes, e, errors, labelled, one_dim, products, r, relabel, s
+from wengert.extend import Tensor, call, cast, dtypes, e, errors, labelled, one_dim, products, r, relabel, s
 
 
 def inner(input: Any, other: Any) -> Any:
     """Return the sums of products along the last dims of both; of a scalar, the product."""
-    products.factors("inner", input, other)
-    if not input._array.ndim or not other._array.ndim:
+    if isinstance(input, Tensor) and isinstance(other, Tensor) and not (input._array.ndim and other._array.ndim):
         return e.multiply(input, other)
+    products.factors("inner", input, other)
     if input.shape[-1] != other.shape[-1]:
         raise RuntimeError(f"inner() the last dimension must match on both input tensors but got shapes {list(input.shape)} "
                            f"and {list(other.shape)}")  # fmt: skip
@@ -28,7 +28,7 @@ def vdot(input: Any, other: Any) -> Any:
     return relabel(products.dot_(e.conj(input), other), "VdotBackward0")
 
 
-@labelled("KronBackward0")
+@labelled("UnsafeViewBackward0")
 def kron(input: Any, other: Any) -> Any:
     """Return the Kronecker product: blocks of other, each times an element of input."""
     n = max(input._array.ndim, other._array.ndim)
@@ -77,6 +77,7 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 
 
 
 # ---- distances
+@labelled("DistBackward0")
 def dist(input: Any, other: Any, p: float = 2) -> Any:
     """Return the p-norm of input - other, of all elements."""
     return r.norm(e.subtract(input, other), p)

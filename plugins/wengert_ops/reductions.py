@@ -129,7 +129,7 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
         total = r.sum_(e.where(e.isnan(input), 0.0, input), axis, keepdim)
     else:
         total = nansum(input, dim, keepdim, dtype=dtype)
-    return total / call(cast, (there,), (total._array.real.dtype,))
+    return total / call(cast, (there,), (e.real_type(total._array.dtype),))
 
 
 def _with_mean(name: str, spread: Any, input: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> Any:

@@ -17,6 +17,7 @@ from wengert.extend import (
     dtypes,
     e,
     indexing,
+    labelled,
     look,
     one_dim,
     relabel,
@@ -146,7 +147,7 @@ def resize_(input: Any, *sizes: Any, memory_format: Any = None) -> Any:
         raise RuntimeError("cannot resize variables that require grad")
     count, wanted = input.numel(), size_of(shape)
     if wanted <= count and input.is_contiguous():
-        return look(input, s.reshape(s.getitem(s.reshape(input, (count,)), (slice(0, wanted),)), shape))
+        return look("resize_", input, s.reshape(s.getitem(s.reshape(input, (count,)), (slice(0, wanted),)), shape))
     whole = s.reshape(input, (count,))
     grown = s.place(whole, (wanted,), "getitem", (slice(0, count),)) if wanted > count else whole[:wanted]
     input.data = s.reshape(grown, shape)
@@ -170,7 +171,8 @@ def _at_least(x: Any, ndim: int) -> Any:
     shape = tuple(x.shape)
     if len(shape) >= ndim:
         return x
-    return s.reshape(x, {1: (size_of(shape),), 2: (1, size_of(shape)), 3: (1, *shape, 1)[-3:] if shape else (1, 1, 1)}[ndim])
+    made = s.reshape(x, {1: (size_of(shape),), 2: (1, size_of(shape)), 3: (1, *shape, 1)[-3:] if shape else (1, 1, 1)}[ndim])
+    return relabel(made, "UnsqueezeBackward0") if shape else made
 
 
 def atleast_1d(*tensors: Any) -> Any:
@@ -199,6 +201,7 @@ def dstack(tensors: Any) -> Any:
     return s.cat([_at_least(x, 3) for x in s.several("dstack", tensors)], 2)
 
 
+@labelled("BlockDiagBackward0")
 def block_diag(*tensors: Any) -> Any:
     """Return matrices (vectors as rows) along the diagonal of one, zeros elsewhere."""
     given = s.several("block_diag", tensors or (creation.zeros(0),))
@@ -225,6 +228,7 @@ def cartesian_prod(*tensors: Any) -> Any:
     return s.stack([s.reshape(x, (x.numel(),)) for x in s.meshgrid(*tensors)], 1)
 
 
+@labelled("StackBackward0")
 def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     """Return all sets of r elements of a vector (with_replacement: also with repetitions), as rows in its order.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from wengert.extend import (
+    SAME,
     call,
     cast,
     count,
@@ -72,11 +73,11 @@ mode_     = structural("mode", "x", infer_chosen("mode"), params="axis keepdims"
 # how many elements of a sorted sequence (its last dim) are below each value; right: below or equal
 searchsorted_ = structural("searchsorted", "sequence values",
     lambda sequence, values, right: (values.shape, dtypes.I64), params="right", constant=True)
-isin_     = structural("isin", "x y", lambda x, y: (x.shape, dtypes.B8), constant=True)
+isin_     = structural("isin", "x y", lambda x, y: (x.shape, dtypes.B8), domain=SAME, constant=True)
 # (values, place of each element among them, how often each occurs), of all elements (axis None) or of slices
-unique_   = structural("unique", "x", known_by_value("unique"), params="axis", outputs=3, constant=True)
-unique_consecutive_ = structural("unique_consecutive", "x", known_by_value("unique_consecutive"), params="axis", outputs=3,
-    constant=True)
+unique_   = structural("unique", "x", known_by_value("unique"), params="axis", outputs=3,
+    label=lambda axis: "Unique2Backward0" if axis is None else "UniqueDimBackward0")
+unique_consecutive_ = structural("unique_consecutive", "x", known_by_value("unique_consecutive"), params="axis", outputs=3)
 # fmt: on
 
 _MEDIAN, _NANMEDIAN, _KTHVALUE, _MODE = (r.named(n) for n in ("median", "nanmedian", "kthvalue", "mode"))
@@ -131,7 +132,7 @@ def searchsorted(
 ) -> Any:  # fmt: skip
     """Return where values belong in a sorted sequence (its last dim): how many elements are below, or (right) not above.
 
-    sorter: indices that sort the sequence. Raises RuntimeError where leading dims or dtypes differ, or `side` opposes `right`.
+    sorter: indices that sort the sequence. Raises RuntimeError where leading dims differ, or `side` opposes `right`.
 
     >>> torch.searchsorted(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0.5, 2.0, 9.0]))
     tensor([0, 1, 3])
@@ -152,11 +153,6 @@ def searchsorted(
             f"torch.searchsorted(): the sequence should have 1 dimension, or all its dimensions but the last be those of the "
             f"values: the sequence has shape {list(sorted_sequence.shape)}, the values {list(input.shape)}"
         )
-    if sorted_sequence.dtype is not input.dtype:
-        raise RuntimeError(
-            f"torch.searchsorted(): the sequence and the values should have the same dtype, but they have "
-            f"{sorted_sequence.dtype} and {input.dtype}"
-        )
     return _placed("searchsorted", sorted_sequence, input, right or side == "right", out_int32, out)
 
 
@@ -172,18 +168,21 @@ def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bo
 def _placed(name: str, sequence: Any, values: Any, right: bool, out_int32: bool, out: Any) -> Any:
     if out is not None and out.dtype is not (dtypes.by_name("int32") if out_int32 else dtypes.int64):
         raise RuntimeError(f"torch.{name}(): out is {out.dtype}, but out_int32={out_int32} gives another dtype")
-    places = searchsorted_(sequence, values, bool(right))
+    common = dtypes.promote(sequence._array.dtype, values._array.dtype)
+    places = searchsorted_(*[call(cast, (x.detach(),), (common,)) for x in (sequence, values)], bool(right))
     places = call(cast, (places,), (dtypes.to_numpy(dtypes.by_name("int32")),)) if out_int32 else places
     return places if out is None else write_out(name, places, out)
 
 
 def _number(name: str, like: Any, value: Any) -> Any:
-    """Return a number as a 0-d tensor that is compared with `like`."""
+    """Return a number as a 0-d tensor that is compared with `like`: a float as `like` holds it, if that is one of floats."""
     import numpy as np
 
     if not isinstance(value, bool | int | float):
         raise errors.not_a_tensor(name, value, "input")
-    return tensor_like(like, np.asarray(value, like._array.dtype))
+    dtype = like._array.dtype
+    same = isinstance(value, float) and dtypes.category(dtype) == dtypes.FLOATING
+    return tensor_like(like, np.asarray(value).astype(dtype if same else dtypes.of_number(value)))
 
 
 def _in_order(sequence: Any, sorter: Any) -> Any:
@@ -218,7 +217,7 @@ def _distinct(name: str, record: Any, input: Any, inverse: bool, counts: bool, d
                 f"{list(input.shape)}"
             )
         dim = dim if len(input.shape) else None
-    values, places, times = record(input.detach(), dim)
+    values, places, times = record(input, dim)
     results = (values, *([places] if inverse else []), *([times] if counts else []))
     return results if len(results) > 1 else values
 

@@ -25,6 +25,7 @@ from wengert.extend import (
     products,
     r,
     reduced,
+    relabel,
     s,
     size_of,
     structural,
@@ -40,8 +41,7 @@ def infer_bincount(*args: Any) -> Any:
 # fmt: off
 # how often each of 0, 1, 2, ... occurs (at least `minlength` of them), or the sum of its weights
 bincount_ = structural("bincount", "x", infer_bincount, params="minlength", constant=True)
-bincount_weighted = structural("bincount_weighted", "x weights", infer_bincount, params="minlength", constant=True,
-    face="bincount")
+bincount_weighted = structural("bincount_weighted", "x weights", infer_bincount, params="minlength", face="bincount")
 # how many elements (or which sum of weights) fall in each of `bins` equal bins of [low, high]; between edges that are given
 histc_ = structural("histc", "x", lambda x, bins, low, high: ((bins,), x.dtype), params="bins low high", constant=True)
 histogram_ = structural("histogram", "x weights edges",
@@ -92,7 +92,7 @@ def _quantile(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, int
     made = s.movedim(made, -1, 0)
     if keepdim:
         made = s.reshape(made, (size_of(q.shape), *kept))
-    made = made if len(q.shape) else made[0]
+    made = made if len(q.shape) else relabel(made[0], "SqueezeBackward4")
     return made if out is None else write_out(name, made, out)
 
 
@@ -294,7 +294,7 @@ def _edges(name: str, column: Any, bins: Any, limits: tuple[float, float] | None
 
 
 def histogram(
-    input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False, out: Any = None
+    input: Any, bins: Any = 100, *, range: Any = None, weight: Any = None, density: bool = False, out: Any = None
 ) -> Histogram:
     """Return (hist, bin_edges): the number of elements, or the sum of their weights, in each bin.
 
@@ -389,7 +389,7 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     return e.clone(joined) if joined is input else joined
 
 
-def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> list[Any]:
+def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> tuple[Any, ...]:
     """Return estimates of the derivative along dims, a tensor each: second-order differences inside, one-sided ones at the
     ends (of first or second order). spacing: a number, one for each dim, or a tensor of coordinates for each dim."""
     ndim = len(input.shape)
@@ -413,7 +413,7 @@ def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: in
             raise RuntimeError(
                 f"torch.gradient: {input.shape[axis]} coordinates are needed, but their shape is {list(step.shape)}"
             )
-    return [_slope(input, axis, step, edge_order) for axis, step in zip(axes, steps, strict=True)]
+    return tuple([_slope(input, axis, step, edge_order) for axis, step in zip(axes, steps, strict=True)])
 
 
 def _slope(x: Any, axis: int, step: Any, edge_order: int) -> Any:
@@ -478,14 +478,15 @@ def _areas(name: str, y: Any, x: Any, dx: Any, dim: int) -> tuple[Any, int]:
 def trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
     """Return the integral along dim by the trapezoidal rule, over points x or steps dx (1 by default).
 
-    >>> x = torch.linspace(0, 1, 101)
+    >>> x = torch.linspace(0, 1, 11)
     >>> torch.trapezoid(x * x, x)
-    tensor(0.3334)
+    tensor(0.3350)
     """
     if len(y.shape) and not y.shape[one_dim("trapezoid", y, dim)]:
         return s.filled(y, reduced(tuple(y.shape), (one_dim("trapezoid", y, dim),), False), 0, None)
     doubled, axis = _areas("trapezoid", y, x, dx, dim)
-    return r.sum_(doubled, (one_dim("trapezoid", doubled, axis - len(y.shape)),), False) / 2.0
+    total = r.sum_(doubled, (one_dim("trapezoid", doubled, axis - len(y.shape)),), False) / 2.0
+    return relabel(total, "MulBackward1" if x is None else "DivBackward1")
 
 
 def cumulative_trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:

@@ -53,11 +53,17 @@ def sinc(backend: Any, x: Any, out: Any = ...) -> Any:
 
 
 # ---- polynomials: SciPy has recurrences for integer degrees, in float64
+def whole_degree(backend: Any, n: Any) -> Any:
+    """Return degrees as integers; all below 0, and what is no number, are -1: SciPy would count down from any of them."""
+    with backend.quiet():
+        return backend.xp.maximum(n.astype("int64"), -1)
+
+
 def degree(name: str) -> Any:
     """Return the kernel of a polynomial by SciPy's name, 0 for negative degrees."""
 
     def run(backend: Any, x: Any, n: Any, out: Any = ...) -> Any:
-        whole = n.astype("int64")
+        whole = whole_degree(backend, n)
         made = getattr(backend.scipy("special"), name)(whole, x)
         return backend.give(backend.xp.where(whole < 0, 0, made).astype(x.dtype), out)
 
@@ -68,7 +74,7 @@ def chebyshev(sign: int) -> Any:
     """Return the kernel of the third (sign -1) or fourth (sign 1) kind: U_n + sign U_(n - 1)."""
 
     def run(backend: Any, x: Any, n: Any, out: Any = ...) -> Any:
-        whole, u = n.astype("int64"), backend.scipy("special").eval_chebyu
+        whole, u = whole_degree(backend, n), backend.scipy("special").eval_chebyu
         made = u(whole, x) + sign * backend.xp.where(whole < 1, 0, u(whole - 1, x))
         return backend.give(backend.xp.where(whole < 0, 0, made).astype(x.dtype), out)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 
@@ -219,6 +219,14 @@ class TypedTensor:
     def __instancecheck__(self, x: Any) -> bool:
         return isinstance(x, Tensor) and x.dtype is self.dtype
 
+    def __or__(self, other: Any) -> Any:
+        """Return the type of an annotation `FloatTensor | None`."""
+        return Union.__getitem__((self, other))
+
+    def __ror__(self, other: Any) -> Any:
+        """Return the type of an annotation `None | FloatTensor`."""
+        return self | other
+
     def __repr__(self) -> str:
         return f"<class 'torch.{'cuda.' if self._device == 'cuda' else ''}{self.name}'>"
 
@@ -295,7 +303,11 @@ def filled(shape: Sequence[int], value: Any, dtype: np.dtype[Any], device: Any, 
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     if value not in (0, 1):
         value = dtypes.fitting(value, dtype)
-    host = np.zeros(shape, dtype) if value == 0 else np.full(shape, value, dtype)
+    if backend.valueless(device):  # no memory for what has no values: such tensors can be huge
+        host = np.broadcast_to(np.zeros((), dtype), shape)
+    else:
+        plain = value == 0 and "-" not in str(value)  # no bit set, unlike -0.0
+        host = np.zeros(shape, dtype) if plain else np.full(shape, value, dtype)
     return made(host, device, requires_grad)
 
 
@@ -476,7 +488,13 @@ def _spaced(name: str, start: Any, end: Any, steps: int, dtype: Any, out: Any) -
     _real_only(name, wanted, high=dtypes.COMPLEX)
     if dtypes.category(wanted) == dtypes.INTEGRAL:
         start, end = int(start), int(end)
-    step = (end - start) / max(steps - 1, 1)
+    if wanted == dtypes.F32 and not is_complex:  # PyTorch's bits: bounds and step are rounded, the products are not
+        with np.errstate(all="ignore"):
+            first, last = np.float32(start), np.float32(end)
+            step = float((last - first) / np.float32(max(steps - 1, 1)))
+        start, end = float(first), float(last)
+    else:
+        step = (end - start) / max(steps - 1, 1)
     values = start + np.arange(steps) * step
     half = max(steps // 2, 1)
     values[half:] = end - np.arange(steps - 1 - half, -1, -1) * step

@@ -64,7 +64,7 @@ def power_base_rule(g: Any, x: Any, y: Any) -> Any:
 
 
 def power_exponent_rule(g: Any, x: Any, y: Any, out: Any) -> Any:
-    flat = (x == 0) & (y >= 0)
+    flat = (x == 0) & ((real(y) if is_complex(y) else y) >= 0)
     return where(flat, 0.0, g * (out * log(where(flat, 1.0, x))))
 
 
@@ -97,11 +97,11 @@ overwrite = elementwise("overwrite", "y", inputs="x y", domain=SAME, free="y", f
 
 # ---- arithmetic
 add          = elementwise("add", "x + y", domain=SAME, x=lambda g: g, y=lambda g: g)
-subtract     = elementwise("subtract", "x - y", domain=SAME, face="sub", x=lambda g: g, y=lambda g: -g)
-rsub         = elementwise("rsub", "y - x", domain=SAME, label="RsubBackward1", x=lambda g: -g, y=lambda g: g)
+subtract     = elementwise("subtract", "x - y", domain=SAME, face="sub", refuses="b", x=lambda g: g, y=lambda g: -g)
+rsub         = elementwise("rsub", "y - x", domain=SAME, label="RsubBackward1", refuses="b", x=lambda g: -g, y=lambda g: g)
 multiply     = elementwise("multiply", "x * y", domain=SAME, face="mul", x=lambda g, y: g * y, y=lambda g, x: g * x)
 divide       = elementwise("divide", "x / y", face="div", x=lambda g, y: g / y, y=lambda g, x, y: -g * (x / y / y))
-floor_divide = elementwise("floor_divide", "y == 0 ? x / y : "
+floor_divide = elementwise("floor_divide", "y == 0 ? x / y : fmod(x, y) == x && (x == 0 || (x < 0) == (y < 0)) ? x / y * 0 : "
     "rint((x - fmod(x, y)) / y) - (fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0))", domain=SAME,
     x=lambda g: zeros(g), y=lambda g: zeros(g), words="floor(x / y)")
 trunc_divide = elementwise("trunc_divide", "trunc(x / y)", domain=SAME, face="div", label="DivBackward2",
@@ -116,24 +116,26 @@ power_number = elementwise("power_number", "pow(x, exponent)", params="exponent"
 negative     = elementwise("negative", "-x", domain=SAME, face="neg", x=lambda g: -g)
 absolute     = elementwise("absolute", "x <= 0 ? 0 - x : x", domain=SAME, face="abs", x=lambda g, x: g * direction(x),
     words="|x|")
-sign         = elementwise("sign", "(x > 0) - (x < 0)", domain=SAME, x=lambda g: zeros(g), words="the sign of x (-1, 0 or 1)")
+sign         = elementwise("sign", "(x > 0) - (x < 0)", domain=SAME, refuses="c", x=lambda g: zeros(g),
+    words="the sign of x (-1, 0 or 1)")
 sgn          = elementwise("sgn", "(x > 0) - (x < 0)", domain=SAME, x=lambda g, x: sgn_rule(g, x), words="x / |x|, and 0 at 0")
 reciprocal   = elementwise("reciprocal", "1 / x", x=lambda g, out: -g * out * out)
 square       = elementwise("square", "x * x", domain=SAME, label="PowBackward0", x=lambda g, x: g * (2 * x))
 sqrt         = elementwise("sqrt", "sqrt(x)", x=lambda g, out: g / (2 * out))
 rsqrt        = elementwise("rsqrt", "1 / sqrt(x)", x=lambda g, out: -0.5 * g * out * out * out)
-maximum      = elementwise("maximum", "x > y || x != x ? x : y", domain=SAME,
+maximum      = elementwise("maximum", "x > y || x != x ? x : y", domain=SAME, refuses="c",
     x=lambda g, x, y: split_tie(g, x, y, x < y), y=lambda g, x, y: split_tie(g, y, x, y < x),
     words="the larger of x and y (nan where one is nan)")
-minimum      = elementwise("minimum", "x < y || x != x ? x : y", domain=SAME,
+minimum      = elementwise("minimum", "x < y || x != x ? x : y", domain=SAME, refuses="c",
     x=lambda g, x, y: split_tie(g, x, y, x > y), y=lambda g, x, y: split_tie(g, y, x, y > x),
     words="the smaller of x and y (nan where one is nan)")
 clip         = elementwise("clip", "x < low || low != low ? low < high || low != low ? low : high : "
     "x > high || high != high ? high : x", inputs="x low high", domain=SAME,
-    face="clamp", label="ClampBackward1", x=lambda g, x, low, high: where((x >= low) & (x <= high), g, 0.0),
+    face="clamp", label="ClampBackward1", refuses="c", x=lambda g, x, low, high: where((x >= low) & (x <= high), g, 0.0),
     low=lambda g, x, low, high: where((x < low) & (low < high), g, 0.0),
     high=lambda g, x, low, high: where((x > high) | (low > high), g, 0.0))
-relu         = elementwise("relu", "x <= 0 ? 0 : x", domain=SAME, x=lambda g, out: where(out != 0, g, 0.0), words="max(x, 0)")
+relu         = elementwise("relu", "x <= 0 ? 0 : x", domain=SAME, refuses="c", x=lambda g, out: where(out != 0, g, 0.0),
+    words="max(x, 0)")
 
 # ---- exponentials and logarithms
 exp          = elementwise("exp", "exp(x)", x=lambda g, out: g * out)
@@ -177,10 +179,10 @@ rint         = elementwise("rint", "rint(x)", domain=SAME, face="round", x=lambd
 # ---- comparison and logic: bool results, never recorded
 equal         = elementwise("equal", "x == y", inputs="x y", domain=SAME, boolean=True, face="eq")
 not_equal     = elementwise("not_equal", "x != y", inputs="x y", domain=SAME, boolean=True, face="ne")
-less          = elementwise("less", "x < y", inputs="x y", domain=SAME, boolean=True, face="lt")
-less_equal    = elementwise("less_equal", "x <= y", inputs="x y", domain=SAME, boolean=True, face="le")
-greater       = elementwise("greater", "x > y", inputs="x y", domain=SAME, boolean=True, face="gt")
-greater_equal = elementwise("greater_equal", "x >= y", inputs="x y", domain=SAME, boolean=True, face="ge")
+less          = elementwise("less", "x < y", inputs="x y", domain=SAME, boolean=True, face="lt", refuses="c")
+less_equal    = elementwise("less_equal", "x <= y", inputs="x y", domain=SAME, boolean=True, face="le", refuses="c")
+greater       = elementwise("greater", "x > y", inputs="x y", domain=SAME, boolean=True, face="gt", refuses="c")
+greater_equal = elementwise("greater_equal", "x >= y", inputs="x y", domain=SAME, boolean=True, face="ge", refuses="c")
 logical_and   = elementwise("logical_and", "x && y", inputs="x y", domain=ANY, boolean=True, words="x and y")
 logical_or    = elementwise("logical_or", "x || y", inputs="x y", domain=ANY, boolean=True, words="x or y")
 logical_xor   = elementwise("logical_xor", "!x != !y", inputs="x y", domain=ANY, boolean=True,
@@ -230,8 +232,10 @@ def scaled(input: Any, other: Any, alpha: Any) -> Any:
 
 
 @face("add")
-def add_face(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
-    """Return input + alpha * other."""
+def add_face(input: Any, other: Any, second: Any = None, *, alpha: Any = 1, out: Any = None) -> Any:
+    """Return input + alpha * other; in PyTorch's old order add(input, alpha, other)."""
+    if second is not None:
+        other, alpha = second, other
     return add(input, other if alpha == 1 else scaled(input, other, alpha), out=out)
 
 
@@ -240,8 +244,10 @@ face("sub_", "subtract_", function=False)(inplace_op("sub_", subtract, multiply,
 
 
 @face("sub", "subtract")
-def sub_face(input: Any, other: Any, *, alpha: Any = 1, out: Any = None) -> Any:
-    """Return input - alpha * other. Raises RuntimeError for two bool tensors."""
+def sub_face(input: Any, other: Any, second: Any = None, *, alpha: Any = 1, out: Any = None) -> Any:
+    """Return input - alpha * other; in PyTorch's old order sub(input, alpha, other). Raises RuntimeError for two bools."""
+    if second is not None:
+        other, alpha = second, other
     return subtract(input, other if alpha == 1 else scaled(input, other, alpha), out=out)
 
 
@@ -509,8 +515,11 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
 
 
 @face("addcmul")
-def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
-    """Return input + value * tensor1 * tensor2."""
+def addcmul(input: Any, tensor1: Any, tensor2: Any, third: Any = None, *, value: Any = 1) -> Any:
+    """Return input + value * tensor1 * tensor2; in PyTorch's old order addcmul(input, value, tensor1, tensor2)."""
+    if third is not None:
+        value, tensor1, tensor2 = tensor1, tensor2, third
+    only_tensors("addcmul", (input, tensor1, tensor2))
     product = tensor1 * tensor2
     if isinstance(value, float) and all(_category(x) < dtypes.FLOATING for x in (input, product)):
         raise RuntimeError(f"addcmul: for integers the value must be one, not {value}")
@@ -518,8 +527,14 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
 
 
 @face("addcdiv")
-def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
-    """Return input + value * tensor1 / tensor2. Raises RuntimeError for a quotient of integers."""
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, third: Any = None, *, value: Any = 1) -> Any:
+    """Return input + value * tensor1 / tensor2; in PyTorch's old order addcdiv(input, value, tensor1, tensor2).
+
+    Raises RuntimeError for a quotient of integers.
+    """
+    if third is not None:
+        value, tensor1, tensor2 = tensor1, tensor2, third
+    only_tensors("addcdiv", (input, tensor1, tensor2))
     if _category(tensor1) < dtypes.FLOATING and _category(tensor2) < dtypes.FLOATING:
         raise RuntimeError(f"Integer division with addcdiv is not supported (of {tensor1.dtype} and {tensor2.dtype})")
     quotient = tensor1 / tensor2

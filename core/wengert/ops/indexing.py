@@ -162,6 +162,10 @@ def parse(x: Tensor, index: Any) -> tuple[tuple[Part, ...], list[tuple[int, Tens
     shape = x._array.shape
     parts: list[Part] = []
     missing = len(shape)
+    if type(index) is list and any([v is None or v is Ellipsis or isinstance(v, _NESTED) for v in index]):
+        words = "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] instead of x[seq]."
+        warnings.warn(words, stacklevel=3)
+        index = tuple(index)
     for p in index if isinstance(index, tuple) else (index,):
         p = p if type(p) in _PLAIN else _part(x, p)
         parts.append(p)
@@ -210,6 +214,7 @@ def parse(x: Tensor, index: Any) -> tuple[tuple[Part, ...], list[tuple[int, Tens
 
 _ALL = slice(None)
 _PLAIN = (int, slice, type(None), type(Ellipsis))
+_NESTED = (Tensor, list, tuple, range, np.ndarray, slice)  # what makes a list of indices stand for a tuple, as in PyTorch
 
 
 def indices_of(x: Tensor, advanced: list[tuple[int, Tensor]]) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
@@ -228,7 +233,8 @@ def _part(x: Tensor, p: Any) -> Part:
             warnings.warn(words, stacklevel=4)
             return call(cast, (p,), (dtypes.B8,))
         if dtypes.category(p._array.dtype) == dtypes.INTEGRAL:
-            return p.item() if not p._array.ndim and isinstance(p._array, np.ndarray) else p
+            known = state.recorder is None and not hasattr(p._array, "level") and not p.is_meta
+            return p.item() if not p._array.ndim and known else p
         if p._array.dtype == dtypes.B8:
             return p
         raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, got {p.dtype}")
@@ -265,7 +271,7 @@ def _slice(p: slice, n: int, dim: int) -> slice:
     if step is not None and int(step) <= 0:
         raise ValueError(f"step must be greater than zero (dimension {dim}); flip() reverses")
     start, stop, step = slice(*[None if v is None else int(v) for v in (start, stop, step)]).indices(n)
-    return slice(start, max(stop, start), step)
+    return _ALL if (start, stop, step) == (0, n, 1) else slice(start, max(stop, start), step)
 
 
 @face("__getitem__", function=False)
@@ -285,12 +291,25 @@ def get(self: Tensor, index: Any) -> Any:
     basic, advanced = parse(self, index)
     viewed = s.getitem(self, basic) if basic or not advanced else self
     if not advanced:
-        return viewed
+        return relabel(viewed, "SliceBackward0") if type(index) is slice else viewed
     place, first = advanced[0]
     if len(advanced) == 1 and first._array.dtype == dtypes.B8 and first._array.ndim:
         return mask_get(viewed, _same_place(viewed, first), place)
     indices, places = indices_of(viewed, advanced)
-    return index_get(viewed, indices, places)
+    made = index_get(viewed, indices, places)
+    if state.recorder is not None and any([not i._array.ndim for i in indices]):
+        made._box = _COPIED
+    return made
+
+
+class _Copied(list[int]):
+    """The write counter of x[i] with a 0-d tensor i in a captured function: a copy there, where it should be a view."""
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise errors.captured_value("writing to x[i], where i is a 0-d tensor,")
+
+
+_COPIED = _Copied([0])
 
 
 def _same_place(x: Tensor, i: Tensor) -> Tensor:
@@ -357,7 +376,7 @@ def _written(self: Tensor, basic: tuple[Part, ...], advanced: list[tuple[int, Te
         return False
     try:
         write_at(view, values, tuple([p._array for _, p in advanced]), tuple([place for place, _ in advanced]))
-    except (ValueError, IndexError):  # the other way says what is wrong
+    except (ValueError, IndexError, TypeError):  # the other way says what is wrong
         return False
     return True
 
@@ -398,7 +417,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         bump(self)
         return self  # type: ignore[no-any-return]
     if not isinstance(src, Tensor):
-        src = _number_like(self, "copy_", src)
+        src = _number_like(self, "copy_", src, wraps=True)
     src = s.transfer(src, self.device)
     _fits(src._array, self._array)
     return _copied(self, src)
@@ -415,12 +434,13 @@ def _copied(self: Tensor, src: Tensor) -> Tensor:
     return commit("copy_", self, e.overwrite(self, src))
 
 
-def _number_like(self: Tensor, name: str, value: Any) -> Tensor:
-    """Return a number as a 0-d tensor of this one's type. Raises TypeError for no number, RuntimeError for one too large."""
+def _number_like(self: Tensor, name: str, value: Any, wraps: bool = False) -> Tensor:
+    """Return a number as a 0-d tensor of this one's type. Raises TypeError for no number, RuntimeError for one too large,
+    if it may not be cast as tensors are (wraps)."""
     if not isinstance(value, bool | int | float | complex | np.generic):
         raise errors.not_a_tensor(name, value, "value")
     dtype = self._array.dtype
-    return tensor_like(self, np.array(dtypes.fitting(value, dtype)).astype(dtype))
+    return tensor_like(self, np.array(value if wraps else dtypes.fitting(value, dtype)).astype(dtype))
 
 
 @face("fill_", function=False)
@@ -640,7 +660,9 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
     tensor([ 0.,  0., 10.])
     """
     d = index_source("index_add", input, dim, index, source)
-    moved = source if alpha == 1 else source * alpha
+    if alpha != 1:
+        source = source * (int(alpha) if dtypes.category(input._array.dtype) < dtypes.FLOATING else alpha)
+    moved = source.to(input.dtype)
     made = index_put(as_vector(input), as_vector(moved), (as_vector(index),), (d,), True)
     return relabel(made if input._array.ndim else s.reshape(made, ()), "IndexAddBackward0")
 

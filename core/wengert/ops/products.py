@@ -318,7 +318,9 @@ def einsum(equation: Any, *operands: Any) -> Any:
             terms[:2] = [step(*terms[:2])]
         else:
             terms[i] = step(terms[i], *params)
-    return terms[0]
+    node = terms[0].grad_fn
+    product = node is not None and node.name() in ("MmBackward0", "BmmBackward0")
+    return relabel(terms[0], "ViewBackward0") if product else terms[0]
 
 
 def _from_lists(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:

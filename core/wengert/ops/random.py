@@ -20,7 +20,7 @@ from wengert._tensor import Tensor, wrap
 from wengert.faces import face
 from wengert.inplace import check, commit
 from wengert.modes import state
-from wengert.ops.creation import chosen, given, made, tensor
+from wengert.ops.creation import chosen, filled, given, made, tensor
 from wengert.ops.dims import shape_of, size_of
 from wengert.ops.elementwise import overwrite
 from wengert.ops.shapes import broadcast_shapes
@@ -333,6 +333,8 @@ def drawn(
     Inside of a captured function each run draws anew; inside of vmap its randomness mode decides.
     """
     if state.recorder is None and state.batching is None:
+        if backend.valueless(device):
+            return filled(shape, 0, dtype, device, requires_grad)
         array = make.there(backend.resolve(device), shape) if isinstance(make, Uniforms) else None
         if array is not None:
             return wrap(array).requires_grad_() if requires_grad else wrap(array)

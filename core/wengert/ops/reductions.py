@@ -111,6 +111,11 @@ def deviation(x: Any, axis: Axes, correction: float) -> Any:
     return (x - mean_(x, axis, True)) * (2 / degrees if degrees else float("inf"))
 
 
+def shared(g: Any, n: int) -> Any:
+    """Return g / n; a product where float16 does not hold n."""
+    return g / n if n < 65504 else g * (1 / n)
+
+
 def std_rule(g: Any, x: Any, out: Any, axis: Axes, correction: float, keepdims: bool) -> Any:
     """Divide the variance's gradient by twice the deviation; where that is 0 the gradient is 0."""
     zero = out == 0
@@ -167,7 +172,7 @@ P = "axis keepdims"
 sum_    = structural("sum", "x", infer_sum, params=P, label=by_dim("Sum"), x=lambda g, x_shape, axis, keepdims:
     spread(g, x_shape, axis, keepdims))
 mean_   = structural("mean", "x", infer_reduction, params=P, label=by_dim("Mean"), x=lambda g, x_shape, axis, keepdims:
-    spread(g / builtins.max(count(x_shape, axis), 1), x_shape, axis, keepdims))
+    spread(shared(g, builtins.max(count(x_shape, axis), 1)), x_shape, axis, keepdims))
 prod_   = structural("prod", "x", infer_sum, params=P, label=by_dim("Prod"), x=prod_rule)
 amax_   = structural("amax", "x", infer_extreme, params=P, label="AmaxBackward0", x=extreme_rule)
 amin_   = structural("amin", "x", infer_extreme, params=P, label="AminBackward0", x=extreme_rule)
@@ -276,7 +281,7 @@ def ordered(name: str, input: Any) -> None:
     if not isinstance(input, Tensor):
         raise errors.not_a_tensor(name, input, "input")
     if input._array.dtype.kind == "c":
-        raise NotImplementedError(f"{name} is not implemented for complex numbers, which have no order: got {input.dtype}")
+        raise errors.no_order(name, input._array.dtype)
 
 
 @face("amax")
@@ -374,8 +379,9 @@ def all(input: Any, dim: Any = None, keepdim: bool = False, *, out: Any = None) 
 
 
 @face("count_nonzero")
-def count_nonzero(input: Any, dim: Any = None) -> Any:
+def count_nonzero(input: Any, dim: Any = None, *more: int) -> Any:
     """Return how many elements (over dim) are not zero."""
+    dim = (dim, *more) if more else dim
     return sum_(input != 0, axes_of("count_nonzero", input, dim), False)
 
 
@@ -512,10 +518,12 @@ def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = 
 
 
 @face("sort")
-def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False, *, out: Any = None) -> Any:
+def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool | None = None, *, out: Any = None) -> Any:
     """Return (values, indices) sorted along dim, stable; nan counts as the largest."""
     ordered("sort", input)
     pair = _SORT(*sort_(input, one_dim("sort", input, dim), bool(descending)))
+    if stable is not None and pair[0].grad_fn is not None:
+        pair[0].grad_fn.label = "SortBackward1"
     return pair if out is None else write_out("sort", pair, out)
 
 

@@ -21,7 +21,7 @@ from wengert.ops import dims
 from wengert.ops import elementwise as e
 from wengert.ops.dims import Shape, axes_of, fill_in, index_of, one_dim, only_tensors, shape_of, size_of, tensor_like
 from wengert.record import call, cast, relabel, structural
-from wengert.tape import Several, Slot
+from wengert.tape import Several, Slot, node
 
 
 def viewable(array: Any, shape: Shape) -> bool:
@@ -396,9 +396,9 @@ def expand(input: Any, *sizes: Any, size: Any = None, implicit: bool = False) ->
 
 
 @face("broadcast_to")
-def broadcast_to_face(input: Any, size: Any) -> Any:
+def broadcast_to_face(input: Any, size: Any, *more: int) -> Any:
     """Return input broadcast to a shape."""
-    return expand(input, size)
+    return expand(input, size, *more)
 
 
 @face("expand_as", function=False)
@@ -440,8 +440,9 @@ def unsqueeze(input: Any, dim: int) -> Any:
 
 
 @face("squeeze")
-def squeeze(input: Any, dim: Any = None) -> Any:
+def squeeze(input: Any, dim: Any = None, *more: int) -> Any:
     """Return a view without dims of size 1 (all of them, or those in `dim`)."""
+    dim = (dim, *more) if more else dim
     axes = tuple(range(len(input.shape)))
     if dim is not None:
         axes = () if dim in ((), []) else axes_of("squeeze", input, dim) or ()
@@ -509,14 +510,15 @@ def parts_plan(count: int) -> Plan:
 def parts(input: Any, axis: int, keys: list[Any], label: str) -> tuple[Any, ...]:
     """Return the views at keys, which together are all of input along an axis, in order."""
     found = tuple([getitem(input, key) for key in keys])
-    if len(found) < 2 or found[0]._edge is None:
+    if len(found) < 2 or found[0].is_leaf:
         return tuple([relabel(x, label) for x in found])
     plan = parts_plan(len(found))
     saved = {"axis": axis, "keys": keys, "x_shape": tuple(input.shape)}
-    node = Several(plan, (input._edge,), tuple([saved.get(name) for name in plan.op.places]), None)
-    node.label = label
+    made = node(plan, (input._edge,), tuple([saved.get(name) for name in plan.op.places]), None)
+    made.__class__ = Several
+    made.label = label
     for number, x in enumerate(found):
-        x._edge = Slot(node, number)
+        x._edge = Slot(made, number)
     return found
 
 
@@ -634,7 +636,7 @@ def hstack(tensors: Any) -> Any:
 def flip_face(input: Any, *axes: Any, dims: Any = None) -> Any:
     """Return input with the order along dims reversed."""
     dims = shape_of(axes if dims is None else (dims,), "flip")
-    return flip(input, (axes_of("flip", input, dims) or ()) if dims else ())
+    return flip(input, (axes_of("flip", input, dims) or ()) if dims and len(input.shape) else ())
 
 
 @face("roll")
@@ -818,7 +820,9 @@ def _reversed_dims(input: Any) -> Any:
 
 
 def _matrices(input: Any) -> Any:
-    """The view with the last two dims swapped. Raises RuntimeError for less than two."""
+    """The view with the last two dims swapped; a number as it is. Raises RuntimeError for a vector."""
+    if not len(input.shape):
+        return input
     if len(input.shape) < 2:
         raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {len(input.shape)}-D tensor.")
     return relabel(mT(input), "TransposeBackward0")
@@ -830,10 +834,10 @@ def _adjoint(input: Any) -> Any:
 
 
 def _conjugate_transpose(input: Any) -> Any:
-    """A matrix transposed and conjugated. Raises RuntimeError for more than two dims."""
-    if len(input.shape) > 2:
+    """A matrix transposed and conjugated. Raises RuntimeError for a tensor of other than two dims."""
+    if len(input.shape) not in (0, 2):
         raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {len(input.shape)}-D tensor; see .mH")
-    return e.conj(_reversed_dims(input))
+    return e.conj(_matrices(input))
 
 
 PROPERTIES.update(T=_reversed_dims, mT=_matrices, H=_conjugate_transpose, mH=_adjoint)
