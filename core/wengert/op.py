@@ -82,6 +82,7 @@ class Op:
     rows: str = ""  # how compiled functions run it on blocks of rows: see compiler/rows.py
     words: str = ""
     refuses: str = ""  # NumPy's kinds of elements that it does not take
+    scales: bool = False  # halves beside a number are computed in float32, which holds numbers that halves do not
     kernels: Kernels = field(init=False)
     pulls: tuple[Callable[..., Any], ...] = field(init=False)
     reads: tuple[frozenset[str], ...] = field(init=False)

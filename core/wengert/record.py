@@ -86,7 +86,7 @@ def call(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
     if not count:
         return call_raw(op, inputs, params)
     if op.domain != ANY or count < len(flat):
-        if op.name in _SCALES and (wide := beside_wider(op, flat)) is not None:
+        if op.scales and (wide := beside_wider(op, flat)) is not None:
             return wide
         flat = prepare(op, flat)
     arrays: list[Any] = []
@@ -248,7 +248,7 @@ def prepare(op: Op, inputs: list[Any]) -> list[Any]:
     result = []
     for x, apart in zip(inputs, free, strict=True):
         if not isinstance(x, Tensor):
-            if common is dtypes.BF16 and not apart and op.name not in _SCALES:
+            if common is dtypes.BF16 and not apart and not op.scales:
                 x = np.asarray(x).astype(common).astype(F32).item()
             result.append(constant(x, dtypes.of_number(x) if apart else common))
         elif op.domain == ANY or apart or x._array.dtype == common:
@@ -256,9 +256,6 @@ def prepare(op: Op, inputs: list[Any]) -> list[Any]:
         else:
             result.append(call(cast, (x,), (common,)))
     return result
-
-
-_SCALES = frozenset({"multiply", "divide", "floor_divide"})
 
 
 def beside_wider(op: Op, inputs: list[Any]) -> Any:
@@ -641,19 +638,21 @@ def into(op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], out: Tensor) 
 # ---- what op tables are written with
 def elementwise(
     name: str, expr: str | None = None, *, inputs: str = "", params: str = "", domain: str = FLOAT, boolean: bool = False,
-    free: str = "", face: str = "", label: Any = "", words: str = "", refuses: str = "", **rules: Callable[..., Any],
+    free: str = "", face: str = "", label: Any = "", words: str = "", refuses: str = "", scales: bool = False,
+    **rules: Callable[..., Any],
 ) -> Op:  # fmt: skip
     """Enter an elementwise op. Its inputs are those that have rules, or as many of x, y, z as the C text reads.
 
     name: NumPy's, by which kernels are found. expr: one element in C. domain: what it computes in (SAME, FLOAT, ANY).
     boolean: the result is bool, and nothing is recorded. face: PyTorch's name, if another. words: what an element is, for
     the docstring, where the C text does not say it to people. refuses: NumPy's kinds of elements that it does not take.
+    scales: a half beside a number is computed in float32.
     """
     names = tuple(inputs.split()) or tuple(n for n in "xyz" if n in rules or (expr and _mentions(expr, n)))
     op = Op(
         name, names, tuple(params.split()), split_rules(names, rules), None, expr, domain, boolean, elementwise=True,
         broadcasts=len(names) > 1, free=tuple(free.split()), face=face, label=label,
-        words=words, refuses=refuses,
+        words=words, refuses=refuses, scales=scales,
     )  # fmt: skip
     op.infer = functools.partial(infer_elementwise, op)
     show_kept(op)

@@ -99,10 +99,11 @@ overwrite = elementwise("overwrite", "y", inputs="x y", domain=SAME, free="y", f
 add          = elementwise("add", "x + y", domain=SAME, x=lambda g: g, y=lambda g: g)
 subtract     = elementwise("subtract", "x - y", domain=SAME, face="sub", refuses="b", x=lambda g: g, y=lambda g: -g)
 rsub         = elementwise("rsub", "y - x", domain=SAME, label="RsubBackward1", refuses="b", x=lambda g: -g, y=lambda g: g)
-multiply     = elementwise("multiply", "x * y", domain=SAME, face="mul", x=lambda g, y: g * y, y=lambda g, x: g * x)
-divide       = elementwise("divide", "x / y", face="div", x=lambda g, y: g / y, y=lambda g, x, y: -g * (x / y / y))
+multiply     = elementwise("multiply", "x * y", domain=SAME, face="mul", scales=True,
+    x=lambda g, y: g * y, y=lambda g, x: g * x)
+divide       = elementwise("divide", "x / y", face="div", scales=True, x=lambda g, y: g / y, y=lambda g, x, y: -g * (x / y / y))
 floor_divide = elementwise("floor_divide", "y == 0 ? x / y : fmod(x, y) == x && (x == 0 || (x < 0) == (y < 0)) ? x / y * 0 : "
-    "rint((x - fmod(x, y)) / y) - (fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0))", domain=SAME,
+    "rint((x - fmod(x, y)) / y) - (fmod(x, y) != 0 && (fmod(x, y) < 0) != (y < 0))", domain=SAME, scales=True,
     x=lambda g: zeros(g), y=lambda g: zeros(g), words="floor(x / y)")
 trunc_divide = elementwise("trunc_divide", "trunc(x / y)", domain=SAME, face="div", label="DivBackward2",
     x=lambda g: zeros(g), y=lambda g: zeros(g))
