@@ -879,6 +879,8 @@ FUNCTIONS = table(
         exact=True,
         oracle=split,
         bad=(s(X34, [1, 1]), s(X34, 0), s(X34, -1), s(X34, 1, 2), s(X34, [4, -1]), s(R(), 1))),
+    row("split_with_sizes", s(X34, [1, 3], 1), s(X34, (1, 2), dim=0), exact=True, oracle=split,
+        bad=(s(X34, [1, 1]), s(X34, [4, -1]))),
     row("chunk", s(X34, 2), s(X34, 3, 1), s(X34, 9, dim=1), s(R(0, 2), 2), exact=True,
         oracle=chunk,
         bad=(s(X34, 0), s(X34, 1, 2), s(R(), 1))),
