@@ -541,7 +541,7 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None, numbers
             box = other._box
             if box is None:
                 box = other.version_box()
-            guards = (*guards, (box, box[0])) if guards else ((box, box[0]),)
+            guards = (guards[0], (box, box[0])) if keep_x else ((box, box[0]),)
         if keep_out:
             box = result._box = [0]
             guards += ((box, 0),)
