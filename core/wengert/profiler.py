@@ -307,15 +307,15 @@ def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
         entry[0] += 1
         entry[1] += int(array.size) * array.dtype.itemsize
 
-    objects = gc.get_objects()
-    tensors = [x for x in objects if type(x) is Tensor or (isinstance(type(x), type) and issubclass(type(x), Tensor))]
+    objects = gc.get_objects()  # of all libraries: asked by type, as `isinstance` runs a foreign object's own code
+    tensors = [x for x in objects if issubclass(type(x), Tensor)]
     gradients = {id(x._grad) for x in tensors if x._grad is not None}
     for x in tensors:
         if "_array" in x.__dict__ and not hasattr(x._array, "level"):
             leaf = "leaves that require grad" if x.is_leaf and x.requires_grad else "tensors"
             count(x._array, "gradients" if id(x) in gradients else leaf)
     for node in objects:
-        if isinstance(node, Node) and node.saved is not None:
+        if issubclass(type(node), Node) and node.saved is not None:
             for value in node.saved:
                 for array in value if isinstance(value, tuple) else (value,):
                     if hasattr(array, "dtype") and hasattr(array, "strides") and not hasattr(array, "level"):

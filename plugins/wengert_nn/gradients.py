@@ -21,13 +21,10 @@ def of_input(dims: int) -> Callable[..., Any]:
         input_size: Sequence[int], weight: Any, grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
         groups: int = 1,
     ) -> Any:  # fmt: skip
-        given = {"stride": stride, "padding": padding, "dilation": dilation}
-        window = [per_dim(name, what, value, dims) for what, value in given.items()]
+        window = window_of(name, dims, stride, padding, dilation)
         return convolution_input(grad_output, weight, tuple(input_size[2:]), *window, groups)
 
-    run.__name__ = run.__qualname__ = name
-    run.__doc__ = f"Return the gradient of conv{dims}d with respect to its input, of `input_size`, for that of its result."
-    return run
+    return named(run, name, f"Return the gradient of conv{dims}d for its input, of `input_size`, given that of its result.")
 
 
 def of_weight(dims: int) -> Callable[..., Any]:
@@ -38,12 +35,21 @@ def of_weight(dims: int) -> Callable[..., Any]:
         input: Any, weight_size: Sequence[int], grad_output: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
         groups: int = 1,
     ) -> Any:  # fmt: skip
-        given = {"stride": stride, "padding": padding, "dilation": dilation}
-        window = [per_dim(name, what, value, dims) for what, value in given.items()]
+        window = window_of(name, dims, stride, padding, dilation)
         return convolution_weight(grad_output, input, tuple(weight_size[2:]), *window, groups)
 
+    return named(run, name, f"Return the gradient of conv{dims}d for its weight, of `weight_size`, given that of its result.")
+
+
+def window_of(name: str, dims: int, stride: Any, padding: Any, dilation: Any) -> list[Any]:
+    """Return stride, padding and dilation with a number for each dim."""
+    given = {"stride": stride, "padding": padding, "dilation": dilation}
+    return [per_dim(name, what, value, dims) for what, value in given.items()]
+
+
+def named(run: Callable[..., Any], name: str, words: str) -> Callable[..., Any]:
     run.__name__ = run.__qualname__ = name
-    run.__doc__ = f"Return the gradient of conv{dims}d with respect to its weight, of `weight_size`, for that of its result."
+    run.__doc__ = words
     return run
 
 
