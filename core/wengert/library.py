@@ -2,8 +2,8 @@
 
 Owns: what a Python function has to say about itself to become an op record (which parameters are tensors, how many results),
 the ways to give it a gradient and a rule for batches, and `opcheck`, which sees whether what it says is so. May import: record,
-op, registry, tape, modes, tensor, autograd.Function, inplace, backend; the compiler and the kit late. Must not know: any op, any
-device. A custom op is a record as any other: it is captured, batched and differentiated to any order.
+op, registry, tape, modes, tensor, autograd.Function, inplace, backend; the compiler and the kit late. Must not know: any op,
+any device. A custom op is a record as any other: it is captured, batched and differentiated to any order.
 """
 
 from __future__ import annotations
