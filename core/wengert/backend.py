@@ -395,10 +395,10 @@ def find_kernel(op: Op, array_type: type) -> Callable[..., Any]:
     if _recorders and issubclass(array_type, _recorders[-1].array_type):
         return _intercepted(op, None)
     owner = real_owner(array_type)
-    kernel = _kernel_of(op, owner)
+    kernel = kernel_of(op, owner)
     if kernel is None and not _recorders:
         registry.names("devices")  # looks for plugins: one may bring nothing but this kernel
-        kernel = _kernel_of(op, owner)
+        kernel = kernel_of(op, owner)
     if kernel is not None and hasattr(array_type, "widened"):  # arrays that compute in a wider type
         kernel = array_type.widened(op, kernel)
     if _recorders:
@@ -417,7 +417,7 @@ def without_kernel(name: str) -> list[Op]:
     return [op for _, op in sorted(OPS.items()) if _known_kernel(op, owner) is None]
 
 
-def _kernel_of(op: Op, owner: Any) -> Callable[..., Any] | None:
+def kernel_of(op: Op, owner: Any) -> Callable[..., Any] | None:
     found = _known_kernel(op, owner)
     return owner.last_resort(op) if found is None and hasattr(owner, "last_resort") else found
 

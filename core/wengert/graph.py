@@ -377,7 +377,7 @@ class Recorder:
                 params = self.log.plain(params)
             if op.view:
                 x = self.lift(inputs[0])
-                ghost = backend._kernel_of(op, _owner(x.ghost))(x.ghost, *params)  # type: ignore[misc]
+                ghost = backend.kernel_of(op, _owner(x.ghost))(x.ghost, *params)  # type: ignore[misc]
                 return Symbol(self, x.cell, (*x.path, (op, params)), ghost)
             outs = self.emit(op, tuple(self.read(x) for x in inputs), params)
             made = tuple(Symbol(self, Cell(v)) for v in outs)

@@ -120,7 +120,7 @@ class PackedNode(Node):
     def kept(node: Node) -> list[int]:
         """Return the places of what is kept, in the order of PyTorch's names for it: `other` comes before `self`."""
         op, inputs = node.plan.op, node.plan.inputs
-        two = op.inputs == ("x", "y") and (op.elementwise or op.name == "matmul")
+        two = op.inputs == ("x", "y") and op.broadcasts and not op.params
         return [*(reversed(inputs) if two else inputs), *([len(op.inputs)] if node.plan.out else [])]
 
     @staticmethod
