@@ -4,7 +4,7 @@ Owns: the command, its sections, the choice of figures and their targets. May im
 Must not know: how any library does it. One thread each; before anything is timed, all have to give the same result; a
 noisy machine is noticed and said.
 
-    python benchmarks/compare.py [small|second|training|ops ...] [--rounds N] [--only NAME ...] [--write] [--json FILE]
+    python benchmarks/compare.py [small|peers|second|training|ops ...] [--rounds N] [--only NAME ...] [--write] [--json FILE]
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 from benchmarks import programs, training, transforms  # noqa: E402  (it also pins the threads, before NumPy is there)
 from benchmarks.common import kernels, timing  # noqa: E402
-from benchmarks.engines import TITLES, engine, present  # noqa: E402
-from fresh import imports, long_chain, wheel  # noqa: E402
+from benchmarks.engines import LAZY, TITLES, engine, present  # noqa: E402
+from fresh import import_times, imports, installed, long_chain, wheel  # noqa: E402
 from report import HEAD as FIGURE_HEAD  # noqa: E402
-from report import Figure, Row, draw, duration, listed, machine, matrix, replaced, table  # noqa: E402
+from report import Figure, Row, draw, duration, listed, machine, matrix, replaced, shown, table  # noqa: E402
 
 ROUNDS = 15
 PAIRS = 40  # of the small figures, which are quick
@@ -38,10 +38,12 @@ FRESH_RUNS, MILLION_RUNS = 15, 3  # of two processes that import; with a chain o
 LENGTH, MILLION = 1000, 1_000_000
 OP_SIZES = (1_000, 1_000_000)
 REFERENCE = TITLES["torch:cpu", "eager"]
-JAX = ("jax", "eager")
-STEPS = [key for key in TITLES if key != JAX]  # op by op JAX is not meant to be used, and takes seconds to load each
-HOST = [key for key in STEPS if not key[0].endswith((":opencl", ":cuda"))]
-OPS = [key for key in TITLES if key[1] == "eager" and key[0] != "autograd"]  # that is NumPy, where nothing is recorded
+PEERS = [key for key in TITLES if key not in LAZY and not key[0].endswith((":opencl", ":cuda"))]
+APART = ("mygrad", "tinygrad")  # they have a section of their own, with the rest of the host's
+STEPS = [key for key in TITLES if key not in LAZY and key[0] not in APART]
+HOST = [key for key in PEERS if key in STEPS]
+OPS = [key for key in TITLES if key[1] == "eager" and key[0] not in ("autograd", *APART)]  # NumPy, where nothing is recorded
+SHOWN = ["parabola", "two_equations", "mlp", "lenet", "attention"]  # of the peers
 PAGE = HERE.parent / "docs" / "performance.md"
 Run = Callable[[int], Any]
 
@@ -154,6 +156,40 @@ def agree(name: str, results: dict[str, float], tolerance: float = 1e-3) -> None
             raise SystemExit(f"{name}: {first} gives {expected} and {title} {value}: nothing to compare")
 
 
+# ---- the libraries as a whole
+def peers(settings: Settings) -> list[Row]:
+    """Measure what each library of the host costs before it runs, and its steps."""
+    runs = min(settings.rounds or FRESH_RUNS, FRESH_RUNS)
+    modules = {TITLES[key]: key[0].partition(":")[0] for key in PEERS}
+    found = list(dict.fromkeys(module for module in modules.values() if present(module)))
+    rows = [Row("import", import_times(found, runs, settings.seen("import", runs))), Row("installed", {})]
+    settings.say("installed ...")
+    for module in found:
+        size = installed(module)
+        if isinstance(size, str):
+            settings.notes.append(size)
+        else:
+            rows[1].samples[module] = [size]
+    for one in rows:  # a library's, whichever of its ways is taken
+        one.samples = {title: one.samples[module] for title, module in modules.items() if module in one.samples}
+    return [*rows, *steps(PEERS, settings.names(SHOWN), settings)]
+
+
+def beside(rows: list[Row]) -> str:
+    """Return the table of the libraries, a line each."""
+    titles = [TITLES[key] for key in PEERS if any(TITLES[key] in row.samples for row in rows)]
+    cells = [["", *(row.name.replace("_", " ") for row in rows)]]
+    for title in titles:
+        line = [title]
+        for one in rows:
+            show = functools.partial(shown, unit="MB") if one.name == "installed" else duration
+            known, relative = one.samples.get(title), one.ratios(title, REFERENCE)
+            cell = show(statistics.median(known)) if known else "–"
+            line.append(f"{cell} ({statistics.median(relative):.2f})" if relative else cell)
+        cells.append(line)
+    return "\n".join([table(cells), *unmeasured(rows)])
+
+
 # ---- the same work on every engine
 def row(name: str, makers: dict[str, Callable[[], tuple[Run, float | None]]], settings: Settings) -> Row:
     """Measure one piece of work on the engines that have it; each maker gives its run, and its result to compare."""
@@ -182,19 +218,23 @@ def row(name: str, makers: dict[str, Callable[[], tuple[Run, float | None]]], se
     return found
 
 
+def trained(key: tuple[str, str], name: str) -> tuple[Run, float]:
+    """Return a workload's steps on an engine, three taken, and the third's loss."""
+    place = engine(key[0])
+    step = place.step(training.WORKLOADS[name], key[1])
+    losses = [number(step()) for _ in range(3)]
+    return place.run(step), losses[-1]
+
+
+def steps(keys: list[tuple[str, str]], names: list[str], settings: Settings) -> list[Row]:
+    """Measure the steps of some workloads on some engines."""
+    return [row(name, {TITLES[key]: functools.partial(trained, key, name) for key in keys}, settings) for name in names]
+
+
 def train(settings: Settings) -> list[Row]:
     """Measure training steps."""
 
-    def make(key: tuple[str, str], name: str) -> tuple[Run, float]:
-        place, work = engine(key[0]), training.WORKLOADS[name]
-        step = place.step(work, key[1])
-        losses = [number(step()) for _ in range(3)]
-        return place.run(step), losses[-1]
-
-    return [
-        row(name, {TITLES[key]: functools.partial(make, key, name) for key in STEPS}, settings)
-        for name in settings.names(training.LARGE)
-    ]
+    return steps(STEPS, settings.names(training.LARGE), settings)
 
 
 def second(settings: Settings) -> list[Row]:
@@ -248,18 +288,25 @@ def ratios(what: str, rows: list[Row]) -> str:
     """Return the table of some rows; an engine that did none of them is left out, and why it did not is said below."""
     titles = [title for title in TITLES.values() if any(title in row.samples for row in rows)]
     text = table(matrix(what, rows, titles, REFERENCE if REFERENCE in titles else ""))
+    return "\n".join([text, *unmeasured(rows)])
+
+
+def unmeasured(rows: list[Row]) -> list[str]:
+    """Return the lines that say who did not do what, and why."""
     reasons: dict[str, list[str]] = {}
     for row in rows:
         for title, reason in row.missing.items():
             reasons.setdefault(f"{title}: {reason}", []).append(row.name.replace("_", " "))
     said = [f"- {why}" + ("" if len(names) == len(rows) else f" ({', '.join(names)})") for why, names in reasons.items()]
-    return "\n".join([text, *(["", "Not measured:", "", *said] if said else [])])
+    return ["", "Not measured:", "", *said] if said else []
 
 
 def told(section: str, found: Any) -> str:
     """Return a section's figures as Markdown."""
     if section == "small":
         return table([FIGURE_HEAD, *(figure.cells() for figure in found)])
+    if section == "peers":
+        return beside(found)
     if section == "ops":
         return "\n\n".join(ratios(f"{size:,} elements", rows) for size, rows in found.items())
     text = ratios("training step" if section == "training" else "second order", found)
@@ -273,7 +320,9 @@ def kept(found: Any) -> Any:
     return [one.record() if isinstance(one, Figure) else asdict(one) for one in found]
 
 
-SECTIONS: dict[str, Callable[[Settings], Any]] = {"small": small, "second": second, "training": train, "ops": each_op}
+SECTIONS: dict[str, Callable[[Settings], Any]] = {
+    "small": small, "peers": peers, "second": second, "training": train, "ops": each_op,
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -287,7 +336,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--json", type=Path, metavar="FILE", help="keep every sample")
     add("--write", type=Path, nargs="?", const=PAGE, metavar="FILE", help="renew a document (default docs/performance.md)")
     options = parser.parse_args(arguments)
-    known = {*training.LARGE, *transforms.SECOND, *kernels.KERNELS}
+    known = {*training.WORKLOADS, *transforms.SECOND, *kernels.KERNELS}
     if wrong := [name for name in options.sections if name not in SECTIONS]:
         parser.error(f"no section {wrong[0]!r}: there are {', '.join(SECTIONS)}")
     if wrong := [name for name in options.only if name not in known]:

@@ -7,6 +7,8 @@ This file is also the program that the fresh process runs.
 from __future__ import annotations
 
 import ctypes
+import email
+import functools
 import gc
 import importlib.metadata
 import json
@@ -112,52 +114,87 @@ def resident() -> int | None:
 
 
 def imports(runs: int, progress: Seen) -> Figure:
-    """Measure the import beside that of NumPy, which is part of it.
+    """Measure the import beside that of NumPy, which is part of it."""
+    found = import_times(["wengert", "numpy"], runs, progress("import", runs))
+    return Figure("`import`", "ms", "`import numpy`", "difference", found["wengert"], found["numpy"], target=60e-3)
+
+
+def import_times(names: list[str], runs: int, seen: Callable[[int], None]) -> dict[str, list[float]]:
+    """Return the seconds that modules take to import, each in a fresh process.
 
     Compiled modules are kept in a folder of ours, as an installed package has them and not every checkout does.
     """
     code = "import time; start = time.perf_counter(); import {}; print(time.perf_counter() - start)"
-    names = ["wengert", "numpy"]
     with tempfile.TemporaryDirectory() as folder:
 
         def ask(module: str) -> Any:
             return child("-c", code.format(module), PYTHONPYCACHEPREFIX=folder, PYTHONDONTWRITEBYTECODE="")
 
         in_turn(ask, names, 1, lambda done: None)  # compiles them
-        found = in_turn(ask, names, runs, progress("import", runs))
-    return Figure("`import`", "ms", "`import numpy`", "difference", found["wengert"], found["numpy"], target=60e-3)
+        return in_turn(ask, names, runs, seen)
+
+
+@functools.cache
+def built() -> tuple[int, int, list[str]] | str:
+    """Return the wheel's bytes, what it unpacks to, and what it requires, or why they are not known."""
+    missing = [name for name in ("build", "hatchling") if not present(name)]
+    if missing:
+        return f"{' and '.join(missing)} not installed"
+    if not (ROOT / "pyproject.toml").exists():
+        return "the sources are not here"
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, str(ROOT)]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8")
+        found = list(Path(folder).glob("*.whl"))
+        if done.returncode or not found:
+            return (done.stderr.strip() or "there is none").splitlines()[-1]
+        with zipfile.ZipFile(found[0]) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+            metadata = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+            fields = email.message_from_bytes(archive.read(metadata))
+        return found[0].stat().st_size, unpacked, fields.get_all("Requires-Dist") or []
 
 
 def wheel() -> list[Figure] | str:
     """Return the sizes of the wheel, packed and installed, or why there are none."""
-    missing = [name for name in ("build", "hatchling") if not present(name)]
-    if missing:
-        return f"The size of the wheel was not measured: {' and '.join(missing)} not installed."
-    if not (ROOT / "pyproject.toml").exists():
-        return "The size of the wheel was not measured: the sources are not here."
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, str(ROOT)]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8")
-        built = list(Path(folder).glob("*.whl"))
-        if done.returncode or not built:
-            reason = (done.stderr.strip() or "there is none").splitlines()[-1]
-            return f"The size of the wheel was not measured: {reason}."
-        packed = built[0].stat().st_size
-        with zipfile.ZipFile(built[0]) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
+    known = built()
+    if isinstance(known, str):
+        return f"The size of the wheel was not measured: {known}."
+    packed, unpacked, _ = known
+    theirs = [listed("torch")] if present("torch") else []
     return [
         Figure("wheel", "kB", "", "alone", [packed]),
-        Figure("installed, without NumPy and SciPy", "MB", "PyTorch", "alone", [unpacked], torch_size()),
+        Figure("installed, without NumPy and SciPy", "MB", "PyTorch", "alone", [unpacked], theirs),
     ]
 
 
-def torch_size() -> list[float]:
-    """Return the size of PyTorch's installed files as its distribution lists them, or nothing."""
+def installed(name: str) -> float | str:
+    """Return the bytes of a distribution and of all that it requires, without extras, or why they are not known."""
+    known = built() if name == "wengert" else None  # a checkout's own record lists a path, and no files
+    if isinstance(known, str) or not present("packaging"):
+        return f"What {name} takes when installed was not measured: {known or 'packaging is not installed'}."
+    seen = {name}
+    waiting = [known[2] if known else importlib.metadata.requires(name) or []]
+    total = known[1] if known else listed(name)
+    from packaging.requirements import Requirement
+
+    while waiting:
+        for line in waiting.pop():
+            one = Requirement(line)
+            if one.name not in seen and (one.marker is None or one.marker.evaluate({"extra": ""})):
+                seen.add(one.name)
+                total += listed(one.name)
+                waiting.append(importlib.metadata.requires(one.name) or [])
+    return float(total)
+
+
+def listed(name: str) -> float:
+    """Return the bytes of a distribution's files as its record has them; 0 where it has none."""
     try:
-        files = importlib.metadata.files("torch") or []
+        files = importlib.metadata.files(name) or []
     except importlib.metadata.PackageNotFoundError:
-        return []
-    return [float(sum(file.size or 0 for file in files))] if files else []
+        return 0.0
+    return float(sum(file.size or 0 for file in files))
 
 
 if __name__ == "__main__":

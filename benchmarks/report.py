@@ -21,7 +21,8 @@ from benchmarks.common import timing
 # how many make what is kept: a second, a byte, a whole
 UNITS = {"µs": 1e6, "ms": 1e3, "s": 1.0, "B": 1.0, "kB": 1e-3, "MB": 1e-6, "%": 1e2}
 HEAD = ["what", "wengert", "compared with", "pair by pair: median (min to max)", "target", "verdict"]
-LIBRARIES = {"NumPy": "numpy", "PyTorch": "torch", "JAX": "jax", "HIPS autograd": "autograd", "pyopencl": "pyopencl"}
+LIBRARIES = {"NumPy": "numpy", "PyTorch": "torch", "JAX": "jax", "HIPS autograd": "autograd", "MyGrad": "mygrad",
+             "tinygrad": "tinygrad", "pyopencl": "pyopencl"}  # fmt: skip
 
 
 # ---- one figure

@@ -61,6 +61,7 @@ def suite() -> dict[str, ModuleType]:
 
 
 SUITE = suite()
+PEERS = ("torch", "jax", "autograd", "mygrad", "tinygrad")
 ENGINES, TAPES = SUITE["engines"].ENGINES, SUITE["engines"].TAPES
 report = load(BENCHMARKS / "report.py", "report")
 publish = load(BENCHMARKS / "publish.py", "publish")
@@ -162,10 +163,10 @@ def test_each_benchmark_runs_in_pytorch(found: type, little: None) -> None:
 def test_what_is_not_installed_is_absent(found: type, monkeypatch: pytest.MonkeyPatch) -> None:
     """The parameters are the same whatever is installed, and asv takes NotImplementedError for "n/a"."""
     SUITE["engines"].engine.cache_clear()
-    for library in ("torch", "jax", "autograd"):
+    for library in PEERS:
         monkeypatch.setitem(sys.modules, library, None)
     for parameters in choices(found):
-        if parameters and parameters[0].partition(":")[0] in ("torch", "jax", "autograd"):
+        if parameters and parameters[0].partition(":")[0] in PEERS:
             benchmark = found()
             with pytest.raises(NotImplementedError, match="is not installed|meant to be compiled"):
                 benchmark.setup(*parameters)

@@ -1,4 +1,4 @@
-"""The asv suite: wengert's devices beside PyTorch, JAX and HIPS autograd, one file a stage.
+"""The asv suite: wengert's devices beside PyTorch, JAX, HIPS autograd, MyGrad and tinygrad, one file a stage.
 
 Owns: one thread for everyone, set before anything imports NumPy. May import: os. Must not know: any library.
 The libraries read these variables when they are loaded; PyTorch is told once more in `engines`.

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from .training import Workload
 
 TAPES = ["wengert:cpu", "wengert:opencl", "wengert:cuda", "torch:cpu", "torch:cuda"]  # with PyTorch's interface
-ENGINES = [*TAPES, "jax", "autograd"]
+ENGINES = [*TAPES, "jax", "autograd", "mygrad", "tinygrad"]
 MODES = ["eager", "captured"]
+LAZY = [("jax", "eager"), ("tinygrad", "eager")]  # what is meant to be compiled takes milliseconds an op else
 TITLES = {
     ("wengert:cpu", "eager"): "wengert",
     ("wengert:cpu", "captured"): "wengert compiled",
@@ -36,6 +37,9 @@ TITLES = {
     ("jax", "eager"): "JAX",
     ("jax", "captured"): "JAX jit",
     ("autograd", "eager"): "HIPS autograd",
+    ("mygrad", "eager"): "MyGrad",
+    ("tinygrad", "eager"): "tinygrad",
+    ("tinygrad", "captured"): "tinygrad jit",
 }
 Step = Callable[[], Any]
 
@@ -155,7 +159,7 @@ class Transforming(Engine):
     def __init__(self, name: str) -> None:
         if not present(name):
             raise absent(name)
-        super().__init__(name, {"jax": faces.jax, "autograd": faces.autograd}[name]())
+        super().__init__(name, getattr(faces, name)())
 
     def place(self, array: Any) -> Any:
         return self.T.from_numpy(array)
@@ -193,11 +197,59 @@ class Transforming(Engine):
         return step
 
 
+class Tinygrad(Engine):
+    """Its tensors, optimizers and compiler, as its users write a step."""
+
+    def __init__(self, name: str) -> None:
+        if not present(name):
+            raise absent(name)
+        self.library = importlib.import_module(name)
+        try:
+            self.library.Tensor(1.0).exp().item()
+        except Exception as error:  # it needs clang, or a device with a driver
+            raise NotImplementedError(f"tinygrad has no device here: {error}") from error
+        super().__init__(name, faces.tinygrad())
+
+    def place(self, array: Any) -> Any:
+        return self.T.from_numpy(array)
+
+    def wait(self, out: Any = None) -> None:
+        if isinstance(out, self.library.Tensor):
+            out.realize()
+        self.library.Device[self.library.Device.DEFAULT].synchronize()
+
+    def capture(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        compiled: Callable[..., Any] = self.library.TinyJit(function)
+        return compiled
+
+    def step(self, workload: Workload, mode: str = "eager") -> Step:
+        arrays, given, loss_of = workload.make()
+        params, data = [self.place(a).is_param_() for a in arrays], [self.place(a) for a in given]
+        made = getattr(importlib.import_module("tinygrad.nn.optim"), workload.optimizer)(params, **workload.options)
+        T = self.T
+
+        def taken() -> Any:
+            made.zero_grad()
+            loss = loss_of(T, params, *data).reshape(())
+            loss.backward()
+            loss.realize(*(p.grad for p in params))  # before the update, which its lazy graphs would read
+            made.step()
+            return loss
+
+        inner = self.capture(taken) if mode == "captured" else taken
+
+        def step() -> Any:
+            with self.library.Context(TRAINING=1):
+                return inner()
+
+        return step
+
+
 @functools.cache
 def engine(name: str) -> Engine:
     """Return an engine. Raises NotImplementedError, asv's "n/a", where it is missing."""
     assert name in ENGINES, name
-    return Tape(name) if name in TAPES else Transforming(name)
+    return (Tape if name in TAPES else Tinygrad if name == "tinygrad" else Transforming)(name)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""PyTorch's names on JAX and on HIPS autograd, as far as the workloads use them; so that each is written once.
+"""PyTorch's names on JAX, HIPS autograd, MyGrad and tinygrad, as far as the workloads use them; so that each is written once.
 
 Owns: that translation, by the libraries' own functions where they have them. May import: NumPy; the libraries late.
 Must not know: any workload. What a library lacks raises NotImplementedError by its name.
@@ -26,7 +26,7 @@ class Face(SimpleNamespace):
 
 
 def common(np: Any, library: str, log_softmax: Any, softmax: Any, erf: Any, sigmoid_loss: Any) -> Face:
-    """Return what both libraries do by the same NumPy functions."""
+    """Return what libraries with NumPy's functions do by these."""
 
     def linear(x: Any, w: Any, b: Any = None) -> Any:
         return x @ w.T if b is None else x @ w.T + b
@@ -124,6 +124,78 @@ def autograd() -> Face:
     return face
 
 
+@functools.cache
+def mygrad() -> Face:
+    """Return PyTorch's names on MyGrad: a tape over NumPy's functions, without optimizers or a compiler."""
+    np = importlib.import_module("mygrad")
+    nnet = {name: importlib.import_module(f"mygrad.nnet.{name}") for name in ("activations", "layers", "losses")}
+
+    def sigmoid_loss(x: Any, y: Any) -> Any:
+        return np.logaddexp(0, x) - x * y
+
+    def erf(x: Any) -> Any:
+        raise NotImplementedError("MyGrad has no erf")
+
+    activations = nnet["activations"]
+    face = common(np, "MyGrad", activations.logsoftmax, activations.softmax, erf, sigmoid_loss)
+    f = face.nn.functional
+    f.relu, f.cross_entropy = activations.relu, nnet["losses"].softmax_crossentropy
+
+    def conv2d(x: Any, w: Any, b: Any = None, padding: int = 0) -> Any:
+        out = nnet["layers"].conv_nd(x, w, stride=1, padding=padding)
+        return out if b is None else out + b[:, None, None]
+
+    f.conv2d = conv2d
+    f.max_pool2d = lambda x, size: nnet["layers"].max_pool(x, (size, size), size)
+
+    def value_and_grad(function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(params: Any) -> Any:
+            leaves = [np.tensor(p, copy=False) for p in params]
+            out = function(leaves)
+            out.backward()
+            return out.data, [leaf.grad for leaf in leaves]
+
+        return run
+
+    face.array = numpy  # an update is of arrays
+    face.from_numpy, face.value_and_grad = numpy.array, value_and_grad
+    return face
+
+
+@functools.cache
+def tinygrad() -> Face:
+    """Return PyTorch's names on tinygrad, by its tensors' methods."""
+    tensor: Any = importlib.import_module("tinygrad").Tensor
+
+    def linear(x: Any, w: Any, b: Any = None) -> Any:
+        return x.linear(w.T, b)
+
+    def layer_norm(x: Any, shape: tuple[int, ...], w: Any, b: Any, eps: float = 1e-5) -> Any:
+        return x.layernorm(eps=eps) * w + b
+
+    functional = Face(
+        of="tinygrad",
+        relu=tensor.relu,
+        linear=linear,
+        cross_entropy=lambda x, y: x.sparse_categorical_crossentropy(y),
+        binary_cross_entropy_with_logits=lambda x, y: x.binary_crossentropy_logits(y),
+        gelu=lambda x: x * 0.5 * (1 + (x * math.sqrt(0.5)).erf()),
+        layer_norm=layer_norm,
+        scaled_dot_product_attention=lambda q, k, v: q.scaled_dot_product_attention(k, v),
+        embedding=lambda words, table: table[words],
+        mse_loss=lambda x, y: ((x - y) ** 2).mean(),
+        conv2d=lambda x, w, b=None, padding=0: x.conv2d(w, b, padding=padding),
+        max_pool2d=lambda x, size: x.max_pool2d((size, size)),
+    )
+
+    return Face(
+        of="tinygrad", nn=SimpleNamespace(functional=functional),
+        from_numpy=lambda array: tensor(array).clone().realize(), clone=tensor.clone,
+        stack=lambda many, dim=0: many[0].stack(*many[1:], dim=dim),
+        **{name: getattr(tensor, name) for name in ("exp", "sin", "cos", "tanh", "sum", "cumsum", "mean", "softmax")},
+    )  # fmt: skip
+
+
 def optimizer(T: Any, name: str, lr: float, momentum: float = 0.0) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return (start, update) of PyTorch's SGD or Adam as pure functions: start(params), update(params, grads, state)."""
     sqrt = T.array.sqrt
@@ -142,10 +214,9 @@ def optimizer(T: Any, name: str, lr: float, momentum: float = 0.0) -> tuple[Call
         first = [b1 * m + (1 - b1) * g for m, g in zip(first, grads, strict=True)]
         second = [b2 * v + (1 - b2) * g * g for v, g in zip(second, grads, strict=True)]
         scale, root = lr / (1 - b1**t), (1 - b2**t) ** 0.5
-        # the state of a step may hold 64-bit numbers; parameters keep their type
-        moved = [(scale * m / (sqrt(v) / root + eps)).astype(p.dtype) for p, m, v in zip(params, first, second, strict=True)]
+        moved = [scale * m / (sqrt(v) / root + eps) for m, v in zip(first, second, strict=True)]
         return [p - d for p, d in zip(params, moved, strict=True)], (t, first, second)
 
     if name == "Adam":
-        return lambda params: (0.0, zeros(params), zeros(params)), adam
+        return lambda params: (T.from_numpy(numpy.zeros((), numpy.float32)), zeros(params), zeros(params)), adam
     return zeros, sgd

@@ -11,12 +11,12 @@ import statistics
 from typing import Any
 
 from .common import kernels, timing
-from .engines import ENGINES, engine
+from .engines import TAPES, engine
 
 SIZES = [100, 10_000, 1_000_000]
 LARGE = SIZES[-1]
 NAMES = list(kernels.KERNELS)
-BESIDE = [name for name in ENGINES if name != "autograd"]  # that is NumPy, for what is not differentiated
+BESIDE = [*TAPES, "jax"]  # the others are NumPy, where nothing is differentiated, or lazy
 SAMPLES = 5
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from . import programs
 from .engines import absent, engine, present
 
-MODULES = ["wengert", "torch", "jax", "autograd"]
+MODULES = ["wengert", "torch", "jax", "autograd", "mygrad", "tinygrad"]
 
 
 class Fresh:

@@ -23,7 +23,7 @@ from .results import Benchmark, Key, Run, benchmarks, changes, latest
 NAME = "devices.html"
 COLOURS = {
     "wengert:cpu": "#0072B2", "wengert:opencl": "#009E73", "wengert:cuda": "#56B4E9", "torch:cpu": "#D55E00",
-    "torch:cuda": "#E69F00", "jax": "#CC79A7", "autograd": "#888888",
+    "torch:cuda": "#E69F00", "jax": "#CC79A7", "autograd": "#888888", "mygrad": "#A0522D", "tinygrad": "#6A3D9A",
 }  # fmt: skip
 REFERENCE = ("torch:cpu", "eager")
 RATIOS = {  # the benchmarks whose first parameters are engine and mode, or engine alone
