@@ -8,8 +8,11 @@ TYPE_CHECKING are exempt, as they do not run. May import: the standard library.
 from __future__ import annotations
 
 import ast
+import io
+import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +41,12 @@ CORE_INSIDE = {
     "wengert.plugins": {"wengert.registry"},
     "wengert.tape": {"wengert.errors", "wengert.modes", "wengert.op"},
 }
+
+# What there was to write once: records, tape, tensors, devices, graphs. It stands on the second row and on nothing else of the
+# core when it is loaded; docs/inside.md is the order to read it in.
+ENGINE = "op modes tape record _tensor inplace kept backend decompositions formulas graph".split()
+BELOW = "errors dtypes printing registry plugins faces narrow threads memory".split()
+AFTERNOON = 3_300  # lines of code of the engine, at most
 
 BACKEND_API = {"wengert.op", "wengert.backend", "wengert.decompositions", "wengert.memory", "wengert.plugins"}
 SHARED = {"wengert_xp", "wengert_codegen"}  # what backends have in common
@@ -102,6 +111,31 @@ def shown(path: Path) -> str:
 def test_there_is_something_to_read() -> None:
     assert len(MODULES) > 20 and "wengert.tape" in INNER
     assert ("wengert.tape", False) in set(imports(ROOT / "core/wengert/record.py"))
+
+
+def lines_of_code(path: Path) -> int:
+    """Count the lines that hold code: no comment, no docstring, nothing blank."""
+    text = path.read_text()
+    docs = [
+        node.body[0]
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False) is not None
+    ]
+    silent = {line for doc in docs for line in range(doc.lineno, (doc.end_lineno or doc.lineno) + 1)}
+    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    tokens = (t for t in tokenize.generate_tokens(io.StringIO(text).readline) if t.type not in skipped)
+    return len({line for t in tokens for line in range(t.start[0], t.end[0] + 1)} - silent)
+
+
+def test_the_engine_is_closed_and_can_be_read_in_an_afternoon() -> None:
+    files = {name: ROOT / f"core/wengert/{name}.py" for name in (*ENGINE, *BELOW)}
+    for name, path in files.items():
+        known = {other.removeprefix("wengert.") for other, late in imports(path) if other.startswith("wengert.") and not late}
+        assert known <= files.keys(), f"{name} stands on {known - files.keys()}"
+    lines = sum(lines_of_code(files[name]) for name in ENGINE)
+    page = (ROOT / "docs/inside.md").read_text(encoding="utf-8").partition("<!-- engine -->")[2].partition("\n\n")[0]
+    assert lines <= AFTERNOON, lines
+    assert re.findall(r"^\| `(\w+)\.py`", page, re.M) == ENGINE
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if p.is_relative_to(ROOT / "core")], ids=shown)
