@@ -20,6 +20,9 @@ NO_VALUE = "needs a value|no data"
 OF_VALUES = {
     "__getitem__", "__setitem__", "allclose", "bincount", "bincount_weighted", "cpu", "eig", "equal", "mask_get", "mask_put",
     "masked_select", "nonzero", "to", "unique", "unique_consecutive", "where",
+    # which places of a sparse tensor are one
+    "coalesce", "sparse_by_places", "sparse_by_rows", "sparse_coo", "sparse_csr", "sparse_picked", "sparse_times_sparse",
+    "sparse_values", "to_dense",
 }  # fmt: skip
 
 

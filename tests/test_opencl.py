@@ -79,6 +79,9 @@ def test_narrow_floats_are_computed_in_float32(name: str, dtype: Any) -> None:
     actual = OPS[name](*[x.to(HERE) for x in inputs], *params)
     assert actual.dtype == dtype and actual.device.type == HERE
     step = 1e-3 if dtype is torch.float16 else 8e-3
+    beside = inputs[0].to(HERE) * 0.3 + 1  # a number does not widen
+    assert beside.dtype == dtype
+    np.testing.assert_allclose(beside.cpu().float().numpy(), (inputs[0] * 0.3 + 1).float().numpy(), step, step)
     np.testing.assert_allclose(actual.cpu().float().numpy(), expected.float().numpy(), step, step)
 
 
@@ -312,9 +315,10 @@ def test_a_graph_replays_as_eager(wrap: Any) -> None:
         np.testing.assert_allclose(a, e, 1e-13, 1e-13)
 
 
-def test_a_convolutional_network_and_its_gradients() -> None:
+@pytest.mark.parametrize("size", [12, 35])  # products of matrices, and the moved image's phases
+def test_a_convolutional_network_and_its_gradients(size: int) -> None:
     rng = np.random.default_rng(0)
-    arrays = [rng.normal(size=s) for s in ((2, 3, 12, 12), (4, 3, 3, 3), (4,), (36, 5))]
+    arrays = [rng.normal(size=s) for s in ((2, 3, size, size), (4, 3, 3, 3), (4,), (4 * ((size + 3) // 4) ** 2, 5))]
     target = rng.integers(0, 5, 2)
 
     def gradients(device: str) -> list[np.ndarray]:
@@ -512,6 +516,27 @@ def test_a_failed_allocation_is_tried_again_when_the_pool_was_emptied(monkeypatc
     assert calls[:3] == ["allocate", "free", "allocate"]
 
 
+@pytest.mark.parametrize("make", [torch.zeros, torch.ones, torch.empty, lambda *n, device: torch.full(n, 2.5, device=device), torch.rand])
+def test_a_tensor_beyond_all_memory_is_made_nowhere(make: Any) -> None:
+    with pytest.raises(torch.OutOfMemoryError, match="opencl:0 .* has no 4000000000000 bytes left: .* limit"):
+        make(10**12, device=HERE)
+    with pytest.raises(torch.OutOfMemoryError, match=r"add\(.*1000000000000.*opencl:0 .* limit"):
+        there(np.ones(1, np.float32)).expand(10**12) + 1
+    for value in (-0.0, 2.5):
+        made = torch.full((3, 2), value, device=HERE)
+        assert back(made).tolist() == [[value] * 2] * 3 and np.signbit(back(made)).all() == (value == 0)
+
+
+def test_the_hosts_memory_is_kept_while_the_device_may_read_it() -> None:
+    """A result of NumPy's is a buffer's memory; dropped before the device has read it, it would be somebody else's."""
+    matrix, found = there(np.eye(64)), []
+    for _ in range(200):
+        found.append(torch.linalg.inv(matrix) * 1.0)
+        np.full((64, 64), np.nan)
+    assert all([np.array_equal(back(x), np.eye(64)) for x in found])
+    assert not opencl.runtime(0).retired
+
+
 def test_an_array_beyond_what_one_may_have() -> None:
     runtime = opencl.runtime(0)
     with pytest.raises(torch.OutOfMemoryError, match="one array may have"):
@@ -527,7 +552,7 @@ def test_errors_of_the_driver_are_told_apart(monkeypatch: pytest.MonkeyPatch) ->
     class Kernel:
         """Stands for one that the driver refuses with a code, a few times."""
 
-        function_name = "k_failing"
+        name = "k_failing"
 
         def __init__(self, code: int, times: int = 2) -> None:
             self.code, self.times = code, times
@@ -552,6 +577,10 @@ def test_errors_of_the_driver_are_told_apart(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_kernels_that_cannot_be_made_say_why() -> None:
     runtime = opencl.runtime(0)
+    made = "float w_own(float x) { return mix(x, 1.0f, 0.5f); } __kernel void k_rare(__global float *x) { x[0] = w_own(x[0]); }"
+    assert runtime.kernel(made, "k_rare", [None]) is not None  # a function that is not declared by us: the driver's header is read
+    with pytest.raises(NotImplementedError, match="bitwise_and is not implemented for floats"):
+        there(np.ones(2)) & there(np.ones(2))
     with pytest.raises(RuntimeError, match="(?s)k_wrong: opencl:0 .* does not compile this kernel.*undeclared"):
         runtime.kernel("__kernel void k_wrong(__global float *x) { x[0] = nothing; }", "k_wrong", [None])
     with pytest.raises(RuntimeError, match="k_many: 80000 bytes of kernel parameters, and opencl:0"):

@@ -56,12 +56,12 @@ def walk() -> None:
     np.testing.assert_array_equal(turned.cpu().numpy(), wide.transpose(0, 2, 1))
     for made, expected in ((x @ y[:, 0], a @ b[:, 0]), (torch.nn.functional.linear(x, y.T, y[0]), a @ b + b[0])):
         np.testing.assert_allclose(made.cpu().numpy(), expected, 1e-5, 1e-5)
-    for width in (10, 20):  # rows of windows that are shorter and longer than a vector
+    for width, stride in ((10, 1), (20, 1), (37, 2)):  # rows of windows that are shorter and longer than a vector
         found = []
         values = [rng.normal(size=s).astype(np.float32) for s in ((2, 3, 9, width), (9, 3, 3, 3), (9,))]
         for place in ("cpu", "opencl"):
             image, weight, bias = (torch.from_numpy(v).to(place).requires_grad_() for v in values)
-            made = torch.nn.functional.max_pool2d(torch.nn.functional.conv2d(image, weight, bias, padding=1), 2)
+            made = torch.nn.functional.max_pool2d(torch.nn.functional.conv2d(image, weight, bias, stride, 1), 2)
             (made * made).sum().backward()
             found.append([v.detach().cpu().numpy() for v in (made, image.grad, weight.grad, bias.grad)])
         for actual, expected in zip(*reversed(found), strict=True):

@@ -5,9 +5,9 @@ for types. Must not know: any device library; a device compiles the text it gets
 """
 
 from wengert_codegen.expressions import CTYPES, POWERS, Ctype, Dialect, Unprintable, helper_text, numeral, printed, template
-from wengert_codegen.loops import CPU_PREAMBLE, PREAMBLE, Operand, map_source, plan_dims
+from wengert_codegen.loops import CPU_PREAMBLE, PREAMBLE, SCALAR, Operand, map_source, plan_dims
 
 __all__ = [
-    "CPU_PREAMBLE", "CTYPES", "Ctype", "Dialect", "Operand", "POWERS", "PREAMBLE", "Unprintable", "helper_text", "map_source",
-    "numeral", "plan_dims", "printed", "template",
+    "CPU_PREAMBLE", "CTYPES", "Ctype", "Dialect", "Operand", "POWERS", "PREAMBLE", "SCALAR", "Unprintable", "helper_text",
+    "map_source", "numeral", "plan_dims", "printed", "template",
 ]  # fmt: skip

@@ -379,6 +379,7 @@ BOOL_REFUSED = {
     "relu": "relu takes integers and real floats, no bools or complex numbers",
     "power": "pow of bools is not implemented; convert them to integers",
 }  # fmt: skip
+BITS = {"bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift"}  # of integers and bools alone
 REAL = {  # of records without a template of their own
     **{name: f"w_{name}(x)" for name in ("digamma", "i0", "i0e", "i1", "i1e", "log_ndtr", "ndtri")},
     "conjugate": "x", "angle": "x != x ? x : x < 0 ? 3.141592653589793 : 0",
@@ -447,6 +448,8 @@ def template(name: str, expr: str | None, ctype: Ctype, bits: int) -> str:
     if ctype.kind == "b" and name in BOOL_REFUSED:
         text = BOOL_REFUSED[name]
         raise (RuntimeError if "operator" in text else TypeError if "shift" in text else NotImplementedError)(text)
+    if ctype.kind in "fc" and name in BITS:
+        raise NotImplementedError(f"{name} is not implemented for {'floats' if ctype.kind == 'f' else 'complex numbers'}")
     if ctype.kind == "c":
         found = COMPLEX.get(name)
         if name == "relu":

@@ -14,6 +14,7 @@ from wengert_codegen.expressions import BY_PLACE, OWN, VECTORS, Ctype, Dialect, 
 
 Ints = tuple[int, ...]
 BLOCK = 128  # elements for which the arguments of a call are computed at a time
+SCALAR = "\n#pragma clang loop vectorize(disable) unroll(disable)\n"  # before loops that cost a compiler more than they take
 
 PREAMBLE = "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n"
 CPU_PREAMBLE = """\
@@ -136,7 +137,8 @@ def loop(
     reads = [f"{o.used.name} {o.name} = {element(o, index)};" for o in arrays]
     store = f"o_[{place}] = {out.write.format(made.text)};"
     if not made.calls:
-        return [f"{pad}for (long i = first; i < last; i++) {{ {' '.join(reads)} {store} }}"]
+        rare = SCALAR if dialect.cpu and inner < 0 and all([o.inner < 0 for o in arrays]) else ""
+        return [f"{rare}{pad}for (long i = first; i < last; i++) {{ {' '.join(reads)} {store} }}"]
     part = complex_part(compute)
     lines = [
         f"{pad}for (long i = first; i < last; i += {BLOCK}) {{",
@@ -161,11 +163,11 @@ def call_lines(array: str, args: Sequence[str], name: str, ctype: Ctype) -> list
     """Return the lines that replace a block of m arguments, in arrays of BLOCK, by a function's values."""
     part, names = complex_part(ctype), argument_arrays(array, args)
     own = OWN.get((name, part.name))
-    pad = f"for (int l = m; l % {part.vector}; l++) " + "{ " + " ".join(f"{a}[l] = 1;" for a in names) + " }"
+    pad = f"{SCALAR}for (int l = m; l % {part.vector}; l++) " + "{ " + " ".join(f"{a}[l] = 1;" for a in names) + " }"
     if own in BY_PLACE:
         call = f"{own}({', '.join([f'{a} + b' for a in names])})"
     else:
         vector = VECTORS[part.name]
         values = ", ".join(f"*({vector} *)({a} + b)" for a in names)
         call = f"*({vector} *)({array} + b) = {own or name}({values})"
-    return [pad, f"for (int b = 0; b < m; b += {part.vector}) {call};"]
+    return [pad, f"{SCALAR}for (int b = 0; b < m; b += {part.vector}) {call};"]

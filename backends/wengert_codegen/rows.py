@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wengert_codegen.expressions import VECTORS, Ctype, Dialect, Printed, Unprintable, helper_text, printed
-from wengert_codegen.loops import BLOCK, argument_arrays, call_lines
+from wengert_codegen.loops import BLOCK, SCALAR, argument_arrays, call_lines
 
 LANES = 16
 LEVEL = 2048  # elements of a row that are added up before they are added to the rest
@@ -336,7 +336,7 @@ def one_pass(
             stages.append([
                 f"for (int h = 0; h + {LANES} <= m; h += {LANES}) for (int j = 0; j < {LANES}; j++) "
                 f"{{ int l = h + j; {before} {whole} }}",
-                f"for (int l = m / {LANES} * {LANES}; l < m; l++) {{ {before} {rest} }}",
+                f"{SCALAR}for (int l = m / {LANES} * {LANES}; l < m; l++) {{ {before} {rest} }}",
             ])  # fmt: skip
         elif plain:
             stages.append([f"for (int l = 0; l < m; l++) {{ {before} {' '.join(plain)} }}"])
@@ -390,7 +390,7 @@ def vector_pass(passes: Passes, p: int, types: dict[str, Ctype], step_of: dict[s
         """Return the reading of a vector from global memory: at the end of a row, of as many elements as are left."""
         if whole:
             return f"{v} {n} = *(__global {kind} *)({place});"
-        return (f"{t} p_{n}[{width}]; for (int l = 0; l < {width}; l++) p_{n}[l] = l < m ? ({place})[l] : 1; "
+        return (f"{t} p_{n}[{width}];{SCALAR}for (int l = 0; l < {width}; l++) p_{n}[l] = l < m ? ({place})[l] : 1; "
                 f"{v} {n} = *({v} *)p_{n};")  # fmt: skip
 
     def statements(whole: bool) -> str:
@@ -416,14 +416,14 @@ def vector_pass(passes: Passes, p: int, types: dict[str, Ctype], step_of: dict[s
             if passes.at[n] == p and n in where and whole:
                 made.append(f"*(__global {v} *)({target(n)}) = {n};")
             elif passes.at[n] == p and n in where:
-                made.append(f"{t} q_{n}[{width}]; *({v} *)q_{n} = {n}; "
+                made.append(f"{t} q_{n}[{width}]; *({v} *)q_{n} = {n};{SCALAR}"
                             f"for (int l = 0; l < m; l++) ({target(n)})[l] = q_{n}[l];")  # fmt: skip
         for line in sums:
             if whole:
                 made.append(joined(line, f"lane_{line.name}", texts[line.name], v))
             else:
                 q = f"q_{line.name}"
-                made.append(f"{t} {q}[{width}]; *({v} *){q} = {texts[line.name]}; "
+                made.append(f"{t} {q}[{width}]; *({v} *){q} = {texts[line.name]};{SCALAR}"
                             f"for (int l = 0; l < m; l++) {joined(line, line.name, f'{q}[l]', t)}")  # fmt: skip
         return " ".join(made)
 
@@ -446,6 +446,6 @@ def vector_pass(passes: Passes, p: int, types: dict[str, Ctype], step_of: dict[s
     lines.append("    }")
     for line in sums:
         q = f"f_{line.name}"
-        lines.append(f"    {{ {t} {q}[{width}]; *({v} *){q} = sum_{line.name}; "
+        lines.append(f"    {{ {t} {q}[{width}]; *({v} *){q} = sum_{line.name};{SCALAR}"
                      f"for (int l = 0; l < {width}; l++) {joined(line, line.name, f'{q}[l]', t)} }}")  # fmt: skip
     return lines

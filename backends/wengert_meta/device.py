@@ -75,6 +75,9 @@ class MetaBackend:
     def from_host(self, array: Any, index: int) -> Absent:
         return self.made(array.shape, array.dtype)
 
+    def filled(self, shape: Any, value: Any, index: int) -> Absent:
+        return self.made(shape, value.dtype)
+
     def to_host(self, array: Absent) -> Any:
         raise no_data()
 

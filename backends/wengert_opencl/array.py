@@ -6,6 +6,7 @@ runtime. Must not know: kernels, tensors. Operators are given to it by wengert, 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -37,20 +38,34 @@ class Flags:
 PACKED, LOOSE = Flags(True), Flags(False)
 
 
+class Layout:
+    """A device, a shape, strides and a type: quick to look a plan up by."""
+
+    __slots__ = ()
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def layout_of(runtime: Runtime, shape: Ints, strides: Ints, dtype: np.dtype[Any]) -> Layout:
+    return Layout()
+
+
 class Array:
     """Elements in a buffer of an OpenCL device."""
 
-    __slots__ = ("runtime", "buffer", "offset", "shape", "strides", "dtype", "size", "_flags", "base", "__weakref__")
+    __slots__ = (
+        "runtime", "buffer", "offset", "shape", "strides", "dtype", "size", "_flags", "_layout", "base", "__weakref__",
+    )  # fmt: skip
     __array_ufunc__ = None  # NumPy's scalars and arrays leave operators to this class
 
     def __init__(
         self, runtime: Runtime, buffer: Any, offset: int, shape: Ints, strides: Ints, dtype: np.dtype[Any], base: Any = None,
-        packed: bool | None = None,
+        packed: bool | None = None, layout: Layout | None = None, size: int | None = None,
     ) -> None:  # fmt: skip
         self.runtime, self.buffer, self.offset = runtime, buffer, offset
         self.shape, self.strides, self.dtype, self.base = shape, strides, dtype, base
-        self.size = math.prod(shape)
+        self.size = math.prod(shape) if size is None else size
         self._flags = PACKED if packed else None
+        self._layout = layout
 
     @property
     def ndim(self) -> int:
@@ -76,6 +91,13 @@ class Array:
                     step *= n
             self._flags = PACKED if packed else LOOSE
         return self._flags
+
+    @property
+    def layout(self) -> Layout:
+        """What a plan depends on, the same object for all arrays that have it in common."""
+        if self._layout is None:
+            self._layout = layout_of(self.runtime, self.shape, self.strides, self.dtype)
+        return self._layout
 
     @property
     def start(self) -> int:
@@ -129,8 +151,13 @@ class Array:
         return self.view((*shape, *self.shape[d:]), (*strides, *self.strides[d:]), offset)
 
     def __getitem__(self, index: Any) -> Array:
-        """Take ints, slices and None, as formulas of ops write it."""
-        return self.getitem(index if isinstance(index, tuple) else (index,))
+        """Take ints, slices, None and an ellipsis, as formulas of ops write it."""
+        index = index if isinstance(index, tuple) else (index,)
+        at = next((i for i, part in enumerate(index) if part is ...), None)
+        if at is not None:
+            given = len([part for part in index if part is not None]) - 1
+            index = (*index[:at], *[slice(None)] * (self.ndim - given), *index[at + 1 :])
+        return self.getitem(index)
 
     def diagonal(self, offset: int, axis1: int, axis2: int) -> Array:
         rows, columns = self.shape[axis1], self.shape[axis2]

@@ -60,12 +60,22 @@ class OpenCLBackend:
         return chosen
 
     def from_host(self, array: np.ndarray[Any, Any], index: int) -> Array:
-        host = np.asarray(array.view(np.ndarray), array.dtype.newbyteorder("="), "C").reshape(array.shape)
+        host = array.view(np.ndarray)
         maps.known("from_host", host.dtype)
+        if 0 in host.strides and host.size > 1:  # what is there several times is uploaded once
+            once = host[tuple([slice(0, None if s else 1) for s in host.strides])]
+            if once.size < host.size:
+                values = self.from_host(once, index)
+                return maps.write(maps.new(values.runtime, host.shape, values.dtype), values)
+        host = np.asarray(host, host.dtype.newbyteorder("="), "C").reshape(host.shape)
         made = maps.new(runtime(index), host.shape, host.dtype)
         if host.size:
             made.runtime.upload(made.buffer, host)
         return made
+
+    def filled(self, shape: Any, value: np.ndarray[Any, Any], index: int) -> Array:
+        maps.known("filled", value.dtype)
+        return maps.write(maps.new(runtime(index), shape, value.dtype), value)
 
     def to_host(self, array: Array) -> np.ndarray[Any, Any]:
         array = maps.packed(array)

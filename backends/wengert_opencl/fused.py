@@ -54,7 +54,7 @@ class Fused:
         group = self.group
         runtime = next(a.runtime for a in arrays if type(a) is Array)
         arrays = [a if type(a) is Array else self.upload(runtime, a) for a in arrays]
-        key = (runtime, *[a.strides for a in arrays])
+        key = tuple([a.layout for a in arrays])
         plan = self.plans.get(key)
         if plan is None:
             if len(self.plans) > 256:
@@ -74,7 +74,7 @@ class Fused:
         values: list[Any] = []
         for a in (*made, *arrays):
             values.append(a.buffer)
-            values.append(a.offset // a.dtype.itemsize)
+            values.append(a.offset and a.start)
         runtime.launch(plan.kernel, plan.items, plan.group, (*values, *self.numbers, *plan.tail))
         for i, (join, compute, final) in group.joins.items():
             joined = reductions.reduce(join, (made[i],), (1,), False, compute, final=final, to=group.dtypes[i])

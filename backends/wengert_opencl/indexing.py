@@ -54,6 +54,7 @@ def take(x: Array, shape: Ints, steps: Ints, indices: Sequence[tuple[Array, int,
 
     indices: (array that broadcasts to the shape, step of the indexed dim, its size)
     """
+    there(*[(index, n) for index, _, n in indices])
     made = new(x.runtime, shape, x.dtype)
     if not made.size:
         return made
@@ -65,7 +66,6 @@ def take(x: Array, shape: Ints, steps: Ints, indices: Sequence[tuple[Array, int,
     numbers += [p for k, (_, step, n) in enumerate(views) for p in ((f"m{k}", n), (f"s{k}", step))]
     c = moved(x.dtype)
     arrays = [("o", c, made), ("x", c, x), *((f"q{k}", stored(v.dtype), v) for k, (v, _, _) in enumerate(views))]
-    there(*[(index, n) for index, _, n in indices])
     each(x.runtime, "take", made.size, f"{body}\n    o[i] = x[at];", arrays, numbers,
          checks=tuple([f"m{k}" for k in range(len(views))]))  # fmt: skip
     return made

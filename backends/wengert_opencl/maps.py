@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from wengert.op import ANY, Op
-from wengert_codegen import CTYPES, POWERS, Dialect, Operand, Unprintable, map_source, plan_dims, printed, template
-from wengert_opencl.array import Array, Ints, dense, overlap
+from wengert_codegen import CTYPES, POWERS, SCALAR, Dialect, Operand, Unprintable, map_source, plan_dims, printed, template
+from wengert_opencl.array import Array, Ints, dense, layout_of, overlap
 from wengert_opencl.runtime import ELEMENTS, Runtime
 
 SMALL = 4096  # elements up to which layouts share one kernel, whose steps are arguments
@@ -45,6 +45,11 @@ def broadcast(shapes: Sequence[Ints]) -> Ints:
     return first
 
 
+def truth(value: Any) -> np.uint8:
+    """Return a number next to bools."""
+    return np.uint8(value != 0)
+
+
 def whole(value: Any) -> np.int64:
     """Return a number next to integers. Raises NotImplementedError for one that is none."""
     if value != value or value != int(value):
@@ -55,10 +60,14 @@ def whole(value: Any) -> np.int64:
 class Plan:
     """What a call with arrays of certain layouts does."""
 
-    __slots__ = ("shape", "dtype", "kernel", "items", "group", "tail", "used", "number")
+    __slots__ = ("runtime", "shape", "strides", "dtype", "size", "nbytes", "layout", "kernel", "items", "group", "tail", "used",
+                 "number")  # fmt: skip
 
-    def __init__(self, shape: Ints, dtype: Any, used: Sequence[Any], number: Any) -> None:
-        self.shape, self.dtype, self.used, self.number = shape, dtype, used, number
+    def __init__(self, runtime: Runtime, shape: Ints, dtype: Any, used: Sequence[Any], number: Any) -> None:
+        """A result that is not given will be in row-major order."""
+        self.runtime, self.shape, self.dtype, self.used, self.number = runtime, shape, dtype, used, number
+        self.strides, self.size = dense(shape, dtype.itemsize), math.prod(shape)
+        self.nbytes, self.layout = self.size * dtype.itemsize, layout_of(runtime, shape, self.strides, dtype)
         self.kernel: Any = None
         self.items: tuple[int, ...] = ()
         self.group: tuple[int, ...] = ()
@@ -79,35 +88,33 @@ class Formula:
         self.plans: dict[Any, Plan] = {}
 
     def __call__(self, arrays: Sequence[Any], numbers: Sequence[Any] = (), out: Any = ...) -> Array:
-        key: list[Any] = []
-        runtime: Any = None
-        for a in arrays:
-            if type(a) is Array:
-                runtime = a.runtime
-                key.append((a.shape, a.strides, a.dtype))
-            else:
-                key.append(a.dtype)
+        key: Any = tuple([a.layout if type(a) is Array else a.dtype for a in arrays])
         if out is not ...:
-            runtime = out.runtime
-            key.append((out.shape, out.strides, out.dtype))
-        plan = self.plans.get((runtime, *key))
+            key = (key, out.layout)
+        plan = self.plans.get(key)
         if plan is None:
             if len(self.plans) > 4096:
                 self.plans.clear()
-            plan = self.plans[runtime, *key] = self.plan(runtime, arrays, out)
-        made: Array = new(runtime, plan.shape, plan.dtype) if out is ... else out
+            plan = self.plans[key] = self.plan(next(a.runtime for a in (out, *arrays) if type(a) is Array), arrays, out)
+        runtime = plan.runtime
+        if out is ...:
+            buffer = runtime.allocate(plan.nbytes) if plan.nbytes else None
+            made = Array(runtime, buffer, 0, plan.shape, plan.strides, plan.dtype, None, True, plan.layout, plan.size)
+        else:
+            made = out
         if made is out and (out.dtype != plan.dtype or any([type(a) is Array and overlap(out, a) for a in arrays])):
             return write(out, self(arrays, numbers))
         if plan.kernel is None:
             return made
-        values = [made.buffer, made.offset // made.dtype.itemsize]
+        values = [made.buffer, made.offset and made.start]
         for a, used in zip(arrays, plan.used, strict=True):
             if type(a) is Array:
                 values.append(a.buffer)
-                values.append(a.offset // a.dtype.itemsize)
+                values.append(a.offset and a.start)
             else:
                 values.append(used(a[()]))
-        values += [plan.number(n) for n in numbers]
+        if numbers:
+            values += [plan.number(n) for n in numbers]
         runtime.launch(plan.kernel, plan.items, plan.group, (*values, *plan.tail))
         return made
 
@@ -116,6 +123,9 @@ class Formula:
         if self.to is not None:
             return self.to
         types = [a.dtype for a, apart in zip(arrays, self.apart, strict=True) if not apart]
+        narrow = {a.dtype for a, apart in zip(arrays, self.apart, strict=True) if type(a) is Array and not apart}
+        if len(narrow) == 1 and next(iter(narrow)).name == "bfloat16":  # a number beside them is float32, not to be rounded
+            return narrow.pop()
         if not types:
             return arrays[0].dtype  # type: ignore[no-any-return]
         return types[0] if all([t == types[0] for t in types]) else np.result_type(*types)
@@ -136,12 +146,13 @@ class Formula:
             dtype = np.dtype(f"f{compute.itemsize // 2}")
         shape = out.shape if self.to is not None and out is not ... else broadcast([a.shape for a in arrays])
         used = [known(self.name, a.dtype) if apart else ctype for a, apart in zip(arrays, self.apart, strict=True)]
-        plan = Plan(shape, dtype, [SCALARS[u.name] for u in used], whole if ctype.kind in "biu" else SCALARS[ctype.name])
+        number = whole if ctype.kind in "biu" else SCALARS[ctype.name]
+        plan = Plan(runtime, tuple(shape), dtype, [truth if u.kind == "b" else SCALARS[u.name] for u in used], number)
         if out is not ... and out.shape != shape:
             raise ValueError(f"{self.name}: the result has shape {shape}, and out {out.shape}")
         if 0 in shape:
             return plan
-        strides = dense(shape, dtype.itemsize) if out is ... else out.strides
+        strides = plan.strides if out is ... else out.strides
         self.lay_out(plan, runtime, arrays, strides, used, ctype, text)
         return plan
 
@@ -270,8 +281,8 @@ def turned_source(t: str, rank: int) -> str:
     for (int l_ = 0; l_ < h_; l_ += {width}) for (int k_ = 0; k_ < w_; k_ += {width}) {{
       {turned_in_registers(t, width)}
     }}
-    for (int k = w_; k < w; k++) for (int l = 0; l < h; l++) {one}
-    for (int k = 0; k < w_; k++) for (int l = h_; l < h; l++) {one}""" if width else f"""
+    for (int k = w_; k < w; k++) {SCALAR}for (int l = 0; l < h; l++) {one}
+    for (int k = 0; k < w_; k++) {SCALAR}for (int l = h_; l < h; l++) {one}""" if width else f"""
     if (h == {TILE} && w == {TILE}) {{
       {t} tile[{TILE}][{TILE}];
       for (int k = 0; k < {TILE}; k++) for (int l = 0; l < {TILE}; l++) tile[l][k] = x[(c + k) * x_n + r + l];
@@ -304,11 +315,13 @@ def turned(x: Array) -> Array | None:
     runtime, made = x.runtime, new(x.runtime, x.shape, x.dtype)
     others = [d for d in range(len(dims) - 1) if d != side]
     count = math.prod([dims[d] for d in others])
-    kernel = runtime.kernel(turned_source(MOVED[size], len(others)), "k_turned", [None, None, *[LONG] * (6 + 3 * len(others))])
+    rank = max(2, len(others))  # one kernel for most
+    kernel = runtime.kernel(turned_source(MOVED[size], rank), "k_turned", [None, None, *[LONG] * (6 + 3 * rank)])
     items, group = runtime.grid(count * -(-dims[side] // TILE))
     values = [dims[side], dims[-1], own[side], steps[-1], count]
     for d in others:
         values += [dims[d], own[d], steps[d]]
+    values += [1, 0, 0] * (rank - len(others))
     runtime.launch(kernel, items, group, (made.buffer, x.buffer, x.start, *values))
     return made
 
@@ -329,7 +342,13 @@ def write(target: Array, values: Any) -> Array:
         return target
     if overlap(target, values):
         values = copy(values)
-    if target.size:
+    if not target.size:
+        return target
+    alike = values.dtype == target.dtype and values.shape == target.shape
+    if alike and values.flags.c_contiguous and target.flags.c_contiguous:
+        if target.buffer is not values.buffer or target.offset != values.offset:
+            target.runtime.duplicate(target.buffer, values.buffer, values.nbytes, values.offset, target.offset)
+    else:
         conversion(target.dtype)((values.broadcast_to(target.shape),), out=target)
     return target
 
@@ -337,8 +356,11 @@ def write(target: Array, values: Any) -> Array:
 def fill(target: Array, value: np.ndarray[Any, Any]) -> None:
     """Set all elements to one number."""
     with np.errstate(all="ignore"):
-        number = value.astype(np.float32 if target.dtype.name == "bfloat16" else target.dtype)
-    conversion(target.dtype)((number,), out=target)
+        number = value.astype(target.dtype)
+    if target.flags.c_contiguous:
+        target.runtime.fill(target.buffer, number, target.nbytes, target.offset)
+    else:
+        conversion(target.dtype)((number.astype(np.float32) if target.dtype.name == "bfloat16" else number,), out=target)
 
 
 class Missing(NotImplementedError):
@@ -361,6 +383,8 @@ def kernel_of(op: Op, otherwise: Callable[[Op, Missing], Callable[..., Any]]) ->
         return None
     apart = [op.domain == ANY or n in op.free for n in op.inputs]
     options: dict[str, Any] = {"boolean": op.boolean, "apart": apart}
+    if op.name.startswith("logical_"):  # of any types, each by whether it is 0
+        options |= {"apart": (), "to": np.dtype(bool)}
     formula = Formula(op.name, text, op.inputs, op.params, **options)
     if op.name == "power_number":
         special = {p: Formula(f"power_{i}", constantly(t), ["x"]) for i, (p, t) in enumerate(POWERS.items())}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from wengert.op import OPS
-from wengert_codegen import CTYPES, plan_dims
+from wengert_codegen import SCALAR, plan_dims
 from wengert_opencl import maps, reductions
 from wengert_opencl.array import Array, Ints
 from wengert_opencl.each import each, steps_of, stored
@@ -52,7 +52,9 @@ def matmul(x: Array, y: Array, bias: Array | None = None) -> Array:
         single = np.dtype(np.float32)
         wide = matmul(maps.cast(x, single), maps.cast(y, single), None if bias is None else maps.cast(bias, single))
         return maps.cast(wide, dtype)
-    shape = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    shape = x.shape[:-2]
+    if shape != y.shape[:-2]:
+        shape = np.broadcast_shapes(shape, y.shape[:-2])
     m, k, n = x.shape[-2], x.shape[-1], y.shape[-1]
     made = new(x.runtime, (*shape, m, n), dtype)
     if not made.size:
@@ -75,7 +77,7 @@ def matmul(x: Array, y: Array, bias: Array | None = None) -> Array:
 
 def plain(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n: int, k: int, count: int) -> None:
     """One sum for each element: for types without a better kernel, and for small matrices."""
-    c = CTYPES[made.dtype.name]
+    c = maps.ctype_of(made.dtype)
     if c.kind == "b":
         product, start = "a | (x[p] & y[q])", "0"
     elif c.kind == "c":
@@ -98,27 +100,29 @@ def plain(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n
 
 @functools.cache
 def direct_source(t: str, v: str, width: int) -> str:
-    """Return the source of a kernel that reads the second factor where it lies, row by row: 8 rows by one vector."""
+    """Return the source of a kernel that reads the second factor where it lies, row by row: 8 rows by one vector, of which the
+    last begins earlier where it would go beyond the row."""
     rows = range(ROWS)
+    sums = " ".join([f"c{r} += x{r}[at] * e;" for r in rows])
     lines = [
         f"__kernel void k_direct(__global {t} * restrict o, __global const {t} * restrict x, long x_at,",
         f"    __global const {t} * restrict y, long y_at,",
         "    long m, long n, long k, long xb, long xm, long xk, long yb, long yk) {",
-        f"  long row = (long)get_global_id(0) * {ROWS}, batch = get_global_id(1);",
+        f"  long row = (long)get_global_id(0) * {ROWS}, batch = get_global_id(1), left = m - row < {ROWS} ? m - row : {ROWS};",
         "  x += x_at + batch * xb; y += y_at + batch * yb; o += (batch * m + row) * n;",
         *[f"  __global const {t} *x{r} = x + (row + {r} < m ? row + {r} : m - 1) * xm;" for r in rows],
-        "  long c = 0;",
-        f"  for (; c + {width} <= n; c += {width}) {{",
-        f"    {v} " + ", ".join([f"c{r} = 0" for r in rows]) + ";",
-        f"    for (long j = 0; j < k; j++) {{ {v} e = *(__global const {v} *)(y + j * yk + c);",
-        "      " + " ".join([f"c{r} += x{r}[j * xk] * e;" for r in rows]) + " }",
-        *[f"    if (row + {r} < m) *(__global {v} *)(o + {r} * n + c) = c{r};" for r in rows],
+        f"  for (long next = 0; next < n && n >= {width}; next += {width}) {{",
+        f"    long c = next + {width} <= n ? next : n - {width}, at = 0; __global const {t} *y_ = y + c;",
+        f"    {v} {', '.join([f'c{r} = 0' for r in rows])}, line[{ROWS}];",
+        SCALAR + f"    for (long j = 0; j < k; j++, y_ += yk, at += xk) {{ {v} e = *(__global const {v} *)y_; {sums} }}",
+        "    " + " ".join([f"line[{r}] = c{r};" for r in rows]),
+        SCALAR + f"    for (long r = 0; r < left; r++) *(__global {v} *)(o + r * n + c) = line[r];",
         "  }",
-        "  for (; c < n; c++) {",
-        f"    {t} " + ", ".join([f"c{r} = 0" for r in rows]) + ";",
-        f"    for (long j = 0; j < k; j++) {{ {t} e = y[j * yk + c];",
-        "      " + " ".join([f"c{r} += x{r}[j * xk] * e;" for r in rows]) + " }",
-        *[f"    if (row + {r} < m) o[{r} * n + c] = c{r};" for r in rows],
+        f"  for (long c = 0; c < n && n < {width}; c++) {{",
+        f"    {t} {', '.join([f'c{r} = 0' for r in rows])}, line[{ROWS}]; long at = 0; __global const {t} *y_ = y + c;",
+        SCALAR + f"    for (long j = 0; j < k; j++, y_ += yk, at += xk) {{ {t} e = *y_; {sums} }}",
+        "    " + " ".join([f"line[{r}] = c{r};" for r in rows]),
+        SCALAR + "    for (long r = 0; r < left; r++) o[r * n + c] = line[r];",
         "  }",
         "}",
         "",
@@ -166,12 +170,10 @@ def panel_source(t: str, v: str, width: int) -> str:
             for r in each_row
         ],
         "    } else {",
-        f"      {t} line[{full}]; long left = n - column;",
-        *[
-            f"      if (row + {r} < m) {{ *({v} *)line = c{r}; *({v} *)(line + {width}) = d{r}; "
-            f"for (long l = 0; l < left; l++) o_[{r} * n + l] = line[l]; }}"
-            for r in each_row
-        ],
+        f"      {t} line[{ROWS}][{full}]; long left = n - column;",
+        *[f"      *({v} *)line[{r}] = c{r}; *({v} *)(line[{r}] + {width}) = d{r};" for r in each_row],
+        f"      for (long r = 0; r < {ROWS} && row + r < m; r++)",
+        SCALAR + "        for (long l = 0; l < left; l++) o_[r * n + l] = line[r][l];",
         "    }",
         "  }",
         "}",

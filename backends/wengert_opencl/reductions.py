@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert_codegen import CTYPES, Ctype, Dialect, helper_text, numeral, plan_dims, printed
+from wengert_codegen import CTYPES, SCALAR, Ctype, Dialect, helper_text, numeral, plan_dims, printed
 from wengert_codegen.expressions import complex_part
 from wengert_codegen.joins import ALL as ALL
 from wengert_codegen.joins import ANY as ANY
@@ -88,10 +88,10 @@ def source(
             f"      for (; r < stop; r += {LANES})",
             f"        for (int l = 0; l < {LANES}; l++) {{ {t} a = lane[l]; {value('r + l', 'm')} lane[l] = {step.text}; }}",
             f"      {t} a = lane[0];",
-            f"      for (int l = 1; l < {LANES}; l++) {{ {t} v = lane[l]; a = {step.text}; }}",
+            f"{SCALAR}      for (int l = 1; l < {LANES}; l++) {{ {t} v = lane[l]; a = {step.text}; }}",
             f"      {{ {t} v = a; a = total; total = {step.text}; }}",
             "    }",
-            f"    for (; r < high; r++) {{ {t} a = total; {value('r', 'm')} total = {step.text}; }}",
+            f"{SCALAR}    for (; r < high; r++) {{ {t} a = total; {value('r', 'm')} total = {step.text}; }}",
             f"    {t} a = total;",
             f"    o_[at * splits + split] = {store};",
             "  }",
@@ -112,10 +112,11 @@ def source(
             f"      if (width == {COLUMNS})",
             f"        for (; r < stop; r++) for (int l = 0; l < {COLUMNS}; l++) {columns}",
             "      else",
-            f"        for (; r < stop; r++) for (int l = 0; l < width; l++) {columns}",
+            f"        for (; r < stop; r++) {SCALAR}for (int l = 0; l < width; l++) {columns}",
             f"      for (int l = 0; l < {COLUMNS}; l++) {{ {t} a = total[l], v = lane[l]; total[l] = {step.text}; }}",
             "    }",
-            f"    for (int l = 0; l < width; l++) {{ {t} a = total[l]; o_[(b * M + first + l) * splits + split] = {store}; }}",
+            f"{SCALAR}    for (int l = 0; l < width; l++)",
+            f"    {{ {t} a = total[l]; o_[(b * M + first + l) * splits + split] = {store}; }}",
             "  }",
         ]
     return helper_text(helpers, complex_part(ctype).name) + "\n".join([*body, "}", ""])

@@ -9,14 +9,17 @@ Must not know: arrays, ops.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import os
 import shutil
+import struct
 import sysconfig
 import tempfile
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +27,12 @@ import numpy as np
 
 from wengert.backend import OutOfMemoryError
 from wengert_codegen import CPU_PREAMBLE, PREAMBLE, Dialect
+from wengert_opencl.declarations import PLATFORMS, declarations
 
 ITEMS = 4  # work items a core: enough that a slow one holds nobody up
 ELEMENTS = 2048  # elements that a work item of a cpu has at least
 GROUP = 128  # work items of a gpu that run together
+RETIRED = 1 << 26  # bytes of the host's that are kept for a device that nobody waits for
 MISSING = "pyopencl is not installed; pip install pyopencl (on a machine without a driver: pip install 'pyopencl[pocl]')"
 
 
@@ -140,11 +145,13 @@ class Runtime:
         exact = self.device.single_fp_config & cl.device_fp_config.CORRECTLY_ROUNDED_DIVIDE_SQRT
         self.options = ["-w", *(["-cl-fp32-correctly-rounded-divide-sqrt"] if exact else [])]
         self.options += os.environ.get("WENGERT_OPENCL_OPTIONS", "").split()  # for the compiler, as -cl-opt-disable
+        self.without_header = PLATFORMS.get(self.device.platform.name)
         self.kernels: dict[tuple[str, str], Any] = {}
         self.sources: dict[str, str] = {}
         self.lock = threading.RLock()
         self.limit = int(os.environ.get("WENGERT_OPENCL_MEMORY", 0)) or self.device.global_mem_size
         self.peak = 0
+        self.retired: list[np.ndarray[Any, Any]] = []  # arrays of the host that buffers were, which the device may still read
         self.flag = Flag(self)
 
     # ---- memory
@@ -152,20 +159,22 @@ class Runtime:
         """Return a buffer of at least this many bytes. Raises OutOfMemoryError where the device has none left, also after
         what was kept for reuse was given back."""
         for attempt in range(2):
-            if self.pool.active_bytes + size <= self.limit:
+            used = self.pool.active_bytes + size
+            if used <= self.limit:
                 try:
-                    buffer = self.pool.allocate(max(size, 16))
+                    buffer = self.pool.allocate(size if size > 16 else 16)
                 except (self.cl.Error, MemoryError):
                     pass
                 else:
-                    self.peak = max(self.peak, self.pool.active_bytes)
+                    if used > self.peak:
+                        self.peak = used
                     return buffer
             if not attempt:
                 self.queue.finish()
                 self.pool.free_held()
         raise OutOfMemoryError(
-            f"{self} has no {size} bytes left: {self.pool.active_bytes} of {self.limit} are in use, and one array may have "
-            f"{self.device.max_mem_alloc_size}"
+            f"{self} has no {size} bytes left: {self.pool.active_bytes} of its limit of {self.limit} are in use, and one array "
+            f"may have {self.device.max_mem_alloc_size}"
         )
 
     def __str__(self) -> str:
@@ -177,29 +186,51 @@ class Runtime:
 
     def download(self, host: np.ndarray[Any, Any], buffer: Any, offset: int) -> None:
         host = host.view(np.uint16) if host.dtype.name == "bfloat16" else host
-        self.cl.enqueue_copy(self.queue, host, buffer, src_offset=offset, is_blocking=True)
-        self.flag.settle()
+        with self.waited():
+            self.cl.enqueue_copy(self.queue, host, buffer, src_offset=offset, is_blocking=True)
 
     def wait(self) -> None:
         """Wait until all that was asked for is done. Raises IndexError where an index was out of range."""
-        self.queue.finish()
+        with self.waited():
+            self.queue.finish()
+
+    @contextlib.contextmanager
+    def waited(self) -> Iterator[None]:
+        """A context in which the device is waited for: memory of the host's that it may have read until then is let go."""
+        held, self.retired = self.retired, []
+        yield
+        del held
         self.flag.settle()
 
-    def duplicate(self, target: Any, source: Any, size: int, offset: int) -> None:
-        self.cl.enqueue_copy(self.queue, target, source, byte_count=size, src_offset=offset)
+    def duplicate(self, target: Any, source: Any, size: int, offset: int, to: int = 0) -> None:
+        """Copy bytes from one buffer to another."""
+
+        def run() -> None:
+            self.cl.enqueue_copy(self.queue, target, source, byte_count=size, src_offset=offset, dst_offset=to)
+
+        self.attempt("copy", (size,), run)
+
+    def fill(self, buffer: Any, value: np.ndarray[Any, Any], size: int, offset: int) -> None:
+        """Repeat a value in bytes of a buffer."""
+        pattern = value.reshape(1).view(np.uint8)
+        self.attempt("fill", (size,), lambda: self.cl.enqueue_fill_buffer(self.queue, buffer, pattern, offset, size))
 
     def around(self, host: np.ndarray[Any, Any]) -> Any:
-        """Return a buffer that is a NumPy array's memory, which it keeps alive. For devices that work there."""
-        host = host.view(np.uint8).reshape(-1) if host.ndim else host.reshape(1).view(np.uint8)
+        """Return a buffer that is a NumPy array's memory, which is kept until the device is waited for after the buffer's end:
+        a driver keeps its own memory for what it was asked to do, but not this. For devices that work there."""
+        if sum([a.nbytes for a in self.retired]) > RETIRED:
+            self.wait()
+        seen = host.view(np.uint8).reshape(-1) if host.ndim else host.reshape(1).view(np.uint8)  # only the buffer has it
+        weakref.finalize(seen, lambda: self.retired.append(host)).atexit = False
         flags = self.cl.mem_flags
-        return self.cl.Buffer(self.context, flags.READ_WRITE | flags.USE_HOST_PTR, hostbuf=host)
+        return self.cl.Buffer(self.context, flags.READ_WRITE | flags.USE_HOST_PTR, hostbuf=seen)
 
     def map(self, buffer: Any, offset: int, size: int) -> np.ndarray[Any, Any]:
         """Return bytes of a buffer where they are, once what was asked for is done; `unmap` gives them back."""
         flags = self.cl.map_flags
         how = flags.READ | flags.WRITE
-        data, _ = self.cl.enqueue_map_buffer(self.queue, buffer, how, offset, size, np.uint8, is_blocking=True)
-        self.flag.settle()
+        with self.waited():
+            data, _ = self.cl.enqueue_map_buffer(self.queue, buffer, how, offset, size, np.uint8, is_blocking=True)
         return data  # type: ignore[no-any-return]
 
     def unmap(self, data: np.ndarray[Any, Any]) -> None:
@@ -220,33 +251,50 @@ class Runtime:
                         f"make the arrays contiguous, or give them fewer dims"
                     )
                 text = (CPU_PREAMBLE if self.dialect.cpu else "") + PREAMBLE + source
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # compilers say what they did
-                    try:
-                        program = self.cl.Program(self.context, text).build(self.options, cache_dir=False)
-                        made = self.cl.Kernel(program, name)
-                    except self.cl.Error as error:
-                        raise RuntimeError(f"{name}: {self} does not compile this kernel: {error}\n{text}") from error
-                made.set_scalar_arg_dtypes(list(scalars))
-                self.kernels[source, name] = made
+                try:
+                    made = self.compiled(text, name)
+                except self.cl.Error as error:
+                    raise RuntimeError(f"{name}: {self} does not compile this kernel: {error}\n{text}") from error
+                made = self.kernels[source, name] = Kernel(made, name, scalars)
                 self.sources.setdefault(name, text)
             return made
+
+    def compiled(self, text: str, name: str) -> Any:
+        """Return a kernel of a text, by the short way where there is one and it works."""
+        ways = [(text, self.options)]
+        if self.without_header is not None:
+            ways.insert(0, (declarations(text) + text, [*self.options, self.without_header]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # compilers say what they did
+            for text, options in ways:
+                try:
+                    return self.cl.Kernel(self.cl.Program(self.context, text).build(options, cache_dir=False), name)
+                except self.cl.Error:
+                    if options is self.options:
+                        raise
 
     def launch(self, kernel: Any, items: tuple[int, ...], group: tuple[int, ...] | None, arguments: Sequence[Any]) -> None:
         with self.lock:
             try:
-                kernel(self.queue, items, group, *arguments)
+                kernel(self.queue, items, group, arguments)
             except self.cl.Error as error:
-                self.failed(kernel, items, group, arguments, error)
+                self.failed(kernel.name, items, lambda: kernel(self.queue, items, group, arguments), error)
 
-    def failed(self, kernel: Any, items: Any, group: Any, arguments: Sequence[Any], error: Any) -> None:
-        """Launch once more where memory was short; else raise an error that says what became of the device."""
-        name = kernel.function_name
+    def attempt(self, name: str, items: Any, run: Callable[[], Any]) -> None:
+        """Run a command as `launch` does a kernel."""
+        try:
+            run()
+        except self.cl.Error as error:
+            self.failed(name, items, run, error)
+
+    def failed(self, name: str, items: Any, run: Callable[[], Any], error: Any) -> None:
+        """Run a command once more where memory was short; else raise an error that says what became of the device."""
         if error.code in SHORT:
             self.queue.finish()
             self.pool.free_held()
             try:
-                return kernel(self.queue, items, group, *arguments)  # type: ignore[no-any-return]
+                run()
+                return
             except self.cl.Error as again:
                 raise OutOfMemoryError(f"{name}: {self} has no memory left to run this kernel: {again}") from again
         if error.code in LOST:
@@ -270,6 +318,42 @@ class Runtime:
             return items, (1,) * len(items)
         group = min(GROUP, self.device.max_work_group_size)
         return (-(-items[0] // group) * group, *items[1:]), (group, *(1,) * (len(items) - 1))
+
+
+@functools.cache
+def packer(char: str) -> Callable[[Any], bytes]:
+    """Return what makes bytes of numbers of a NumPy type."""
+    if char in "FD":
+        pair = struct.Struct(char.lower() * 2).pack
+        return lambda value: pair(value.real, value.imag)
+    return struct.Struct(char).pack
+
+
+class Kernel:
+    """A compiled kernel. The numbers among its arguments stay as they were set: what has not changed is not set again."""
+
+    __slots__ = ("name", "made", "packs", "known", "set_bytes", "enqueue")
+
+    def __init__(self, made: Any, name: str, types: Sequence[Any]) -> None:
+        """types: NumPy's of each argument that is a number, None for a buffer."""
+        import pyopencl as cl
+
+        self.made, self.name, self.enqueue = made, name, cl.enqueue_nd_range_kernel
+        self.set_bytes = getattr(made, "_set_arg_buf", made.set_arg)  # the public way tries what else bytes might be, for 9 us
+        self.packs = [None if t is None else packer(np.dtype(t).char) for t in types]
+        self.known: list[Any] = [self] * len(self.packs)
+
+    def __call__(self, queue: Any, items: Any, group: Any, arguments: Sequence[Any]) -> None:
+        known, set_arg, i = self.known, self.made.set_arg, 0
+        for value, old, pack in zip(arguments, known, self.packs, strict=True):
+            if value is not old:
+                if pack is None:
+                    set_arg(i, value)  # not kept: the pool is to have its memory back
+                else:
+                    self.set_bytes(i, pack(value))
+                    known[i] = value
+            i += 1
+        self.enqueue(queue, self.made, items, group)
 
 
 class Flag:

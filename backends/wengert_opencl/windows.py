@@ -264,7 +264,7 @@ def convolution(
     size = sizes(x.shape[2:], kernel, stride, padding, dilation)
     channels, count = weight.shape[0], x.shape[0]
     if shifting.suits(x, size, kernel, stride) and min(padding) >= 0 and weight.size:
-        return shifting.forward(x, weight, biases[0] if biases else None, padding, dilation, groups)
+        return shifting.forward(x, weight, biases[0] if biases else None, stride, padding, dilation, groups)
     made: Any = new(x.runtime, (count, channels, *size), x.dtype)
     if not made.size or not weight.size:
         maps.write(made, 0)
@@ -287,7 +287,7 @@ def convolution_input(
     y: Array, weight: Array, spatial: Ints, stride: Ints, padding: Ints, dilation: Ints, groups: int
 ) -> Array:
     kernel, count = weight.shape[2:], y.shape[0]
-    if shifting.suits(y, spatial, kernel, stride) and weight.size:
+    if max(stride) == 1 and shifting.suits(y, spatial, kernel, stride) and weight.size:
         found = shifting.backward(y, weight, padding, dilation, groups)
         if found is not None and found.shape[2:] == tuple(spatial):
             return found
@@ -317,7 +317,7 @@ def convolution_weight(y: Array, x: Array, kernel: Ints, stride: Ints, padding: 
     made: Any = None
     size = y.shape[2:]
     if shifting.suits(x, size, kernel, stride) and y.size:
-        return shifting.weights(y, x, kernel, padding, dilation, groups)
+        return shifting.weights(y, x, kernel, stride, padding, dilation, groups)
     step = images_at_a_time(count, x.shape[1] * math.prod(kernel) * math.prod(size), x.dtype.itemsize)
     for start in range(0, count if y.size and x.size else 0, step):
         stop = min(start + step, count)

@@ -76,6 +76,13 @@ class Backend(Protocol):
         """Wait until the device has done what it was asked."""
 
 
+class Filling(Protocol):
+    """What a backend may offer besides: arrays of one value without the host's memory."""
+
+    def filled(self, shape: tuple[int, ...], value: np.ndarray[Any, Any], index: int) -> Any:
+        """Return a new device array of this shape with a 0-d host array's type and value everywhere."""
+
+
 class Drawing(Protocol):
     """What a backend may offer besides: random numbers made where they are needed."""
 
