@@ -235,8 +235,8 @@ class ArrayModule:
             return dense(x[key(indices, places)])
 
         def add_rows(made: Any, index: Any, rows: Any) -> Any:
-            """Add each row to the row of `made` that the index names, in their order; return `made` or, where that is
-            faster, a new array: a product with a sparse matrix of ones runs at the speed of memory."""
+            """Add each row to the row of `made` that the index names, in their order; return `made`. A product with a sparse
+            matrix of ones runs at the speed of memory."""
             count, width = rows.shape
             if width >= 4 and rows.size >= 1 << 14 and rows.dtype.char in "fdFD" and len(made) <= 4 * count:
                 ones = xp.ones(count, rows.dtype)
@@ -274,6 +274,8 @@ class ArrayModule:
             order = [*places, *rest]
             laid = made.transpose(order)
             summed = add_rows(xp.ascontiguousarray(laid).reshape(count, -1), index, rows).reshape(laid.shape)
+            if order == sorted(order):
+                return made  # whose memory that is; itself and no view of it, so that its owner may be told
             return dense(summed.transpose([order.index(d) for d in range(made.ndim)]))
 
         def first(places: Any) -> int:

@@ -13,6 +13,7 @@ from wengert_nn.kernels_activations import HALF, SINGLE, elementwise, logistic
 
 ROWS_AT_ONCE = 1 << 16  # elements of the rows that are worked on together
 NEAR = 32  # exponentials of what is nearer to 0 have all digits, and their sums
+FEW = 1 << 13  # elements below which a call of the module costs more than what it computes
 
 
 def places(backend: Any, x: Any, index: Any, ignored: int) -> tuple[tuple[Any, ...], Any]:
@@ -21,16 +22,25 @@ def places(backend: Any, x: Any, index: Any, ignored: int) -> tuple[tuple[Any, .
     Raises IndexError for other numbers that are no class.
     """
     xp = backend.xp
-    beyond = (index < 0) | (index >= x.shape[1])
     gone = None
-    if type(index) is not np.ndarray or beyond.any() or 0 <= ignored < x.shape[1]:
+    if not within(index, x.shape[1]) or 0 <= ignored < x.shape[1]:
         gone = index == ignored
-        if type(index) is np.ndarray and (beyond & ~gone).any():
+        if type(index) is np.ndarray and (((index < 0) | (index >= x.shape[1])) & ~gone).any():
             raise IndexError("a class is out of bounds")
         index = xp.where(gone, 0, index)
     ndim = index.ndim
+    if ndim == 1:
+        return (xp.arange(len(index)), index), gone
     key = [xp.arange(n).reshape((n, *(1,) * (ndim - 1 - d))) for d, n in enumerate(index.shape)]
     return (*key[:1], index, *key[1:]), gone
+
+
+def within(index: Any, classes: int) -> bool:
+    """Say whether all indices on the host are of classes; elsewhere that is not asked."""
+    if type(index) is not np.ndarray:
+        return False
+    unsigned = index.view(np.uint64) if index.dtype == np.int64 else index  # negative numbers are large then
+    return not index.size or bool(unsigned.max() < classes and (unsigned is not index or index.min() >= 0))
 
 
 def pick(backend: Any, x: Any, index: Any, ignored: int) -> Any:
@@ -54,19 +64,22 @@ def cross_entropy(backend: Any, x: Any, index: Any, ignored: int) -> Any:
     xp = backend.xp
     if x.dtype == HALF:
         return cross_entropy(backend, x.astype(SINGLE), index, ignored).astype(HALF)
-    losses = pick(backend, x, index, ignored)
+    if (*x.shape[:1], *x.shape[2:]) != index.shape:
+        raise ValueError("shapes differ")
+    key, gone = places(backend, x, index, ignored)
+    losses = x[key]
     ones = xp.ones(x.shape[1], x.dtype) if x.ndim == 2 else None  # BLAS adds a row in a quarter of the time
-    spare = None
+    spare = None if x.size > FEW else xp.empty(x.shape, x.dtype)
     for part in in_rows(x):
-        top = xp.max(x[part], axis=1, keepdims=True)
+        top = xp.maximum.reduce(x[part], 1, None, None, True)
         spare = backend.scratch(x[part].shape, x.dtype) if spare is None else spare[: len(top)]
         powers = xp.subtract(x[part], top, out=spare)
         xp.exp(powers, out=powers)
         total = xp.log(xp.add.reduce(powers, 1) if ones is None else powers.dot(ones))
         total -= losses[part] - top[:, 0]
         losses[part] = total
-    if type(index) is not np.ndarray or ignored >= 0 or index.size and index.min() < 0:
-        losses[index == ignored] = 0
+    if gone is not None:
+        losses[gone] = 0
     return losses
 
 
@@ -78,11 +91,11 @@ def cross_entropy_pull(backend: Any, a: Any, x: Any, y: Any, index: Any, ignored
         return cross_entropy_pull(backend, a, x, y, index, ignored).astype(HALF)
     made = xp.empty(x.shape, x.dtype)
     key, gone = places(backend, x, index, ignored)
-    chosen = xp.expand_dims(x[key], 1)
-    y = xp.expand_dims(y if gone is None else xp.where(gone, y.dtype.type(np.inf), y), 1)  # whose exponentials are then 0
-    a = xp.expand_dims(a if gone is None else xp.where(gone, 0, a), 1)
+    chosen = x[key][:, None]
+    y = (y if gone is None else xp.where(gone, y.dtype.type(np.inf), y))[:, None]  # whose exponentials are then 0
+    a = (a if gone is None else xp.where(gone, 0, a))[:, None]
     factor = None
-    if gone is None and chosen.size and bool(xp.min(chosen) > -NEAR) and bool(xp.max(chosen + y) < NEAR):
+    if gone is None and x.size > FEW and bool(xp.min(chosen) > -NEAR) and bool(xp.max(chosen + y) < NEAR):
         factor = a * (xp.exp(-chosen) * xp.exp(-y))
     for part in in_rows(x):
         powers = made[part]

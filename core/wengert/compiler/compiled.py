@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert import backend, dtypes
+from wengert import backend, dtypes, faces
 from wengert._tensor import INFERENCE, Tensor
 from wengert.compiler.explanation import explained
 from wengert.compiler.guards import OWN, Guard, Number, Wrapper, defined, overlap, root_id, root_of
@@ -33,7 +33,7 @@ from wengert.compiler.varying import SMALLEST, Formula, General, Log, Take, Unli
 from wengert.func.layers import leaves, mapped
 from wengert.graph import Graph, _tensors, capture
 from wengert.inplace import bump
-from wengert.modes import state
+from wengert.modes import off, state
 
 CACHE = 16  # kinds of calls that are kept for one function, and general graphs of one family
 INLINE = 100  # values that are watched by the function of a call itself; of more, it calls another that all programs share
@@ -139,9 +139,10 @@ class Captured:
         self.graph, self.joint = graph, joint
         self.states = {id(a) for _, a in graph.states}
         changed = [x._version != v for x, v in zip((*self.around, *given), self.before, strict=True)]
-        self.written = [x for x, c in zip(self.around, changed, strict=False) if c]  # tensors around that a run writes to
+        written = [x for x, c in zip(self.around, changed, strict=False) if c]
+        self.written = list({id(x.version_box()): x for x in written}.values())  # tensors around that a run writes to
         self.written_arguments = [i for i, c in enumerate(changed[len(self.around) :]) if c]
-        known = {root_id(x._array) for x in self.written}
+        known = {root_id(x._array) for x in written}
         for target, v in graph.writes:
             if not isinstance(target, int) and root_id(target) not in known:
                 raise RuntimeError(
@@ -231,9 +232,10 @@ def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
     if len(names) > INLINE:
         check, names = "same()", {"same": captured.guard.same}
     boxes = {f"box{i}": x.version_box() for i, x in enumerate(captured.written)}
-    names.update(boxes, grad=grad, inference=inference, number=number, program=made.training or made.program)
+    program = made.training or made.program
+    names.update(boxes, grad=grad, inference=inference, number=number, program=program.__call__)
     names.update(capturing=backend._recorders, state=state, dtypes=dtypes, MISSED=_MISSED, root=root_of, bump=bump,
-                 states=captured.states)  # fmt: skip
+                 states=captured.states, off=off)  # fmt: skip
     terms, arrays, tensors, roots = ["dtypes._default is number"], list[str](), list[str](), list[str]()
     for i, kind in enumerate(kinds):
         if len(kind) == 4:
@@ -250,9 +252,12 @@ def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
         terms.append(f"len({{{', '.join(roots)}}}) == {len(roots)}")
     unpack = f"{''.join(f'x{i}, ' for i in range(len(kinds)))} = args" if kinds else "if args: return MISSED"
     given = [x if made.training is not None else f"a{x[1:]}" for x in tensors]
+    modes = "state.grad is not grad or state.inference is not inference"
+    if grad:  # as it is on every thread that is not in `off`
+        modes = f"off and ({modes})"
     lines = [
         f"def straight(args, {', '.join(names)}):",
-        " if capturing or state.grad is not grad or state.inference is not inference: return MISSED",
+        f" if capturing or {modes}: return MISSED",
         " try:",
         *(f"  {line}" for line in (unpack, *arrays)),
         f"  if not ({' and '.join(terms)} and {check}): return MISSED",
@@ -634,6 +639,9 @@ class Compiled(Wrapper):
         lines += [f"  captured for each value of {name}: {why}" for name, why in self.refused.items()]
         lines += [f"  eager: {e.eager}" for e in self.entries.values() if e.eager]
         return "\n".join(lines)
+
+
+faces.show_call(Compiled.__call__)
 
 
 def _locate(error: RuntimeError) -> None:

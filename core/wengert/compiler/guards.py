@@ -84,6 +84,7 @@ class Guard:
         self, function: Callable[..., Any], arguments: Any, moving: Iterable[Number] = (), lists: Iterable[Any] = ()
     ) -> None:
         self.tensors: list[tuple[str, Any, Any, Tensor, Any, bool]] = []  # (name, container, key, tensor, array, requires_grad)
+        self.inside: list[tuple[str, Any, Any]] = []  # (name, sparse array, its values): a write gives it others
         self.numbers: list[tuple[str, Any, Any, Any]] = []
         self.arrays: list[tuple[str, Any, bytes]] = []
         self.edges: list[Any] = []  # where the gradients of the tensors go
@@ -140,8 +141,10 @@ class Guard:
         except ValueError:  # a cell that is still empty
             return
         if isinstance(value, Tensor):
-            if "_array" in value.__dict__:
+            if hasattr(value, "_array"):
                 self.tensors.append((name, container, key, value, value._array, value.requires_grad))
+                if hasattr(value._array, "parts"):
+                    self.inside.append((name, value._array, value._array.values))
                 self.edges.append(value._edge)
         elif isinstance(value, _PLAIN):
             self.numbers.append((name, container, key, value))
@@ -192,10 +195,12 @@ class Guard:
         A dict whose entries are all watched and mostly numbers is compared as a whole, which is quicker.
         """
         names: dict[str, Any] = {}
+        known: dict[int, str] = {}  # the name of what has one, by its `id`
 
         def name(value: Any) -> str:
-            names[f"g{len(names)}"] = value
-            return f"g{len(names) - 1}"
+            found = known.setdefault(id(value), f"g{len(names)}")
+            names[found] = value
+            return found
 
         def read(container: Any, key: Any) -> str:
             if isinstance(container, _Cell):
@@ -210,18 +215,15 @@ class Guard:
         numbers = Counter(id(container) for _, container, _, _ in self.numbers)
         whole = {id(c): c for _, c, size in self.sizes if type(c) is dict and numbers[id(c)] > 3 and len(was[id(c)]) == size}
         terms = [f"{name(c)} == {name(was[i])}" for i, c in whole.items()]
-        tensors: dict[int, str] = {}  # their names
         for (_, container, key, tensor, array, _), edge in zip(self.tensors, self.edges, strict=True):
-            known = tensors.get(id(tensor))
-            t = tensors[id(tensor)] = known or name(tensor)
-            terms.append(f"{read(container, key)} is {t}")
-            if known is None:
-                terms += [f"{t}._array is {name(array)}", f"{t}._edge is {name(edge)}"]
+            t = name(tensor)
+            terms += [f"{read(container, key)} is {t}", f"{t}._array is {name(array)}", f"{t}._edge is {name(edge)}"]
+        terms += [f"{name(array)}.values is {name(values)}" for _, array, values in self.inside]
         terms += [f"{read(c, key)} is {name(value)}" for _, c, key, value in self.numbers if id(c) not in whole]
         terms += [f"{read(c, key)} is {name(value)}" for _, c, key, value in self.objects]
         terms += [f"len({name(c)}) == {size}" for _, c, size in self.sizes if id(c) not in whole]
         terms += [f"{name(array)}.tobytes() == {name(was)}" for _, array, was in self.arrays]
-        return " and ".join(terms) or "True", names
+        return " and ".join(dict.fromkeys(terms)) or "True", names  # a function may read the same thing more than once
 
     @functools.cached_property
     def same(self) -> Callable[[], bool]:
@@ -278,6 +280,9 @@ class Guard:
                     return f"{name} has other memory"
                 if (tensor._edge is not None) is not requires:
                     return f"{name}.requires_grad is {tensor.requires_grad}"
+            for name, array, values in self.inside:
+                if array.values is not values:
+                    return f"{name} holds other values"
             for name, container, key, value in self.numbers:
                 if container[key] is not value and container[key] != value:
                     return f"{name} is {container[key]!r}, was {value!r}"

@@ -12,6 +12,7 @@ import itertools
 import math
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,7 @@ STILL = {"reshape", "broadcast_to", "transpose", "copy", "sum", "mean", "amax", 
 # to begin a row. A product may lose the sign of a zero, so divisors are left.
 SHORT, LONG = 512, 2048
 ALL = 1 << 16  # elements that are added up by one product
+LONG_DOT = 64  # elements of a row from which on BLAS adds up products sooner than NumPy makes them
 DIVISIONS = {"divide", "floor_divide", "remainder", "arctan2", "fmod", "copysign"}
 KEPT_BYTES = 1 << 15  # results from this size on get the memory of an earlier run's that nobody holds any more
 
@@ -65,6 +67,7 @@ class Program:
         self.bare = all(e.outs[0] in self.scalars for e in graph.equations)  # it runs on single elements alone
         numbers = itertools.count()
         self.skeleton = _rebuild(graph.outputs, lambda v: _Place(next(numbers)))
+        self.one = type(self.skeleton) is _Place  # it returns one tensor
 
     def __call__(self, arrays: list[Any]) -> Any:
         with self.lock:
@@ -77,9 +80,7 @@ class Program:
                 except (Warning, FloatingPointError):
                     with self.quiet():
                         made = self.body(*arrays)
-        if type(self.skeleton) is _Place:
-            return made[0]
-        return _fill(self.skeleton, made)
+        return made[0] if self.one else _fill(self.skeleton, made)
 
     @property
     def groups(self) -> list[Group]:
@@ -107,7 +108,8 @@ class Program:
         self.given = {*graph.arguments, *(v for v, _ in graph.states), *(v for v, _ in graph.literals)}
         self.wanted = set(results(graph))
         self.leaving = {self.root(v) for v in [*(v for _, v in graph.grads if v is not None), *_outputs(graph)]}
-        self.stays: dict[Value, Any] = dict([*graph.states, *graph.literals])  # arrays that are the same in every run
+        self.constants: dict[Value, Any] = dict(graph.literals)  # arrays whose numbers are the same in every run
+        self.stays: dict[Value, Any] = {**dict(graph.states), **self.constants}  # arrays that are the same ones in every run
         self.steps: list[Step] = self._scheduled()
         self._read_lifetimes()
         self.direct = self._direct_writes()
@@ -118,6 +120,7 @@ class Program:
         self.as_array: set[Value] = set(self.given)
         self.free: dict[Any, list[str]] = {}
         self.held: dict[Value, str] = {}  # values that live in a buffer of the program
+        self.named: dict[Value, list[str]] = {}  # local names of large arrays that kernels made, by whose memory it is
         for i, step in enumerate(self.steps):
             if isinstance(step, Group):
                 Blocks(self, step, i).emit()
@@ -131,7 +134,21 @@ class Program:
                 self._emit(step, self._place(step, i))
             for v in [v for v in self.held if self.ends.get(v, -1) <= i]:
                 self.free.setdefault((size(v), v.dtype), []).append(self.held.pop(v))
+            self._let_go(i)
         self._finish()
+
+    def _let_go(self, i: int) -> None:
+        """Give back the memory of what is not read after a step: the next result then finds it in the cache."""
+        gone = [v for v in self.named if self.ends.get(v, -1) <= i]
+        names = [name for v in gone for name in self.named.pop(v)]
+        if names:
+            self.lines.append(f"    del {', '.join(names)}")
+
+    def _name(self, v: Value) -> None:
+        """Note that a value has a local name in the program."""
+        root = self.root(v)
+        if size(v) * v.dtype.itemsize >= KEPT_BYTES and root not in self.given and root not in self.stays:
+            self.named.setdefault(root, []).append(f"v{v.number}")
 
     def _scheduled(self) -> list[Step]:
         equations = self.graph.equations
@@ -191,13 +208,16 @@ class Program:
         if not self._in_order(e):  # its kernel makes memory of its own anyway
             return None
         found = self._dying(e, i)
-        if found is not None:
-            name = self._shaped(self.held.pop(found), out)
-        elif self.free.get((size(out), out.dtype)):
-            name = self._shaped(self.free[size(out), out.dtype].pop(), out)
-        else:
-            name = self.bind("b", self._empty(out.shape, out.dtype))
-        self.held[out] = name
+        if found is None:
+            return self.buffer(out)
+        name = self.held[out] = self._shaped(self.held.pop(found), out)
+        return name
+
+    def buffer(self, v: Value) -> str:
+        """Return a buffer of the program for a value: the one of its size that became free last, which may be in the cache."""
+        free = self.free.get((size(v), v.dtype))
+        name = self._shaped(free.pop(), v) if free else self.bind("b", self._empty(v.shape, v.dtype))
+        self.held[v] = name
         return name
 
     def _in_order(self, e: Equation) -> bool:
@@ -280,6 +300,8 @@ class Program:
         """Return an input as a scalar's name; an array gives its element, once."""
         if not isinstance(x, Value):
             return self.bind("c", x[()])
+        if x in self.constants:  # an array that is the same in every run
+            return self.bind("c", self.constants[x].reshape(())[()])
         if x not in self.as_scalar and x not in self.scalars:
             self.as_scalar.add(x)
             self.lines.append(f"    x{x.number} = v{x.number}[{', '.join('0' * len(x.shape)) or '()'}]")
@@ -299,9 +321,9 @@ class Program:
         """Return a value as an array's name; a scalar becomes a new array, once."""
         if v in self.scalars and v not in self.as_array:
             self.as_array.add(v)
-            make = f"{self.bind('array', np.array)}([x{v.number}])"
-            shaped = make if len(v.shape) == 1 else f"{make}.reshape({v.shape})"
-            self.lines.append(f"    v{v.number} = {shaped}")
+            x, ndim = f"x{v.number}", len(v.shape)
+            given = f"[{x}]" if ndim == 1 else f"{x}, ndmin={ndim}" if ndim else x
+            self.lines.append(f"    v{v.number} = {self.bind('array', np.array)}({given})")
         return f"v{v.number}"
 
     # ---- text
@@ -317,6 +339,8 @@ class Program:
             args.append(f"out={out or '...'}")
         left = ", ".join(f"v{v.number}" for v in e.outs)
         self.lines.append(f"    {left} = {self.bind('k', self.kernel(e))}({', '.join(args)})  # {e}")
+        for v in e.outs:
+            self._name(v)
 
     def _emit_kernel(self, step: Kernel) -> None:
         """Write the call of a device's own kernel for several equations."""
@@ -325,6 +349,8 @@ class Program:
         self.lines += [f"    # {e}" for e in step.equations]
         made = ", ".join(f"v{v.number}" for v in step.outputs)
         self.lines.append(f"    {made}, = {self.bind('kernel', step.run)}([{given}], [{into}])")
+        for v in step.outputs:
+            self._name(v)
 
     def _finish(self) -> None:
         """Write what the program leaves: storages, gradients, results; whatever leaves it is held by nobody else."""
@@ -388,6 +414,27 @@ class Blocks:
         self.free: dict[Any, list[int]] = {}
         self.in_block: dict[Value, int] = {}
         self.wide: dict[Value, int] = {}  # columns that are repeated along rows, for the block
+        self.summed = self.summed_products()
+
+    def summed_products(self) -> dict[Value, Equation]:
+        """Return the products of two arrays of which only each row's sum is read: BLAS adds them up as it makes them."""
+        makers = {e.outs[0]: e for e in self.group.equations if e.op.name == "multiply"}
+        readers = Counter(v for e in self.group.equations for v in values(e))
+        found: dict[Value, Equation] = {}
+        if not hasattr(np, "vecdot"):
+            return found
+        for e, c in zip(self.group.equations, self.group.cuts, strict=True):
+            if e.op.name not in ("sum", "mean") or SUMMED in c.outs:
+                continue
+            v = e.inputs[0]
+            if v not in makers or v in self.whole or readers[v] > 1:
+                continue
+            row = self.rows(v)
+            if len(row) != 1 or row[0] < LONG_DOT or c.params[0] != (1,) or v.dtype.char not in "fd":
+                continue
+            if all(isinstance(x, Value) and (x.shape, x.dtype) == (v.shape, e.outs[0].dtype) for x in makers[v].inputs):
+                found[v] = makers[v]
+        return found
 
     def rows(self, v: Value) -> tuple[int, ...]:
         """Return a value's shape without its lead."""
@@ -433,10 +480,14 @@ class Blocks:
         ends: dict[Value, int] = {}
         for v, n in reads.items():
             ends[root(v)] = max(ends.get(root(v), -1), n)
+        for v, product in self.summed.items():
+            for x in values(product):
+                ends[root(x)] = max(ends[root(x)], reads[v])
         for v in self.whole:
             self.prepare(v)
         for n, (e, cut) in enumerate(zip(group.equations, group.cuts, strict=True)):
-            self.equation(e, cut, n, ends)
+            if e.outs[0] not in self.summed:
+                self.equation(e, cut, n, ends)
             for v in [v for v in self.in_block if ends.get(v, -1) <= n]:
                 place = self.in_block.pop(v)
                 self.free.setdefault(self.sizes_of(place), []).append(place)
@@ -473,8 +524,10 @@ class Blocks:
             terms = program.bind("terms", Room((self.group.blocks,), v.dtype))
             self.arrays[f"t{v.number}"] = terms
             return
-        target = program.direct.get(v) or program._fresh(v) or f"{program.bind('room', Room(v.shape, v.dtype))}()"
-        self.head.append(f"    v{v.number} = {target}")
+        target = program.direct.get(v)
+        if target is None and program.root(v) in program.leaving:
+            target = program._fresh(v) or f"{program.bind('room', Room(v.shape, v.dtype))}()"
+        self.head.append(f"    v{v.number} = {target or program.buffer(v)}")
         flat = f"v{v.number}" if lead(v, self.n) == 1 else f"v{v.number}.reshape({(self.n, *self.rows(v))})"
         self.arrays[f"f{v.number}"] = flat
 
@@ -483,10 +536,12 @@ class Blocks:
         out = e.outs[0]
         k = lead(out, self.n) if cut.outs[0] == CUT else None
         self.inner = len(out.shape) - (k or 0)
-        marks = iter(cut.inputs)
+        product = self.summed.get(e.inputs[0]) if e.op.name in ("sum", "mean") else None
+        inputs = product.inputs if product is not None else e.inputs
+        marks = iter(cut.inputs * len(inputs) if product is not None else cut.inputs)
         args = []
         beside = k if e.op.elementwise or " b" in e.op.rows else None  # inputs that broadcast along the lead
-        for x in e.inputs:
+        for x in inputs:
             if isinstance(x, tuple):
                 args.append("(" + "".join(f"{self.take(v, next(marks), beside)}, " for v in x) + ")")
             else:
@@ -558,6 +613,8 @@ class Blocks:
         axes = tuple(range(len(self.rows(x)) + 1)) if axes is None else axes
         ndim = len(x.shape) - (lead(x, self.n) or 1) + 1
         summed = SUMMED in cut.outs
+        if x in self.summed:
+            return functools.partial(add_products, x.dtype.type(1 if e.op.name == "sum" else 1 / x.shape[-1]))
         if ndim == 2 and axes in ((0,), (1,)) and x.dtype == e.outs[0].dtype and x.dtype.char in "fd":
             part = 1 if summed or e.op.name == "sum" else 1 / x.shape[-1]
             return functools.partial(
@@ -622,6 +679,14 @@ def fills(kernel: Any) -> bool:
 def add_rows(ones: Any, x: Any, axes: Any, keepdims: bool) -> Any:
     """Return the sum of each row of a matrix: as a product, as BLAS adds several times as fast as a reduction."""
     made = np.matmul(x, ones[: x.shape[1]])
+    return made[:, None] if keepdims else made
+
+
+def add_products(scale: Any, x: Any, y: Any, axes: Any, keepdims: bool) -> Any:
+    """Return the sum of each row of a product of matrices, times a number."""
+    made = np.vecdot(x, y)
+    if scale != 1:
+        made *= scale
     return made[:, None] if keepdims else made
 
 

@@ -51,31 +51,73 @@ def size(v: Value) -> int:
 
 def values(e: Equation) -> list[Value]:
     """Return the values that an equation reads."""
-    return [v for v in flat_inputs(e) if isinstance(v, Value)]
+    found: list[Value] = []
+    for x in e.inputs:
+        if isinstance(x, Value):
+            found.append(x)
+        elif isinstance(x, tuple):
+            found += [v for v in x if isinstance(v, Value)]
+    return found
 
 
 def _read(equations: Sequence[Equation]) -> set[Value]:
     return {v for e in equations for v in values(e)}
 
 
-def schedule(equations: Sequence[Equation], wanted: set[Value], alone: int = 2) -> list[Step]:
-    """Return the steps of a program: equations, and groups of at least `alone` of them.
+class Links:
+    """Which equations have rows in common."""
 
-    wanted: what is read after the last step.
+    def __init__(self, equations: Sequence[Equation]) -> None:
+        self.users: dict[Value, list[Equation]] = {}  # who makes a value, and who reads it
+        for e in equations:
+            for v in dict.fromkeys((*values(e), *e.outs)):
+                self.users.setdefault(v, []).append(e)
+        self.cuts: dict[tuple[int, int], Cut | None] = {}
+
+    def cut(self, e: Equation, n: int) -> Cut | None:
+        key = (id(e), n)
+        if key not in self.cuts:
+            self.cuts[key] = cut(e, n)
+        return self.cuts[key]
+
+    def related(self, e: Equation, n: int) -> set[int]:
+        """Return the equations (by `id`) that a chain of common rows links to this one: what one makes or reads, another reads.
+        Others would fill the cache with what has nothing to do with it."""
+        found, stack = {id(e)}, [e]
+        while stack:
+            one = stack.pop()
+            c = self.cut(one, n)
+            if c is None:
+                continue
+            for v, mark in zip((*flat_inputs(one), *one.outs), (*c.inputs, *c.outs), strict=True):
+                if mark in (WHOLE, SUMMED) or not isinstance(v, Value):
+                    continue
+                for other in self.users[v]:
+                    if id(other) not in found:
+                        found.add(id(other))
+                        stack.append(other)
+        return found
+
+
+def schedule(equations: Sequence[Equation], wanted: set[Value], links: Links | None = None) -> list[Step]:
+    """Return the steps of a program: equations, and groups of them.
+
+    wanted: what is read after the last step. links: of all equations, where these are some of them.
     """
+    links = links or Links(equations)
     steps: list[Step] = []
     rest = list(equations)
     while rest:
         start = next((i for i, e in enumerate(rest) if _large(e)), None)
         if start is None:
             return [*steps, *rest]
-        found = _grown(rest, start, wanted, alone)
+        found = _grown(rest, start, wanted, links)
         if found is None:
             steps += rest[: start + 1]
             rest = rest[start + 1 :]
             continue
         before, group, rest = found
-        steps += [*schedule(before, wanted | _read([*group.equations, *rest]), alone), group]
+        steps += [*schedule(before, wanted | _read([*group.equations, *rest]), links), group]
     return steps
 
 
@@ -86,7 +128,7 @@ def _large(e: Equation) -> bool:
 Parts = tuple[list[Equation], Group, list[Equation]]
 
 
-def _grown(rest: list[Equation], start: int, wanted: set[Value], alone: int) -> Parts | None:
+def _grown(rest: list[Equation], start: int, wanted: set[Value], links: Links) -> Parts | None:
     """Return (what runs before, the largest group around an equation, what runs after), None where there is none."""
     e = rest[start]
     largest = max((*values(e), *e.outs), key=size)
@@ -96,23 +138,23 @@ def _grown(rest: list[Equation], start: int, wanted: set[Value], alone: int) -> 
         rows *= n
         if rows < 2 or size(largest) > ROW * rows:
             continue
-        if cut(e, rows) is not None:
-            found = _around(rest, start, rows, wanted)
+        if links.cut(e, rows) is not None:
+            found = _around(rest, start, rows, wanted, links)
             if best is None or len(found[1].equations) >= len(best[1].equations):
                 best = found
-    if best is None or sum(not e.op.view for e in best[1].equations) < alone:
+    if best is None or sum(not e.op.view for e in best[1].equations) < 2:
         return None
     return best
 
 
-def _around(rest: list[Equation], start: int, n: int, wanted: set[Value]) -> Parts:
+def _around(rest: list[Equation], start: int, n: int, wanted: set[Value], links: Links) -> Parts:
     """Return what a group of n rows that begins at an equation takes in, what runs before it, and what after."""
     before, after = rest[:start], list[Equation]()
     group = Group(n, 1)
     marks: dict[Value, str] = {}  # of what the group makes
     late: set[Value] = set()  # what is there after the group only
     drawn_late = False
-    views: list[Equation] = []
+    related = links.related(rest[start], n)
     for e in rest[start:]:
         read = values(e)
         if not late.isdisjoint(read) or (drawn_late and e.op.name == "drawn"):
@@ -124,7 +166,7 @@ def _around(rest: list[Equation], start: int, n: int, wanted: set[Value]) -> Par
         if e.op.view and not inside:  # a view of what is there anyway
             before.append(e)
             continue
-        c = _fitting(e, n, marks)
+        c = _fitting(e, n, marks, links) if id(e) in related else None
         if c is not None:
             group.equations.append(e)
             group.cuts.append(c)
@@ -147,8 +189,11 @@ def _around(rest: list[Equation], start: int, n: int, wanted: set[Value]) -> Par
             again[v] = made[v]
             stack += [x for x in values(made[v]) if x in made]
     views = [e for e in group.equations if e.outs[0] in again]
-    group.step = max(1, min(n, int(BLOCK_BYTES // max(_row_bytes(group, marks), 1))))
-    return before, group, [*views, *after]
+    step = max(1, min(n, int(BLOCK_BYTES // max(_row_bytes(group, marks), 1))))
+    group.step = -(-n // -(-n // step))  # blocks of one size
+    postponed = _later(rest, before, group.equations, after)
+    waiting = [before[i] for i in sorted(postponed)]
+    return [e for i, e in enumerate(before) if i not in postponed], group, [*views, *waiting, *after]
 
 
 def _row_bytes(group: Group, marks: dict[Value, str]) -> int:
@@ -169,11 +214,11 @@ def _bytes(v: Value) -> int:
     return size(v) * int(v.dtype.itemsize)
 
 
-def _fitting(e: Equation, n: int, marks: dict[Value, str]) -> Cut | None:
+def _fitting(e: Equation, n: int, marks: dict[Value, str], links: Links) -> Cut | None:
     """Return how an equation runs in a group, if what the group makes has the marks that it needs."""
     if e.op.name == "drawn" or any(size(v) > ROW * n for v in e.outs):
         return None
-    c = cut(e, n)
+    c = links.cut(e, n)
     if c is None or WHOLE not in c.inputs and CUT not in c.inputs and TURNED not in c.inputs:
         return None
     for v, mark in zip(flat_inputs(e), c.inputs, strict=True):

@@ -12,18 +12,20 @@ from typing import Any
 from wengert import backend
 from wengert.compiler.passes.common import results as results
 from wengert.compiler.passes.fold import fold
+from wengert.compiler.passes.join import join
 from wengert.compiler.passes.lower import lower
 from wengert.compiler.passes.merge import merge
 from wengert.compiler.passes.prune import prune as prune
 from wengert.compiler.passes.push import push
 from wengert.compiler.passes.recompute import recompute as recompute
 from wengert.compiler.passes.relax import relax
+from wengert.compiler.passes.signs import signs
 from wengert.compiler.passes.simplify import simplify
 from wengert.graph import Graph
 from wengert.registry import registry
 
 Pass = Callable[[Graph], Graph]
-PASSES: tuple[Pass, ...] = (prune, simplify, fold, merge, push, simplify, prune)
+PASSES: tuple[Pass, ...] = (prune, simplify, fold, merge, push, join, simplify, signs, prune)
 
 
 def owner_of(graph: Graph) -> Any:
