@@ -33,7 +33,7 @@ BUILTIN = {
     "numpy": "wengert_numpy", "meta": "wengert_meta", "opencl": "wengert_opencl", "cupy": "wengert_cupy",
     "optim": "wengert_optim", "ops": "wengert_ops",
     "special": "wengert_special", "linalg": "wengert_linalg", "fft": "wengert_fft", "nn": "wengert_nn", "data": "wengert_data",
-    "distributions": "wengert_distributions",
+    "distributions": "wengert_distributions", "sparse": "wengert_sparse",
 }  # fmt: skip
 
 hookspec = pluggy.HookspecMarker("wengert")

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import cast, category, creation, dtypes, e, indexing, labelled, r, s, structural
+from wengert.extend import OPS, cast, category, creation, dtypes, e, indexing, labelled, r, s, structural
+from wengert.registry import registry
 
 
 def infer_embedding(weight: Any, index: Any, padding: int, by_frequency: bool) -> Any:
@@ -36,6 +37,35 @@ def rows_rule(g: Any, weight_shape: Any, index: Any, padding: int, by_frequency:
 # weight[index]; padding: a row that gets no gradient (-1: none)
 rows_ = structural("embedding", "weight index", infer_embedding, params="padding by_frequency", weight=rows_rule,
     rows="w c -> c")
+
+
+def rows_that_count(g: Any, weight_shape: Any, index: Any, padding: int) -> Any:
+    """Return the gradient of a table as a sparse tensor: a row for each that was taken, as often as it was."""
+    index = s.reshape(index, (-1,))
+    g = s.reshape(g, (-1, *weight_shape[1:]))
+    if padding >= 0:
+        counts = index != padding
+        index, g = OPS["mask_get"](index, counts, 0), OPS["mask_get"](g, counts, 0)
+    return OPS["sparse_coo"](s.reshape(index, (1, -1)), g, tuple(weight_shape), False)
+
+
+# the same, whose gradient holds the rows that were taken and no others
+rows_apart = structural("embedding_sparse", "weight index", lambda weight, index, padding: infer_embedding(
+    weight, index, padding, False), params="padding", face="embedding", weight=rows_that_count)
+
+
+def embedding_sparse(weight: Any, index: Any, padding: int) -> Any:
+    return rows_(weight, index, padding, False)
+
+
+def taken(weight: Any, index: Any, padding: int, by_frequency: bool, sparse: bool) -> Any:
+    """Return rows of a table by either record."""
+    if not sparse:
+        return rows_(weight, index, padding, by_frequency)
+    if by_frequency:
+        raise RuntimeError("embedding_backward: scale_grad_by_freq not supported with sparse gradients")
+    registry.resolve("ops", "sparse_coo_tensor")  # brings the record that makes the gradient
+    return rows_apart(weight, cast(index, dtypes.I64), padding)
 
 
 def table(name: str, weight: Any, index: Any) -> None:
@@ -71,20 +101,20 @@ def embedding(
     """Return the rows of weight that input names. Raises IndexError for a row that is not there.
 
     padding_idx: a row that gets no gradient. max_norm: rows that are taken are first scaled down to it, in weight itself.
-    scale_grad_by_freq: a row's gradient is divided by how often it is taken. sparse is ignored: gradients are dense.
+    scale_grad_by_freq: a row's gradient is divided by how often it is taken. sparse: the gradient is a sparse tensor.
     """
     table("embedding", weight, input)
     padding = padding_row(weight, padding_idx)
     if max_norm is not None:
         renormed(weight, input, max_norm, norm_type)
-    return rows_(weight, input, padding, bool(scale_grad_by_freq))
+    return taken(weight, input, padding, bool(scale_grad_by_freq), sparse)
 
 
 def embedding_of_table(
     weight: Any, indices: Any, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
 ) -> Any:
     """Return the rows of weight that indices name; padding_idx: a row that gets no gradient, -1 for none."""
-    return embedding(indices, weight, None if padding_idx < 0 else padding_idx, None, 2.0, scale_grad_by_freq)
+    return embedding(indices, weight, None if padding_idx < 0 else padding_idx, None, 2.0, scale_grad_by_freq, sparse)
 
 
 def bags_of(offsets: Any, size: int, include_last: bool) -> tuple[np.ndarray[Any, Any], int]:
@@ -138,7 +168,9 @@ def embedding_bag(
     index = s.reshape(input, (input._array.size,))
     if max_norm is not None:
         renormed(weight, index, max_norm, norm_type)
-    rows = rows_(weight, index, padding, bool(scale_grad_by_freq))
+    if sparse and mode == "max":
+        raise ValueError("max mode does not support sparse weights")
+    rows = taken(weight, index, padding, bool(scale_grad_by_freq), sparse)
     return pooled(rows, index != padding, of_bag, bags, mode, per_sample_weights)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # what type checkers and editors see as wengert.optim.*
     from wengert_optim.rprop import Rprop as Rprop
     from wengert_optim.sgd import ASGD as ASGD
     from wengert_optim.sgd import SGD as SGD
+    from wengert_optim.sparse import SparseAdam as SparseAdam
 
 OPTIMIZERS = {
     "sgd": ("SGD", "ASGD"),
@@ -34,6 +35,7 @@ OPTIMIZERS = {
     "rprop": ("Rprop",),
     "lbfgs": ("LBFGS",),
     "matrix": ("Adafactor", "Muon"),
+    "sparse": ("SparseAdam",),
 }
 SCHEDULERS = (
     "LRScheduler",

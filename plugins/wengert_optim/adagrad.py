@@ -24,6 +24,7 @@ class Adagrad(Optimizer):
     Source: Duchi, Hazan, Singer, Adaptive Subgradient Methods for Online Learning (JMLR 2011).
     """
 
+    sparse_gradients = True
     checks = {
         "lr_decay": at_least_zero("lr_decay value"),
         "initial_accumulator_value": at_least_zero("initial_accumulator_value value"),
@@ -45,9 +46,15 @@ class Adagrad(Optimizer):
 
     def update(self, p: Tensor, g: Tensor, state: State, group: Group) -> None:
         t, s, lr = count(state, p), state["sum"], group["lr"]
-        s.addcmul_(g, g)
         if group["lr_decay"]:
             lr = lr / (1 + (t - 1) * group["lr_decay"])
+        if g.is_sparse:  # the rows that were taken, and no others
+            g = g.coalesce()
+            s.add_(g * g)
+            values = g.values() / (s.sparse_mask(g).values().sqrt() + group["eps"])
+            descend(p, wengert.sparse_coo_tensor(g.indices(), values, g.shape, is_coalesced=True), lr)
+            return
+        s.addcmul_(g, g)
         descend(p, g / (s.sqrt() + group["eps"]), lr)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wengert
-from wengert.optim.optimizer import Closure, Group, Optimizer, State, at_least_zero
+from wengert.optim.optimizer import CHECKS, Closure, Group, Optimizer, State, at_least_zero
 
 if TYPE_CHECKING:
     from wengert import Tensor
@@ -40,7 +40,7 @@ class LBFGS(Optimizer):
     that safeguard the line search).
     """
 
-    checks = {name: at_least_zero(name) for name in ("tolerance_grad", "tolerance_change")}
+    checks = {"lr": CHECKS["lr"], **{name: at_least_zero(name) for name in ("tolerance_grad", "tolerance_change")}}
 
     def __init__(
         self, params: Any, lr: float | Tensor = 1, max_iter: int = 20, max_eval: int | None = None,
@@ -62,8 +62,10 @@ class LBFGS(Optimizer):
             raise RuntimeError(f"only 'strong_wolfe' is supported as line_search_fn, got {given!r}")
 
     def add_param_group(self, param_group: Group) -> None:
-        """Refuse: L-BFGS has one group."""
-        raise ValueError("LBFGS doesn't support per-parameter options (parameter groups)")
+        """Take the one group that L-BFGS has, and refuse another."""
+        if self.param_groups:
+            raise ValueError("LBFGS doesn't support per-parameter options (parameter groups)")
+        super().add_param_group(param_group)
 
     def step(self, closure: Closure) -> Any:  # type: ignore[override]
         """Iterate until gradient or change is small, or a limit is reached; return the first loss."""

@@ -26,6 +26,7 @@ class SGD(Optimizer):
     """
 
     complex_as_pairs = False
+    sparse_gradients = True
 
     def __init__(
         self, params: Any, lr: float | Tensor = 1e-3, momentum: float = 0, dampening: float = 0,
