@@ -17,6 +17,7 @@ import numpy as np
 from wengert import backend, dtypes, errors, tape
 from wengert.backend import device
 from wengert.modes import state
+from wengert.registry import registry
 from wengert.tape import AccumulateGrad, Slot, hooks_of
 
 
@@ -44,7 +45,10 @@ class Size(tuple[int, ...]):
         return Size, (tuple(self),)
 
 
-new = object.__new__
+new, ndarray = object.__new__, np.ndarray
+# The classes of tensors that override nothing, beside Tensor itself: the specialised calls look here (`in` a set takes less
+# time than isinstance), and whoever is of another class is asked.
+PLAIN: set[type] = set()
 _DLPACK_KINDS = {"cpu": 1, "cuda": 2, "opencl": 4}  # DLDeviceType; 12 is any other
 _DLPACK_HOST = (1, 0)
 
@@ -52,10 +56,21 @@ _DLPACK_HOST = (1, 0)
 def wrap(array: Any, edge: Any = None) -> Tensor:
     """Return a Tensor of a raw array as it is: no copy, no check."""
     result: Tensor = new(Tensor)
-    result._array = np.asarray(array) if isinstance(array, np.generic) else array
-    if edge is not None:
-        result._edge = edge
+    result._array = array if type(array) is ndarray or not isinstance(array, np.generic) else np.asarray(array)
+    result._edge = edge
+    result._box = None
     return result
+
+
+def _disabled_torch_function_impl(func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """Stand as the `__torch_function__` of a class that overrides nothing."""
+    return NotImplemented
+
+
+def refuse_dispatch(kind: type) -> None:
+    """Raise NotImplementedError for a class with `__torch_dispatch__`: it may be defined, and never be that of a tensor."""
+    if getattr(kind, "__torch_dispatch__", _disabled_torch_function_impl) is not _disabled_torch_function_impl:
+        raise errors.no_dispatch(kind)
 
 
 class _InferenceBox(list[int]):
@@ -114,11 +129,16 @@ class Tensor:
             self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
         ) -> None: ...
 
+    # The first three are set on every tensor that is made, the rest where they are needed: the interpreter reads an attribute
+    # that an object has of its own in a tenth of the time of one that only its class has (and `__dict__` ends that: no hot path
+    # asks for it).
     _array: Any
     _edge: Any = None
+    _box: list[int] | None = None  # counts writes; shared by all tensors on one storage; made when first needed
+    _shown = "tensor"  # what is printed before the values
     _grad: Tensor | None = None
     _retained: tape.Handle  # the hook that keeps this result's gradient, after retain_grad()
-    _box: list[int] | None = None  # counts writes; shared by all tensors on one storage; made when first needed
+    _frozen: Any  # the end of the tape of a leaf that requires no gradient for now
     _base: Tensor | None = None  # the tensor this is a view of (never itself a view)
     _path: tuple[tuple[Any, tuple[Any, ...]], ...] = ()  # the (view op, params) that lead from _base here
     _views: list[weakref.ref[Tensor]] | None = None  # of a base: its living views, whose history follows its own
@@ -128,13 +148,53 @@ class Tensor:
     __array_priority__ = 1000
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        if cls is not Tensor:
-            if cls.__base__ is Tensor and not cls.__module__.startswith("wengert"):
-                raise errors.own_tensor(cls)
-            return super().__new__(cls)
         from wengert.ops import creation
 
-        return creation.legacy(dtypes.default_float(), args, kwargs.get("device"))
+        made = creation.legacy(dtypes.default_float(), args, kwargs.get("device"))
+        return made if cls is Tensor else Tensor._make_subclass(cls, made)
+
+    # ---- subclasses: see overrides.py
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "_shown" not in cls.__dict__:
+            cls._shown = cls.__name__
+        if cls.__torch_function__ is _disabled_torch_function_impl:
+            PLAIN.add(cls)
+        else:
+            from wengert import overrides
+
+            overrides.open_entrances()
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run a function as on plain tensors, and let what it gives be of this class."""
+        from wengert import overrides
+
+        return overrides.default(cls, func, types, args, kwargs or {})
+
+    def as_subclass(self, cls: type[Tensor]) -> Any:
+        """Return this tensor as one of a subclass, on the same memory and with the same history."""
+        from wengert import overrides
+
+        return overrides.as_subclass(self, cls)
+
+    @staticmethod
+    def _make_subclass(cls: type[Tensor], data: Tensor, require_grad: bool = False) -> Any:
+        """Return a tensor of a subclass on the memory of another one, without its history."""
+        if not isinstance(cls, type) or not issubclass(cls, Tensor):
+            raise TypeError(f"cls must be a type (got {cls!r}) that is a subclass of Tensor")
+        refuse_dispatch(cls)
+        result = wrap(data._array)
+        result._box = data.version_box()
+        if require_grad:
+            result.requires_grad_()
+        result.__class__ = cls
+        return result
+
+    @staticmethod
+    def _make_wrapper_subclass(cls: type, *args: Any, **kwargs: Any) -> Any:
+        """Raise NotImplementedError: a tensor without memory is of use to `__torch_dispatch__` alone."""
+        raise errors.no_dispatch(cls)
 
     # ---- what it is
     @property
@@ -207,8 +267,22 @@ class Tensor:
         """Say whether this has a shape and a dtype, and no values."""
         return getattr(backend.of_array(self._array), "valueless", False)
 
-    is_sparse = is_quantized = is_mkldnn = is_mps = is_nested = is_xpu = False
-    layout = "torch.strided"
+    is_quantized = is_mkldnn = is_mps = is_nested = is_xpu = False
+
+    @property
+    def layout(self) -> str:
+        """How elements lie in memory: "torch.strided", or as a sparse tensor's are."""
+        return getattr(self._array, "form", "torch.strided")
+
+    @property
+    def is_sparse(self) -> bool:
+        """Say whether this is a sparse tensor by coordinates."""
+        return self.layout == "torch.sparse_coo"
+
+    @property
+    def is_sparse_csr(self) -> bool:
+        """Say whether this is a sparse matrix by compressed rows."""
+        return self.layout == "torch.sparse_csr"
 
     def get_device(self) -> int:
         """Return the device's index, -1 for the host."""
@@ -279,7 +353,10 @@ class Tensor:
                     raise RuntimeError(
                         "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed; clone() it"
                     )
-                self._edge = self.__dict__.pop("_frozen", None) or AccumulateGrad(self)
+                frozen = getattr(self, "_frozen", None)
+                if frozen is not None:
+                    del self._frozen
+                self._edge = frozen or AccumulateGrad(self)
                 self._edge.leaf = weakref.ref(self)
         elif self._edge is not None:
             if not self.is_leaf:
@@ -290,6 +367,10 @@ class Tensor:
             self._edge.leaf = tape.nobody  # graphs that lead here deliver nothing, until a gradient is asked for again
             self._frozen, self._edge = self._edge, None
         return self
+
+    def _is_view(self) -> bool:
+        """Say whether this is a view that its base's history goes through."""
+        return self._base is not None
 
     @property
     def is_leaf(self) -> bool:
@@ -302,7 +383,7 @@ class Tensor:
         edge = self._edge
         if edge is None or type(edge) is AccumulateGrad:
             return None
-        return edge.origin[0] if type(edge) is Slot else edge
+        return tape.shown(edge.origin[0] if type(edge) is Slot else edge)
 
     @property
     def output_nr(self) -> int:
@@ -345,9 +426,10 @@ class Tensor:
 
     def version_box(self) -> list[int]:
         """Return the write counter of this tensor's storage."""
-        if self._box is None:
-            self.__dict__.setdefault("_box", [0])  # one counter, also when threads ask at once
-        return self._box  # type: ignore[return-value]
+        box = self._box
+        if box is None:  # threads that ask at once get one counter: nothing from here on lets another thread run
+            box = self._box = [0]
+        return box
 
     def is_inference(self) -> bool:
         """Say whether this was made inside `inference_mode`."""
@@ -366,7 +448,7 @@ class Tensor:
             raise errors.integer_grad(value._array.dtype)
         self.leave_storage()
         self._array = value._array
-        self.__dict__.pop("_box", None)
+        self._box = None
 
     def leave_storage(self) -> Tensor:
         """Let a hidden tensor be the base of everything that shares this one's memory, and return it.
@@ -449,8 +531,12 @@ class Tensor:
         return hooks_of(self._edge).add("leaf", hook)
 
     def _accumulate_(self, g: Any) -> None:
-        """Add a raw gradient in place (a write that the version counter sees)."""
-        backend.of_array(self._array).add_into(self._array, g)
+        """Add a raw gradient in place (a write that the version counter sees); a dense one to a sparse one gives a new one."""
+        owner = backend.of_array(self._array)
+        if type(g) is type(self._array) or not (hasattr(g, "parts") or hasattr(self._array, "parts")):
+            owner.add_into(self._array, g)
+        else:
+            self._array = self._array + g
         if self._box is not None and self._box is not INFERENCE:
             self._box[0] += 1
 
@@ -467,6 +553,8 @@ class Tensor:
         if not isinstance(self._array, np.ndarray):
             if state.recorder is not None:
                 raise errors.captured_value("numpy()")
+            if hasattr(self._array, "parts"):
+                raise TypeError("can't convert Sparse layout tensor to numpy. Use Tensor.to_dense() first.")
             raise TypeError(
                 f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host "
                 f"memory first."
@@ -607,15 +695,31 @@ class Tensor:
         place = self.device
         edge = self._edge
         default = np.dtype(dtypes.default_float())
+        parts = getattr(self._array, "parts", None)
+        if parts is not None:
+            absent = place.type == "meta"
+            hosts = {name: part if absent else backend.of_array(part).to_host(part) for name, part in parts.items()}
+            return printing.render_parts(
+                hosts,
+                shape=self._array.shape,
+                layout=self.layout,
+                contents="..." if absent else None,
+                dtype=repr(self.dtype) if printing.needs_dtype(hosts["values"], default) else None,
+                device=None if place.type == "cpu" else str(place),
+                grad_fn=None if self.grad_fn is None else self.grad_fn.name().rpartition("::")[2],
+                requires_grad=edge is not None,
+            )
         host = self._array if self.is_meta else self.host()
-        return printing.render(
+        text = printing.render(
             host,
+            prefix=f"{self._shown}(",
             contents="..." if self.is_meta else None,
             dtype=repr(self.dtype) if printing.needs_dtype(host, default, shown=not self.is_meta) else None,
             device=None if place.type == "cpu" else str(place),
             grad_fn=None if self.grad_fn is None else self.grad_fn.name().rpartition("::")[2],
             requires_grad=edge is not None,
         )
+        return f"Parameter({text})" if getattr(self, "_is_param", False) else text
 
     def __dir__(self) -> list[str]:
         return sorted(set(super().__dir__()) - {"_array", "_edge"})
@@ -638,14 +742,24 @@ class Tensor:
 
     def __copy__(self) -> Tensor:
         """Return a leaf on the same memory (PyTorch's reading of a shallow copy)."""
-        result = new(type(self))
+        result = wrap(self._array)
         result.__dict__.update(self._extras())
-        result._array, result._box = self._array, self.version_box()
-        return result.requires_grad_(self.requires_grad)  # type: ignore[no-any-return]
+        result._box = self.version_box()
+        result.requires_grad_(self.requires_grad)
+        result.__class__ = type(self)
+        return result
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        if hasattr(self._array, "parts"):
+            own = (type(self), self.layout, self._parts(), self.requires_grad, self._extras())
+            return _unpickle_parts, own
         host = np.ascontiguousarray(self.host()).reshape(self._array.shape)
         return _unpickle, (type(self), host, str(self.device), self.requires_grad, self._extras())
+
+    def _parts(self) -> tuple[Any, ...]:
+        """Return what the constructor of this layout takes: the arrays of a sparse tensor as tensors, the shape, the rest."""
+        array = self._array
+        return (*[wrap(part) for part in array.parts.values()], self.shape, *array.rest)
 
     def _extras(self) -> dict[str, Any]:
         """Return the attributes that a user or a subclass put on this tensor."""
@@ -661,10 +775,42 @@ def _unpickle(cls: type[Tensor], host: Any, place: str, requires_grad: bool, ext
         target = backend.resolve(place)
     except RuntimeError:
         target = backend.resolve(None)
+    result = wrap(target.backend.from_host(host, target.index or 0))
+    result.__dict__.update(extra)
+    result.requires_grad_(requires_grad)
+    result.__class__ = cls
+    return result
+
+
+def _unpickle_parts(cls: type[Tensor], layout: str, parts: Any, requires_grad: bool, extra: dict[str, Any]) -> Tensor:
+    """Rebuild a pickled sparse tensor from the parts it is made of."""
     result: Tensor = new(cls)
-    result._array = target.backend.from_host(host, target.index or 0)
+    result._array = of_parts(layout, parts)._array
     result.__dict__.update(extra)
     return result.requires_grad_(requires_grad)  # type: ignore[no-any-return]
+
+
+def swap_tensors(t1: Tensor, t2: Tensor) -> None:
+    """Let each of two tensors be what the other is: values, class, gradient, history, attributes; who holds one sees the other.
+
+    Raises RuntimeError for a tensor that has views, which would not follow.
+    """
+    for tensor in (t1, t2):
+        if tensor._base is not None or any(view() is not None for view in tensor._views or ()):
+            raise RuntimeError("swap_tensors: Cannot swap a tensor that is a view, or has some: they would not follow")
+    t1.__class__, t2.__class__ = t2.__class__, t1.__class__
+    t1.__dict__, t2.__dict__ = t2.__dict__, t1.__dict__
+    for tensor in (t1, t2):
+        if type(tensor._edge) is AccumulateGrad:
+            tensor._edge.leaf = weakref.ref(tensor)
+
+
+def of_parts(layout: str, parts: Any) -> Tensor:
+    """Return a sparse tensor made of what `Tensor._parts` gave. Raises KeyError for a layout that there is none of."""
+    count = {"torch.sparse_coo": 3, "torch.sparse_csr": 4}[layout]
+    make = registry.resolve("ops", f"{layout.removeprefix('torch.')}_tensor")
+    made: Tensor = make(*parts[:count], **dict(zip(("is_coalesced",), parts[count:], strict=False)))
+    return made
 
 
 tape.wrap = wrap

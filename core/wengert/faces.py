@@ -7,15 +7,16 @@ May import: op, record, tensor, inplace. Must not know: any formula.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any, TypeVar
 
-from wengert import errors
+from wengert import dtypes, errors
 from wengert import registry as registry_
 from wengert._tensor import Tensor
 from wengert.inplace import inplace, inplace_op, write_out
 from wengert.op import OPS, Op, grad_name
-from wengert.record import binary, call, relabel
+from wengert.record import asked, binary, call, overridden, relabel
 from wengert.registry import forms, registry
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -51,13 +52,36 @@ def composite(*names: str, label: str | None = None) -> Callable[[F], F]:
     return publish
 
 
+gates: dict[Callable[..., Any], Any] = {}  # public functions that are called again where an argument overrides them: their code
+
+
+def again(gate: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a public function again that failed, where an argument's class overrides it; else let the exception go on.
+
+    (So it costs nothing while there are no such classes; afterwards functions ask first. See overrides.py.)
+    """
+    if gate in gates and any([hasattr(type(x), "__torch_function__") for x in _leaves((*args, *kwargs.values()))]):
+        from wengert import overrides
+
+        if overrides.again(gate, args, kwargs):
+            return gate(*args, **kwargs)
+    raise  # noqa: PLE0704  (the exception that the caller handles)
+
+
+def _leaves(values: Iterable[Any]) -> list[Any]:
+    return [x for v in values for x in (v if isinstance(v, tuple | list) else (v,))]
+
+
 def labelled(label: str) -> Callable[[F], F]:
     """Let the result of a function made of ops print the gradient name PyTorch has for the whole."""
 
     def dressed(f: F) -> F:
         @functools.wraps(f)
         def run(*args: Any, **kwargs: Any) -> Any:
-            result = f(*args, **kwargs)
+            try:
+                result = f(*args, **kwargs)
+            except Exception:
+                return again(run, args, kwargs)
             return relabel(result, label) if isinstance(result, Tensor) else result
 
         return run  # type: ignore[return-value]
@@ -70,7 +94,10 @@ def with_out(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def run(*args: Any, out: Any = None, **kwargs: Any) -> Any:
-        result = function(*args, **in_our_words(kwargs)) if kwargs else function(*args)
+        try:
+            result = function(*args, **in_our_words(kwargs)) if kwargs else function(*args)
+        except Exception:
+            return again(run, args, kwargs if out is None else {**kwargs, "out": out})
         return result if out is None else write_out(name, result, out)
 
     return run
@@ -96,9 +123,25 @@ def taking(words: dict[str, str], function: Callable[..., Any]) -> Callable[...,
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **in_our_words(kwargs, words)) if kwargs else function(*args)
+        try:
+            return function(*args, **in_our_words(kwargs, words)) if kwargs else function(*args)
+        except Exception:
+            return again(run, args, kwargs)
 
     return run
+
+
+def gate(function: F) -> F:
+    """Return a function that comes again where it fails (see `again`)."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception:
+            return again(run, args, kwargs)
+
+    return run  # type: ignore[return-value]
 
 
 class Late:
@@ -174,7 +217,8 @@ def dress() -> None:
     for name, op_name in {**OPERATORS, **COMPARISONS}.items():
         setattr(Tensor, f"__{name}__", operator(OPS[op_name], "RemainderBackward1" if name == "mod" else ""))
     for name, op_name in {"neg": "negative", "abs": "absolute", "invert": "invert"}.items():
-        setattr(Tensor, f"__{name}__", OPS[op_name].__call__)
+        setattr(Tensor, f"__{name}__", twin(OPS[op_name].__call__))
+    setattr(Tensor, "__invert__", _of_integers(getattr(Tensor, "__invert__")))
     for name, op_name in OPERATORS.items():
         setattr(Tensor, f"__i{name}__", _guarded(inplace_op(f"{name}_", OPS[op_name])))
         setattr(Tensor, f"__r{name}__", REFLECTED.get(name) or _swapped(OPS[op_name]))
@@ -184,6 +228,21 @@ def dress() -> None:
     setattr(Tensor, "__rsub__", operator(OPS["rsub"], "RsubBackward0"))
     for way in ("", "r", "i"):  # Python 2's names, which PyTorch keeps
         setattr(Tensor, f"__{way}div__", getattr(Tensor, f"__{way}truediv__"))
+    for name, function in {**METHODS, **FUNCTIONS}.items():
+        if function.__name__ not in FUNCTIONS and function.__name__ not in METHODS:
+            function.__name__ = name
+    asking = {OPS["exp"].__call__.__code__, OPS["multiply"].__call__.__code__}
+    gated: dict[Any, Any] = {}
+    for name, function in FUNCTIONS.items():
+        if isinstance(function, FunctionType) and function.__code__ not in asking and name not in _GATELESS:
+            if not hasattr(function, "__wrapped__") and not function.__name__.startswith("<"):  # else it is one already
+                FUNCTIONS[name] = gated.setdefault(function, gate(function))
+            gates[FUNCTIONS[name]] = FUNCTIONS[name].__code__
+    twins: dict[int, Any] = {}
+    for name, function in METHODS.items():
+        if vars(Tensor).get(name) is function and (function in gated or FUNCTIONS.get(name) is function):
+            METHODS[name] = twins.setdefault(id(function), twin(function))
+            setattr(Tensor, name, METHODS[name])
 
 
 def public(op: Op) -> Callable[..., Any]:
@@ -204,7 +263,58 @@ def writing(name: str, function: Any) -> Callable[..., Any]:
     return inplace_op(name, function) if small and not (function.params or function.free) else inplace(name, function)
 
 
-forms.update(out=with_out, inplace=writing, record=of_record)
+published: Callable[[str, str, Any], None] | None = None  # set by overrides.py, while there are classes that override
+compiled_calls: list[Any] = []  # by the compiler: methods by which objects with a `function` are called
+plain: dict[Any, FunctionType] = {}  # by overrides.py: what public functions were before they asked first
+
+
+def shown(name: str, value: Any) -> Any:
+    """Return what a family's function is in public."""
+    if published is not None:
+        published("ops", name, value)
+    return value
+
+
+def show_call(call: Any) -> None:
+    """Let a method that stands for a user's function run that itself, where an argument overrides functions."""
+    compiled_calls.append(call)
+    if published is not None:
+        published("calls", "", call)
+
+
+def shown_method(name: str, value: Any) -> Any:
+    """Return what a family's method is in public: another function than the one of that name, as in PyTorch."""
+    value = twin(value)
+    if published is not None:
+        published("methods", name, value)
+    return value
+
+
+def _of_integers(invert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return `~`, which raises TypeError for floats, where `bitwise_not` raises NotImplementedError, as in PyTorch."""
+
+    def run(self: Any) -> Any:
+        if dtypes.category(self._array.dtype) >= dtypes.FLOATING:
+            raise errors.not_bits(self.dtype)
+        return invert(self)
+
+    run.__name__ = "__invert__"
+    return run
+
+
+def twin(function: Any) -> Any:
+    """Return a function that does the same and is another: who overrides functions has to tell them apart."""
+    if not isinstance(function, FunctionType):
+        return function
+    source = plain.get(function, function)
+    made = FunctionType(source.__code__, source.__globals__, source.__name__, source.__defaults__, source.__closure__)
+    made.__kwdefaults__, made.__doc__, made.__qualname__ = source.__kwdefaults__, source.__doc__, source.__qualname__
+    made.__dict__.update({"record": function, **source.__dict__})
+    made.__annotations__ = source.__annotations__
+    return made
+
+
+forms.update(out=with_out, inplace=writing, record=of_record, ops=shown, methods=shown_method)
 registry_.show_method = show_method
 registry_.has_method = lambda name: hasattr(Tensor, name)
 
@@ -218,6 +328,12 @@ _AXIS = (
     "all", "amax", "amin", "any", "argmax", "argmin", "argsort", "chunk", "count_nonzero", "cumsum", "log_softmax",
     "logsumexp", "max", "min", "prod", "softmax", "sort", "squeeze", "stack", "std", "topk", "unbind", "unsqueeze", "var",
 )  # fmt: skip
+# Functions that need no gate: those that pass what they are given to a record, and makers of tensors.
+_GATELESS = frozenset(
+    "add sub subtract div divide true_divide tensor as_tensor from_numpy zeros ones empty full scalar_tensor arange linspace "
+    "logspace eye is_tensor broadcast_shapes manual_seed seed initial_seed get_rng_state set_rng_state rand randn randint "
+    "randperm".split()
+)
 # Public under another function that says more, or internal.
 _PRIVATE = {"overwrite", "rint", "clip", "power", "rsub", "where", "add", "subtract", "divide"}
 # Functions that take no number in the place of their first tensor; those marked False not in that of the second either.
@@ -312,6 +428,8 @@ def unusual_swapped(op: Op, self: Any, other: Any) -> Any:
 
     if isinstance(other, np.generic):
         return call(op, (other.item(), self))
+    if overridden(type(other)):
+        return asked(op, (other, self))
     return call(op, (as_tensor(other), self)) if hasattr(other, "__array__") else NotImplemented
 
 

@@ -35,6 +35,19 @@ def _place(name: str, node: Node) -> int:
     return place
 
 
+def _names(node: Node) -> list[str]:
+    """Return the attributes of a node; of what it keeps, only what it does keep."""
+    op, plan, saved = node.plan.op, node.plan, node.saved
+    kept = {op.inputs[i] for i in plan.inputs} | ({"out"} if plan.out else set()) | {*op.params}
+    kept = {n for n in kept if saved is None or saved[op.places[n]] is not None}
+    words = dict(zip(op.inputs, ("self", "other"), strict=False)) | {"out": "result"}
+    own = [f"{prefix}{words.get(n, n)}" for n in kept for prefix in ("_saved_", "_raw_saved_")]
+    return sorted({n for n in object.__dir__(node) if not n.startswith(("_saved_", "_raw_saved_"))} | {*own})
+
+
+setattr(Node, "__dir__", _names)
+
+
 def _saved(name: str, node: Node) -> Any:
     place = _place(name, node)
     value = node.tensors(node.check_saved())[place]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from wengert import backend, dtypes, errors, tape
-from wengert._tensor import INFERENCE, Tensor, new, wrap
+from wengert._tensor import INFERENCE, PLAIN, Tensor, new, wrap
 from wengert.dtypes import F16, F32, F64
 from wengert.kept import show_kept
 from wengert.modes import off, state
@@ -67,9 +67,11 @@ def is_constant(array: Any) -> bool:
 make_node: Callable[..., Node] = tape.node
 
 
-def layered(inputs: Sequence[Any]) -> list[Any]:
-    """Bring a call's inputs to one level; replaced by func/layers.py, whose arrays alone have a `transform`."""
-    raise NotImplementedError
+def outermost(kind: type, other: type) -> type:
+    """Return which of two array types decides about a call: one whose arrays hold others (it has a `transform`, a backend
+    that tells what becomes of the call), and of two such the one of the higher rank."""
+    mine, theirs = getattr(kind, "transform", None), getattr(other, "transform", None)
+    return other if theirs is not None and (mine is None or getattr(theirs, "rank", 1) > getattr(mine, "rank", 1)) else kind
 
 
 # ---- the readable form
@@ -99,13 +101,15 @@ def call(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
             ends.append(x._edge)
             if kind is np.ndarray:
                 kind = type(array)
-            elif type(array) is not kind and hasattr(type(array), "transform"):
-                kind = type(array)
+            elif type(array) is not kind:
+                kind = outermost(kind, type(array))
         else:
             arrays.append(x)
             ends.append(None)
-    if kind is not np.ndarray and hasattr(kind, "transform"):  # inside of a func transform: all inputs on one level
-        flat = layered(flat)
+    if kind is not np.ndarray and hasattr(kind, "transform"):  # inside of a func transform, or beside sparse tensors
+        flat = kind.transform.meet(op, flat, params)
+        if not isinstance(flat, list):  # what it made by other calls
+            return flat
         arrays = [x._array if isinstance(x, Tensor) else x for x in flat]
         ends = [x._edge if isinstance(x, Tensor) else None for x in flat]
     edges = tuple(ends)
@@ -178,12 +182,49 @@ def call_raw(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any
     if len(arrays) == 2 and kernel is not None and type(arrays[1]) is kind:
         return kernel(*arrays, *params, out=...) if op.elementwise else kernel(*arrays, *params)
     if kernel is None or not all([type(a) is kind for a in arrays]):
+        if kernel is None and kind not in _OPERANDS and overridden(kind):
+            return asked(op, inputs, params)
         source = next((a for a in reversed(_flat(arrays)) if hasattr(a, "dtype")), None)
         if source is None:
+            if any([overridden(type(a)) for a in arrays]):
+                return asked(op, inputs, params)
             raise errors.not_a_tensor(op.face, arrays[0], op.inputs[0])
         arrays = [_as_array(a, source) for a in arrays]
         kernel = op.kernels[_key(arrays)]
     return kernel(*arrays, *params, out=...) if op.elementwise else kernel(*arrays, *params)
+
+
+# ---- operands of a class of the user's own, which may override the call: see overrides.py
+_OPERANDS = frozenset({Tensor, bool, int, float, complex})
+
+
+def overridden(kind: type) -> bool:
+    """Say whether a class may override what is done with its objects."""
+    return kind is not Tensor and kind not in PLAIN and hasattr(kind, "__torch_function__")
+
+
+def beside(unusual: Callable[[Op, Any, Any], Any] | None, op: Op, x: Any, y: Any) -> Any:
+    """Call with two operands that are not of the common kinds: ask those that override the call, else `unusual`, or `call`."""
+    for kind in (type(x), type(y)):
+        if kind not in _OPERANDS and overridden(kind):
+            return asked(op, (x, y), (), unusual)
+    return call(op, (x, y)) if unusual is None else unusual(op, x, y)
+
+
+def asked(
+    op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = (), unusual: Callable[[Op, Any, Any], Any] | None = None
+) -> Any:
+    """Ask the operands that override a call; where none does now, go on as with any others."""
+    from wengert import overrides
+
+    def otherwise() -> Any:
+        if unusual is not None:
+            return unusual(op, *inputs)
+        if not any([isinstance(x, Tensor) for x in inputs]):
+            raise errors.not_a_tensor(op.face, inputs[0], op.inputs[0])
+        return call(op, inputs, params)
+
+    return overrides.of_record(op, (*inputs, *params), unusual, otherwise)
 
 
 OPERATORS = {  # Python's, by the op they call
@@ -217,7 +258,7 @@ def _key(arrays: Sequence[Any]) -> type:
     """Return the array type that a call dispatches on: the first that is no constant of the host."""
     types = [type(a) for a in _flat(arrays)]
     others = [t for t in types if t is not np.ndarray]
-    return next((t for t in others if hasattr(t, "transform")), others[0] if others else types[0])
+    return functools.reduce(outermost, others) if others else types[0]
 
 
 def prepare(op: Op, inputs: list[Any]) -> list[Any]:
@@ -340,7 +381,7 @@ def recover(op: Op, arrays: Sequence[Any], inputs: Sequence[Any], params: Sequen
 def failed(op: Op, arrays: Sequence[Any], inputs: Sequence[Any], params: Sequence[Any], error: BaseException) -> BaseException:
     """Return the error to raise for a kernel that failed: mixed devices first, then what the op itself says."""
     tensors = [x for x in inputs if isinstance(x, Tensor)]
-    if len({type(t._array) for t in tensors}) > 1 and state.recorder is None:
+    if len({type(t._array) for t in tensors}) > 1 and state.recorder is None and len({t.device for t in tensors}) > 1:
         return errors.devices_differ(op.face, [t.device for t in tensors])
     return errors.failed(op, arrays, params, error)
 
@@ -379,7 +420,7 @@ def unary(op: Op) -> Callable[..., Any]:
     def run(input: Any, *params: Any, out: Tensor | None = None) -> Any:
         if out is not None:
             return into(op, (input,), params, out)
-        if type(input) is not Tensor and not isinstance(input, Tensor):
+        if type(input) is not Tensor and type(input) not in PLAIN:
             kernel = kernels.get(type(input))
             return call_raw(op, (input,), params) if kernel is None else kernel(input, *params, out=...)
         a = input._array
@@ -394,6 +435,7 @@ def unary(op: Op) -> Callable[..., Any]:
             made = recover(op, (a,), (input,), params, error)
         result = new(Tensor)
         result._array = made
+        result._edge = result._box = None
         if off and not state.grad:
             if state.inference:
                 result._box = INFERENCE
@@ -437,6 +479,7 @@ def single(op: Op) -> Callable[..., Any]:
             made = recover(op, (a,), (input,), params, error)
         result = new(Tensor)
         result._array = made
+        result._edge = result._box = None
         if view:
             attach(result, input, op, params)
         if off and not state.grad:
@@ -473,7 +516,8 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None, numbers
     unusual: what to do where the first operand is no tensor, or the second neither tensor nor number (operators leave it to
     Python). numbers: whether the second may be a number without asking `unusual`.
     """
-    otherwise = unusual or (lambda op, x, y: call(op, (x, y)))
+    otherwise = functools.partial(beside, unusual)
+    raw = call_raw if unusual is None else lambda op, inputs: otherwise(op, *inputs)
     plain = (float, int) if numbers else ()
     if op.params or op.free or op.domain == ANY:
         return general(op)
@@ -488,16 +532,16 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None, numbers
     def run(input: Any, other: Any, *, out: Tensor | None = None) -> Any:
         if out is not None:
             return into(op, (input, other), (), out)
-        if type(input) is not Tensor and not isinstance(input, Tensor):
+        if type(input) is not Tensor and type(input) not in PLAIN:
             if isinstance(other, Tensor):
                 return otherwise(op, input, other)
-            return call_raw(op, (input, other))
+            return raw(op, (input, other))
         a = input._array
         dtype = a.dtype
         if dtype is not F32 and dtype is not F64:
             return otherwise(op, input, other)
         shapes = None
-        counted = type(other) is Tensor or isinstance(other, Tensor)
+        counted = type(other) is Tensor or type(other) in PLAIN
         if counted:
             b = other._array
             if b.dtype is not dtype or type(b) is not type(a):
@@ -518,6 +562,7 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None, numbers
             made = recover(op, (a, b), (input, other), (), error)
         result = new(Tensor)
         result._array = made
+        result._edge = result._box = None
         if off and not state.grad:
             if state.inference:
                 result._box = INFERENCE
@@ -577,6 +622,7 @@ def pair(op: Op) -> Callable[..., Any]:
             made = recover(op, (a, b), (input, other), (), error)
         result = new(Tensor)
         result._array = made
+        result._edge = result._box = None
         if off and not state.grad:
             if state.inference:
                 result._box = INFERENCE

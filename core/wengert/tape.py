@@ -45,7 +45,8 @@ class GraphNode:
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The nodes this one sends gradients to, each with the number of the output meant."""
-        return tuple(e.origin if isinstance(e, Slot) else (e, 0) for e in self.edges)
+        ends = [e.origin if isinstance(e, Slot) else (e, 0) for e in self.edges]
+        return tuple([(shown(node), number) for node, number in ends])
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -221,6 +222,24 @@ class Watched(Node):
     """A call with hooks. (So the engine sees by the type alone that a node is an ordinary one.)"""
 
     __slots__ = ()
+
+
+_kinds: dict[tuple[str, type[Node]], type[Node]] = {}  # the class of a name, for each kind of node
+
+
+def shown(node: Any) -> Any:
+    """Return a node as a program sees it: from now on its class has the name that PyTorch's has, such as AddBackward0.
+
+    (Recording makes plain Nodes, which the engine runs in fewer steps; only what is looked at becomes a subclass.)
+    """
+    if isinstance(node, Node):
+        kind, name = type(node), node.name().rpartition("::")[2]
+        if kind.__name__ != name:
+            base = kind.__bases__[0] if (kind.__name__, kind.__bases__[0]) in _kinds else kind
+            if (name, base) not in _kinds:
+                _kinds[name, base] = type(name, (base,), {"__slots__": (), "__module__": "builtins"})
+            node.__class__ = _kinds[name, base]
+    return node
 
 
 class Slot:
@@ -513,7 +532,8 @@ def _count(roots: Sequence[Any]) -> dict[Any, int]:
         for edge in stack.pop().edges:
             if edge not in seen:
                 seen.add(edge)
-                stack.append(edge)
+                if type(edge) is not AccumulateGrad:  # which has no edges
+                    stack.append(edge)
             elif edge is not None:
                 shared[edge] = shared.get(edge, 1) + 1
     return shared

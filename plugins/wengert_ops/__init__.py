@@ -64,6 +64,14 @@ def wengert_register_ops(registry: Registry) -> None:
     for op in ("frac", "heaviside", "nan_to_num", "signbit", "angle", "frexp", "view_as_real", "view_as_complex"):
         registry.kernel(op, "xp", f"wengert_ops.pointwise_kernels:{op}")
     registry.family(
+        "wengert_ops.masked", prefix="masked.",
+        functions="amax amin argmax argmin cumprod cumsum log_softmax logaddexp logsumexp mean median norm normalize prod "
+        "softmax softmin std sum var",
+    )  # fmt: skip
+    registry.family(
+        "wengert_ops.masked_tensor", functions="MaskedTensor masked_tensor as_masked_tensor is_masked_tensor", prefix="masked."
+    )
+    registry.family(
         "wengert_ops.creation", "is_nonzero",
         functions="vander asarray frombuffer from_dlpack empty_strided empty_permuted range is_complex",
         methods="bfloat16 new_empty_strided",
@@ -71,6 +79,7 @@ def wengert_register_ops(registry: Registry) -> None:
     registry.family(
         "wengert_ops.random", functions="randint_like poisson binomial", methods="cauchy_ geometric_ log_normal_"
     )
+    registry.family("wengert_ops.quasirandom", prefix="quasirandom.", functions="SobolEngine")
     registry.family(
         "wengert_ops.reductions", "cummax cummin cumprod logcumsumexp aminmax nansum nanmean renorm",
         functions="var_mean std_mean", inplace="cumprod renorm",
@@ -88,7 +97,7 @@ def wengert_register_ops(registry: Registry) -> None:
     registry.family(
         "wengert_ops.asking", functions="cond detach detach_ frobenius_norm from_file get_device is_distributed is_same_size "
         "is_signed norm_except_dim nuclear_norm",
-        methods="apply_ dim_order is_distributed is_same_size map_ map2_ to_dense",
+        methods="apply_ dim_order is_distributed is_same_size map_ map2_",
     )  # fmt: skip
     registry.family(
         "wengert_ops.statistics", "quantile nanquantile cov corrcoef bincount histc histogram diff",

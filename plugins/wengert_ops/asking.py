@@ -44,11 +44,6 @@ def is_distributed(input: Any) -> bool:
     return False
 
 
-def to_dense(input: Any, dtype: Any = None, *, masked_grad: bool = True) -> Any:
-    """Return the tensor, which is dense already, in a dtype."""
-    return input if dtype is None else input.to(dtype)
-
-
 def dim_order(input: Any, ambiguity_check: Any = False) -> tuple[int, ...]:
     """Return the dims from the widest step in memory to the narrowest.
 

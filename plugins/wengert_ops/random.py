@@ -62,11 +62,11 @@ def log_normal_(self: Any, mean: float = 1.0, std: float = 2.0, *, generator: An
     return random.write("log_normal_", self, make, dtype)
 
 
-def randint_like(input: Any, low: Any, high: Any = None, *, dtype: Any = None, layout: Any = None, device: Any = None,
+def randint_like(input: Any, low: Any = None, high: Any = None, *, dtype: Any = None, layout: Any = None, device: Any = None,
                  requires_grad: bool = False, generator: Any = None, memory_format: Any = None,
                  pin_memory: bool = False) -> Any:  # fmt: skip
     """Return uniform integers in [low, high) (from 0 when one bound is given) in the shape, dtype and device of input."""
-    low, high = (0, low) if high is None else (low, high)
+    low, high = random.bounds_of("randint_like", low, high)
     dtype, device = input.dtype if dtype is None else dtype, input.device if device is None else device
     wanted = dtypes.to_numpy(dtype)
     make = random.integers(low, high, wanted, generator)
