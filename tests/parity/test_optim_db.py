@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch")
 common = pytest.importorskip("torch.testing._internal.common_optimizers")
 
 STEPS = 12
-WITHOUT = {"SparseAdam": "needs sparse gradients, which wengert does not have"}
+WITHOUT = {"SparseAdam": "takes sparse gradients alone: tests/test_sparse.py compares its steps"}
 SAMPLES = [
     pytest.param(info.optim_cls.__name__, sample, id=f"{info.optim_cls.__name__}: {sample.desc}")
     for info in common.optim_db
