@@ -21,7 +21,7 @@ import numpy as np
 RECORDED = Path(__file__).parent / "recorded"
 TABLES = (
     "test_autograd", "test_autograd_full", "test_autograd_functional", "test_autograd_graph",
-    "test_checkpoint", "test_function", "test_gradcheck", "test_inplace", "test_library", "test_tensor",
+    "test_checkpoint", "test_function", "test_gradcheck", "test_inplace", "test_library", "test_sparse", "test_tensor",
 )  # fmt: skip
 
 Program = Callable[[Any], Any]

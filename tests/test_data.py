@@ -342,7 +342,7 @@ def test_persistent_workers_stay() -> None:
     shards = DataLoader(Shards(), batch_size=4, num_workers=2, persistent_workers=True)
     for _ in range(2):
         assert sorted(v for b in shards for v in b.tolist()) == list(range(17))
-    children = shards._kept.processes
+    children = shards._iterator.processes
     del shards
     assert not any(c.is_alive() for c in children)
 

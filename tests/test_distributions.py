@@ -579,3 +579,22 @@ def test_a_users_family() -> None:
     assert w.distributions.kl_divergence(d, Shifted(w.zeros(2))).tolist() == [1, 2]
     with pytest.raises(NotImplementedError, match="Shifted has no log_prob"):
         d.log_prob(w.tensor(1.0))
+
+
+def test_a_subclass_may_bring_its_own_factor() -> None:
+    """Of a normal distribution that calls no `__init__` of it, as those of Gaussian processes do."""
+
+    class Lazy(w.distributions.MultivariateNormal):  # type: ignore[misc]
+        def __init__(self, loc: Any, covariance: Any) -> None:
+            self.loc, self.covariance = loc, covariance
+            w.distributions.Distribution.__init__(self, loc.shape[:-1], loc.shape[-1:], validate_args=False)
+
+        @property
+        def _unbroadcasted_scale_tril(self) -> Any:
+            return w.linalg.cholesky(self.covariance)
+
+    loc, covariance = w.tensor([1.0, 2.0]), w.tensor([[2.0, 0.5], [0.5, 1.0]])
+    x = w.tensor([[0.3, 0.4], [1.0, -1.0]])
+    expected = w.distributions.MultivariateNormal(loc, covariance)
+    assert w.allclose(Lazy(loc, covariance).log_prob(x), expected.log_prob(x))
+    assert w.allclose(Lazy(loc, covariance).entropy(), expected.entropy())

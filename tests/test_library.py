@@ -351,3 +351,12 @@ def test_opcheck_finds_what_is_wrong() -> None:
         with pytest.raises(library.OpCheckError, match=f"{test}.*{words}"):
             library.opcheck(op, given, test_utils=test)
         assert isinstance(library.opcheck(op, given, test_utils=test, raise_exception=False)[test], Exception)
+
+
+def test_a_fake_may_come_before_its_op() -> None:
+    @library.register_fake("early::double")
+    def fake(x: Any) -> Any:
+        return wengert.empty_like(x)
+
+    op = custom_op("early::double", lambda x: x * 2)
+    assert op.fake is fake and op(wengert.ones(2)).tolist() == [2.0, 2.0]

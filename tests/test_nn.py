@@ -417,6 +417,27 @@ def test_functional_call_swaps_parameters() -> None:
     assert far(grads["weight"], net.weight.grad) < 1e-6
 
 
+def test_functional_call_ties_what_is_one_parameter() -> None:
+    net, index = nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 4, bias=False)), wengert.tensor([1, 2])
+    net[1].weight = net[0].weight
+    call, weight = wengert.func.functional_call, wengert.arange(8.0).reshape(4, 2).requires_grad_()
+    expected = (weight[index] @ weight.T).sum()
+    (slope,) = wengert.autograd.grad(expected, weight)
+    for name in ("0.weight", "1.weight"):
+        total = call(net, {name: weight}, (index,)).sum()
+        assert float(total) == float(expected) and wengert.autograd.grad(total, weight)[0].equal(slope)
+    loose = call(net, {"0.weight": weight, "1.weight": weight * 2}, (index,), tie_weights=False).sum()
+    assert float(loose) == 2 * float(expected)
+    with pytest.raises(ValueError, match="tied"):
+        call(net, {"0.weight": weight, "1.weight": weight * 2}, (index,))
+    with pytest.raises(RuntimeError, match="Unexpected key.*'other'"):
+        call(net, {"0.weight": weight, "other": weight}, (index,), strict=True)
+    with pytest.raises(ValueError, match="multiple dictionaries"):
+        call(net, ({"0.weight": weight}, {"0.weight": weight}), (index,))
+    assert float(call(net, {"0.weight": weight, "other": weight}, (index,)).sum()) == float(expected)
+    assert not hasattr(net, "other") and net[1].weight is net[0].weight is not weight
+
+
 @pytest.mark.parametrize(
     "path",
     ["modules.module:Module", "parameter:Parameter", "modules.batchnorm:_BatchNorm", "modules.conv:_ConvNd", "init:xavier_uniform_",
@@ -569,6 +590,8 @@ def test_lazy_modules_take_their_sizes_from_the_first_input() -> None:
     with pytest.raises(RuntimeError, match="uninitialized"):
         _ = net[0].weight.shape
     assert repr(net[3]) == "LazyLinear(in_features=0, out_features=2, bias=True)"
+    with pytest.raises(ValueError, match="uninitialized"):
+        sum(p.numel() for p in net.parameters())
     state = None
     for made in (net, copy.deepcopy(net)):
         made(wengert.randn(2, 3, 5, 5))

@@ -876,6 +876,20 @@ def test_a_third_party_optimizer_may_bring_its_own_step_and_required_options() -
     assert p.item() == 0.75
     with pytest.raises(NotImplementedError, match="update"):
         Optimizer([p], {}).step()
+    sized = Optimizer([p], {"lr": None, "eps": (1e-30, 1e-3), "betas": 0.9})  # its own words: Adafactor's mean another thing
+    assert sized.param_groups[0]["lr"] is None and sized.param_groups[0]["eps"] == (1e-30, 1e-3)
+
+    class Around(Optimizer):  # as Lookahead is often written: without Optimizer's own __init__
+        def __init__(self, inner: Any) -> None:
+            self.inner, self.param_groups, self.state = inner, inner.param_groups, inner.state
+
+        def step(self, closure: Any = None) -> Any:
+            return self.inner.step(closure)
+
+    around = Around(optim.SGD([p], lr=0.25))
+    around.step()
+    around.zero_grad()
+    assert p.item() == 0.5 and p.grad is None
 
 
 # What is refused.
@@ -1526,3 +1540,15 @@ def test_the_default_average_is_the_mean() -> None:
         wengert.optim.swa_utils.get_ema_avg_fn(1.5)
     with pytest.raises(ValueError, match="anneal_strategy"):
         wengert.optim.swa_utils.SWALR(wengert.optim.SGD(model.parameters(), lr=0.1), 0.1, anneal_strategy="x")
+
+
+def test_a_subclass_sees_each_group_that_is_added() -> None:
+    class Masked(optim.SGD):  # type: ignore[misc]
+        def add_param_group(self, param_group: Any) -> None:
+            super().add_param_group(param_group)
+            for p in self.param_groups[-1]["params"]:
+                self.state[p]["mask"] = p.detach() > self.param_groups[-1]["lr"]
+
+    p = wengert.nn.Parameter(wengert.tensor([0.0, 1.0]))
+    opt = Masked(iter([p]), lr=0.5)
+    assert len(opt.param_groups) == 1 and opt.state[p]["mask"].tolist() == [False, True]

@@ -446,6 +446,36 @@ def subclassing_data(torch: Any) -> Any:
     )
 
 
+@program
+def ranges_by_one_bound_or_two(torch: Any) -> Any:
+    like = torch.zeros(2, 3)
+    drawn = (
+        torch.randint(9, size=(2,)), torch.randint(high=9, size=(2,)), torch.randint(9, (2,)), torch.randint(2, 9, (2,)),
+        torch.randint(low=2, high=9, size=[2]), torch.randint_like(like, high=9), torch.randint_like(like, 2, 9),
+    )  # fmt: skip
+    return (
+        [(x.dtype, tuple(x.shape), bool((0 <= x).all() and (x < 9).all())) for x in drawn], torch.arange(end=3),
+        torch.arange(start=1, end=3), error(lambda: torch.randint(size=(2,))), error(torch.arange),
+    )  # fmt: skip
+
+
+@program
+def tensors_that_change_places(torch: Any) -> Any:
+    layer = torch.nn.Linear(2, 1, bias=False)
+    held, other = layer.weight, torch.nn.Parameter(torch.full((1, 2), 2.0))
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+    torch.utils.swap_tensors(held, other)
+    layer(torch.tensor([[1.0, 3.0]])).sum().backward()
+    optimizer.step()
+    return held is layer.weight, held, held.grad, other.grad
+
+
+@program
+def bits_of_floats(torch: Any) -> Any:
+    x = torch.ones(2)
+    return error(lambda: ~x), error(lambda: torch.bitwise_not(x)), ~torch.tensor([True, False]), ~torch.tensor(5)
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program(name: str) -> None:
     assert PROGRAMS.compare(name, wengert) == []

@@ -379,7 +379,17 @@ def _modes() -> None:
         x.exp().sum().backward()
 
 
-@pytest.mark.parametrize("program", [_plain, _create_graph, _hooks, _writes_and_views, _graph_walks, _errors, _modes])
+def _transforms() -> None:
+    x = torch.ones(5, 3)
+    torch.func.vmap(torch.func.grad(lambda v: (v * v).sum()))(x)
+    torch.func.vmap(lambda a, b: a + b["y"], (0, {"y": None}))(x, {"y": x[0]})
+    torch.func.jacrev(lambda v: v * v)(x[0])
+    torch.func.jvp(lambda v: v.exp(), (x,), (x,))
+
+
+@pytest.mark.parametrize(
+    "program", [_plain, _create_graph, _hooks, _writes_and_views, _graph_walks, _errors, _modes, _transforms]
+)
 def test_no_cycle_is_left(program: Callable[[], None]) -> None:
     """What a program made is gone when its names are: the cyclic collector finds nothing."""
     program()  # what is loaded or made once is not meant

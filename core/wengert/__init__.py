@@ -42,6 +42,8 @@ doors.open_doors()
 
 strided, preserve_format, contiguous_format = "torch.strided", "torch.preserve_format", "torch.contiguous_format"
 legacy_contiguous_format = contiguous_format
+sparse_coo, sparse_csr = "torch.sparse_coo", "torch.sparse_csr"
+sparse_csc, sparse_bsr, sparse_bsc = "torch.sparse_csc", "torch.sparse_bsr", "torch.sparse_bsc"  # names; there are none such
 channels_last, channels_last_3d = "torch.channels_last", "torch.channels_last_3d"  # accepted; results lie in row-major order
 newaxis = None
 
@@ -54,8 +56,8 @@ __all__ = [
 ]  # fmt: skip
 
 _SUBMODULES = (
-    "array_api", "compat", "compiler", "distributions", "fft", "func", "graph", "library", "linalg", "nn",
-    "opencl", "optim", "plugins", "profiler", "serialization", "signal", "special", "testing", "utils",
+    "array_api", "compat", "compiler", "distributions", "fft", "func", "graph", "library", "linalg", "masked", "nn",
+    "opencl", "optim", "overrides", "plugins", "profiler", "serialization", "signal", "sparse", "special", "testing", "utils",
 )  # fmt: skip
 _LATE = {  # names whose module is loaded when they are used
     "compile": "compiler", "custom_op": "library", "draw": "drawing",
@@ -74,6 +76,8 @@ _LATE = {  # names whose module is loaded when they are used
 
 def __getattr__(name: str) -> Any:
     """Resolve a name that is not built in: a submodule, or an op that a plugin registered."""
+    if name == "_C":
+        return importlib.import_module("wengert.compat._C")
     if name.startswith("_"):  # what doctest, inspect and pickle probe for is never a plugin's
         raise AttributeError(f"module 'wengert' has no attribute {name!r}")
     if name in _SUBMODULES:

@@ -77,6 +77,36 @@ class _BFloat16(dtype):
         return ALL["complex64"]
 
 
+class _Limited(dtype):
+    """A float of one byte, of which only the limits are known here: libraries ask for them and make no tensors of it."""
+
+    __slots__ = ("limits",)
+
+    def __init__(self, name: str, *limits: float) -> None:
+        self.name, self.category, self.limits = name, FLOATING, limits  # eps, max, min, tiny
+
+    @property
+    def numpy(self) -> np.dtype[Any]:  # type: ignore[override]
+        raise TypeError(f"wengert has no tensors of {self}; there are float16 and bfloat16")
+
+    @property
+    def itemsize(self) -> int:
+        return 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LIMITED.__getitem__, (self.name,)
+
+
+LIMITED = {  # by PyTorch's names
+    name: _Limited(name, *limits)
+    for name, *limits in (
+        ("float8_e4m3fn", 2.0**-3, 448.0, -448.0, 2.0**-6),
+        ("float8_e4m3fnuz", 2.0**-3, 240.0, -240.0, 2.0**-7),
+        ("float8_e5m2", 2.0**-2, 57344.0, -57344.0, 2.0**-14),
+        ("float8_e5m2fnuz", 2.0**-3, 57344.0, -57344.0, 2.0**-15),
+        ("float8_e8m0fnu", 1.0, 2.0**127, 2.0**-127, 2.0**-127),
+    )
+}
 BF16: np.dtype[Any] | None = None  # once something asked for it
 
 
@@ -300,6 +330,11 @@ class finfo:
     """
 
     def __init__(self, type: dtype | None = None) -> None:
+        if isinstance(type, _Limited):
+            self.dtype, self.bits, self.resolution = type.name, 8, 1.0
+            self.eps, self.max, self.min, self.tiny = type.limits
+            self.smallest_normal = self.tiny
+            return
         chosen = get_default_dtype() if type is None else of(to_numpy(type))
         if chosen.category < FLOATING:
             raise TypeError(f"finfo needs a floating-point dtype, not {chosen}; for integers there is iinfo")

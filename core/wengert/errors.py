@@ -42,6 +42,25 @@ class OutOfMemoryError(RuntimeError, MemoryError):
     """A device has no memory left, also after what was kept for reuse was given back."""
 
 
+def out_of_memory(what: str, error: MemoryError) -> OutOfMemoryError:
+    """Return a device's words, or the host's, with what there was no memory for."""
+    return OutOfMemoryError(f"{what}: {error}")
+
+
+class roomy:
+    """A context in which a lack of the host's memory is an OutOfMemoryError that names what there was no memory for."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(error, MemoryError) and not isinstance(error, OutOfMemoryError):
+            raise out_of_memory(self.what, error) from None
+
+
 class LinAlgError(RuntimeError):
     """What `linalg` raises for a matrix without the factors asked for: singular, or not positive-definite."""
 
@@ -63,8 +82,10 @@ def broadcast(op: str, shapes: Sequence[tuple[int, ...]]) -> RuntimeError | None
 
 def failed(op: Any, arrays: Sequence[Any], params: Sequence[Any], error: BaseException) -> BaseException:
     """Return what a failed kernel call should have said: the op's own check first, else the kernel's words."""
-    if isinstance(error, MemoryError | KeyboardInterrupt | NotImplementedError | LinAlgError):
+    if isinstance(error, KeyboardInterrupt | NotImplementedError | LinAlgError):
         return error
+    if isinstance(error, MemoryError):
+        return out_of_memory(f"{op.face}({describe((*arrays, *params))})", error)
     if op.elementwise:
         if len(params) > len(op.params):
             most, given = len(op.inputs) + len(op.params), len(arrays) + len(params)
@@ -95,10 +116,18 @@ def no_order(op: str, dtype: Any) -> NotImplementedError:
     return NotImplementedError(f"{op} is not implemented for complex numbers, which have no order: got {dtypes.of(dtype)}")
 
 
-def own_tensor(kind: type) -> TypeError:
+def no_dispatch(kind: type) -> NotImplementedError:
+    return NotImplementedError(
+        f"{kind.__name__}: __torch_dispatch__ and tensors without memory are PyTorch's inner workings, and wengert has others; "
+        "a subclass may define __torch_function__, and a plugin brings a device or an op"
+    )
+
+
+def no_override(name: str, kinds: Sequence[type]) -> TypeError:
+    asked = "".join(f"\n  - {kind.__module__}.{kind.__qualname__}" for kind in kinds)
     return TypeError(
-        f"{kind.__name__}: there are no Tensors of one's own class: operations give plain ones, and ask no __torch_function__. "
-        "Keep the tensor as an attribute; nn.Parameter may be subclassed"
+        f"Multiple dispatch failed for '{name}'; all __torch_function__ handlers returned NotImplemented (no implementation "
+        f"found on types that implement __torch_function__):\n{asked}"
     )
 
 
@@ -116,6 +145,10 @@ def refused(op: str, dtype: Any) -> RuntimeError:
         f"Subtraction, the `-` operator, with a bool tensor is not supported ({op}). If you are trying to invert a mask, use "
         f"the `~` or `logical_not()` operator instead."
     )
+
+
+def not_bits(dtype: Any) -> TypeError:
+    return TypeError(f"~ (operator.invert) is only implemented on integer and Boolean-type tensors, not on {dtype}")
 
 
 def dim_range(op: str, dim: int, ndim: int) -> IndexError:
@@ -324,6 +357,17 @@ def unknown_device(name: str, known: Iterable[str], left_out: Sequence[Any] = ()
         f"unknown device {name!r}: known are {', '.join(names)}.{nearest(name.split(':')[0], names)}{_perhaps_of(left_out)} "
         f"`wengert devices` lists what is installed and why something is missing."
     )
+
+
+def captured_sparse() -> NotImplementedError:
+    return NotImplementedError(
+        "a captured function takes no sparse tensor as an argument, and returns none: let it read one where it is (a variable "
+        "around it, a buffer of a module), or pass x.indices() and x.values()"
+    )
+
+
+def sparse_assignment() -> TypeError:
+    return TypeError("Cannot assign to a sparse tensor: x.to_dense() can be written to, and to_sparse() makes one of it again")
 
 
 def plain_target(name: str) -> RuntimeError:

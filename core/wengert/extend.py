@@ -7,7 +7,12 @@ The records that ship with wengert are in `wengert.ops`, which families may call
 
 from wengert import dtypes as dtypes
 from wengert import errors as errors
+from wengert._tensor import PLAIN as PLAIN
 from wengert._tensor import Tensor as Tensor
+from wengert._tensor import _disabled_torch_function_impl as _disabled_torch_function_impl
+from wengert._tensor import wrap as wrap
+from wengert.backend import device_of as device_of
+from wengert.backend import give_operators as give_operators
 from wengert.backend import of_array as of_array
 from wengert.dtypes import category as category
 from wengert.dtypes import default_float as default_float
@@ -49,7 +54,8 @@ from wengert.tape import Handle as Handle
 
 __all__ = [
     "ANY", "FLOAT", "Handle", "OPS", "SAME", "Tensor", "aligned", "axes_of", "call", "cast", "category", "commit", "count",
-    "creation", "default_float", "dtypes", "e", "elementwise", "errors", "grad_name", "indexing", "inplace", "is_grad_enabled",
-    "labelled", "look", "of_array", "one_dim", "only_tensors", "products", "r", "random", "recast", "reduced", "relabel", "s",
-    "shape_of", "size_of", "structural", "sum_to", "tensor_like", "write_out",
+    "creation", "default_float", "device_of", "dtypes", "e", "elementwise", "errors", "give_operators", "grad_name",
+    "indexing", "inplace", "is_grad_enabled", "labelled", "look", "of_array", "one_dim", "only_tensors", "products", "r",
+    "random", "recast", "reduced", "relabel", "s", "shape_of", "size_of", "structural", "sum_to", "tensor_like", "wrap",
+    "write_out",
 ]  # fmt: skip

@@ -307,6 +307,8 @@ class Recorder:
             x = np.asarray(x)
         if not hasattr(x, "dtype") or not hasattr(x, "strides") or record.is_constant(x) or hasattr(x, "level"):
             return x  # the last: an array of a func transform, which holds symbols itself
+        if hasattr(x, "parts"):
+            raise errors.captured_sparse()
         root = x if id(x) in self.cells else _root(x)
         cell = self.cells.get(id(root))
         if cell is None:
@@ -325,6 +327,8 @@ class Recorder:
 
     def argument(self, array: Any) -> None:
         """Make an array an argument of the graph: a storage of its own, whatever it is a view of."""
+        if hasattr(array, "parts"):
+            raise errors.captured_sparse()
         cell = self.cells[id(array)] = Cell(self.value(array.shape, array.dtype), array)
         self.graph.arguments.append(cell.value)
         self.given.append(cell)

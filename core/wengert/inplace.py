@@ -193,6 +193,12 @@ def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[...,
 
     def general(self: Tensor, args: tuple[Any, ...], alpha: Any = 1) -> Tensor:
         check(self)
+        given = getattr(args[0], "_array", None) if args else None
+        part = getattr(getattr(type(given), "transform", None), "write_part", None)  # of an array that holds a part of itself
+        if part is not None and not (state.grad and (self._edge is not None or args[0]._edge is not None)):
+            if part(op, self, args[0], alpha):
+                bump(self)
+                return self
         if alpha != 1:
             assert scaled is not None
             args = (scaled(self, args[0], alpha),)
@@ -295,7 +301,7 @@ def write_out(name: str, result: Any, out: Any) -> Any:
         raise errors.inplace_dtype(name, out._array.dtype, result._array.dtype)
     if out._array.shape != result._array.shape:
         out._array = backend.of_array(result._array).copy(call(cast, (result,), (out._array.dtype,))._array)
-        out.__dict__.pop("_box", None)
+        out._box = None
         return out
     if repeated(out._array):
         raise errors.expanded_write()

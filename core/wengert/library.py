@@ -82,7 +82,7 @@ class CustomOp:
         strange = [n for n in mutated if n not in self.inputs]
         if strange:
             raise TypeError(f"{name}: mutates_args names {strange}, but its tensors are {', '.join(self.inputs) or 'none'}")
-        self.fake: Callable[..., Any] | None = None
+        self.fake: Callable[..., Any] | None = _fakes.get(name)
         self.function: type[Function] | None = None  # made of what register_autograd and register_vmap were given
         self.members: dict[str, Callable[..., Any]] = {}
         self.has_rules = gradient is not None and not _is_backward(gradient)
@@ -359,6 +359,7 @@ def _found(op: Any) -> CustomOp:
 
 
 _custom: dict[str, CustomOp] = {}  # by the name of the record
+_fakes: dict[str, Callable[..., Any]] = {}  # by the name of an op that there was not yet
 
 
 def _owner(name: str) -> CustomOp | None:
@@ -383,7 +384,12 @@ def register_autograd(
 
 def register_fake(op: Any, func: Callable[..., Any] | None = None, /, *, lib: Any = None) -> Any:
     """Say what shape and type the results of a custom op have."""
-    return _found(op).register_fake if func is None else _found(op).register_fake(func)
+    if func is None:
+        return lambda function: register_fake(op, function, lib=lib)
+    if isinstance(op, str) and NAME.fullmatch(op) and _owner(op.replace("::", "_")) is None:
+        _fakes[op] = func  # for when there is one: libraries say so before, or of operations in C++ that never come
+        return func
+    return _found(op).register_fake(func)
 
 
 def register_kernel(op: Any, device_types: Any, func: Callable[..., Any] | None = None, /, *, lib: Any = None) -> Any:

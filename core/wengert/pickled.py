@@ -14,12 +14,13 @@ import struct
 import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import numpy as np
 
 from wengert import backend, dtypes
-from wengert._tensor import Size, Tensor
+from wengert._tensor import Size, Tensor, of_parts
 from wengert.registry import registry
 
 DEPTH = 200  # containers within containers
@@ -69,11 +70,21 @@ def safe_globals(safe_globals: list[Any]) -> Iterator[None]:
         _safe.update(before)
 
 
-# ---- modules: their objects are attributes and nothing else, so they are saved whole, and read with weights_only=False
+# ---- what is attributes and nothing else is saved whole, and read with weights_only=False: modules, and what keeps settings
 def _is_module(kind: Any) -> bool:
     """Say whether this is a class of modules."""
     known = isinstance(kind, type) and "Module" in registry.tables["modules"]
     return known and issubclass(kind, registry.resolve("modules", "Module"))
+
+
+def _of_attributes(kind: Any) -> bool:
+    """Say whether objects of a class are their attributes: modules, namespaces, dataclasses that bring no code for it."""
+    if _is_module(kind) or kind is SimpleNamespace:
+        return True
+    own = kind if isinstance(kind, type) else object
+    settings = hasattr(own, "__dataclass_fields__") or _named(own)[0] == ("argparse", "Namespace")
+    usual = all(getattr(own, name) is getattr(object, name) for name in ("__new__", "__reduce__", "__reduce_ex__"))
+    return settings and usual and not any(hasattr(own, name) for name in ("__setstate__", "__del__", "__slots__"))
 
 
 def _address(x: Any) -> tuple[str, str] | None:
@@ -94,7 +105,7 @@ def _at(module: str, name: str) -> Any:
         found = sys.modules.get(module)
         for step in name.split("."):
             found = getattr(found, step, None)
-    return found if _is_module(found) else None
+    return found if _of_attributes(found) else None
 
 
 # ---- writing
@@ -134,7 +145,7 @@ class _Writer:
             form(self, x)
         elif isinstance(x, Tensor):
             self.tensor(x)
-        elif _named(kind)[0] in _safe or _is_module(kind):
+        elif _named(kind)[0] in _safe or _of_attributes(kind):
             self.object(x)
         elif (address := _address(x)) is not None:
             self.name(*address)
@@ -243,11 +254,35 @@ class _Writer:
                 self.put(x)
                 return
         elif kind is not Tensor:
-            self.refuse(x)
+            if kind not in _safe.values():
+                self.refuse(x)
+            self.of_type(x)
+            return
         self.layout(x, x.requires_grad)
         self.put(x)
 
+    def of_type(self, x: Tensor) -> None:
+        """Append a tensor of a class that was vouched for: how the tensor is made, the class, and what else it has."""
+        from wengert.overrides import DisableTorchFunctionSubclass
+
+        with DisableTorchFunctionSubclass():
+            start = len(self.out)
+            self.layout(x, x.requires_grad)
+            made = bytes(self.out[start:-1])  # function and arguments, not yet called
+            del self.out[start:]
+            cut = made.index(b"((")
+            self.name("torch._tensor", "_rebuild_from_type_v2")
+            self.out += b"(" + made[:cut]
+            self.name(*next(address for address, kind in _safe.items() if kind is type(x)))
+            self.out += made[cut:]
+            self.value(x._extras())
+            self.out += b"tR"
+            self.put(x)
+
     def layout(self, x: Tensor, requires_grad: bool) -> None:
+        if hasattr(x._array, "parts"):
+            self.sparse(x)
+            return
         span, offset, strides = self.storages.locate(x)
         legacy = STORAGES.get(x.dtype.name)
         self.name("torch._utils", "_rebuild_tensor_v2" if legacy else "_rebuild_tensor_v3")
@@ -268,6 +303,16 @@ class _Writer:
             self.name("torch", x.dtype.name)
         self.out += b"tR"
 
+    def sparse(self, x: Tensor) -> None:
+        """Append the parts of a sparse tensor, and its layout by name."""
+        self.name("torch._utils", "_rebuild_sparse_tensor")
+        self.out += b"("
+        self.name("torch.serialization", "_get_layout")
+        self.out += b"(" + _text(x.layout) + b"tR("
+        for part in x._parts():
+            self.value(part)
+        self.out += b"ttR"
+
     def object(self, x: Any) -> None:
         """Append a module, or an object of a class that the user vouches for: the class, and the object's attributes."""
         kind = type(x)
@@ -279,7 +324,7 @@ class _Writer:
             self.name(*(_address(kind) or (kind.__module__, kind.__qualname__)))
             self.value(tuple(arguments[1:]))
             self.out += b"\x81"
-        elif _named(function)[0] in _safe:
+        elif _named(function)[0] in _safe or function is SimpleNamespace:
             self.name(function.__module__, function.__qualname__)
             self.value(tuple(arguments))
             self.out += b"R"
@@ -373,6 +418,7 @@ class _Reader:
             "torch._utils._rebuild_tensor_v2": _Function(self.tensor_v2),
             "torch._utils._rebuild_tensor_v3": _Function(self.tensor_v3),
             "torch._utils._rebuild_parameter": _Function(self.parameter),
+            "torch._utils._rebuild_sparse_tensor": _Function(self.sparse), "torch.serialization._get_layout": _Function(str),
             "torch._utils._rebuild_parameter_with_state": _Function(self.parameter_with_state),
             "torch._tensor._rebuild_from_type_v2": _Function(self.of_type), "torch.Tensor": Tensor,
             "torch.nn.parameter.Parameter": self.parameter, "torch.storage.UntypedStorage": _Kind("uint8"),
@@ -394,7 +440,7 @@ class _Reader:
         if found is not None and self.modules:
             return found
         remedy = (
-            "with weights_only=False modules are, too" if found is not None else
+            "with weights_only=False it is, too" if found is not None else
             f"if it is a class of yours: wengert.serialization.add_safe_globals([{name[:100]}])"
         )  # fmt: skip
         read = "only tensors, parameters, plain values and containers are read"
@@ -402,7 +448,7 @@ class _Reader:
 
     def vouched(self, kind: Any) -> bool:
         """Say whether objects of a class are read."""
-        return kind in _safe.values() or (self.modules and _is_module(kind))
+        return kind in _safe.values() or (self.modules and _of_attributes(kind))
 
     def tensor_v2(
         self, storage: Any, offset: Any, shape: Any, strides: Any, grad: Any, hooks: Any, metadata: Any = None
@@ -418,6 +464,15 @@ class _Reader:
             _fail("a tensor with backward hooks, metadata, or a dtype that is none")
         return self.make_tensor(storage, offset, shape, strides, bool(grad), dtype.name)
 
+    @staticmethod
+    def sparse(layout: Any, parts: Any) -> Any:
+        if type(layout) is not str or type(parts) is not tuple or not 3 <= len(parts) <= 4:
+            _fail("a sparse tensor that is none")
+        try:
+            return of_parts(layout, parts)
+        except (KeyError, TypeError, RuntimeError, IndexError, AttributeError) as error:
+            _fail(f"a sparse tensor of layout {layout[:100]} that is none: {error}")
+
     def parameter(self, data: Any, grad: Any = True, hooks: Any = None) -> Any:
         if not isinstance(data, Tensor) or hooks:
             _fail("a parameter that is no tensor, or has backward hooks")
@@ -427,15 +482,19 @@ class _Reader:
         return self.attributes(self.parameter(data, grad, hooks), state)
 
     def of_type(self, function: Any, kind: Any, arguments: Any, state: Any) -> Any:
-        if kind is not Tensor and kind != self.parameter:
-            _fail("a tensor of a class of its own")
-        return self.attributes(self.reduced(function, arguments), state)
+        own = isinstance(kind, type) and issubclass(kind, Tensor) and kind is not Tensor and self.vouched(kind)
+        if not own and kind is not Tensor and kind != self.parameter:
+            _fail("a tensor of a class of its own, for which nobody vouched: wengert.serialization.add_safe_globals([...])")
+        made = self.reduced(function, arguments)
+        if own:
+            made.__class__ = kind
+        return self.attributes(made, state)
 
     @staticmethod
     def attributes(x: Any, state: Any) -> Any:
         """Return a tensor with the attributes that its user had put on it."""
         for name, value in (state or {}).items() if type(state) in (dict, type(None)) else ():
-            if type(name) is not str or hasattr(type(x), name) or name.startswith("_"):
+            if type(name) is not str or hasattr(type(x), name) or (name.startswith("_") and name != "_is_param"):
                 _fail(f"a tensor with the attribute {name!r}")
             setattr(x, name, value)
         return x
@@ -547,7 +606,7 @@ class _Reader:
             return OrderedDict((_key(k), v) for k, v in pairs)
         if isinstance(function, _Function):
             return function.call(*arguments)
-        if any(function is known for known in _safe.values()):
+        if any(function is known for known in _safe.values()) or (function is SimpleNamespace and not arguments):
             return function(*arguments)
         _fail(f"a call of a {type(function).__name__}")
 

@@ -128,12 +128,54 @@ def render(
         suffixes.append(f"grad_fn=<{grad_fn}>")
     elif requires_grad:
         suffixes.append("requires_grad=True")
-    text = prefix + body
+    return suffixed(prefix + body, suffixes, len(prefix))
+
+
+def render_parts(
+    parts: dict[str, Any],
+    *,
+    shape: tuple[int, ...],
+    layout: str,
+    contents: str | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+    grad_fn: str | None = None,
+    requires_grad: bool = False,
+) -> str:
+    """Return the text that `repr` of a sparse PyTorch tensor has: its parts one below the other, then what else is known.
+
+    parts: the arrays that it is made of, by the names PyTorch shows, "values" last. The other words are those of `render`.
+    """
+    edge, indent, texts = max(_options.edgeitems, 0), len("tensor("), []
+    for name, values in parts.items():
+        opening = f"{name}=tensor("
+        sized = f", size={values.shape}" if contents or values.size == 0 else ""
+        body = contents or ("[]" if values.size == 0 else _body(values, edge, indent + len(opening), _options))
+        texts.append(f"{opening}{body}{sized})")
+    text = "tensor(" + (",\n" + " " * indent).join(texts)
+    suffixes = [f"device='{device}'"] if device is not None else []
+    suffixes += [f"size={tuple(shape)}"] + ([] if contents else [f"nnz={len(parts['values'])}"])
+    suffixes += [f"dtype={dtype}"] if dtype is not None else []
+    suffixes.append(f"layout={layout}")
+    if grad_fn is not None:
+        suffixes.append(f"grad_fn=<{grad_fn}>")
+    elif requires_grad:
+        suffixes.append("requires_grad=True")
+    return suffixed(text, suffixes, indent, layout.endswith("coo"))
+
+
+def elements(values: NDArray[Any], indent: int) -> str:
+    """Return the brackets and elements alone, the opening one standing at column `indent`."""
+    return _body(values, max(_options.edgeitems, 0), indent, _options) if values.size else "[]"
+
+
+def suffixed(text: str, suffixes: list[str], indent: int, newline: bool = False) -> str:
+    """Put what else is known behind the elements, on new lines where the line is full, and for the first if asked."""
     column = len(text) - text.rfind("\n") + 1  # PyTorch charges the values two columns more than they take
     for suffix in suffixes:
-        if column + 2 + len(suffix) > options.linewidth:
-            text += ",\n" + " " * len(prefix) + suffix
-            column = len(prefix) + len(suffix)
+        if newline or column + 2 + len(suffix) > _options.linewidth:
+            text += ",\n" + " " * indent + suffix
+            column, newline = indent + len(suffix), False
         else:
             text += ", " + suffix
             column += 2 + len(suffix)

@@ -76,6 +76,11 @@ class ProfilerActivity:
     CPU, CUDA, XPU = "cpu", "cuda", "xpu"
 
 
+def kineto_available() -> bool:
+    """Say that PyTorch's library for this is not here."""
+    return False
+
+
 def supported_activities() -> set[str]:
     """Return the names that mean something here."""
     return {ProfilerActivity.CPU, ProfilerActivity.CUDA}

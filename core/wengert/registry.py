@@ -32,6 +32,7 @@ class Entry:
     plugin: str
     loaded: bool
     form: str = ""  # what is made of the value when it is first asked for: "out", "inplace", or "record" of an Op
+    public: bool = False  # it has been made what is shown of its kind
 
 
 class Registry:
@@ -199,6 +200,8 @@ class Registry:
             entry.form = "record"
         if entry.form:
             entry.value, entry.form = forms[entry.form](name, entry.value), ""
+        if kind in ("ops", "methods") and not entry.public:
+            entry.value, entry.public = forms[kind](name, entry.value), True
         return entry.value
 
     def _unknown(self, kind: str, name: str) -> Exception:
@@ -252,7 +255,7 @@ class Namespace:
         self.__kind, self.__name__ = kind, prefix
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
+        if name.startswith("_") and not _private(self.__kind, f"{self.__name__}.{name}"):
             raise AttributeError(name)
         return registry.resolve(self.__kind, f"{self.__name__}.{name}")
 
@@ -287,8 +290,8 @@ def lazy(kind: str, name: str, prefix: str = "", own: Iterable[str] = ()) -> tup
 
 
 def _private(kind: str, name: str) -> bool:
-    """Say whether a private name is one that built-in plugins have: PyTorch's programs import some of nn's."""
-    if kind != "modules" or name.rpartition(".")[2].startswith("__"):
+    """Say whether a private name is one that built-in plugins have: PyTorch's programs import some."""
+    if name.rpartition(".")[2].startswith("__"):
         return False
     _plugins().load_builtins()
     return name in registry.tables[kind]
@@ -320,7 +323,7 @@ def _plugins() -> Any:
 
 _lock = threading.RLock()
 registry = Registry()
-forms: dict[str, Callable[[str, Any], Any]] = {}  # filled by faces.py: what becomes of a function that takes out=, or `name_`
+forms: dict[str, Callable[[str, Any], Any]] = {}  # by faces.py: what becomes of functions that take out=, of `name_`, of a kind
 
 
 def show_method(name: str) -> None:

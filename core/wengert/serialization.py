@@ -32,6 +32,7 @@ from wengert.registry import registry
 __all__ = ["add_safe_globals", "clear_safe_globals", "get_safe_globals", "load", "safe_globals", "save"]
 
 Array = np.ndarray[Any, Any]
+MAP_LOCATION = Any  # PyTorch's name for the type of map_location
 
 
 def save(
@@ -41,8 +42,8 @@ def save(
 
     A path that ends in `.safetensors` or `.npz` gets that format, which keeps the values of tensors by name and nothing
     else: a dict of tensors, where dicts within become dotted names ("model.weight"). A path holds the old file or the new
-    one at any time, also when the process is killed. NumPy numbers become Python's; modules are kept whole, for
-    `load(weights_only=False)`.
+    one at any time, also when the process is killed. NumPy numbers become Python's; modules are kept whole, and so are
+    dataclasses and namespaces, for `load(weights_only=False)`.
     Raises TypeError naming the place of a value that the format cannot keep (of a class: its state_dict(), or
     `add_safe_globals`), ValueError for a container that contains itself and for two tensors of one name.
     """

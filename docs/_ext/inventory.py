@@ -32,6 +32,7 @@ GROUPS = {
     "shapes": ("wengert.ops.shapes", "wengert_ops.shapes"),
     "indexing": ("wengert.ops.indexing", "wengert_ops.indexing"),
     "products": ("wengert.ops.products", "wengert_ops.products", "wengert_linalg", "wengert_fft"),
+    "sparse": ("wengert_sparse",),
     "networks": ("wengert_nn",),
     "compat": ("wengert.compat",),
     "types": ("wengert.dtypes", "wengert.backend"),

@@ -23,10 +23,12 @@ def wengert_register_ops(registry: Registry) -> None:
          "DistributedSampler"),
         ("collate", "default_collate default_convert"),
         ("workers", "get_worker_info WorkerInfo"),
-        ("loader", "DataLoader"),
+        ("loader", "DataLoader _BaseDataLoaderIter=_Iteration _MultiProcessingDataLoaderIter=_Workers "
+         "_SingleProcessDataLoaderIter=_Here"),
     ):  # fmt: skip
         registry.family(f"wengert_data.{module}", prefix="utils.data.", functions=names)
     registry.family(
         "wengert_data.memory",
+        functions="TypedStorage UntypedStorage",
         methods="new set_ pin_memory is_pinned share_memory_ is_shared untyped_storage storage record_stream",
     )

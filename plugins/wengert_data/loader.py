@@ -88,7 +88,7 @@ class DataLoader(Generic[T_co]):
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         self.batch_size, self.sampler, self.batch_sampler = batch_size, sampler, batch_sampler
         self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
-        self._kept: _Workers | None = None
+        self._iterator: _Workers | None = None
         self._ready = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -120,11 +120,11 @@ class DataLoader(Generic[T_co]):
             return _Here(self)
         if not self.persistent_workers:
             return _Workers(self)
-        if self._kept is None or not self._kept.alive:
-            self._kept = _Workers(self)
+        if self._iterator is None or not self._iterator.alive:
+            self._iterator = _Workers(self)
         else:
-            self._kept.restart(self)
-        return self._kept
+            self._iterator.restart(self)
+        return self._iterator
 
     def __len__(self) -> int:
         """Return the number of batches. Raises TypeError where the dataset or the sampler has no length."""
@@ -145,7 +145,14 @@ def _refuse_order(shuffle: Any, sampler: Any, batch_sampler: Any) -> None:
             raise ValueError(f"DataLoader with IterableDataset: expected unspecified {name} option, but got {name}={value}")
 
 
-class _Here(Iterator[Any]):
+class _Iteration(Iterator[Any]):
+    """A pass over the batches."""
+
+    def _shutdown_workers(self) -> None:
+        """Stop the processes that fetch, if there are any."""
+
+
+class _Here(_Iteration):
     """Fetch in this process."""
 
     def __init__(self, loader: DataLoader[Any]) -> None:
@@ -160,7 +167,7 @@ class _Here(Iterator[Any]):
         return len(self.order)
 
 
-class _Workers(Iterator[Any]):
+class _Workers(_Iteration):
     """Let worker processes fetch, each through its pipe, and give the batches in the order they were asked for."""
 
     def __init__(self, loader: DataLoader[Any]) -> None:
@@ -184,6 +191,9 @@ class _Workers(Iterator[Any]):
             self.pipes.append(ours)
             self.processes.append(process)
         self.begin(loader)
+
+    def _shutdown_workers(self) -> None:
+        self._end()
 
     @property
     def alive(self) -> bool:

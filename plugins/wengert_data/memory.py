@@ -6,6 +6,7 @@ NumPy. Must not know: loaders.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,28 @@ class UntypedStorage:
     def __init__(self, tensor: Tensor) -> None:
         self._tensor = tensor if tensor._base is None else tensor._base
         self.device = tensor.device
+
+    @classmethod
+    def from_file(cls, filename: Any, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+        """Return a file as memory, which is read as it is used; shared: what is written goes to the file, which may grow."""
+        if shared and nbytes > (os.path.getsize(filename) if os.path.exists(filename) else 0):
+            with open(filename, "ab") as file:
+                file.truncate(nbytes)
+        mapped = np.memmap(filename, np.uint8, "r+" if shared else "c", shape=(nbytes,) if nbytes else None)
+        return cls(wengert.from_numpy(np.asarray(mapped)))
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        flat = self._tensor.detach().as_strided((self._tensor.numel(),), (1,), 0).numpy().view(np.uint8)
+        return flat if dtype is None and not copy else np.array(flat, dtype, copy=copy)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return a byte as a number, or a range of them as memory that is shared."""
+        part = self.__array__()[index]
+        return UntypedStorage(wengert.from_numpy(part)) if isinstance(index, slice) else int(part)
+
+    def untyped(self) -> UntypedStorage:
+        """Return the memory, counted in bytes."""
+        return UntypedStorage(self._tensor) if type(self) is not UntypedStorage else self
 
     def data_ptr(self) -> int:
         """Return the address of the first byte."""

@@ -29,14 +29,15 @@ NAMES = {
     "kl": "kl_divergence register_kl",
 }
 BELOW = {  # the names in wengert.distributions.constraints, and so on
-    "constraints": "Constraint boolean cat corr_cholesky dependent dependent_property greater_than greater_than_eq "
+    "constraints": "_Dependent _LowerCholesky _PositiveDefinite _Real _Simplex "
+    "Constraint boolean cat corr_cholesky dependent dependent_property greater_than greater_than_eq "
     "half_open_interval independent integer_interval interval is_dependent less_than lower_cholesky lower_triangular "
     "multinomial nonnegative nonnegative_integer one_hot positive positive_definite positive_integer positive_semidefinite "
     "real real_vector simplex square stack symmetric unit_interval",
-    "transforms": NAMES["transforms"],
+    "transforms": f"{NAMES['transforms']} _InverseTransform=_Inverse",
     "kl": NAMES["kl"],
-    "utils": "broadcast_all=numbers clamp_probs lazy_property logits_to_probs probs_to_logits tril_matrix_to_vec "
-    "vec_to_tril_matrix",
+    "utils": "_standard_normal=standard_normal _sum_rightmost=sum_rightmost broadcast_all=numbers clamp_probs lazy_property "
+    "logits_to_probs probs_to_logits tril_matrix_to_vec vec_to_tril_matrix",
 }
 
 

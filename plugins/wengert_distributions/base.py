@@ -62,6 +62,11 @@ def sum_rightmost(x: Any, dims: int) -> Any:
     return x if dims == 0 else x.reshape(*x.shape[: x.dim() - dims], -1).sum(-1)
 
 
+def standard_normal(shape: Any, dtype: Any, device: Any) -> Any:
+    """Draw from the standard normal distribution."""
+    return w.randn(shape, dtype=dtype, device=device)
+
+
 def vec_to_tril_matrix(vec: Any, diag: int = 0) -> Any:
     """Return the lower triangular matrices whose elements up to a diagonal are, row by row, those of the vectors."""
     n = round((0.25 + 2 * vec.shape[-1]) ** 0.5 - 0.5) - diag
@@ -130,6 +135,17 @@ class Distribution:
             for name, constraint in self.arg_constraints.items():
                 if not constraints.is_dependent(constraint) and name in self.__dict__:
                     self._check_argument(name, constraint)
+        super().__init__()  # programs derive from a distribution and a module
+
+    def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
+        """Return what `expand` shall fill: an object of this class, not initialised, or the given one.
+
+        Raises NotImplementedError for a subclass with an `__init__` of its own, which must define expand.
+        """
+        if _instance is None and type(self).__init__ is not cls.__init__:  # type: ignore[misc]
+            raise NotImplementedError(f"Subclass {type(self).__name__} of {cls.__name__} that defines a custom __init__ method "
+                                      "must also define a custom .expand() method.")  # fmt: skip
+        return type(self).__new__(type(self)) if _instance is None else _instance
 
     def _check_argument(self, name: str, constraint: Any) -> None:
         value = self.__dict__[name]

@@ -7,6 +7,7 @@ Must not know: distributions, transforms. A constraint of event_dim n says one y
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -28,16 +29,24 @@ class Constraint:
 
 
 class _Ruled(Constraint):
-    """A constraint that is a formula; see the table below."""
+    """A constraint that is a formula; see the table below. Each is of a type of its own, as programs derive from these."""
 
-    def __init__(self, title: str, rule: Callable[[Any], Any], event_dim: int = 0, is_discrete: bool = False) -> None:
-        self.title, self.rule, self.event_dim, self.is_discrete = title, rule, event_dim, is_discrete
+    title: str
+    rule: Callable[[Any], Any]
 
     def check(self, value: Any) -> Any:
         return self.rule(value)
 
     def __repr__(self) -> str:
         return self.title
+
+
+def _ruled(title: str, rule: Callable[[Any], Any], event_dim: int = 0, is_discrete: bool = False) -> _Ruled:
+    """Return the constraint of a formula, and enter its type in this module: `_Real` for "Real()"."""
+    members = {"title": title, "rule": staticmethod(rule), "event_dim": event_dim, "is_discrete": is_discrete}
+    kind = type("_" + re.sub(r"\W+", "_", title).rstrip("_"), (_Ruled,), {**members, "__module__": __name__})
+    globals()[kind.__name__] = kind
+    return kind()  # type: ignore[no-any-return]
 
 
 class _Dependent(Constraint):
@@ -196,25 +205,25 @@ def _definite(x: Any) -> Any:
 
 
 dependent = _Dependent()
-boolean = _Ruled("Boolean()", lambda x: (x == 0) | (x == 1), is_discrete=True)
-one_hot = _Ruled("OneHot()", _one_hot, 1, True)
-real = _Ruled("Real()", lambda x: x == x)  # NaN is no number
+boolean = _ruled("Boolean()", lambda x: (x == 0) | (x == 1), is_discrete=True)
+one_hot = _ruled("OneHot()", _one_hot, 1, True)
+real = _ruled("Real()", lambda x: x == x)  # NaN is no number
 real_vector = independent(real, 1)
-simplex = _Ruled("Simplex()", lambda x: (x >= 0).all(-1) & ((x.sum(-1) - 1).abs() < 1e-6), 1)
-lower_triangular = _Ruled("LowerTriangular()", lambda x: (x.tril() == x).flatten(-2).all(-1), 2)
-lower_cholesky = _Ruled("LowerCholesky()", lambda x: lower_triangular.check(x) & _positive_diagonal(x), 2)
-corr_cholesky = _Ruled("CorrCholesky()", lambda x: lower_cholesky.check(x) & _rows_of_length_one(x), 2)
-square = _Ruled("Square()", lambda x: w.full(x.shape[:-2], x.shape[-1] == x.shape[-2]), 2)
-symmetric = _Ruled("Symmetric()", lambda x: _near(x, x.mT), 2)
-positive_definite = _Ruled("PositiveDefinite()", _definite, 2)
-positive_semidefinite = _Ruled(
+simplex = _ruled("Simplex()", lambda x: (x >= 0).all(-1) & ((x.sum(-1) - 1).abs() < 1e-6), 1)
+lower_triangular = _ruled("LowerTriangular()", lambda x: (x.tril() == x).flatten(-2).all(-1), 2)
+lower_cholesky = _ruled("LowerCholesky()", lambda x: lower_triangular.check(x) & _positive_diagonal(x), 2)
+corr_cholesky = _ruled("CorrCholesky()", lambda x: lower_cholesky.check(x) & _rows_of_length_one(x), 2)
+square = _ruled("Square()", lambda x: w.full(x.shape[:-2], x.shape[-1] == x.shape[-2]), 2)
+symmetric = _ruled("Symmetric()", lambda x: _near(x, x.mT), 2)
+positive_definite = _ruled("PositiveDefinite()", _definite, 2)
+positive_semidefinite = _ruled(
     "PositiveSemidefinite()", lambda x: _near(x, x.mT) & (w.linalg.eigvalsh(x) >= 0).all(-1), 2
 )
 positive = greater_than(0.0)
 nonnegative = greater_than_eq(0.0)
 unit_interval = interval(0.0, 1.0)
-nonnegative_integer = _Ruled("IntegerGreaterThan(lower_bound=0)", lambda x: (x % 1 == 0) & (x >= 0), is_discrete=True)
-positive_integer = _Ruled("IntegerGreaterThan(lower_bound=1)", lambda x: (x % 1 == 0) & (x >= 1), is_discrete=True)
+nonnegative_integer = _ruled("IntegerGreaterThan(lower_bound=0)", lambda x: (x % 1 == 0) & (x >= 0), is_discrete=True)
+positive_integer = _ruled("IntegerGreaterThan(lower_bound=1)", lambda x: (x % 1 == 0) & (x >= 1), is_discrete=True)
 
 
 class _Joined(Constraint):

@@ -62,10 +62,15 @@ class MultivariateNormal(Distribution):
         setattr(self, name, matrix.expand((*batch, -1, -1)))
         self.loc = loc.expand((*batch, -1))
         Distribution.__init__(self, batch, loc.shape[-1:], validate_args)
-        self._factor = matrix if name == "scale_tril" else factor_of(name, matrix)  # not expanded: it is solved by
+        factor = matrix if name == "scale_tril" else factor_of(name, matrix)
+        self._unbroadcasted_scale_tril = factor  # not expanded: it is solved by
 
     def _expand_rest(self, new: Any, batch_shape: Any) -> None:
-        new._factor = self._factor
+        new._unbroadcasted_scale_tril = self._factor
+
+    @property
+    def _factor(self) -> Any:
+        return self._unbroadcasted_scale_tril  # PyTorch's name, which subclasses in libraries define
 
     @lazy_property
     def scale_tril(self) -> Any:
@@ -120,7 +125,7 @@ class LowRankMultivariateNormal(MultivariateNormal):
         self.loc, self.cov_diag = loc.expand((*batch, -1)), cov_diag.expand((*batch, -1))
         self.cov_factor = cov_factor.expand((*batch, -1, -1))
         Distribution.__init__(self, batch, loc.shape[-1:], validate_args)
-        self._factor = w.linalg.cholesky(cov_factor @ cov_factor.mT + w.diag_embed(cov_diag))
+        self._unbroadcasted_scale_tril = w.linalg.cholesky(cov_factor @ cov_factor.mT + w.diag_embed(cov_diag))
 
 
 class Dirichlet(ExponentialFamily):

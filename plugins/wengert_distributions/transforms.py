@@ -31,7 +31,8 @@ class Transform:
     def __init__(self, cache_size: int = 0) -> None:
         if cache_size not in (0, 1):
             raise ValueError("cache_size must be 0 or 1")
-        self._cache_size, self._last = cache_size, (None, None)
+        self._cache_size, self._cached_x_y = cache_size, (None, None)
+        super().__init__()  # programs derive from a transform and a module
 
     @property
     def inv(self) -> Any:
@@ -43,22 +44,22 @@ class Transform:
         if self._cache_size == cache_size:
             return self
         new = type(self).__new__(type(self))
-        new.__dict__.update(self.__dict__, _cache_size=cache_size, _last=(None, None))
+        new.__dict__.update(self.__dict__, _cache_size=cache_size, _cached_x_y=(None, None))
         return new
 
     def __call__(self, x: Any) -> Any:
         if not self._cache_size:
             return self._call(x)
-        if self._last[0] is not x:
-            self._last = (x, self._call(x))
-        return self._last[1]
+        if self._cached_x_y[0] is not x:
+            self._cached_x_y = (x, self._call(x))
+        return self._cached_x_y[1]
 
     def _inv_call(self, y: Any) -> Any:
         if not self._cache_size:
             return self._inverse(y)
-        if self._last[1] is not y:
-            self._last = (self._inverse(y), y)
-        return self._last[0]
+        if self._cached_x_y[1] is not y:
+            self._cached_x_y = (self._inverse(y), y)
+        return self._cached_x_y[0]
 
     def _call(self, x: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no _call(x)")
@@ -79,7 +80,7 @@ class Transform:
         return shape
 
     def _key(self) -> Any:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_cache_size", "_last")}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_cache_size", "_cached_x_y")}
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -667,6 +668,8 @@ class ConstraintRegistry:
         """Enter factory(constraint) for a constraint, or for a class of them."""
         if factory is None:
             return lambda factory: self.register(constraint, factory)
+        if isinstance(constraint, c._Ruled):
+            constraint = type(constraint)
         self._makers[constraint] = factory
         return factory
 

@@ -67,6 +67,7 @@ def wengert_register_ops(registry: Registry) -> None:
     )
     registry.family("wengert_nn.embedding", prefix="nn.functional.", functions="embedding embedding_bag one_hot")
     registry.family("wengert_nn.embedding", functions="embedding=embedding_of_table")
+    registry.kernel("embedding_sparse", "*", "wengert_nn.embedding:embedding_sparse")
     registry.family(
         "wengert_nn.attention", prefix="nn.functional.",
         functions="bilinear linear multi_head_attention_forward normalize scaled_dot_product_attention", out="linear",

@@ -21,6 +21,7 @@ import numpy as np
 HERE = Path(__file__).parent
 COMPILER = shutil.which("g++")
 FLAGS = ["-O0", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=off", "-Wno-attributes", "-w"]
+BARE = ["-nodefaultlibs", "-lm", "-lgcc"]  # of kernels: to find nothing in the library of C++ takes half of the time
 C_TYPES = {
     "float": "f4", "double": "f8", "long long": "i8", "int": "i4", "unsigned int": "u4", "unsigned long long": "u8", "short": "i2",
     "unsigned short": "u2", "unsigned char": "u1", "signed char": "i1", "w_c64": "c8", "w_c128": "c16",
@@ -78,7 +79,7 @@ class RawModule:
         key = hashlib.sha1(text.encode()).hexdigest()[:16]
         target = folder() / f"{key}.so"
         if not target.exists():
-            made = subprocess.run([str(COMPILER), *FLAGS, "-x", "c++", "-", "-o", str(target)], input=text, capture_output=True, text=True)
+            made = subprocess.run([str(COMPILER), *FLAGS, "-x", "c++", "-", "-o", str(target), *BARE], input=text, capture_output=True, text=True)
             if made.returncode:
                 raise RuntimeError(f"the kernel does not compile: {made.stderr}\n{self.code}")
         sources[f"{names[0]}_{key}"] = self.code

@@ -47,6 +47,7 @@ cudnn = _Library(
     "cudnn", enabled=False, benchmark=False, deterministic=True, allow_tf32=False, benchmark_limit=10, fp32_precision="ieee",
     conv=_Setting(fp32_precision="ieee"), rnn=_Setting(fp32_precision="ieee"),
 )  # fmt: skip
+cpu = _Library("cpu", get_cpu_capability=lambda: "DEFAULT")
 mps = _Library("mps", is_macos13_or_newer=lambda: False)
 mkl, mkldnn, openmp, opt_einsum, quantized, xnnpack = (
     _Library(name, enabled=False, engine="none") for name in ("mkl", "mkldnn", "openmp", "opt_einsum", "quantized", "xnnpack")

@@ -6,6 +6,7 @@ Must not know: programs. `wengert.compile` itself raises where it cannot capture
 
 from __future__ import annotations
 
+import contextlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,6 +36,15 @@ def disable(fn: Any = None, recursive: bool = True, *, reason: Any = None) -> An
 
 
 allow_in_graph = assume_constant_result = disable
+
+
+class TransformGetItemToIndex(contextlib.nullcontext[None]):
+    """Accepted for PyTorch programs: inside vmap, `x[i]` takes tensors for i anyway."""
+
+
+def is_compile_supported(device_type: str) -> bool:
+    """Say that `torch.compile` may be called for a device: what it cannot capture runs as it is."""
+    return True
 
 
 def reset() -> None:

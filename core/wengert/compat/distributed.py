@@ -6,6 +6,7 @@ Must not know: anything else.
 
 from __future__ import annotations
 
+import datetime
 import enum
 import os
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ class ReduceOp(enum.Enum):
     SUM, AVG, PRODUCT, MIN, MAX, BAND, BOR, BXOR, PREMUL_SUM = range(9)
 
 
+setattr(ReduceOp, "RedOpType", ReduceOp)  # another name of it in PyTorch
+
+
 class ProcessGroup:
     """A group of processes, which has one member."""
 
@@ -31,6 +35,12 @@ class ProcessGroup:
     def size(self) -> int:
         """Return the number of members: 1."""
         return 1
+
+
+class Backend(str):
+    """The name of a library for communication."""
+
+    UNDEFINED, GLOO, NCCL, MPI, UCC = "undefined", "gloo", "nccl", "mpi", "ucc"
 
 
 class Work:
@@ -54,6 +64,7 @@ class group:
 
 
 _backend = ""
+default_pg_timeout = datetime.timedelta(minutes=30)
 
 
 def is_available() -> bool:
@@ -123,6 +134,26 @@ def get_world_size(group: Any = None) -> int:
     return 1
 
 
+def get_process_group_ranks(group: Any = None) -> list[int]:
+    """Return the ranks of the group: 0 alone."""
+    _made()
+    return [0]
+
+
+def get_global_rank(group: Any, group_rank: int) -> int:
+    """Return the rank in the group of all processes: 0."""
+    return 0
+
+
+get_group_rank = get_global_rank
+
+
+def _get_default_group() -> ProcessGroup:
+    """Return the group of all processes. Raises ValueError before `init_process_group`."""
+    _made()
+    return group.WORLD  # type: ignore[return-value]
+
+
 def _made() -> None:
     if group.WORLD is None:
         raise ValueError("Default process group has not been initialized, please make sure to call init_process_group.")
@@ -156,6 +187,21 @@ def broadcast(tensor: Tensor, src: Any = None, group: Any = None, async_op: bool
 
 def broadcast_object_list(object_list: list[Any], src: Any = None, group: Any = None, device: Any = None) -> None:
     """Leave the objects as they are."""
+    _made()
+
+
+def scatter_object_list(
+    scatter_object_output_list: list[Any], scatter_object_input_list: list[Any] | None = None, src: Any = None,
+    group: Any = None,
+) -> None:  # fmt: skip
+    """Put the one object of a list into the other."""
+    _made()
+    if scatter_object_input_list:
+        scatter_object_output_list[0] = scatter_object_input_list[0]
+
+
+def monitored_barrier(group: Any = None, timeout: Any = None, wait_all_ranks: bool = False) -> None:
+    """Return at once."""
     _made()
 
 

@@ -1,7 +1,7 @@
 """What `import torch` finds after `install()`: modules with PyTorch's names that show what wengert has.
 
 Owns: the finder on `sys.meta_path`, the shown modules, the table of places where PyTorch keeps a name and wengert does not.
-May import: errors, dtypes; `wengert` and its parts late. Must not know: any op.
+May import: errors, dtypes, tensor; `wengert` and its parts late. Must not know: any op.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from wengert import dtypes, errors
+from wengert import _version, dtypes, errors
+from wengert._tensor import Tensor
+from wengert.compat import named, private
 from wengert.registry import Namespace
 
 SHOWN = "2.13.0"  # the version of PyTorch whose interface this is
@@ -29,8 +31,15 @@ ELSEWHERE = [
     (r"utils\.data\._utils\.(collate|worker|fetch)", "utils.data"), (r"autograd\.variable", "autograd"),
     (r"autograd\.profiler", "profiler"), (r"functional|_tensor", ""), (r"nn\.utils\.stateless", "func"),
     (r"types", "compat.types"), (r"nn\.attention", "compat.attention"), (r"utils\.hooks", "compat.hooks"),
-    (r"utils\.model_zoo", "hub"), (r"utils\._pytree", "compat.pytree"),
-    (r"compiler|_dynamo", "compat.compiler"), (r"_dynamo\.config", "compat.compiler"), (r"xpu", "compat.mps"),
+    (r"utils\.model_zoo", "hub"), (r"_C", "compat._C"), (r"_C\._nn", "nn.functional"),
+    (r"_subclasses\.fake_tensor|fx\.experimental\.proxy_tensor", "compat.fake"),
+    (r"utils\._pytree", "compat.pytree"), (r"fx", "compat.fx"), (r"jit\.annotations", "compat.annotated"),
+    (r"_utils|utils\._foreach_utils", "compat.private"), (r"_custom_ops", "library"),
+    (r"distributed\.(distributed_c10d|constants)", "distributed"),
+    (r"distributed\.nn(\.functional)?", "compat.collectives"), (r"storage", ""), (r"_tensor_str", "compat.printed"),
+    (r"distributed\.tensor\.placement_types", "compat.placements"), (r"onnx\.symbolic_helper", "onnx"),
+    (r"compiler|_dynamo", "compat.compiler"), (r"_dynamo\.(config|utils|_trace_wrapped_higher_order_op)", "compat.compiler"),
+    (r"xpu", "compat.mps"),
     (r"distributions\.(?!constraints$|transforms$|kl$|utils$)[a-z_]+", "distributions"),
 ]  # fmt: skip
 RENAMED = {  # old names of things in the same place
@@ -45,19 +54,19 @@ RENAMED = {  # old names of things in the same place
 }  # fmt: skip
 MOVED = {  # single names that are elsewhere
     "torch.nn.DataParallel": "compat.parallel", "torch.compile": "compat.compiler",
-    "torch.nn.modules.DataParallel": "compat.parallel",
+    "torch.nn.modules.DataParallel": "compat.parallel", "torch.ops.aten": "compat.aten",
+    "torch.ops.load_library": "compat.aten", "torch.ScriptModule": "jit",
+    "torch._C._nn._parse_to": "compat.private",
+    **{
+        f"torch.distributed.{module}.{name}": "compat.placements"
+        for module in ("tensor", "_tensor") for name in ("Partial", "Placement", "Replicate", "Shard")
+    },
 }  # fmt: skip
+WALKED = ("torch.distributions", "torch.nn.modules.activation", "torch.optim", "torch.optim.lr_scheduler")
 ABSENT = {  # what programs import and wengert has not, and why
-    "torch.sparse": "wengert has no sparse tensors; index_add_ and scatter_add_ sum over edges, as in a graph's layers",
-    "torch.fx": "wengert.graph captures and prints graphs; modules are not rewritten",
-    "torch.ao": "wengert does not quantize",
-    "torch.quantization": "wengert does not quantize",
     "torch.export": "wengert exports no programs; save the state_dict() with wengert.save()",
     "torch.utils.tensorboard": "wengert writes no TensorBoard files; print the numbers, or write them as CSV",
     "torch.utils.cpp_extension": "wengert compiles no C++ extensions of PyTorch; wengert.extend is for own operations",
-    "torchvision": "torchvision is built on PyTorch's own compiled code and cannot run on wengert",
-    "torchaudio": "torchaudio is built on PyTorch's own compiled code and cannot run on wengert",
-    "torchtext": "torchtext is built on PyTorch's own compiled code and cannot run on wengert",
 }
 
 
@@ -67,8 +76,11 @@ class Shown(ModuleType):
     def __init__(self, name: str, part: Any) -> None:
         super().__init__(name, f"wengert's part that `{name}` means.")
         self._part = part
+        self.__file__ = getattr(part, "__file__", None)
         if name == "torch":
             self.__version__ = f"{SHOWN}+wengert"
+            self.torch = self
+            self.__config__ = SimpleNamespace(show=lambda: f"wengert {_version.__version__}", parallel_info=str)
 
     def __getattr__(self, name: str) -> Any:
         part = self.__dict__["_part"]
@@ -76,12 +88,15 @@ class Shown(ModuleType):
             return [n for n in dir(part) if not n.startswith("_") and "." not in n]
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        whole = f"{self.__name__}.{name}"
+        whole, path = f"{self.__name__}.{name}", self.__name__.partition(".")[2]
         if whole in MOVED:
             part = part_of(f"torch.{MOVED[whole]}")
         try:
             found = getattr(part, RENAMED.get(whole, name))
         except AttributeError as error:
+            found = (getattr(private, name, None) if self.__name__ == "torch" else None) or named.find(path, name)
+            if found is not None:
+                return found
             if part_of(whole) is not None:
                 return importlib.import_module(whole)
             close = errors.nearest(name, [n for n in dir(part) if not n.startswith("_")])
@@ -102,10 +117,14 @@ def is_part(x: Any) -> bool:
 
 
 def part_of(name: str) -> Any:
-    """Return the part of wengert that a module of PyTorch's means, or None."""
+    """Return the part of wengert that a module of PyTorch's means, or the names there are of it, or None."""
+    path = name.partition(".")[2]
+    return _own(path) or named.module(path)
+
+
+def _own(path: str) -> Any:
     import wengert
 
-    path = name.partition(".")[2]
     for pattern, place in ELSEWHERE:
         if re.fullmatch(pattern, path):
             path = place
@@ -145,10 +164,15 @@ class Finder:
         return Shown(spec.name, part_of(spec.name))
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing is left to do."""
+        """Put the names into modules whose `__dict__` programs walk through."""
+        if module.__name__ in WALKED:
+            for name in dir(module):
+                if not name.startswith("_"):
+                    getattr(module, name)
 
 
 _finder = Finder()
+_MODULE = Tensor.__module__
 
 
 def install() -> None:
@@ -158,11 +182,13 @@ def install() -> None:
     if "torch" in sys.modules:
         raise RuntimeError("PyTorch has been imported already: call wengert.compat.install() before the first import torch")
     sys.meta_path.insert(0, _finder)
+    Tensor.__module__ = "torch"  # by which libraries for several kinds of arrays know whose function to call
 
 
 def uninstall() -> None:
     """Let `import torch` mean PyTorch again; modules that imported it keep what they have."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
+        Tensor.__module__ = _MODULE
     for name in [n for n, module in sys.modules.items() if isinstance(module, Shown)]:
         del sys.modules[name]

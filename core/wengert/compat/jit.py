@@ -5,10 +5,16 @@ Owns: the decorators, which return what they are given and say so once. Must not
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import Any, NoReturn
+from typing import Final as Final  # a name of TorchScript's too
 
 _warned = False
+
+
+class TracerWarning(Warning):
+    """What PyTorch warns of while it traces; here nothing is traced."""
 
 
 def _as_is(obj: Any, what: str) -> Any:
@@ -49,6 +55,20 @@ def unused(fn: Any) -> Any:
 
 
 export = script_method
+_overload = _overload_method = _script_if_tracing = script_if_tracing = script_method
+
+
+def trace_module(mod: Any, inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """Return the module itself, with a warning."""
+    return _as_is(mod, "trace_module")
+
+
+def optimized_execution(should_optimize: bool) -> contextlib.AbstractContextManager[None]:
+    """Accepted for PyTorch programs: a context that changes nothing."""
+    return contextlib.nullcontext()
+
+
+fuser = optimized_execution
 
 
 def ignore(drop: Any = False, **kwargs: Any) -> Any:
@@ -69,12 +89,21 @@ def annotate(the_type: Any, the_value: Any) -> Any:
     return the_value
 
 
-Final = Any
-
-
 def save(*args: Any, **kwargs: Any) -> NoReturn:
     """Raise NotImplementedError: there are no TorchScript files."""
     raise NotImplementedError("jit: wengert reads and writes no TorchScript files; save the state_dict() with wengert.save()")
 
 
 load = save
+
+
+def __getattr__(name: str) -> Any:
+    if name != "ScriptModule":
+        raise AttributeError(f"module 'wengert.jit' has no attribute {name!r}")
+    from wengert import nn
+
+    class ScriptModule(nn.Module):
+        """A module whose methods PyTorch would compile; they run as the Python they are."""
+
+    globals()[name] = ScriptModule
+    return ScriptModule

@@ -19,3 +19,15 @@ dynamo_export = export
 def is_in_onnx_export() -> bool:
     """Say that nothing is being exported."""
     return False
+
+
+def register_custom_op_symbolic(*args: Any, **kwargs: Any) -> None:
+    """Accepted for libraries that say how their operations would be exported."""
+
+
+unregister_custom_op_symbolic = register_custom_op_symbolic
+
+
+def parse_args(*kinds: str) -> Any:
+    """Return a decorator that leaves the function as it is."""
+    return lambda function: function

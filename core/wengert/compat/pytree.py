@@ -6,15 +6,24 @@ A leaf is what is no list, tuple, named tuple, dict, OrderedDict, defaultdict, d
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict, deque
+from collections import OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+PyTree = Context = Any
 Flatten = Callable[[Any], tuple[Iterable[Any], Any]]  # container -> (children, context)
 Unflatten = Callable[[Iterable[Any], Any], Any]  # (children, context) -> container
 
-_nodes: dict[type, tuple[Flatten, Unflatten]] = {
+
+class NodeDef(NamedTuple):
+    """How a container comes apart, and together again."""
+
+    flatten_fn: Flatten
+    unflatten_fn: Unflatten
+
+
+_PLAIN: dict[Any, tuple[Flatten, Unflatten]] = {
     list: (lambda x: (x, None), lambda children, _: list(children)),
     tuple: (lambda x: (x, None), lambda children, _: tuple(children)),
     dict: (lambda x: (x.values(), list(x)), lambda children, keys: dict(zip(keys, children, strict=True))),
@@ -24,17 +33,30 @@ _nodes: dict[type, tuple[Flatten, Unflatten]] = {
         lambda children, context: defaultdict(context[0], zip(context[1], children, strict=True)),
     ),
     deque: (lambda x: (x, x.maxlen), lambda children, maxlen: deque(children, maxlen)),
+    namedtuple: (lambda x: (x, type(x)), lambda children, kind: kind(*children)),
 }
-_named: tuple[Flatten, Unflatten] = (lambda x: (x, type(x)), lambda children, kind: kind(*children))
+SUPPORTED_NODES = {kind: NodeDef(*functions) for kind, functions in _PLAIN.items()}
 
 
 def register_pytree_node(cls: type, flatten_fn: Flatten, unflatten_fn: Unflatten, **names: Any) -> None:
     """Enter a type: flatten_fn(x) gives (children, context), unflatten_fn(children, context) the container again."""
-    _nodes[cls] = (flatten_fn, unflatten_fn)
+    SUPPORTED_NODES[cls] = NodeDef(flatten_fn, unflatten_fn)
 
 
-def _node(tree: Any) -> tuple[Flatten, Unflatten] | None:
-    return _named if isinstance(tree, tuple) and hasattr(tree, "_fields") else _nodes.get(type(tree))
+def _get_node_type(tree: Any) -> Any:
+    """Return what a container is entered by: its type, of named tuples `namedtuple`."""
+    named = type(tree) not in SUPPORTED_NODES and isinstance(tree, tuple) and hasattr(tree, "_fields")
+    return namedtuple if named else type(tree)
+
+
+def tree_is_leaf(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> bool:
+    """Say whether an object is no container, or is_leaf holds for it."""
+    return _get_node_type(tree) not in SUPPORTED_NODES or (is_leaf is not None and is_leaf(tree))
+
+
+def is_structseq_instance(obj: Any) -> bool:
+    """Say whether an object is of the types that C code makes like named tuples: none are made here."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -59,17 +81,50 @@ class TreeSpec:
         return tree_unflatten(leaves, self)
 
 
-_LEAF = TreeSpec(None, None, ())
+@dataclass(frozen=True)
+class MappingKey:
+    """A step into a mapping."""
+
+    key: Any
+
+
+@dataclass(frozen=True)
+class SequenceKey:
+    """A step into a sequence."""
+
+    idx: int
+
+
+def _dict_flatten(d: dict[Any, Any]) -> tuple[list[Any], list[Any]]:
+    return list(d.values()), list(d)
+
+
+def _dict_unflatten(values: Iterable[Any], context: Any) -> dict[Any, Any]:
+    return dict(zip(context, values, strict=True))
+
+
+def _dict_flatten_with_keys(d: dict[Any, Any]) -> tuple[list[tuple[MappingKey, Any]], list[Any]]:
+    return [(MappingKey(key), value) for key, value in d.items()], list(d)
+
+
+class LeafSpec(TreeSpec):
+    """The structure of a tree that is one leaf."""
+
+    def __init__(self) -> None:
+        super().__init__(None, None, ())
+
+
+_LEAF = LeafSpec()
 
 
 def tree_flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], TreeSpec]:
     """Return the leaves, and the structure that `tree_unflatten` builds a tree by."""
-    node = _node(tree)
-    if node is None or (is_leaf is not None and is_leaf(tree)):
+    if tree_is_leaf(tree, is_leaf):
         return [tree], _LEAF
-    children, context = node[0](tree)
+    kind = _get_node_type(tree)
+    children, context = SUPPORTED_NODES[kind].flatten_fn(tree)
     parts = [tree_flatten(child, is_leaf) for child in children]
-    return [leaf for leaves, _ in parts for leaf in leaves], TreeSpec(type(tree), context, tuple(s for _, s in parts))
+    return [leaf for leaves, _ in parts for leaf in leaves], TreeSpec(kind, context, tuple(s for _, s in parts))
 
 
 def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> Any:
@@ -83,7 +138,7 @@ def tree_unflatten(leaves: Iterable[Any], treespec: TreeSpec) -> Any:
 def _built(leaves: Iterator[Any], spec: TreeSpec) -> Any:
     if spec.type is None:
         return next(leaves)
-    unflatten = (_nodes.get(spec.type) or _named)[1]
+    unflatten = SUPPORTED_NODES[spec.type].unflatten_fn
     return unflatten([_built(leaves, child) for child in spec.children_specs], spec.context)
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wengert import backend
+from wengert import backend, dtypes
 from wengert._tensor import Size, Tensor
 
 Number = int | float | bool
 Device = backend.device | str | int | None
 FileLike = Any
 Storage = Any
+_dtype, _device = dtypes.dtype, backend.device
 _size = Size | list[int] | tuple[int, ...]
 _TensorOrTensors = Tensor | Sequence[Tensor]

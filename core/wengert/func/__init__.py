@@ -9,7 +9,8 @@ Source: the interface is that of PyTorch's torch.func.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wengert import autograd
@@ -338,25 +339,24 @@ def _spread_dims(what: str, dims: Any, args: Any, count: int) -> list[int | None
         )
     if isinstance(dims, tuple | list) and len(dims) != count:
         raise ValueError(f"vmap: {what} is not compatible with the inputs: {what} has {len(dims)} entries, there are {count}")
-    found: list[int | None] = []
+    return list(_dims_of(what, dims, args))
 
-    def walk(d: Any, tree: Any) -> None:
-        if isinstance(d, tuple | list) and isinstance(tree, tuple | list) and len(d) == len(tree):
-            for part, sub in zip(d, tree, strict=True):
-                walk(part, sub)
-        elif isinstance(d, dict) and isinstance(tree, dict) and d.keys() == tree.keys():
-            for key, sub in tree.items():
-                walk(d[key], sub)
-        elif isinstance(d, tuple | list | dict):
-            raise ValueError(f"vmap: {what} is not compatible with the structure of the inputs: {d} for {type(tree).__name__}")
-        else:
-            for x in leaves(tree):
-                if d is not None and not isinstance(x, Tensor):
-                    raise ValueError(f"vmap: got {what}={d} for a {type(x).__name__}, which is no Tensor: use None for it")
-                found.append(d)
 
-    walk(dims, args)
-    return found
+def _dims_of(what: str, dims: Any, tree: Any) -> Iterator[int | None]:
+    """Yield the dim of every leaf of nested arguments. (No function inside of the other: that would be a reference cycle.)"""
+    if isinstance(dims, tuple | list) and isinstance(tree, tuple | list) and len(dims) == len(tree):
+        for part, sub in zip(dims, tree, strict=True):
+            yield from _dims_of(what, part, sub)
+    elif isinstance(dims, dict) and isinstance(tree, dict) and dims.keys() == tree.keys():
+        for key, sub in tree.items():
+            yield from _dims_of(what, dims[key], sub)
+    elif isinstance(dims, tuple | list | dict):
+        raise ValueError(f"vmap: {what} is not compatible with the structure of the inputs: {dims} for {type(tree).__name__}")
+    else:
+        for x in leaves(tree):
+            if dims is not None and not isinstance(x, Tensor):
+                raise ValueError(f"vmap: got {what}={dims} for a {type(x).__name__}, which is no Tensor: use None for it")
+            yield dims
 
 
 def _size(x: Tensor, dim: int) -> int:
@@ -502,27 +502,59 @@ def hessian(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Cal
 
 
 # ---- modules
-def functional_call(module: Any, parameters_and_buffer_dicts: Any, args: Any = None, kwargs: Any = None) -> Any:
-    """Call a module with these tensors in the place of its own, by name; the module is left as it was."""
-    given: dict[str, Any] = {}
-    several = isinstance(parameters_and_buffer_dicts, tuple | list)
-    for part in parameters_and_buffer_dicts if several else (parameters_and_buffer_dicts,):
-        given.update(part)
+def functional_call(
+    module: Any, parameter_and_buffer_dicts: Any, args: Any = None, kwargs: Any = None, *, tie_weights: bool = True,
+    strict: bool = False,
+) -> Any:  # fmt: skip
+    """Call a module with these tensors in the place of its own, by name; the module is left as it was.
+
+    tie_weights: a tensor given for one name stands for all names of the same parameter. strict: all have to be given, and no
+    others. Raises ValueError for a name given twice, or two tensors for one parameter; RuntimeError for what is not strict.
+    """
+    given = _given(parameter_and_buffer_dicts)
+    named = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
+    same: dict[int, list[str]] = {}
+    for name, value in named.items():
+        same.setdefault(id(value), []).append(name)
+    tied = {name: names for names in same.values() if tie_weights and len(names) > 1 for name in names}
+    for name in [name for name in given if name in tied]:
+        for other in tied[name]:
+            if given.setdefault(other, given[name]) is not given[name]:
+                raise ValueError(
+                    f"functional_call got multiple values for keys {sorted(n for n in tied[name] if n in given)}, which are "
+                    f"tied. Consider using tie_weights=False"
+                )
+    if strict and given.keys() != named.keys():
+        wrong = {"Unexpected": sorted(given.keys() - named.keys()), "Missing": sorted(named.keys() - given.keys())}
+        text = "".join(f"\n\t{kind} key(s): {', '.join(map(repr, names))}." for kind, names in wrong.items() if names)
+        raise RuntimeError(f"Error(s) in reparametrizing for {type(module).__name__}:{text}")
     positional = () if args is None else args if isinstance(args, tuple) else (args,)
     swapped: list[tuple[dict[str, Any], str, Any]] = []
     try:
         for name, value in given.items():
             path, _, last = name.rpartition(".")
             owner = module.get_submodule(path)
-            table = owner._parameters if last in owner._parameters else owner._buffers
-            if last not in table:
-                raise AttributeError(f"functional_call: {type(module).__name__} has no parameter or buffer {name!r}")
-            swapped.append((table, last, table[last]))
+            table = next((t for t in (owner._parameters, owner._buffers) if last in t), owner.__dict__)
+            swapped.append((table, last, table.get(last, swapped)))
             table[last] = value
         return module(*positional, **(kwargs or {}))
     finally:
         for table, last, value in reversed(swapped):
             table[last] = value
+            if value is swapped:  # it was not there
+                del table[last]
+
+
+def _given(dicts: Any) -> dict[str, Any]:
+    """Return one dict of what is given in one or several. Raises ValueError for a name in two, and for what is no dict."""
+    if isinstance(dicts, Mapping):
+        return dict(dicts)
+    if not isinstance(dicts, tuple | list) or not all(isinstance(part, Mapping) for part in dicts):
+        raise ValueError(f"Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got {type(dicts)}")
+    twice = [name for name, count in Counter(name for part in dicts for name in part).items() if count > 1]
+    if twice:
+        raise ValueError(f"{twice} appeared in multiple dictionaries; behavior of functional call is ambiguous")
+    return {name: value for part in dicts for name, value in part.items()}
 
 
 def replace_all_batch_norm_modules_(root: Any) -> Any:

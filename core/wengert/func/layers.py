@@ -191,6 +191,11 @@ class Transforms:
 
     name = "transform"
     array_type = Layer
+    rank = 1  # above sparse arrays, which may be held by layers
+
+    def meet(self, op: Op, inputs: Sequence[Any], params: tuple[Any, ...]) -> list[Any]:
+        """Return a call's inputs on one level."""
+        return layered(inputs)
 
     def kernel(self, op: Op) -> Callable[..., Any]:
         width = len(op.inputs)
@@ -210,6 +215,9 @@ class Transforms:
 
     def place(self, array: Layer) -> backend.device:
         return array.value.device
+
+    def held(self, array: Layer) -> Any:
+        return array.value._array
 
     def write(self, target: Layer, values: Any) -> Layer:
         level = target.level
@@ -254,7 +262,6 @@ class Transforms:
 
 
 Layer.transform = Transforms()  # type: ignore[attr-defined]
-record.layered = layered
 
 
 # ---- nested arguments

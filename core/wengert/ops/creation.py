@@ -19,13 +19,18 @@ from wengert.modes import state
 from wengert.narrow import hosted
 from wengert.ops import shapes as s
 from wengert.ops.dims import index_of, shape_of
+from wengert.registry import registry
 
 
 def made(host: np.ndarray[Any, Any], device: Any = None, requires_grad: bool = False) -> Tensor:
     """Return a fresh host array as a tensor on a device. The array must be nobody else's."""
     host = hosted(host)
     place = backend.resolve(device)
-    array = host if place.type == backend.HOST else place.backend.from_host(host, place.index or 0)
+    return wrapped(host if place.type == backend.HOST else place.backend.from_host(host, place.index or 0), requires_grad)
+
+
+def wrapped(array: Any, requires_grad: bool) -> Tensor:
+    """Return a fresh raw array as a tensor."""
     if state.recorder is not None:
         array = state.recorder.literal(array)
     result = wrap(array)
@@ -247,7 +252,7 @@ def type_(self: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
     """Return the name of the tensor's legacy type, or with an argument the tensor converted to it."""
     if dtype is None:
         short = TYPE_NAMES.get(self.dtype.name, self.dtype.name)
-        return f"torch.{'cuda.' if self.is_cuda else ''}{short}Tensor"
+        return f"torch.{'cuda.' if self.is_cuda else ''}{'sparse.' if self.is_sparse else ''}{short}Tensor"
     if isinstance(dtype, TypedTensor):
         return self.to(dtype=dtype.dtype, device=dtype.device)
     if isinstance(dtype, str):
@@ -303,16 +308,34 @@ def filled(shape: Sequence[int], value: Any, dtype: np.dtype[Any], device: Any, 
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     if value not in (0, 1):
         value = dtypes.fitting(value, dtype)
-    if backend.valueless(device):  # no memory for what has no values: such tensors can be huge
-        host = np.broadcast_to(np.zeros((), dtype), shape)
-    else:
+    try:
+        place = backend.resolve(device)
+        if place.type != backend.HOST and hasattr(place.backend, "filled"):  # without the host's memory
+            one = hosted(np.full((), value, dtype))
+            return wrapped(place.backend.filled(tuple(shape), one, place.index or 0), requires_grad)
         plain = value == 0 and "-" not in str(value)  # no bit set, unlike -0.0
         host = np.zeros(shape, dtype) if plain else np.full(shape, value, dtype)
-    return made(host, device, requires_grad)
+        return made(host, device, requires_grad)
+    except MemoryError as error:
+        raise errors.out_of_memory(f"{dtypes.of(dtype)}{list(shape)}", error) from None
 
 
 def _sizes(size: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[int, ...]:
     return shape_of((keywords.pop("size"),) if "size" in keywords and not size else size, "size")
+
+
+DENSE = "torch.strided"
+
+
+def in_layout(layout: str, shape: tuple[int, ...], value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+    """Return zeros of a layout. Raises RuntimeError for other values: what is sparse holds none that are equal but zeros."""
+    if value != 0:
+        raise RuntimeError("full(...) is not implemented for sparse layout")
+    if layout == DENSE:
+        return filled(shape, 0, chosen("zeros", dtype, None), device, requires_grad)
+    empty = registry.resolve("ops", "sparse_coo_tensor")(shape, dtype=dtype, device=device)
+    made: Tensor = empty.to_sparse(layout=layout)
+    return made.requires_grad_() if requires_grad else made
 
 
 def _maker(name: str, value: int) -> Any:
@@ -323,10 +346,14 @@ def _maker(name: str, value: int) -> Any:
         shape = _sizes(size, keywords)
         if keywords:
             raise TypeError(f"{name}() got an unexpected keyword argument {next(iter(keywords))!r}")
+        if layout not in (None, DENSE):
+            return in_layout(layout, shape, value, dtype, device, requires_grad)
         return given(name, filled(shape, value, chosen(name, dtype, out), device, requires_grad), out)
 
     def like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None,
              memory_format: Any = None, pin_memory: bool = False) -> Any:  # fmt: skip
+        if layout not in (None, input.layout):
+            return in_layout(layout, tuple(input.shape), value, dtype or input.dtype, device or input.device, requires_grad)
         return _like(input, tuple(input.shape), value, dtype, device, requires_grad)
 
     def new(self: Any, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None,
@@ -420,15 +447,17 @@ def _real_only(name: str, wanted: np.dtype[Any], low: int = dtypes.INTEGRAL, hig
 
 
 @face("arange", method=False)
-def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-           out: Any = None, layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None,
+           requires_grad: bool = False, out: Any = None, layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Return start, start + step, ... below end (from 0 when one number is given): ceil((end - start) / step) values.
 
     In an integer type bounds and step are rounded towards zero first.
     Raises RuntimeError for step 0, for bounds that are not finite, and where the sign of step leads away from end.
     """
+    if start is None or end is None:  # one alone is the end, under either name
+        start, end = 0, start if end is None else end
     if end is None:
-        start, end = 0, start
+        raise TypeError("arange() missing the argument 'end'")
     start, end, step = _bounds("arange", start, end, step)
     kinds = [dtypes.of_number(v) for v in (start, end, step)]
     real = max(map(dtypes.category, kinds)) <= dtypes.INTEGRAL
@@ -446,10 +475,11 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, dev
     count = -((start - end) // step) if wanted == dtypes.I64 else math.ceil((end - start) / step)
     if dtypes.category(wanted) == dtypes.INTEGRAL:
         start, step = int(start), int(step)
-    if wanted == dtypes.I64 or (start == 0 and step == 1 and wanted.itemsize > 2):
-        host = np.arange(start, start + count * step, step, dtype=wanted)
-    else:
-        host = (start + np.arange(count) * step).astype(wanted)
+    with errors.roomy("arange"):
+        if wanted == dtypes.I64 or (start == 0 and step == 1 and wanted.itemsize > 2):
+            host = np.arange(start, start + count * step, step, dtype=wanted)
+        else:
+            host = (start + np.arange(count) * step).astype(wanted)
     return given("arange", made(host, device, requires_grad), out)
 
 
@@ -495,9 +525,10 @@ def _spaced(name: str, start: Any, end: Any, steps: int, dtype: Any, out: Any) -
         start, end = float(first), float(last)
     else:
         step = (end - start) / max(steps - 1, 1)
-    values = start + np.arange(steps) * step
     half = max(steps // 2, 1)
-    values[half:] = end - np.arange(steps - 1 - half, -1, -1) * step
+    with errors.roomy(name):
+        values = start + np.arange(steps) * step
+        values[half:] = end - np.arange(steps - 1 - half, -1, -1) * step
     return wanted, values
 
 
@@ -508,7 +539,9 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
     n, m = index_of("eye", n), n if m is None else index_of("eye", m)
     if n < 0 or m < 0:
         raise RuntimeError(f"eye(): the sizes must be greater or equal to 0, got {n} and {m}")
-    return given("eye", made(np.eye(n, m, dtype=chosen("eye", dtype, out)), device, requires_grad), out)
+    with errors.roomy("eye"):
+        host = np.eye(n, m, dtype=chosen("eye", dtype, out))
+    return given("eye", made(host, device, requires_grad), out)
 
 
 @face("is_tensor", method=False)

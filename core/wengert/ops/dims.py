@@ -116,8 +116,8 @@ def fill_in(name: str, shape: Shape, size: int) -> Shape:
 
 def raw_like(array: Any, host: np.ndarray[Any, Any]) -> Any:
     """Return a host array on the device of a raw array."""
-    if hasattr(type(array), "transform"):  # inside of a func transform: the device of what it holds
-        return raw_like(array.value._array, host)
+    if hasattr(type(array), "transform"):  # inside of a func transform, or sparse: the device of what it holds
+        return raw_like(array.transform.held(array), host)
     owner = backend.of_array(array)
     return owner.from_host(host, owner.index_of(array))
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from wengert import dtypes, errors
 from wengert._tensor import Tensor
-from wengert.faces import PROPERTIES, REFLECTED, face, unusual_swapped
+from wengert.faces import PROPERTIES, REFLECTED, face, unusual, unusual_swapped
 from wengert.inplace import inplace_op, write_out
 from wengert.op import ANY, FLOAT, OPS, SAME
 from wengert.ops.dims import index_of, only_tensors
-from wengert.record import call, cast, elementwise, relabel, structural
+from wengert.record import asked, call, cast, elementwise, overridden, relabel, structural
 
 TWO_OVER_SQRT_PI = 1.1283791670955126
 
@@ -307,6 +307,8 @@ def pow_face(input: Any, exponent: Any, *, out: Any = None) -> Any:
     """Return input ** exponent, either of which may be a number."""
     if not isinstance(exponent, Tensor) and isinstance(input, Tensor):
         if not isinstance(exponent, bool | int | float | complex | np.generic):
+            if overridden(type(exponent)):
+                return asked(power, (input, exponent), (), unusual)
             raise errors.not_a_tensor("pow", exponent, "exponent")
         if isinstance(exponent, complex):
             return power(input, exponent, out=out)

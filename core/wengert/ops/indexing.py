@@ -320,6 +320,8 @@ def _same_place(x: Tensor, i: Tensor) -> Tensor:
 def put(self: Tensor, index: Any, value: Any) -> None:
     """Write value (a tensor or number, broadcast) to self[index], with history."""
     check(self, repeats=True)
+    if hasattr(self._array, "parts"):
+        raise errors.sparse_assignment()
     basic, advanced = parse(self, index)
     if not isinstance(value, Tensor):
         value = _value_like(self, value)

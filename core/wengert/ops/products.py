@@ -14,14 +14,14 @@ import numpy as np
 
 from wengert import dtypes, errors
 from wengert._tensor import Tensor
-from wengert.faces import composite, face
+from wengert.faces import composite, face, unusual
 from wengert.inplace import write_out
 from wengert.op import SAME
 from wengert.ops import elementwise as e
 from wengert.ops import reductions as r
 from wengert.ops import shapes as s
 from wengert.ops.dims import one_dim, only_tensors, size_of
-from wengert.record import call, cast, relabel, structural
+from wengert.record import asked, call, cast, overridden, relabel, structural
 
 
 def infer_matmul(x: Any, y: Any) -> Any:
@@ -131,7 +131,12 @@ def matmul(input: Any, other: Any, *, out: Any = None) -> Any:
     """
     if _plain(input, other, 2):
         return _product(input, other, out=out)
-    factors("matmul", input, other)
+    try:
+        factors("matmul", input, other)
+    except TypeError:
+        if overridden(type(other)):
+            return asked(matmul_, (input, other), (), unusual)
+        raise
     m, n = input._array.ndim, other._array.ndim
     if m == 2 and n == 2:
         return matmul_(input, other, out=out)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert import backend, dtypes
+from wengert import backend, dtypes, errors
 from wengert._tensor import Tensor, wrap
 from wengert.faces import face
 from wengert.inplace import check, commit
@@ -158,7 +158,8 @@ def philox(seed: int, first: int, count: int) -> Array:
 def stream(make: Maker, seed: int, first: int, count: int) -> Array:
     """Return `count` values of the stream of a seed, from block `first` on."""
     per = PER_BLOCK[make]
-    values = np.empty(count, TYPES.get(make, dtypes.F64))
+    with errors.roomy(f"{count} random numbers"):
+        values = np.empty(count, TYPES.get(make, dtypes.F64))
     at = 0
     for c, d in planes(seed, first, -(-count // per)):
         piece = make(c, d)[: count - at]
@@ -433,17 +434,25 @@ randn, randn_like = _drawn("randn")
 
 
 @face("randint", method=False)
-def randint(low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
+def randint(low: Any = None, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
             device: Any = None, requires_grad: bool = False, out: Any = None, layout: Any = None,
             pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Return uniform integers in [low, high) (from 0 when one bound is given). Raises RuntimeError for an empty range."""
-    if size is None:
-        low, high, size = (0, low, high) if not isinstance(high, int | None) else (0, low if high is None else high, None)
+    if size is None and isinstance(high, list | tuple):  # randint(high, size)
+        high, size = None, high
     if size is None:
         raise TypeError("randint() missing the argument 'size'")
+    low, high = bounds_of("randint", low, high)
     shape, wanted = shape_of((size,), "randint"), chosen("randint", dtype, out, dtypes.I64)
     make = integers(low, high, wanted, generator)
     return given("randint", drawn(make, shape, wanted, device, requires_grad), out)
+
+
+def bounds_of(name: str, low: Any, high: Any) -> tuple[Any, Any]:
+    """Return both bounds of a range: one alone, under either name, is the upper one. Raises TypeError for none."""
+    if low is None and high is None:
+        raise TypeError(f"{name}() missing the argument 'high'")
+    return (0, low if high is None else high) if low is None or high is None else (low, high)
 
 
 def integers(low: Any, high: Any, wanted: np.dtype[Any], generator: Generator | None) -> Callable[[tuple[int, ...]], Array]:

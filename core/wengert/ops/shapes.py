@@ -681,7 +681,8 @@ def _triangle(input: Any, diagonal: int, lower: bool) -> Any:
     if len(input.shape) < 2:
         raise RuntimeError(f"{'tril' if lower else 'triu'}: input tensor must have at least 2 dimensions")
     rows, columns = input.shape[-2:]
-    mask = np.tri(rows, columns, diagonal if lower else diagonal - 1, bool)
+    with errors.roomy("tril" if lower else "triu"):
+        mask = np.tri(rows, columns, diagonal if lower else diagonal - 1, bool)
     return e.where(tensor_like(input, mask if lower else ~mask), contiguous(input), False)  # False: a 0 that promotes nothing
 
 

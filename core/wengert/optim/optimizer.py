@@ -146,7 +146,8 @@ def _hooked(step: S) -> S:
     @functools.wraps(step)
     def call(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
         self._opt_called = True  # a scheduler asks
-        if self._step_hooks or _everyones:
+        hooks = getattr(self, "_step_hooks", None)  # none: of one that wraps another, and calls no __init__ here
+        if hooks is not None and (hooks or _everyones):
             return self._step_with_hooks(step, args, kwargs)
         return step(self, *args, **kwargs)
 
@@ -173,6 +174,8 @@ class Optimizer:
     defaults: dict[str, Any] = {}
     checks: ClassVar[Mapping[str, Check]] = {}  # a class's own, besides CHECKS or in the place of one
     decays_parameters: ClassVar[bool] = False  # weight decay shrinks parameters, where no group says so itself
+    sparse_gradients: ClassVar[bool] = False  # whether update takes them, and whether it takes the usual ones
+    dense_gradients: ClassVar[bool] = True
     matrices_only: ClassVar[bool] = False  # a parameter of other than two dimensions is refused
     _bookkeeping: ClassVar[frozenset[str]] = frozenset(("_opt_called", "_in_step", "_dict_hooks"))  # no step depends on them
     complex_as_pairs: ClassVar[bool] = True  # update sees complex parameters as real pairs; False if it is linear
@@ -207,7 +210,10 @@ class Optimizer:
             complete.append(self._complete(group, complete))
         for group, full in zip(groups, complete, strict=True):  # only now, when nothing can be wrong any more
             group.update(full)
-            self.param_groups.append(group)
+            if type(self).add_param_group is Optimizer.add_param_group:
+                self.param_groups.append(group)
+            else:  # a subclass wants to see each
+                self.add_param_group(group)
 
     # What a subclass says.
 
@@ -236,8 +242,9 @@ class Optimizer:
         return g
 
     def check(self, group: Group) -> None:
-        """Raise ValueError where a hyperparameter is out of range."""
-        for name, check in {**CHECKS, **type(self).checks}.items():
+        """Raise ValueError where a hyperparameter is out of range; a class with a step of its own may mean others by them."""
+        own = type(self).update is Optimizer.update
+        for name, check in {**({} if own else CHECKS), **type(self).checks}.items():
             if name in group and group[name] is not required:
                 complaint = check(group[name])
                 if complaint is not None:
@@ -305,8 +312,8 @@ class Optimizer:
 
     def _begin(self, p: Tensor, g: Tensor, group: Group) -> State:
         """Make and keep the state of a parameter at its first step; really make it, also during a capture."""
-        if getattr(g, "is_sparse", False):
-            raise RuntimeError(f"{type(self).__name__} does not support sparse gradients")
+        if g.layout != "torch.strided" and not self.sparse_gradients:
+            raise RuntimeError(f"{type(self).__name__} does not support sparse gradients, please consider SparseAdam instead")
         mode = modes.state
         recorder, mode.recorder = mode.recorder, None
         try:
@@ -468,6 +475,10 @@ class Optimizer:
         self._dict_hooks: dict[str, OrderedDict[int, Any]] = {
             when: OrderedDict() for when in ("save_before", "save_after", "load_before", "load_after")
         }
+
+    def _patch_step_function(self) -> None:
+        """Let this have step hooks, where it wraps another optimizer and calls no `__init__` here (PyTorch's name)."""
+        self.__dict__.setdefault("_step_hooks", OrderedDict())
 
     def _step_with_hooks(self, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._in_step:  # a subclass's step that calls super().step()

@@ -52,6 +52,10 @@ def assert_close(
             if a is not b:
                 raise fail(f"None mismatch: {a} is not {b}", where)
         else:
+            layouts = [getattr(x, "layout", "torch.strided") for x in (a, b)]
+            if check_layout and layouts[0] != layouts[1]:
+                raise fail(f"The values for attribute 'layout' do not match: {layouts[0]} != {layouts[1]}.", where)
+            a, b = (x if kind == "torch.strided" else x.to_dense() for x, kind in zip((a, b), layouts, strict=True))
             told = _differ(a, b, rtol, atol, equal_nan, check_device, check_dtype, check_stride)
             if told:
                 raise fail(told, where)

@@ -43,11 +43,14 @@ class Training:
     def parts(self) -> tuple[Step, Step]:
         """Return the closure, and a step with it, as functions of tensors by name: what a compiled function can watch."""
         (w1, w2, b), x, y, optimizer = self.params, self.x, self.y, self.optimizer
+        sparse = () if getattr(optimizer, "dense_gradients", True) else self.params
 
         def closure() -> Any:
             optimizer.zero_grad()
             loss = ((w.tanh(x @ w1 + b) @ w2 - y) ** 2).mean()
             loss.backward()
+            for p in sparse:
+                p.grad = p.grad.to_sparse()
             return loss
 
         def step() -> Any:

@@ -1,12 +1,14 @@
 """`wengert.utils`: what programs need around the tape.
 
-Owns: the names of its modules, which load on first use. Must not know: what they do.
+Owns: the names of its modules, which load on first use, and `swap_tensors`. Must not know: what they do.
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
+
+from wengert._tensor import swap_tensors as swap_tensors
 
 __all__ = ["benchmark", "checkpoint", "data", "dlpack", "safetensors"]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import wengert
 from wengert import Tensor
+from wengert.extend import PLAIN, _disabled_torch_function_impl
 
 
 def _as(kind: type[Tensor], data: Any) -> Any:
@@ -20,14 +21,36 @@ def _as(kind: type[Tensor], data: Any) -> Any:
         raise TypeError(f"{kind.__name__}: expected a Tensor or None, got {type(data).__name__}")
     result = object.__new__(kind)
     plain = data.detach()
-    result._array, result._box = plain._array, plain._box
+    result._array, result._edge, result._box = plain._array, None, plain._box
     return result
 
 
-class Parameter(Tensor):
+class _ParameterMeta(type):
+    """Counts a tensor of a class of the user's own that was made a parameter as one."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        if type.__instancecheck__(cls, instance):
+            return True
+        return cls is Parameter and isinstance(instance, Tensor) and getattr(instance, "_is_param", False)
+
+
+class Parameter(Tensor, metaclass=_ParameterMeta):
     """A tensor that a module has as its parameter once it is assigned to it; it requires grad unless told otherwise."""
 
+    _shown = "tensor"
+    __torch_function__ = _disabled_torch_function_impl  # type: ignore[assignment]
+
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
+        if isinstance(data, Tensor) and type(data) is not Tensor and type(data) not in PLAIN:
+            made: Any = data.detach().requires_grad_(requires_grad)  # of a class of the user's own, which it stays
+            if type(made) is not type(data):
+                kind = type(data).__name__
+                raise RuntimeError(
+                    f"Creating a Parameter from an instance of type {kind} requires that detach() returns an instance of the "
+                    f"same type, but return type {type(made).__name__} was found instead."
+                )
+            setattr(made, "_is_param", True)
+            return made
         return _as(cls, data).requires_grad_(requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -38,11 +61,15 @@ class Parameter(Tensor):
         return memo[id(self)]
 
     def __repr__(self, **options: Any) -> str:  # type: ignore[override]
-        return "Parameter containing:\n" + self._text()
+        text = self._text()
+        return "Parameter containing:\n" + (text if self._shown == "tensor" else f"Parameter({text})")
 
 
 class Buffer(Tensor):
     """A tensor that a module has as its buffer once it is assigned to it; persistent: whether state_dict() has it."""
+
+    _shown = "tensor"
+    __torch_function__ = _disabled_torch_function_impl  # type: ignore[assignment]
 
     def __new__(cls, data: Any = None, *, persistent: bool = True) -> Any:
         result = _as(cls, data)
@@ -69,6 +96,15 @@ class _Uninitialized:
             "parameters before accessing their attributes."
         )
 
+    def numel(self) -> int:
+        """Raise ValueError: how many elements there will be is known after the first call of the module."""
+        raise ValueError(
+            "Attempted to use an uninitialized parameter in numel(). This happens with a `LazyModule` that was not called yet: "
+            "call `forward` with a batch to initialize its parameters first."
+        )
+
+    nelement = numel
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
@@ -88,6 +124,7 @@ def _uninitialized(kind: Any, requires_grad: bool, device: str, dtype: str) -> A
 class UninitializedParameter(_Uninitialized, Parameter):  # type: ignore[misc]
     """A parameter of no shape yet."""
 
+    _shown = "tensor"
     becomes = Parameter
 
     def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> Any:
@@ -96,6 +133,9 @@ class UninitializedParameter(_Uninitialized, Parameter):  # type: ignore[misc]
 
 class UninitializedBuffer(_Uninitialized, Tensor):  # type: ignore[misc]
     """A buffer of no shape yet."""
+
+    _shown = "tensor"
+    __torch_function__ = _disabled_torch_function_impl  # type: ignore[assignment]
 
     becomes = Tensor
 

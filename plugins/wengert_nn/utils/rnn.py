@@ -126,7 +126,7 @@ def pack_padded_sequence(input: Any, lengths: Any, batch_first: bool = False, en
     time, sequence = _places(length)
     flat = rows.reshape(rows.shape[0] * batch, *rows.shape[2:])
     data = flat.index_select(0, _indices(time * batch + sequence, input))
-    return PackedSequence(data, wengert.tensor(np.bincount(time)), order)
+    return PackedSequence(data, wengert.tensor(np.bincount(time), device="cpu"), order)
 
 
 def pad_packed_sequence(
