@@ -348,6 +348,7 @@ def _intercepted(op: Op, kernel: Callable[..., Any] | None) -> Callable[..., Any
 
 
 def device_of(array: Any) -> device:
+    """Return the device that a raw array is on."""
     found = of_array(array)
     if hasattr(found, "place"):  # a transform has no device of its own
         return found.place(array)  # type: ignore[no-any-return]

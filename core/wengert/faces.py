@@ -308,9 +308,9 @@ def twin(function: Any) -> Any:
         return function
     source = plain.get(function, function)
     made = FunctionType(source.__code__, source.__globals__, source.__name__, source.__defaults__, source.__closure__)
-    made.__kwdefaults__, made.__doc__, made.__qualname__ = source.__kwdefaults__, source.__doc__, source.__qualname__
+    made.__kwdefaults__, made.__doc__, made.__qualname__ = source.__kwdefaults__, function.__doc__, function.__qualname__
     made.__dict__.update({"record": function, **source.__dict__})
-    made.__annotations__ = source.__annotations__
+    made.__annotations__ = function.__annotations__
     return made
 
 
