@@ -39,8 +39,10 @@ rows_ = structural("embedding", "weight index", infer_embedding, params="padding
     rows="w c -> c")
 
 
-def rows_that_count(g: Any, weight_shape: Any, index: Any, padding: int) -> Any:
+def rows_that_count(g: Any, weight_shape: Any, index: Any, padding: int, by_frequency: bool) -> Any:
     """Return the gradient of a table as a sparse tensor: a row for each that was taken, as often as it was."""
+    if by_frequency:
+        raise RuntimeError("embedding_backward: scale_grad_by_freq not supported with sparse gradients")
     index = s.reshape(index, (-1,))
     g = s.reshape(g, (-1, *weight_shape[1:]))
     if padding >= 0:
@@ -50,22 +52,20 @@ def rows_that_count(g: Any, weight_shape: Any, index: Any, padding: int) -> Any:
 
 
 # the same, whose gradient holds the rows that were taken and no others
-rows_apart = structural("embedding_sparse", "weight index", lambda weight, index, padding: infer_embedding(
-    weight, index, padding, False), params="padding", face="embedding", weight=rows_that_count)
+rows_apart = structural("embedding_sparse", "weight index", infer_embedding, params="padding by_frequency", face="embedding",
+    weight=rows_that_count)
 
 
-def embedding_sparse(weight: Any, index: Any, padding: int) -> Any:
-    return rows_(weight, index, padding, False)
+def embedding_sparse(weight: Any, index: Any, padding: int, by_frequency: bool) -> Any:
+    return rows_(weight, index, padding, by_frequency)
 
 
 def taken(weight: Any, index: Any, padding: int, by_frequency: bool, sparse: bool) -> Any:
     """Return rows of a table by either record."""
     if not sparse:
         return rows_(weight, index, padding, by_frequency)
-    if by_frequency:
-        raise RuntimeError("embedding_backward: scale_grad_by_freq not supported with sparse gradients")
     registry.resolve("ops", "sparse_coo_tensor")  # brings the record that makes the gradient
-    return rows_apart(weight, cast(index, dtypes.I64), padding)
+    return rows_apart(weight, cast(index, dtypes.I64), padding, by_frequency)
 
 
 def table(name: str, weight: Any, index: Any) -> None:

@@ -211,6 +211,8 @@ def array(value: Any) -> np.ndarray[Any, Any]:
     if isinstance(value, torch.Tensor):
         value = (value if value.layout == torch.strided else value.to_dense()).detach().resolve_conj().resolve_neg()
         return (value.float() if value.dtype == torch.bfloat16 else value).numpy(force=True)
+    if value.layout != "torch.strided":
+        value = value.to_dense()
     if "bfloat16" in str(value.dtype):
         value = value.detach().float()
     return value.detach().numpy()
@@ -230,6 +232,8 @@ def compare(what: str, mine: Any, theirs: Any, loose: float = 1.0, values: bool 
             raise Differs(f"{what}: dtype {mine.dtype} instead of {theirs.dtype}")
         if tuple(mine.shape) != tuple(theirs.shape):
             raise Differs(f"{what}: shape {tuple(mine.shape)} instead of {tuple(theirs.shape)}")
+        if str(mine.layout) != str(theirs.layout):
+            raise Differs(f"{what}: layout {mine.layout} instead of {theirs.layout}")
         if not values:
             return
         a, b = array(mine), array(theirs)
@@ -341,13 +345,6 @@ def check(info: Any, dtype: str, wanted: tuple[str, ...] = CHECKS, limit: int | 
 HERE = (torch.strided, torch.sparse_coo, torch.sparse_csr)
 
 
-def compare_elements(mine: Any, theirs: Any) -> None:
-    """Raise Differs unless two tensors have one layout and the same elements."""
-    if str(mine.layout) != str(theirs.layout):
-        raise Differs(f"layout {mine.layout} for {theirs.layout}")
-    compare("value", mine.to_dense(), theirs.to_dense())
-
-
 def one_sample(
     info: Any, run: Callable[..., Any], sample: Any, dtype: str, wanted: tuple[str, ...], outcomes: dict[str, Outcome], values: bool
 ) -> None:
@@ -388,7 +385,7 @@ def one_sample(
         return process(result) if gauge else result
 
     if sparse:
-        attempt("forward", lambda: compare_elements(mine_of(run), theirs))
+        attempt("forward", lambda: compare("value", mine_of(run), theirs))
         return
 
     def forward() -> None:
