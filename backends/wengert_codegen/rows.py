@@ -390,7 +390,7 @@ def vector_pass(passes: Passes, p: int, types: dict[str, Ctype], step_of: dict[s
         """Return the reading of a vector from global memory: at the end of a row, of as many elements as are left."""
         if whole:
             return f"{v} {n} = *(__global {kind} *)({place});"
-        return (f"{t} p_{n}[{width}];{SCALAR}for (int l = 0; l < {width}; l++) p_{n}[l] = l < m ? ({place})[l] : 1; "
+        return (f"{t} p_{n}[{width}]; for (int l = 0; l < {width}; l++) p_{n}[l] = l < m ? ({place})[l] : 1; "
                 f"{v} {n} = *({v} *)p_{n};")  # fmt: skip
 
     def statements(whole: bool) -> str:
@@ -423,7 +423,7 @@ def vector_pass(passes: Passes, p: int, types: dict[str, Ctype], step_of: dict[s
                 made.append(joined(line, f"lane_{line.name}", texts[line.name], v))
             else:
                 q = f"q_{line.name}"
-                made.append(f"{t} {q}[{width}]; *({v} *){q} = {texts[line.name]};{SCALAR}"
+                made.append(f"{t} {q}[{width}]; *({v} *){q} = {texts[line.name]}; "
                             f"for (int l = 0; l < m; l++) {joined(line, line.name, f'{q}[l]', t)}")  # fmt: skip
         return " ".join(made)
 

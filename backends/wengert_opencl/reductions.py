@@ -112,7 +112,7 @@ def source(
             f"      if (width == {COLUMNS})",
             f"        for (; r < stop; r++) for (int l = 0; l < {COLUMNS}; l++) {columns}",
             "      else",
-            f"        for (; r < stop; r++) {SCALAR}for (int l = 0; l < width; l++) {columns}",
+            f"        for (; r < stop; r++) for (int l = 0; l < width; l++) {columns}",
             f"      for (int l = 0; l < {COLUMNS}; l++) {{ {t} a = total[l], v = lane[l]; total[l] = {step.text}; }}",
             "    }",
             f"{SCALAR}    for (int l = 0; l < width; l++)",
