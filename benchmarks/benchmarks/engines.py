@@ -203,9 +203,9 @@ class Tinygrad(Engine):
     def __init__(self, name: str) -> None:
         if not present(name):
             raise absent(name)
-        self.library = importlib.import_module(name)
+        self.tinygrad = importlib.import_module(name)
         try:
-            self.library.Tensor(1.0).exp().item()
+            self.tinygrad.Tensor(1.0).exp().item()
         except Exception as error:  # it needs clang, or a device with a driver
             raise NotImplementedError(f"tinygrad has no device here: {error}") from error
         super().__init__(name, faces.tinygrad())
@@ -214,12 +214,12 @@ class Tinygrad(Engine):
         return self.T.from_numpy(array)
 
     def wait(self, out: Any = None) -> None:
-        if isinstance(out, self.library.Tensor):
+        if isinstance(out, self.tinygrad.Tensor):
             out.realize()
-        self.library.Device[self.library.Device.DEFAULT].synchronize()
+        self.tinygrad.Device[self.tinygrad.Device.DEFAULT].synchronize()
 
     def capture(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        compiled: Callable[..., Any] = self.library.TinyJit(function)
+        compiled: Callable[..., Any] = self.tinygrad.TinyJit(function)
         return compiled
 
     def step(self, workload: Workload, mode: str = "eager") -> Step:
@@ -239,7 +239,7 @@ class Tinygrad(Engine):
         inner = self.capture(taken) if mode == "captured" else taken
 
         def step() -> Any:
-            with self.library.Context(TRAINING=1):
+            with self.tinygrad.Context(TRAINING=1):
                 return inner()
 
         return step
