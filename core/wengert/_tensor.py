@@ -742,11 +742,8 @@ class Tensor:
 
     def __copy__(self) -> Tensor:
         """Return a leaf on the same memory (PyTorch's reading of a shallow copy)."""
-        result = wrap(self._array)
-        result.__dict__.update(self._extras())
+        result = _restored(type(self), self._array, self.requires_grad, self._extras())
         result._box = self.version_box()
-        result.requires_grad_(self.requires_grad)
-        result.__class__ = type(self)
         return result
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
@@ -775,19 +772,21 @@ def _unpickle(cls: type[Tensor], host: Any, place: str, requires_grad: bool, ext
         target = backend.resolve(place)
     except RuntimeError:
         target = backend.resolve(None)
-    result = wrap(target.backend.from_host(host, target.index or 0))
-    result.__dict__.update(extra)
-    result.requires_grad_(requires_grad)
-    result.__class__ = cls
-    return result
+    return _restored(cls, target.backend.from_host(host, target.index or 0), requires_grad, extra)
 
 
 def _unpickle_parts(cls: type[Tensor], layout: str, parts: Any, requires_grad: bool, extra: dict[str, Any]) -> Tensor:
     """Rebuild a pickled sparse tensor from the parts it is made of."""
-    result: Tensor = new(cls)
-    result._array = of_parts(layout, parts)._array
+    return _restored(cls, of_parts(layout, parts)._array, requires_grad, extra)
+
+
+def _restored(cls: type[Tensor], array: Any, requires_grad: bool, extra: dict[str, Any]) -> Tensor:
+    """Return a leaf of a class; of that only at the end, as a class may override what is done here."""
+    result = wrap(array)
     result.__dict__.update(extra)
-    return result.requires_grad_(requires_grad)  # type: ignore[no-any-return]
+    result.requires_grad_(requires_grad)
+    result.__class__ = cls
+    return result
 
 
 def swap_tensors(t1: Tensor, t2: Tensor) -> None:

@@ -183,6 +183,18 @@ def to_numpy(value: Any) -> np.dtype[Any]:
         raise TypeError(f"dtype must be a wengert.dtype or a NumPy type, got {value!r}") from None
 
 
+_twins: dict[np.dtype[Any], np.dtype[Any]] = {}
+
+
+def twin(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return an equal dtype that is another object, for arrays that hold other arrays: the short calls ask for the very object,
+    and so leave these to the general one."""
+    found = _twins.get(dtype)
+    if found is None:
+        found = _twins[dtype] = np.dtype(dtype, copy=True)
+    return found
+
+
 def default_float() -> np.dtype[Any]:
     """Return the type that Python floats become."""
     return _default

@@ -13,21 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import OPS, Tensor, device_of, give_operators, of_array, size_of, wrap
+from wengert.extend import OPS, Tensor, device_of, dtypes, give_operators, of_array, size_of, wrap
 
 Shape = tuple[int, ...]
 Host = np.ndarray[Any, Any]
 COO, CSR = "torch.sparse_coo", "torch.sparse_csr"
-_twins: dict[Any, Any] = {}
-
-
-def twin(dtype: Any) -> Any:
-    """Return an equal dtype that is another object: the short calls, which ask for the very object, leave these arrays to
-    the general one."""
-    found = _twins.get(dtype)
-    if found is None:
-        found = _twins[dtype] = np.dtype(dtype, copy=True)
-    return found
 
 
 class Flags:
@@ -85,7 +75,7 @@ class Coo(SparseArray):
         self, indices: Any, values: Any, shape: Sequence[int], coalesced: bool = False, host: Host | None = None
     ) -> None:
         self.indices, self.values, self.coalesced = indices, values, coalesced
-        self.shape, self.dtype, self._host = tuple(shape), twin(values.dtype), host
+        self.shape, self.dtype, self._host = tuple(shape), dtypes.twin(values.dtype), host
 
     @property
     def sparse_dim(self) -> int:
@@ -135,7 +125,7 @@ class Csr(SparseArray):
 
     def __init__(self, crow: Any, col: Any, values: Any, shape: Sequence[int]) -> None:
         self.crow, self.col, self.values = crow, col, values
-        self.shape, self.dtype = tuple(shape), twin(values.dtype)
+        self.shape, self.dtype = tuple(shape), dtypes.twin(values.dtype)
         self._coo: Coo | None = None
         self._turned: tuple[Any, Any, Host] | None = None
 

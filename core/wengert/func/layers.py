@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert import backend, record
+from wengert import backend, dtypes, record
 from wengert._tensor import Tensor, wrap
 from wengert.autograd.function import Function
 from wengert.modes import state, turn
@@ -95,7 +95,7 @@ class Layer:
     def __init__(self, level: Level, value: Tensor, beside: Any = None, dropped: int = 0) -> None:
         self.level, self.value, self.beside = level, value, beside
         self.shape: tuple[int, ...] = tuple(value._array.shape[dropped:])
-        self._dtype = _twin(value._array.dtype)
+        self._dtype = dtypes.twin(value._array.dtype)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -136,16 +136,6 @@ class Layer:
 
 
 record.give_operators(Layer)
-_twins: dict[np.dtype[Any], np.dtype[Any]] = {}
-
-
-def _twin(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return an equal dtype that is another object: the short calls, which ask for the very object, leave these arrays to
-    the general one."""
-    twin = _twins.get(dtype)
-    if twin is None:
-        twin = _twins[dtype] = np.dtype(dtype, copy=True)
-    return twin
 
 
 class _Flags:
