@@ -1,8 +1,8 @@
 """Run wengert's devices and their peers side by side, in one process, in turn, and tell the ratios with their spread.
 
 Owns: the command, its sections, the choice of figures and their targets. May import: the suite, report, fresh.
-Must not know: how any library does it. One thread each; before anything is timed, all have to give the same result; a
-noisy machine is noticed and said.
+Must not know: how any library does it. One thread each, or WENGERT_BENCH_THREADS; before anything is timed, all have to
+give the same result; a noisy machine is noticed and said.
 
     python benchmarks/compare.py [small|peers|second|training|ops ...] [--rounds N] [--only NAME ...] [--write] [--json FILE]
 """
@@ -25,7 +25,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from benchmarks import programs, training, transforms  # noqa: E402  (it also pins the threads, before NumPy is there)
+from benchmarks import COUNT, programs, training, transforms  # noqa: E402  (it also pins the threads, before NumPy is there)
 from benchmarks.common import kernels, timing  # noqa: E402
 from benchmarks.engines import LAZY, TITLES, engine, present  # noqa: E402
 from fresh import import_times, imports, installed, long_chain, wheel  # noqa: E402
@@ -55,7 +55,7 @@ class Settings:
     rounds: int | None
     chain: int
     only: list[str]
-    noise: Any = field(default_factory=timing.Noise)
+    noise: Any = field(default_factory=lambda: timing.Noise(COUNT))
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -346,6 +346,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not present("wengert"):
         parser.error("wengert is not installed: pip install -e .")
     chosen = options.sections or list(SECTIONS)
+    if options.write and COUNT != 1:
+        parser.error("--write: the document is of one thread; unset WENGERT_BENCH_THREADS")
     if options.write:  # known before minutes of measuring, not after
         if not present("torch"):
             parser.error("--write needs PyTorch (the extra `parity`): the document compares with it")

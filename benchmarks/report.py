@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks import COUNT
 from benchmarks.common import timing
 
 # how many make what is kept: a second, a byte, a whole
@@ -163,7 +164,7 @@ def machine(wengert: str) -> dict[str, str]:
         pass
     return {
         "date": datetime.date.today().isoformat(),
-        "processor": f"{processor}, {os.cpu_count()} cores, of which one is used",
+        "processor": f"{processor}, {os.cpu_count()} cores, of which {'one is' if COUNT == 1 else f'{COUNT} are'} used",
         "system": f"{platform.system()} {platform.release()}",
         "load before": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
         "Python": platform.python_version(),

@@ -1,15 +1,16 @@
 """The asv suite: wengert's devices beside PyTorch, JAX, HIPS autograd, MyGrad and tinygrad, one file a stage.
 
-Owns: one thread for everyone, set before anything imports NumPy. May import: os. Must not know: any library.
-The libraries read these variables when they are loaded; PyTorch is told once more in `engines`.
+Owns: how many threads everyone has, set before anything imports NumPy: one, or WENGERT_BENCH_THREADS. May import: os.
+Must not know: any library. The libraries read these variables when they are loaded; PyTorch is told once more in `engines`.
 """
 
 import os
 
+COUNT = int(os.environ.get("WENGERT_BENCH_THREADS", 1))
 THREADS = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POCL_MAX_PTHREAD_COUNT"), "1"),
-    "NPROC": "1",  # what XLA makes its pool of threads by
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POCL_MAX_PTHREAD_COUNT"), str(COUNT)),
+    "NPROC": str(COUNT),  # what XLA makes its pool of threads by
+    "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={str(COUNT > 1).lower()}",
     "JAX_PLATFORMS": "cpu",
 }
 os.environ.update(THREADS)

@@ -2,7 +2,7 @@
 
 Owns: the list, how one is loaded, waited for, compiled, and how it takes a training step. May import: NumPy, `faces`; the
 libraries late. Must not know: any workload. The list never depends on what is installed: asv keeps results by it, and takes
-NotImplementedError in a `setup` for "n/a". One thread each.
+NotImplementedError in a `setup` for "n/a".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import faces
+from . import COUNT, faces
 
 if TYPE_CHECKING:
     from .training import Workload
@@ -94,7 +94,7 @@ class Tape(Engine):
         if not present(module):
             raise absent(module)
         T = importlib.import_module(module)
-        T.set_num_threads(1)
+        T.set_num_threads(COUNT)
         super().__init__(name, T)
         reason = self.missing()
         if reason:

@@ -95,10 +95,11 @@ def quartiles(values: list[float]) -> tuple[float, float, float]:
 class Noise:
     """What disturbed a measurement: time without a processor, more processors than one, the same work at different times.
 
-    `with noise.watched(name): ...` around work of one thread; `noise.seen(samples)` for what repeats the same work.
+    `with noise.watched(name): ...` around work of so many threads; `noise.seen(samples)` for what repeats the same work.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = threads
         self.spent: dict[str, list[float]] = {}  # seconds that passed, and that processors worked for this process
         self.spreads: list[float] = []
         self.load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
@@ -126,8 +127,9 @@ class Noise:
         if used < SHARE * wall:
             found.append(f"this process had a processor for {used / wall:.0%} of the time only: other programs run")
         for name, (wall, used) in self.spent.items():
-            if used > wall / SHARE:
-                found.append(f"{name} kept {used / wall:.1f} processors busy, and not one")
+            if used > self.threads * wall / SHARE:
+                meant = self.threads if self.threads > 1 else "one"
+                found.append(f"{name} kept {used / wall:.1f} processors busy, and not {meant}")
         spread = statistics.median(self.spreads) if self.spreads else 1.0
         if spread > SPREAD:
             found.append(f"the same work took {spread - 1:.0%} longer at one time than at another (quartiles, the usual case)")
