@@ -289,3 +289,18 @@ def test_a_copy_is_made_where_asked_for() -> None:
     shared = w.frombuffer(memory, dtype=w.uint8)
     shared[3] = 9
     assert memory[3] == 9
+
+
+def test_whatever_comes_in_has_the_dtype_that_quick_calls_look_for() -> None:
+    """Equal is not enough: calls compare by `is`, and one dtype that was unpickled makes each op after it a slow one."""
+    native = np.dtype(np.float32)
+    unpickled = pickle.loads(pickle.dumps(np.ones(3, np.float32)))
+    turned = np.ones(3, ">f4")
+    assert unpickled.dtype is not native
+    x = w.from_numpy(unpickled)
+    unpickled[0] = 7
+    assert x.tolist() == [7, 1, 1]  # still its memory
+    for made in (x, w.tensor(unpickled), w.as_tensor(unpickled), w.tensor(turned), pickle.loads(pickle.dumps(x))):
+        assert made._array.dtype is native and (made * 2)._array.dtype is native
+    (batch,) = next(iter(w.utils.data.DataLoader([(w.ones(3),)] * 4, batch_size=2, num_workers=1)))
+    assert batch._array.dtype is native

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert.backend import DeviceInfo, hosted, settings
+from wengert.backend import DeviceInfo, hosted, native, settings
 from wengert.op import Op
 from wengert_cupy import norms, probe
 from wengert_cupy.kernels import Kernels, ctype_of
@@ -89,9 +89,10 @@ class CupyBackend(ArrayModule):
 
     # ---- moving arrays
     def from_host(self, array: np.ndarray[Any, Any], index: int) -> Any:
-        host = np.asarray(array.view(np.ndarray), array.dtype.newbyteorder("="), "C").reshape(array.shape)
+        dtype = native(array.dtype)
+        host = np.asarray(array.view(np.ndarray), dtype, "C").reshape(array.shape)
         with self.on(index):
-            made = self.cupy.empty(host.shape, host.dtype)
+            made = self.cupy.empty(host.shape, dtype)
             if host.size:
                 made.set(host)
         return made

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert.backend import DeviceInfo, give_operators, hosted
+from wengert.backend import DeviceInfo, give_operators, hosted, native
 from wengert.op import OPS, Op
 from wengert_opencl import fused, host, maps, random
 from wengert_opencl.array import Array
@@ -67,8 +67,9 @@ class OpenCLBackend:
             if once.size < host.size:
                 values = self.from_host(once, index)
                 return maps.write(maps.new(values.runtime, host.shape, values.dtype), values)
-        host = np.asarray(host, host.dtype.newbyteorder("="), "C").reshape(host.shape)
-        made = maps.new(runtime(index), host.shape, host.dtype)
+        dtype = native(host.dtype)
+        host = np.asarray(host, dtype, "C").reshape(host.shape)
+        made = maps.new(runtime(index), host.shape, dtype)
         if host.size:
             made.runtime.upload(made.buffer, host)
         return made
@@ -150,7 +151,7 @@ class OpenCLBackend:
         array.finish()
         maps.known("from_pyopencl", array.dtype)
         buffer = array.base_data if array.size else None
-        return Array(device, buffer, array.offset, tuple(array.shape), tuple(array.strides), array.dtype)
+        return Array(device, buffer, array.offset, tuple(array.shape), tuple(array.strides), native(array.dtype))
 
     def around(self, array: Any, index: int) -> Array:
         """Return a NumPy array as ours, of the same memory."""
@@ -160,7 +161,8 @@ class OpenCLBackend:
         if not array.flags.c_contiguous or not array.flags.writeable:
             raise RuntimeError("an array that is read-only or not contiguous cannot be shared; .copy() it")
         maps.known("from_numpy", array.dtype)
-        return Array(device, device.around(array) if array.size else None, 0, array.shape, array.strides, array.dtype)
+        buffer = device.around(array) if array.size else None
+        return Array(device, buffer, 0, array.shape, array.strides, native(array.dtype))
 
     def kernel(self, op: Op) -> Kernel | None:
         if self.table is None:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from wengert import errors, tape
+from wengert.dtypes import native as native
 from wengert.errors import OutOfMemoryError as OutOfMemoryError
 from wengert.modes import state
 from wengert.narrow import hosted as hosted
@@ -36,8 +37,9 @@ class DeviceInfo:
 
 
 class Backend(Protocol):
-    """What a device package implements. Arrays need `shape`, `dtype` (NumPy's), `ndim`, `size`, `strides`,
-    `flags.c_contiguous`, Python's arithmetic operators and `base` (None unless it shares another array's memory)."""
+    """What a device package implements. Arrays need `shape`, `dtype` (NumPy's: the object that `native` returns, which quick
+    calls look for), `ndim`, `size`, `strides`, `flags.c_contiguous`, Python's arithmetic operators and `base` (None unless it
+    shares another array's memory)."""
 
     name: str
     array_type: type

@@ -173,6 +173,12 @@ def of(numpy_dtype: np.dtype[Any]) -> dtype:
         raise TypeError(f"can't convert a NumPy array of type {numpy_dtype}. The supported types are: {names}") from None
 
 
+def native(numpy_dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a type in this machine's byte order, as the one object that quick calls compare with by `is`: one that was
+    unpickled, or told its order, is equal to it but another. Raises TypeError as `of` does."""
+    return of(numpy_dtype).numpy
+
+
 def to_numpy(value: Any) -> np.dtype[Any]:
     """Return the NumPy dtype meant by a `dtype`, a Python type (`float` is float64, whatever the default) or a NumPy type."""
     if isinstance(value, dtype):

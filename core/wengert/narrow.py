@@ -40,8 +40,12 @@ class BFloat16Array(np.ndarray[Any, Any]):
 
 
 def hosted(array: Any) -> Any:
-    """Return a host array as the type that leads to its kernels: bfloat16 as a BFloat16Array, others as they are."""
-    return array.view(BFloat16Array) if dtypes.BF16 is not None and array.dtype is dtypes.BF16 else array
+    """Return a host array as the type that leads to its kernels: bfloat16 as a BFloat16Array, others as they are; and its
+    dtype as the object that `dtypes.native` tells of."""
+    native = dtypes.native(array.dtype)
+    if array.dtype is not native:
+        array = array.view(native) if array.dtype.isnative else array.astype(native)
+    return array.view(BFloat16Array) if native is dtypes.BF16 else array
 
 
 def rounded(array: Any) -> Any:

@@ -96,8 +96,8 @@ def to_host_array(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
     """Return data as a host array of the given dtype, or of the one PyTorch would infer."""
     wanted = None if dtype is None else dtypes.to_numpy(dtype)
     if isinstance(data, np.ndarray):
-        dtypes.of(data.dtype)
-        return np.array(data, wanted or data.dtype.newbyteorder("="))
+        native = dtypes.native(data.dtype)
+        return np.array(data, wanted or native)
     if isinstance(data, np.generic):
         return np.asarray(data, wanted)
     plain = _plain(data)

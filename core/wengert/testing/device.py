@@ -118,6 +118,9 @@ def compare(case: Case, device: str, dtype: str, against: str = "") -> None:
             for a in results:
                 if isinstance(a, w.Tensor) and inputs and case.name not in STAYS:
                     assert a.device.type == backend.device(device).type, f"{what}: the result is on {a.device}"
+                if isinstance(a, w.Tensor):
+                    dtype_ = a._array.dtype
+                    assert dtype_ is backend.native(dtype_), f"{what}: {dtype_} is not the object of `native`"
             put: Callable[..., list[Any]] = TOGETHER.get(case.name, _apart)
             for a, e in zip(put(*[back(r) for r in results]), put(*expected), strict=True):
                 if against and isinstance(e, np.ndarray) and e.dtype == against:
