@@ -259,7 +259,9 @@ def _target(entry: Any) -> Any:
 def _distribution(entry: Any) -> tuple[str, str]:
     """Return the name and version of the distribution that an entry point is of, as far as its metadata says."""
     try:
-        return str(entry.dist.name or "?"), str(entry.dist.version or "?")
+        known = entry.dist.metadata
+        name, version = [str(known[key] or "?") if key in known else "?" for key in ("Name", "Version")]
+        return name, version
     except Exception:  # no metadata, or no file that can be read as such
         return "?", "?"
 
