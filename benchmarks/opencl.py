@@ -1,6 +1,6 @@
 """OpenCL on the processor beside NumPy, PyTorch and torch.compile: the figures of docs/opencl.md.
 
-    POCL_MAX_PTHREAD_COUNT=1 OPENBLAS_NUM_THREADS=1 python benchmarks/opencl.py
+    POCL_MAX_PTHREAD_COUNT=1 OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 python benchmarks/opencl.py
 
 Owns: what is compared. May import: wengert, NumPy, PyTorch. All sides do the same work on the same numbers in one process, turn
 by turn, and are waited for. A figure is the median of the rounds, with its quartiles; ratios are of medians. `cpu` is the
@@ -62,6 +62,12 @@ def pair(name: str, run: Callable[..., Any], *values: Any, calls: int = 1) -> No
     race(name, {"opencl": lambda: run(wengert, *here), "torch": lambda: run(torch, *there)}, calls)
 
 
+def beside_blas(name: str, run: Callable[..., Any], *values: Any) -> None:
+    """Race a product of matrices on the device against NumPy's."""
+    here = [wengert.from_numpy(v).to("opencl") for v in values]
+    race(name, {"opencl": lambda: run(*here), "numpy": lambda: run(*values)})
+
+
 def main() -> None:
     torch.set_num_threads(THREADS)
     rng = np.random.default_rng(0)
@@ -102,6 +108,13 @@ def main() -> None:
     pair("`a[i]`, 1e6 of 1e4", lambda m, a, i: a[i], normal(10_000), rng.integers(0, 10_000, 1_000_000))
     for n in (32, 64, 128, 512, 1024):
         pair(f"`a @ b`, {n}", lambda m, a, b: a @ b, normal(n, n), normal(n, n), calls=max(1, 512 // n))
+    for dtype in (np.float32, np.float64):
+        for n in (512, 1024, 2048):
+            beside_blas(f"`a @ b`, {n}, {dtype.__name__}", lambda a, b: a @ b, *normal(2, n, n).astype(dtype))
+        square, batch = normal(2, 1024, 1024).astype(dtype), normal(2, 8, 512, 512).astype(dtype)
+        beside_blas(f"`a.T @ b`, 1024, {dtype.__name__}", lambda a, b: a.T @ b, *square)
+        beside_blas(f"`a @ b.T`, 1024, {dtype.__name__}", lambda a, b: a @ b.T, *square)
+        beside_blas(f"`a @ b`, 8 x 512, {dtype.__name__}", lambda a, b: a @ b, *batch)
     pair("`a + a`, 64 elements, 200 calls", lambda m, a: a + a, normal(64), calls=200)
 
 

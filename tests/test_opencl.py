@@ -332,6 +332,19 @@ def test_a_convolutional_network_and_its_gradients(size: int) -> None:
         np.testing.assert_allclose(a, e, 1e-12, 1e-12)
 
 
+def test_data_made_in_a_compiled_function_meets_the_device() -> None:
+    def picks(y: Any) -> Any:
+        c = y.clone()
+        c.index_put_((torch.tensor([0]),), y[:1], accumulate=True)
+        c[torch.tensor([2, 1])] = y[torch.tensor([1, 0])]
+        return c + torch.tensor([1.0, 2.0, 3.0]).to(y.device)
+
+    compiled = torch.compile(picks)
+    for k in range(3):
+        y = torch.tensor([1.0 + k, 2.0, 3.0], device=HERE)
+        assert compiled(y).tolist() == picks(y).tolist()
+
+
 def test_a_compiled_loss_is_differentiated_outside() -> None:
     """The gradient that comes in, and masks that ops make on the host, are on the device in both graphs."""
     functional = torch.nn.functional
@@ -525,6 +538,35 @@ def test_a_tensor_beyond_all_memory_is_made_nowhere(make: Any) -> None:
     for value in (-0.0, 2.5):
         made = torch.full((3, 2), value, device=HERE)
         assert back(made).tolist() == [[value] * 2] * 3 and np.signbit(back(made)).all() == (value == 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("before, run", [
+    ("x = torch.zeros(3, device='opencl')", "x + x"), ("x = torch.zeros(3, device='opencl')", "x.tolist()"),
+    ("torch.opencl.is_available()", "torch.zeros(3, device='opencl')"),
+])  # fmt: skip
+def test_a_forked_process_is_told_that_the_device_is_not_its_own(before: str, run: str) -> None:
+    """A driver's threads are not there, so it would wait for ever."""
+    program = f"""
+import os, sys, wengert as torch
+{before}
+if os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+try:
+    {run}
+except RuntimeError as error:
+    print(error)
+print(torch.zeros(2).tolist())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "Cannot re-initialize OpenCL in forked subprocess" in done.stdout and done.stdout.endswith("[0.0, 0.0]\n")
+
+
+@pytest.mark.parametrize("name, sizes", [("hann_window", [10**12]), ("tril_indices", [10**7] * 2), ("triu_indices", [10**7] * 2)])
+def test_what_the_host_makes_may_be_too_large_as_well(name: str, sizes: list[int]) -> None:
+    with pytest.raises(torch.OutOfMemoryError, match="Unable to allocate"):
+        getattr(torch, name)(*sizes, device=HERE)
 
 
 def test_the_hosts_memory_is_kept_while_the_device_may_read_it() -> None:

@@ -54,7 +54,11 @@ def walk() -> None:
     wide = rng.normal(size=(2, 70, 67)).astype(np.float32)
     turned = torch.from_numpy(wide).to("opencl").permute(0, 2, 1).contiguous()
     np.testing.assert_array_equal(turned.cpu().numpy(), wide.transpose(0, 2, 1))
-    for made, expected in ((x @ y[:, 0], a @ b[:, 0]), (torch.nn.functional.linear(x, y.T, y[0]), a @ b + b[0])):
+    linear, few = torch.nn.functional.linear, (slice(3), slice(5))
+    for made, expected in (
+        (x @ y[:, 0], a @ b[:, 0]), (linear(x, y.T, y[0]), a @ b + b[0]), (linear(x, y.T.contiguous(), y[0]), a @ b + b[0]),
+        (linear(x[few], y[:5].T, y[0]), a[few] @ b[:5] + b[0]),
+    ):  # fmt: skip
         np.testing.assert_allclose(made.cpu().numpy(), expected, 1e-5, 1e-5)
     for width, stride in ((10, 1), (20, 1), (37, 2)):  # rows of windows that are shorter and longer than a vector
         found = []

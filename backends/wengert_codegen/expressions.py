@@ -414,6 +414,7 @@ UNKNOWN = {"erfinv": "w_erfinv", "erfcx": "w_erfcx"}  # to OpenCL C
 VECTORS = {"float": "w_float16", "double": "w_double8"}
 _NUMBER = re.compile(r"(?<![\w.])(\d+\.\d*(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+)(?![\w.])")
 _CALL = re.compile(r"\b([A-Za-z_]\w*)\(")
+_ARITHMETIC = re.compile(r"[\w\s+\-*/().,]*")
 
 
 class Unprintable(Exception):
@@ -551,6 +552,18 @@ def printed(text: str, ctype: Ctype, dialect: Dialect, into: Printed | None = No
 
     made.text = walk(text)
     return made
+
+
+def vector_text(text: str, ctype: Ctype, into: Printed) -> str | None:
+    """Return a formula whose names are vectors of a type, its helpers put into `into`: None where there is more in it than
+    arithmetic and functions of values."""
+    if ctype.name not in VECTORS or ctype.read != "{}":
+        return None
+    try:
+        made = printed(text, ctype, Dialect(True, 1, vectors=True), into).text
+    except Unprintable:
+        return None
+    return made if _ARITHMETIC.fullmatch(made) else None
 
 
 def helper_text(helpers: set[str], part: str) -> str:

@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wengert_codegen.expressions import BY_PLACE, OWN, VECTORS, Ctype, Dialect, Printed, complex_part, helper_text, printed
+from wengert_codegen.expressions import (
+    BY_PLACE,
+    OWN,
+    VECTORS,
+    Ctype,
+    Dialect,
+    Printed,
+    complex_part,
+    helper_text,
+    printed,
+    vector_text,
+)
 
 Ints = tuple[int, ...]
 BLOCK = 128  # elements for which the arguments of a call are computed at a time
@@ -82,8 +93,13 @@ def map_source(
     of 0 and 1 alone: n, chunk; else n, chunk, rows, rows at a time, the outer sizes, and for out and each array its
     step along a row where it is -1, and its outer strides.
     """
-    made = printed(formula, compute, dialect)
+    made, vectors = printed(formula, compute, dialect), Printed("")
     arrays = [o for o in operands if not o.scalar]
+    alike = all([c == compute for c in (out, *(o.ctype for o in arrays), *(o.used for o in operands))])
+    side_by_side = inner == 1 and all([o.inner >= 0 for o in arrays])
+    values = vector_text(formula, compute, vectors) if made.calls and alike and side_by_side else None
+    if values is not None:
+        made = vectors
     for ctype in (out, *(o.ctype for o in operands)):
         made.helpers |= {
             w for w in ("w_from_half", "w_to_half", "w_from_bfloat", "w_to_bfloat") if w in ctype.read + ctype.write
@@ -101,7 +117,7 @@ def map_source(
     lines = ["  long first = (long)get_global_id(0) * chunk, last = first + chunk < n ? first + chunk : n;"]
     if flat:
         lines += [f"  long {p}_b = {p}_at;" for p, _ in places]
-        body = loop(made, compute, out, inner, arrays, operands, dialect, "  ")
+        body = loop(made, compute, out, inner, arrays, operands, dialect, "  ", values)
     else:
         head += ["long count", "long rows"] + [f"long d{k}" for k in range(rank - 1)]
         for p, step in places:
@@ -116,7 +132,7 @@ def map_source(
         for k in reversed(range(rank - 1)):
             lines.append(f"    q = rest % d{k}; rest /= d{k};" if k else "    q = rest;")
             lines.append("    " + " ".join(f"{p}_b += q * {p}_s{k};" for p, _ in places))
-        body = [*loop(made, compute, out, inner, arrays, operands, dialect, "    "), "  }"]
+        body = [*loop(made, compute, out, inner, arrays, operands, dialect, "    ", values), "  }"]
     text = helper_text(made.helpers, part)
     signature = f"__kernel void {name}({', '.join(head)}) {{"
     return "\n".join([text + signature, *lines, *body, "}", ""])
@@ -129,9 +145,12 @@ def element(o: Operand, index: str) -> str:
 
 def loop(
     made: Printed, compute: Ctype, out: Ctype, inner: int, arrays: Sequence[Operand], operands: Sequence[Operand],
-    dialect: Dialect, pad: str,
+    dialect: Dialect, pad: str, values: str | None,
 ) -> list[str]:  # fmt: skip
-    """Return the lines of a loop over the elements of a row: plain, or in blocks where calls were taken out."""
+    """Return the lines of a loop over the elements of a row: plain, of vectors where the formula has text for them (`values`),
+    or in blocks where calls were taken out."""
+    if values is not None:
+        return vector_loop(values, compute, arrays, pad)
     index = "i + l" if made.calls else "i"
     place = {0: "o_b", 1: f"o_b + {index}"}.get(inner, f"o_b + ({index}) * o_i")
     reads = [f"{o.used.name} {o.name} = {element(o, index)};" for o in arrays]
@@ -152,6 +171,23 @@ def loop(
         lines += [f"{pad}  {text}" for text in call_lines(array, args, name, part)]
     lines.append(f"{pad}  for (int l = 0; l < m; l++) {{ {' '.join(reads)} {store} }}")
     return [*lines, f"{pad}}}"]
+
+
+def vector_loop(values: str, ctype: Ctype, arrays: Sequence[Operand], pad: str) -> list[str]:
+    """Return the lines of a loop over vectors; the last elements of a row are put in one."""
+    t, v, width = ctype.name, VECTORS[ctype.name], ctype.vector
+    ones = [f"{v} {o.name} = {o.name}_[{o.name}_b];" for o in arrays if not o.inner]
+    moving = [o.name for o in arrays if o.inner]
+    whole = [f"{v} {n} = *(__global const {v} *)({n}_ + {n}_b + i);" for n in moving]
+    part = [f"{t} p_{n}[{width}]; for (int l = 0; l < {width}; l++) p_{n}[l] = l < m ? {n}_[{n}_b + i + l] : 1; "
+            f"{v} {n} = *({v} *)p_{n};" for n in moving]  # fmt: skip
+    return [
+        f"{pad}long i = first;{''.join([f' {one}' for one in ones])}",
+        f"{pad}for (; i + {width} <= last; i += {width}) "
+        f"{{ {' '.join(whole)} *(__global {v} *)(o_ + o_b + i) = {values}; }}",
+        f"{pad}if (i < last) {{ int m = (int)(last - i); {' '.join(part)} {t} made[{width}]; *({v} *)made = {values};"
+        f"{SCALAR}{pad}  for (int l = 0; l < m; l++) o_[o_b + i + l] = made[l]; }}",
+    ]
 
 
 def argument_arrays(array: str, args: Sequence[str]) -> list[str]:

@@ -12,10 +12,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wengert_codegen.expressions import VECTORS, Ctype, Dialect, Printed, Unprintable, helper_text, printed
+from wengert_codegen.expressions import VECTORS, Ctype, Dialect, Printed, helper_text, printed, vector_text
 from wengert_codegen.loops import BLOCK, SCALAR, argument_arrays, call_lines
 
 LANES = 16
+CHAINS = 4  # vectors of a sum that are added to in turn
 LEVEL = 2048  # elements of a row that are added up before they are added to the rest
 SCRATCH = 4096  # elements of a row that are kept for a later pass
 GROUP = 128  # work items of a gpu that share a row; a power of 2
@@ -354,7 +355,7 @@ def one_pass(
     ]  # fmt: skip
 
 
-_ARITHMETIC = re.compile(r"[\w\s+\-*/().,]*")
+_FUNCTION = re.compile(r"[a-z]\w*\(")
 
 
 def vector_pass(passes: Passes, p: int, types: dict[str, Ctype], step_of: dict[str, int], used: Printed) -> list[str] | None:
@@ -377,14 +378,14 @@ def vector_pass(passes: Passes, p: int, types: dict[str, Ctype], step_of: dict[s
         return None
     v, width = VECTORS[t], 16 if t == "float" else 8
     trial = Printed("")
-    try:
-        texts = {line.name: printed(line.text, line.compute, Dialect(True, 1, vectors=True), trial).text for line in stored}
-    except Unprintable:
-        return None
-    if not all([_ARITHMETIC.fullmatch(text) for text in texts.values()]):
+    found = {line.name: vector_text(line.text, line.compute, trial) for line in stored}
+    texts = {name: text for name, text in found.items() if text is not None}
+    if len(texts) < len(found):
         return None
     used.helpers |= trial.helpers
     where = {n: i for i, n in enumerate(body.outputs)}
+    # an addition waits for the one before it: without functions, which take longer than that, several are under way at a time
+    chains = CHAINS if sums and not any([_FUNCTION.search(text) for text in texts.values()]) else 1
 
     def loaded(n: str, place: str, kind: str, whole: bool) -> str:
         """Return the reading of a vector from global memory: at the end of a row, of as many elements as are left."""
@@ -393,7 +394,7 @@ def vector_pass(passes: Passes, p: int, types: dict[str, Ctype], step_of: dict[s
         return (f"{t} p_{n}[{width}]; for (int l = 0; l < {width}; l++) p_{n}[l] = l < m ? ({place})[l] : 1; "
                 f"{v} {n} = *({v} *)p_{n};")  # fmt: skip
 
-    def statements(whole: bool) -> str:
+    def statements(whole: bool, lane: str = "lane_{}") -> str:
         made = []
         for n in inputs:
             if step_of[n]:
@@ -420,7 +421,7 @@ def vector_pass(passes: Passes, p: int, types: dict[str, Ctype], step_of: dict[s
                             f"for (int l = 0; l < m; l++) ({target(n)})[l] = q_{n}[l];")  # fmt: skip
         for line in sums:
             if whole:
-                made.append(joined(line, f"lane_{line.name}", texts[line.name], v))
+                made.append(joined(line, lane.format(line.name), texts[line.name], v))
             else:
                 q = f"q_{line.name}"
                 made.append(f"{t} {q}[{width}]; *({v} *){q} = {texts[line.name]}; "
@@ -440,12 +441,22 @@ def vector_pass(passes: Passes, p: int, types: dict[str, Ctype], step_of: dict[s
     lines.append(f"    for (long begin = first; begin < last; begin += {LEVEL}) {{")
     lines.append(f"      long stop = begin + {LEVEL} < last ? begin + {LEVEL} : last, i = begin;")
     lines += [f"      {v} lane_{line.name} = {line.start};" for line in sums]
+    if chains > 1:
+        each = f"for (int c = 0; c < {chains}; c++)"
+        begun = " ".join([f"{v} more_{line.name}[{chains}]; {each} more_{line.name}[c] = {line.start};" for line in sums])
+        ended = " ".join([f"{each} {joined(line, f'lane_{line.name}', f'more_{line.name}[c]', v)}" for line in sums])
+        step = f"while (i + {chains * width} <= stop) {each} {{ {statements(True, 'more_{}[c]')} i += {width}; }}"
+        lines.append(f"      if (i + {2 * chains * width} <= stop) {{ {begun} {step} {ended} }}")
     lines.append(f"      for (; i + {width} <= stop; i += {width}) {{ {statements(True)} }}")
     lines += [f"      {joined(line, f'sum_{line.name}', f'lane_{line.name}', v)}" for line in sums]
     lines.append(f"      if (i < stop) {{ int m = (int)(stop - i); {statements(False)} }}")
     lines.append("    }")
-    for line in sums:
-        q = f"f_{line.name}"
-        lines.append(f"    {{ {t} {q}[{width}]; *({v} *){q} = sum_{line.name};{SCALAR}"
-                     f"for (int l = 0; l < {width}; l++) {joined(line, line.name, f'{q}[l]', t)} }}")  # fmt: skip
+    for line in sums:  # halves, quarters, and so on
+        whole = f"sum_{line.name}"
+        for n in [n for n in (8, 4, 2) if n < width]:
+            half = f"{t}{n} h{n}_{line.name}"
+            lines.append(f"    {half} = {whole}.lo; {joined(line, f'h{n}_{line.name}', f'{whole}.hi', f'{t}{n}')}")
+            whole = f"h{n}_{line.name}"
+        for part in (f"{whole}.x", f"{whole}.y"):
+            lines.append(f"    {joined(line, line.name, part, t)}")
     return lines

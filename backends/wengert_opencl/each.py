@@ -28,19 +28,14 @@ def stored(dtype: np.dtype[Any]) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def each_source(
-    name: str,
-    body: str,
-    arrays: tuple[tuple[str, str], ...],
-    numbers: tuple[str, ...],
-    helpers: frozenset[str],
-    part: str,
-    before: str,
-    checks: tuple[str, ...],
-) -> str:
+def each_kernel(
+    runtime: Runtime, name: str, body: str, arrays: tuple[tuple[str, str], ...], numbers: tuple[str, ...],
+    helpers: frozenset[str], part: str, before: str, checks: tuple[str, ...],
+) -> Any:  # fmt: skip
+    """Return the kernel that `each` runs."""
     head = [f"__global {c} * restrict {n}, long {n}_at" for n, c in arrays] + [f"long {n}" for n in numbers]
     head += ["__global long *flag_", "long code_"] if checks else []
-    return helper_text(set(helpers), part) + before + "\n".join([
+    source = helper_text(set(helpers), part) + before + "\n".join([
         f"__kernel void k_{name}({', '.join(head)}, long count_, long chunk_) {{",
         *[f"  {n} += {n}_at;" for n, _ in arrays],
         *[f"  long over_{n} = -1, under_{n} = 0;" for n in checks],
@@ -49,6 +44,8 @@ def each_source(
         *[f"  if (over_{n} >= 0 || under_{n} < 0) {{ flag_[1] = over_{n} >= 0 ? over_{n} + {n} : under_{n} - {n}; "
           f"flag_[2] = {n}; flag_[0] = code_; }}" for n in checks], "}", "",
     ])  # fmt: skip
+    scalars: list[Any] = [*[None, LONG] * len(arrays), *[LONG] * len(numbers)]
+    return runtime.kernel(source, f"k_{name}", [*scalars, *([None, LONG] if checks else []), LONG, LONG])
 
 
 def each(
@@ -63,23 +60,19 @@ def each(
     """
     if not count:
         return
-    named = tuple([(n, c) for n, c, _ in arrays])
-    source = each_source(name, body, named, tuple([n for n, _ in numbers]), helpers, part, before, checks)
+    kernel = each_kernel(runtime, name, body, tuple([(n, c) for n, c, _ in arrays]), tuple([n for n, _ in numbers]), helpers,
+                         part, before, checks)  # fmt: skip
     values: list[Any] = []
-    scalars: list[Any] = []
     for _, _, a in arrays:
-        values += [a.buffer, a.start]
-        scalars += [None, LONG]
+        values.append(a.buffer)
+        values.append(a.offset and a.start)
     items, chunk = runtime.share(count, least)
     values += [n for _, n in numbers]
-    scalars += [LONG] * len(numbers)
     if checks:
         values += [runtime.flag.buffer, runtime.flag.code(name)]
-        scalars += [None, LONG]
     values += [count, chunk]
-    scalars += [LONG] * 2
     groups, group = runtime.grid(items)
-    runtime.launch(runtime.kernel(source, f"k_{name}", scalars), groups, group, values)
+    runtime.launch(kernel, groups, group, values)
 
 
 def strided(shape: Ints, steps: Sequence[tuple[str, Ints]]) -> tuple[str, list[tuple[str, int]]]:

@@ -271,7 +271,7 @@ def rowwise(function: Callable[..., Any], otherwise: Callable[..., Any], shapes:
     otherwise: the op's kernel elsewhere. shapes: (*args) -> the shapes of the results, where the function's are with dims kept.
     Halves are computed in float32.
     """
-    known: dict[Any, Fused | None] = {}
+    known: dict[Any, tuple[Any, Any]] = {}  # (the group or None, the shapes of its results) by the layouts of arrays
 
     def prepare(args: Sequence[Any], arrays: Sequence[Array]) -> Fused | None:
         steps: list[Step] = []
@@ -289,18 +289,20 @@ def rowwise(function: Callable[..., Any], otherwise: Callable[..., Any], shapes:
 
     def run(*args: Any) -> Any:
         arrays: list[Array] = []
-        rest = grafted(args, lambda a: arrays.append(a))
-        key = (arrays[0].runtime, rest, *[(a.shape, a.dtype) for a in arrays])
-        made = known.get(key, ...)
+        rest = grafted(args, arrays.append)
+        key = (rest, *[a.layout for a in arrays])
+        made, after = known.get(key, (..., None))
         if made is ...:
             if len(known) > 1024:
                 known.clear()
-            made = known[key] = prepare(args, arrays) if all([a.size for a in arrays]) else None
+            made = prepare(args, arrays) if all([a.size for a in arrays]) else None
+            after = shapes(*args) if shapes is not None else None
+            known[key] = made, after
         if made is None:
             return otherwise(*args)
         found = made(arrays)
-        if shapes is not None:
-            found = [v.reshaped(s) for v, s in zip(found, shapes(*args), strict=True)]
+        if after is not None:
+            found = [v.reshaped(s) for v, s in zip(found, after, strict=True)]
         return tuple(found) if len(found) > 1 else found[0]
 
     return run

@@ -8,6 +8,7 @@ gets an IndexError.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -49,6 +50,14 @@ def there(*indexed: tuple[Array, int]) -> None:
 
 
 # ---- reading
+@functools.lru_cache(maxsize=4096)
+def take_text(shape: Ints, steps: Ints, theirs: tuple[Ints, ...]) -> tuple[str, list[tuple[str, int]]]:
+    """Return the lines that read an element for `take`, and the numbers of its layout; theirs: steps of the index arrays."""
+    places, numbers = strided(shape, [("at", steps), *((f"j{k}", own) for k, own in enumerate(theirs))])
+    moves = [f"\n    {{ long v_ = q{k}[j{k}]; {inside('v_', f'm{k}')} at += v_ * s{k}; }}" for k in range(len(theirs))]
+    return f"{places}{''.join(moves)}\n    o[i] = x[at];", numbers
+
+
 def take(x: Array, shape: Ints, steps: Ints, indices: Sequence[tuple[Array, int, int]]) -> Array:
     """Return elements of x in a shape: each where its coordinates times steps, and the indices there, lead.
 
@@ -58,16 +67,13 @@ def take(x: Array, shape: Ints, steps: Ints, indices: Sequence[tuple[Array, int,
     made = new(x.runtime, shape, x.dtype)
     if not made.size:
         return made
-    views = [(index.broadcast_to(shape), step, n) for index, step, n in indices]
-    places, numbers = strided(shape, [("at", steps), *((f"j{k}", steps_of(v)) for k, (v, _, _) in enumerate(views))])
-    body = places + "".join(
-        [f"\n    {{ long v_ = q{k}[j{k}]; {inside('v_', f'm{k}')} at += v_ * s{k}; }}" for k in range(len(views))]
-    )
-    numbers += [p for k, (_, step, n) in enumerate(views) for p in ((f"m{k}", n), (f"s{k}", step))]
+    views = [index.broadcast_to(shape) for index, _, _ in indices]
+    places, numbers = take_text(tuple(shape), steps, tuple([steps_of(v) for v in views]))
     c = moved(x.dtype)
-    arrays = [("o", c, made), ("x", c, x), *((f"q{k}", stored(v.dtype), v) for k, (v, _, _) in enumerate(views))]
-    each(x.runtime, "take", made.size, f"{body}\n    o[i] = x[at];", arrays, numbers,
-         checks=tuple([f"m{k}" for k in range(len(views))]))  # fmt: skip
+    arrays = [("o", c, made), ("x", c, x), *[(f"q{k}", stored(v.dtype), v) for k, v in enumerate(views)]]
+    for k, (_, step, n) in enumerate(indices):
+        numbers = [*numbers, (f"m{k}", n), (f"s{k}", step)]
+    each(x.runtime, "take", made.size, places, arrays, numbers, checks=tuple([f"m{k}" for k in range(len(views))]))
     return made
 
 

@@ -355,8 +355,10 @@ def write(target: Array, values: Any) -> Array:
 
 def fill(target: Array, value: np.ndarray[Any, Any]) -> None:
     """Set all elements to one number."""
-    with np.errstate(all="ignore"):
-        number = value.astype(target.dtype)
+    number = value
+    if value.dtype != target.dtype:
+        with np.errstate(all="ignore"):
+            number = value.astype(target.dtype)
     if target.flags.c_contiguous:
         target.runtime.fill(target.buffer, number, target.nbytes, target.offset)
     else:

@@ -2,7 +2,8 @@
 
 Owns: matmul and its kin. May import: loops written by hand, arrays, maps, reductions. Must not know: tensors, gradients.
 On a cpu the second factor is packed into panels of 32 (float64: 16) columns, and a work item computes 8 rows of a panel with
-two vectors a row; the first factor is read where it lies, with any strides. On a gpu 16 x 16 tiles go through local memory.
+two vectors a row, for some panels in turn before it comes to the next rows; the first factor is read where it lies, with any
+strides. On a gpu 16 x 16 tiles go through local memory.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ ROWS = 8
 VECTOR = {"f": ("w_float16", 16), "d": ("w_double8", 8)}
 TINY = 4096  # multiplications below which one sum for each element will do
 MODEST = 1 << 21  # up to which packing is not worth it
+PANELS = 1 << 20  # bytes of panels that a work item goes through for each few rows: they stay in the second cache
 
 
 def batches(x: Array, shape: Ints) -> tuple[Array, int]:
@@ -64,18 +66,25 @@ def matmul(x: Array, y: Array, bias: Array | None = None) -> Array:
     (x, x_batch), (y, y_batch) = batches(x, shape), batches(y, shape)
     count = math.prod(shape)
     if dtype.char not in VECTOR or (x.runtime.dialect.cpu and m * n * k < TINY):
-        plain(made, x, y, x_batch, y_batch, m, n, k, count)
+        plain(made, x, y, x_batch, y_batch, m, n, k, count, bias)
     elif x.runtime.dialect.cpu and m * n * k <= MODEST and steps_of(y)[-1] == 1:
-        direct(made, x, y, x_batch, y_batch, m, n, k, count)
+        direct(made, x, y, x_batch, y_batch, m, n, k, count, bias)
     elif x.runtime.dialect.cpu:
         panels(made, x, y, x_batch, y_batch, m, n, k, count, bias)
-        return made
     else:
         tiles(made, x, y, x_batch, y_batch, m, n, k, count)
-    return made if bias is None else OPS["add"](made, bias)
+        return made if bias is None else OPS["add"](made, bias)
+    return made
 
 
-def plain(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n: int, k: int, count: int) -> None:
+def biased(y: Array, bias: Array | None) -> tuple[Array, int]:
+    """Return what a kernel takes as a bias, packed, and whether there is one."""
+    return (y, 0) if bias is None else (maps.packed(bias), 1)
+
+
+def plain(
+    made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n: int, k: int, count: int, bias: Array | None
+) -> None:
     """One sum for each element: for types without a better kernel, and for small matrices."""
     c = maps.ctype_of(made.dtype)
     if c.kind == "b":
@@ -87,15 +96,17 @@ def plain(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n
     helpers = frozenset({"w_times"} if c.kind == "c" else ())
     body = f"""
     long b = i / (m * n), r = i / n % m, c = i % n, p = b * xb + r * xm, q = b * yb + c * yn;
-    {c.name} a = {start};
+    {c.name} a = biased ? z[c] : {start};
     for (long j = 0; j < k; j++, p += xk, q += yk) a = {product};
     o[i] = a;"""
     xm, xk = steps_of(x)[-2:]
     yk, yn = steps_of(y)[-2:]
-    numbers = [("m", m), ("n", n), ("k", k), ("xb", x_batch), ("yb", y_batch), ("xm", xm), ("xk", xk), ("yk", yk), ("yn", yn)]
+    z, there = biased(y, bias)
+    numbers = [("m", m), ("n", n), ("k", k), ("xb", x_batch), ("yb", y_batch), ("xm", xm), ("xk", xk), ("yk", yk), ("yn", yn),
+               ("biased", there)]  # fmt: skip
     s = stored(made.dtype)
-    each(made.runtime, "matmul", count * m * n, body, [("o", s, made), ("x", s, x), ("y", s, y)], numbers, helpers=helpers,
-         part="float" if c.name == "float2" else "double", least=max(1, 4096 // k))  # fmt: skip
+    each(made.runtime, "matmul", count * m * n, body, [("o", s, made), ("x", s, x), ("y", s, y), ("z", s, z)], numbers,
+         helpers=helpers, part="float" if c.name == "float2" else "double", least=max(1, 4096 // k))  # fmt: skip
 
 
 @functools.cache
@@ -107,19 +118,23 @@ def direct_source(t: str, v: str, width: int) -> str:
     lines = [
         f"__kernel void k_direct(__global {t} * restrict o, __global const {t} * restrict x, long x_at,",
         f"    __global const {t} * restrict y, long y_at,",
-        "    long m, long n, long k, long xb, long xm, long xk, long yb, long yk) {",
+        f"    __global const {t} * restrict z, long z_at, long m, long n, long k, long xb, long xm, long xk, long yb, long yk,",
+        "    long biased) {",
         f"  long row = (long)get_global_id(0) * {ROWS}, batch = get_global_id(1), left = m - row < {ROWS} ? m - row : {ROWS};",
-        "  x += x_at + batch * xb; y += y_at + batch * yb; o += (batch * m + row) * n;",
+        "  x += x_at + batch * xb; y += y_at + batch * yb; z += z_at; o += (batch * m + row) * n;",
         *[f"  __global const {t} *x{r} = x + (row + {r} < m ? row + {r} : m - 1) * xm;" for r in rows],
         f"  for (long next = 0; next < n && n >= {width}; next += {width}) {{",
         f"    long c = next + {width} <= n ? next : n - {width}, at = 0; __global const {t} *y_ = y + c;",
-        f"    {v} {', '.join([f'c{r} = 0' for r in rows])}, line[{ROWS}];",
+        f"    {v} first = 0, line[{ROWS}];",
+        f"    if (biased) first = *(__global const {v} *)(z + c);",
+        f"    {v} {', '.join([f'c{r} = first' for r in rows])};",
         SCALAR + f"    for (long j = 0; j < k; j++, y_ += yk, at += xk) {{ {v} e = *(__global const {v} *)y_; {sums} }}",
         "    " + " ".join([f"line[{r}] = c{r};" for r in rows]),
         SCALAR + f"    for (long r = 0; r < left; r++) *(__global {v} *)(o + r * n + c) = line[r];",
         "  }",
         f"  for (long c = 0; c < n && n < {width}; c++) {{",
-        f"    {t} {', '.join([f'c{r} = 0' for r in rows])}, line[{ROWS}]; long at = 0; __global const {t} *y_ = y + c;",
+        f"    {t} first = biased ? z[c] : 0, line[{ROWS}]; long at = 0; __global const {t} *y_ = y + c;",
+        f"    {t} {', '.join([f'c{r} = first' for r in rows])};",
         SCALAR + f"    for (long j = 0; j < k; j++, y_ += yk, at += xk) {{ {t} e = *y_; {sums} }}",
         "    " + " ".join([f"line[{r}] = c{r};" for r in rows]),
         SCALAR + "    for (long r = 0; r < left; r++) o[r * n + c] = line[r];",
@@ -130,11 +145,16 @@ def direct_source(t: str, v: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def direct(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n: int, k: int, count: int) -> None:
+def direct(
+    made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n: int, k: int, count: int, bias: Array | None
+) -> None:
     runtime, t = made.runtime, stored(made.dtype)
     xm, xk = steps_of(x)[-2:]
-    values = (made.buffer, x.buffer, x.start, y.buffer, y.start, m, n, k, x_batch, xm, xk, y_batch, steps_of(y)[-2])
-    kernel = runtime.kernel(direct_source(t, *VECTOR[made.dtype.char]), "k_direct", [None, None, LONG, None, *[LONG] * 9])
+    z, there = biased(y, bias)
+    values = (made.buffer, x.buffer, x.start, y.buffer, y.start, z.buffer, z.start, m, n, k, x_batch, xm, xk, y_batch,
+              steps_of(y)[-2], there)  # fmt: skip
+    scalars = [None, None, LONG, None, LONG, None, *[LONG] * 10]
+    kernel = runtime.kernel(direct_source(t, *VECTOR[made.dtype.char]), "k_direct", scalars)
     runtime.launch(kernel, (-(-m // ROWS), count), (1, 1), values)
 
 
@@ -146,12 +166,12 @@ def panel_source(t: str, v: str, width: int) -> str:
     lines = [
         f"__kernel void k_panels(__global {t} * restrict o, __global const {t} * restrict x, long x_at,",
         f"    __global const {t} * restrict p,",
-        "    long m, long n, long k, long panels, long rows, long xb, long xm, long xk, long pb) {",
-        "  long panel = get_global_id(1), batch = get_global_id(2);",
-        f"  long top = (long)get_global_id(0) * rows, end = top + rows < m ? top + rows : m, column = panel * {full};",
-        f"  __global const {t} *b_ = p + batch * pb + panel * (k + 1) * {full};",
-        f"  for (long row = top; row < end; row += {ROWS}) {{",
-        f"    __global const {t} *x_ = x + x_at + batch * xb, *b = b_;",
+        "    long m, long n, long k, long panels, long rows, long some, long xb, long xm, long xk, long pb) {",
+        "  long top = (long)get_global_id(0) * rows, end = top + rows < m ? top + rows : m, batch = get_global_id(2);",
+        "  long first = (long)get_global_id(1) * some, last = first + some < panels ? first + some : panels;",
+        f"  for (long row = top; row < end; row += {ROWS}) for (long panel = first; panel < last; panel++) {{",
+        f"    long column = panel * {full};",
+        f"    __global const {t} *x_ = x + x_at + batch * xb, *b = p + batch * pb + panel * (k + 1) * {full};",
     ]
     for r in each_row:
         lines.append(f"    __global const {t} *x{r} = x_ + (row + {r} < m ? row + {r} : m - 1) * xm;")
@@ -194,41 +214,28 @@ def panels(
     full = 2 * width
     strips = -(-n // full)
     yk, yn = steps_of(y)[-2:]
+    z, there = biased(y, bias)
     packs = count if y_batch else 1
     pack = new(runtime, (packs, strips, k + 1, full), made.dtype)
     each(runtime, "pack", packs * strips * (k + 1), f"""
     long j = i % (k + 1) - 1, s = i / (k + 1) % strips, b = i / (k + 1) / strips, at = b * yb + j * yk + s * {full} * yn;
     long left = n - s * {full}; left = left < {full} ? left : {full};
     __global {t} *to = o + i * {full};
-    if (j < 0) for (int l = 0; l < {full}; l++) to[l] = biased && l < left ? z[(s * {full} + l) * zn] : 0;
+    if (j < 0) for (int l = 0; l < {full}; l++) to[l] = biased && l < left ? z[s * {full} + l] : 0;
     else if (yn == 1 && left == {full}) for (int l = 0; l < {full}; l++) to[l] = y[at + l];
     else for (int l = 0; l < {full}; l++) to[l] = l < left ? y[at + l * yn] : 0;""",
-         [("o", t, pack), ("y", t, y), ("z", t, y if bias is None else bias)],
-         [("n", n), ("k", k), ("strips", strips), ("yb", y_batch), ("yk", yk), ("yn", yn), ("biased", bias is not None),
-          ("zn", 0 if bias is None else steps_of(bias)[-1])],
+         [("o", t, pack), ("y", t, y), ("z", t, z)],
+         [("n", n), ("k", k), ("strips", strips), ("yb", y_batch), ("yk", yk), ("yn", yn), ("biased", there)],
          least=64)  # fmt: skip
     wanted = runtime.dialect.cores * 4
-    row_tiles = -(-m // ROWS)
-    share = max(1, min(16, row_tiles * strips * count // wanted))
-    rows = share * ROWS
+    eights, room = -(-m // ROWS), PANELS // ((k + 1) * full * made.dtype.itemsize)
+    some = max(1, min(room, strips, eights * strips * count // wanted))
+    rows = ROWS * max(1, min(16, eights * strips * count // (some * wanted)))
     xm, xk = steps_of(x)[-2:]
-    kernel = runtime.kernel(panel_source(t, v, width), "k_panels", [None, None, LONG, None, *[LONG] * 9])
-    values = (
-        made.buffer,
-        x.buffer,
-        x.start,
-        pack.buffer,
-        m,
-        n,
-        k,
-        strips,
-        rows,
-        x_batch,
-        xm,
-        xk,
-        strips * (k + 1) * full if y_batch else 0,
-    )
-    runtime.launch(kernel, (-(-m // rows), strips, count), (1, 1, 1), values)
+    kernel = runtime.kernel(panel_source(t, v, width), "k_panels", [None, None, LONG, None, *[LONG] * 10])
+    values = (made.buffer, x.buffer, x.start, pack.buffer, m, n, k, strips, rows, some, x_batch, xm, xk,
+              strips * (k + 1) * full if y_batch else 0)  # fmt: skip
+    runtime.launch(kernel, (-(-m // rows), -(-strips // some), count), (1, 1, 1), values)
 
 
 def tiles(made: Array, x: Array, y: Array, x_batch: int, y_batch: int, m: int, n: int, k: int, count: int) -> None:

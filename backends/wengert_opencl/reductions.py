@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,30 @@ def seen(arrays: Sequence[Array], axes: Ints) -> tuple[Ints, list[tuple[Array, I
     ]
 
 
+@dataclass
+class Plan:
+    """How a reduction runs on arrays of certain layouts: steps of each, and the numbers after them."""
+
+    kernel: Any
+    items: Ints
+    group: Ints
+    shape: Ints
+    steps: Sequence[Ints]
+    tail: Ints
+
+    def values(self, made: Array, arrays: Sequence[Array], beside: Sequence[Array]) -> list[Any]:
+        """Return the kernel's arguments."""
+        values = [made.buffer]
+        for a, steps in zip(arrays, self.steps, strict=True):
+            values += [a.buffer, a.offset and a.start, *steps]
+        for p in beside:
+            values += [p.buffer, p.offset and p.start]
+        return [*values, *self.tail]
+
+
+_plans: dict[Any, Plan] = {}  # of reductions in one step, by what they are and the layouts of their arrays
+
+
 def reduce(
     join: Join, arrays: Sequence[Array], axis: Any, keepdims: bool, compute: Any, *, element: str = "x", final: str = "a",
     beside: Sequence[Array] = (), used: Any = None, to: Any = None,
@@ -159,15 +184,21 @@ def reduce(
     """Return join of element(x, y; p, q; k) over dims, in type `compute`, as type `to`. beside: arrays p and q of the
     result's elements; used: the type that elements are read as."""
     x = arrays[0]
-    axes = every(x, axis)
     runtime, to = x.runtime, to or compute
+    key = (join, axis, keepdims, compute, element, final, used, to, *[a.layout for a in arrays], *[p.layout for p in beside])
+    plan = _plans.get(key)
+    if plan is not None:
+        made = new(runtime, plan.shape, to)
+        runtime.launch(plan.kernel, plan.items, plan.group, plan.values(made, arrays, beside))
+        return made
+    axes = every(x, axis)
     made = new(runtime, kept_shape(x.shape, axes, keepdims), to)
     if not made.size:
         return made
     if not math.prod([x.shape[d] for d in axes]):
         return maps.write(made, np.asarray(join.start(compute)))
     (B, M, R), views = seen(arrays, axes)
-    beside = [maps.packed(p) for p in beside]
+    given, beside = beside, [maps.packed(p) for p in beside]
     # where the reduced dim is not the innermost one, a work item takes columns side by side
     side_by_side = all([steps[1] in (0, 1) for _, steps in views]) and any([steps[1] for _, steps in views])
     along = M < 8 or not side_by_side or all([steps[2] == 1 for _, steps in views])
@@ -188,19 +219,16 @@ def reduce(
         f"k_{join.name}", join, element, tuple(reads), tuple(sides), known(join.name, used or compute), compute,
         known(join.name, to if last else compute), final if last else "a", along,
     )  # fmt: skip
-    values: list[Any] = [target.buffer]
-    scalars: list[Any] = [None]
-    for a, steps in views:
-        values += [a.buffer, a.start, *steps]
-        scalars += [None, *[LONG] * 4]
-    for p in beside:
-        values += [p.buffer, p.start]
-        scalars += [None, LONG]
-    values += [B, M, R, splits, part, rows]
-    scalars += [LONG] * 6
+    scalars: list[Any] = [None, *[None, *[LONG] * 4] * len(views), *[None, LONG] * len(beside), *[LONG] * 6]
     kernel = runtime.kernel(text, f"k_{join.name}", scalars)
     items, group = runtime.grid(-(-units // rows), splits)
-    runtime.launch(kernel, items, group, values)
+    here, steps = zip(*views, strict=True)
+    plan = Plan(kernel, items, group, made.shape, steps, (B, M, R, splits, part, rows))
+    runtime.launch(kernel, items, group, plan.values(target, here, beside))
+    if last and all([a is b for a, b in zip((*here, *beside), (*arrays, *given), strict=True)]):  # none was copied
+        if len(_plans) > 4096:
+            _plans.clear()
+        _plans[key] = plan
     if last:
         return made
     joined = reduce(join, (target,), (1,), False, compute, final=final, to=to)

@@ -45,6 +45,10 @@ DRIVERS: dict[str, tuple[str, Sequence[str]]] = {  # libraries that no file may 
     "nvidia": ("libnvidia-opencl.so.1", SYSTEM),
     "intel": ("libintelocl.so", tuple([sysconfig.get_path("data", s) + "/lib" for s in SCHEMES])),
 }  # fmt: skip
+FORKED = (
+    "Cannot re-initialize OpenCL in forked subprocess. To use OpenCL with multiprocessing, you must use the 'spawn' start "
+    "method; workers of a DataLoader make tensors of device 'cpu'"
+)
 INTEL_NEEDS = "libimf.so"  # that the package intel-opencl-rt asks for without saying so
 
 
@@ -320,6 +324,16 @@ class Runtime:
         return (-(-items[0] // group) * group, *items[1:]), (group, *(1,) * (len(items) - 1))
 
 
+class Forked(Runtime):
+    """A device in a process that was forked from the one that made it ready: a driver's threads are not there, and whoever asks
+    it for anything would wait for ever."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("queue", "pool", "context"):
+            raise RuntimeError(FORKED)
+        return super().__getattribute__(name)
+
+
 @functools.cache
 def packer(char: str) -> Callable[[Any], bytes]:
     """Return what makes bytes of numbers of a NumPy type."""
@@ -349,7 +363,7 @@ class Kernel:
             if value is not old:
                 if pack is None:
                     set_arg(i, value)  # not kept: the pool is to have its memory back
-                else:
+                elif value != old or type(value) is not int:  # 0.0 is -0.0
                     self.set_bytes(i, pack(value))
                     known[i] = value
             i += 1
@@ -402,6 +416,7 @@ class Flag:
 
 
 _runtimes: dict[int, Runtime] = {}
+_inherited: list[bool] = []  # that drivers are those of another process
 _lock = threading.Lock()
 
 
@@ -409,9 +424,22 @@ def runtime(index: int) -> Runtime:
     """Return the device of an index, made ready when it is first asked for."""
     made = _runtimes.get(index)
     if made is None:
+        if _inherited:
+            raise RuntimeError(FORKED)
         with _lock:
             made = _runtimes.get(index) or _runtimes.setdefault(index, Runtime(index))
     return made
+
+
+def forked() -> None:
+    """Leave the devices to the process that this one was forked from, if it asked the drivers for any."""
+    for made in _runtimes.values():
+        made.__class__ = Forked
+    _inherited.extend([True] * found.cache_info().currsize)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forked)
 
 
 def in_use() -> list[Runtime]:

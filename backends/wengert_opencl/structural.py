@@ -96,18 +96,30 @@ def copy(x: Array, out: Any = ...) -> Any:
     return maps.copy(x) if out is ... else maps.write(out, x)
 
 
-def by_rows(name: str, otherwise: Kernel) -> Kernel:
-    """Return a reduction that runs as a group of rows where it can: floats, along the last dims."""
+def by_rows(name: str, otherwise: Kernel, function: Callable[..., Any] | None = None) -> Kernel:
+    """Return a reduction (x, axis, ..., keepdims) that runs as a group of rows where it can: floats, along the last dims;
+    function: of ops, that keeps its dims, where the op itself is no part of a group."""
 
-    def shapes(x: Array, axis: Any, keepdims: bool) -> Any:
-        return [reductions.kept_shape(x.shape, reductions.every(x, axis), keepdims)]
+    def shapes(x: Array, axis: Any, *rest: Any) -> Any:
+        return [reductions.kept_shape(x.shape, reductions.every(x, axis), rest[-1])]
 
-    rows = fused.rowwise(lambda x, axis, keepdims: OPS[name](x, axis, True), otherwise, shapes)
+    rows = fused.rowwise(lambda x, *rest: (function or OPS[name])(x, *rest[:-1], True), otherwise, shapes)
 
-    def run(x: Array, axis: Any, keepdims: bool) -> Any:
-        return (rows if x.dtype.char in "fd" and x.ndim and axis != () else otherwise)(x, axis, keepdims)
+    def run(x: Array, axis: Any, *rest: Any) -> Any:
+        return (rows if x.dtype.char in "fd" and x.ndim and axis != () else otherwise)(x, axis, *rest)
 
     return run
+
+
+def variance(x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+    """What `var` is, in ops."""
+    count = reductions.count(x, axis)
+    off = x - OPS["sum"](x, axis, True) / count
+    return OPS["sum"](off * off, axis, True) / max(count - correction, 0)
+
+
+def deviation(x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
+    return OPS["sqrt"](variance(x, axis, correction, keepdims))
 
 
 def windows(x: Array, dim: int, size: int, step: int) -> Array:
@@ -137,7 +149,8 @@ def table(backend: Any) -> dict[str, Kernel]:
         "complex": complex_, "view_as_real": view_as_real, "view_as_complex": view_as_complex, "windows": windows,
         "filled": filled, "flip": flip, "concatenate": concatenate, "stack": stack, "roll": roll,
         "copy": copy, "sum": by_rows("sum", r.total), "prod": r.product, "mean": by_rows("mean", r.mean),
-        "norm2": by_rows("norm2", r.norm2), "var": r.variance, "std": r.deviation,
+        "norm2": by_rows("norm2", r.norm2), "var": by_rows("var", r.variance, variance),
+        "std": by_rows("std", r.deviation, deviation),
         "amax": by_rows("amax", r.extreme(r.MAX)), "amin": by_rows("amin", r.extreme(r.MIN)),
         "argmax": r.place(r.MAX), "argmin": r.place(r.MIN),
         "any": r.truth(r.ANY), "all": r.truth(r.ALL), "cumsum": r.scan(r.SUM), "cumprod": r.scan(r.PROD),

@@ -11,17 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import category, creation, default_float, dtypes
+from wengert.extend import category, creation, default_float, dtypes, errors
 
 Formula = Callable[[np.ndarray[Any, Any], int], Any]
 
 
 def made(m: int, sym: bool, formula: Formula, dtype: Any, device: Any, requires_grad: bool) -> Any:
     """Return formula(n, N) for each n; of one sample it is 1."""
-    n = np.arange(m, dtype=np.float64)
-    values = np.ones(m) if m < 2 else formula(n, m - 1 if sym else m)
     wanted = default_float() if dtype is None else dtypes.to_numpy(dtype)
-    return creation.made(values.astype(wanted), device, requires_grad)
+    with errors.roomy(f"a window of {m}"):
+        n = np.arange(m, dtype=np.float64)
+        values = np.ones(m) if m < 2 else formula(n, m - 1 if sym else m)
+        return creation.made(values.astype(wanted), device, requires_grad)
 
 
 def cosines(a: Iterable[float]) -> Formula:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import call, cast, creation, dtypes, e, indexing, one_dim, relabel, s, structural, tensor_like
+from wengert.extend import call, cast, creation, dtypes, e, errors, indexing, one_dim, relabel, s, structural, tensor_like
 
 as_vector, index_put = indexing.as_vector, indexing.index_put
 gather_, scatter_, scatter_sum = indexing.gather_, indexing.scatter_, indexing.scatter_sum
@@ -285,24 +285,26 @@ def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
     return s.cat((rows, s.filled(rows, (size - rows.shape[0], input.dim()), fill_value, None)), 0)
 
 
-def _triangle(name: str, inside: Any, row: int, col: int, dtype: Any, device: Any) -> Any:
+def _triangle(name: str, row: int, col: int, offset: int, upper: bool, dtype: Any, device: Any) -> Any:
     if row < 0 or col < 0:
         raise RuntimeError(f"{name}: row and col must be non-negative, got {row} and {col}")
-    return creation.tensor(np.stack(np.nonzero(inside)), dtype=dtype or dtypes.int64, device=device)
+    with errors.roomy(name):
+        inside = np.tri(row, col, offset - upper, bool) != upper
+        return creation.tensor(np.stack(np.nonzero(inside)), dtype=dtype or dtypes.int64, device=device)
 
 
 def tril_indices(
     row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None, pin_memory: bool = False
 ) -> Any:
     """Return the places of a matrix's lower triangle, row by row: a row of row numbers and one of column numbers."""
-    return _triangle("tril_indices", np.tri(max(row, 0), max(col, 0), offset, bool), row, col, dtype, device)
+    return _triangle("tril_indices", row, col, offset, False, dtype, device)
 
 
 def triu_indices(
     row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None, pin_memory: bool = False
 ) -> Any:
     """Return the places of a matrix's upper triangle, row by row: a row of row numbers and one of column numbers."""
-    return _triangle("triu_indices", ~np.tri(max(row, 0), max(col, 0), offset - 1, bool), row, col, dtype, device)
+    return _triangle("triu_indices", row, col, offset, True, dtype, device)
 
 
 def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
