@@ -178,6 +178,47 @@ def test_writes_to_arguments_and_state_arrive() -> None:
         assert a.tolist() == b.tolist() and total.tolist() == eager_total.tolist()
 
 
+@pytest.mark.parametrize("write", ["y.zero_()", "y.fill_(2.0)", "y.mul_(0)", "y.copy_(y.flip(0))", "y[...] = 3.0"])
+def test_a_write_after_a_read_stays_after_it(write: str) -> None:
+    names: dict[str, Any] = {}
+    exec(f"def f(y):\n    z = y**2\n    {write}\n    return z", names)
+    compiled = torch.compile(names["f"])
+    for _ in range(3):
+        a, b = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 2.0, 3.0])
+        assert compiled(a).tolist() == names["f"](b).tolist() and a.tolist() == b.tolist()
+
+
+def test_an_argument_that_is_a_result_has_its_gradient() -> None:
+    compiled = torch.compile(lambda x, y: (x, x * y, y))
+    for _ in range(3):
+        x, y = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([3.0, 4.0])
+        same, product, other = compiled(x, y)
+        assert same.requires_grad and not other.requires_grad
+        (same + product).sum().backward()
+        assert x.grad.tolist() == [4.0, 5.0]
+
+
+def test_a_history_given_to_an_argument_is_refused() -> None:
+    compiled = torch.compile(lambda x, y: y.copy_(x * 2).sum())
+    x, y = torch.ones(3, requires_grad=True), torch.zeros(3)
+    compiled(x, torch.zeros(3))
+    with pytest.raises(RuntimeError, match="history would be lost"):
+        compiled(x, y)
+    assert not y.requires_grad and y.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_complex_numbers_on_the_way_of_a_gradient() -> None:
+    def loss(x: Any) -> Any:
+        return (torch.fft.rfft(x).abs() * torch.complex(x, x * x)[:3].abs()).sum()
+
+    compiled = torch.compile(loss)
+    for _ in range(3):
+        x, y = (torch.linspace(0.1, 1.0, 4, dtype=torch.float64).requires_grad_() for _ in range(2))
+        compiled(x).backward()
+        loss(y).backward()
+        assert x.grad.tolist() == pytest.approx(y.grad.tolist())
+
+
 def test_storages_that_swap_their_values() -> None:
     a, b = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
 

@@ -415,6 +415,66 @@ def test_the_product_of_two_arrays_is_not_made_for_the_sums_of_its_rows() -> Non
             assert torch.allclose(made.double(), wanted, rtol=1e-4, atol=1e-3)
 
 
+def test_a_product_with_minus_one_is_a_sign_that_a_sum_takes_in() -> None:
+    graph = capture(lambda x, y: (x + y * -1.0, y.int() * -1), torch.ones(3), torch.ones(3))
+    assert ops(graph) == ["multiply", "add", "cast", "multiply"]
+    assert ops(passes.optimised(graph)) == ["subtract", "cast", "multiply"]
+
+
+# ---- placing
+def heads(x: Any, w: Any) -> Any:
+    """Two heads of attention's products, merged; and the gradients of parts that were cut from one array."""
+    parts = (x @ w).reshape(3, 4, 2, 2, 5)
+    q, k = parts[:, :, 0].swapaxes(1, 2), parts[:, :, 1].swapaxes(1, 2)
+    scores = q @ k.swapaxes(-1, -2)
+    merged = (scores.exp() @ k).swapaxes(1, 2).reshape(3, 4, 10)
+    joined = torch.stack([(scores @ k).swapaxes(1, 2), (scores.swapaxes(-1, -2) @ q).swapaxes(1, 2)], 2)
+    sides = torch.cat([scores @ q, q @ w[:5, :5]], -1)
+    return merged * 2, joined * 2, sides * 2
+
+
+def test_products_are_written_where_their_readers_want_them() -> None:
+    rng = np.random.default_rng(0)
+    x, w = (torch.tensor(rng.standard_normal(shape).astype(np.float32)) for shape in ((3, 4, 20), (20, 20)))
+    program = Program(passes.optimised(capture(heads, x, w)))
+    kinds = sorted((len(v.shape), "" if lay.inside is None else f"{lay.index[-1]}") for v, lay in program.layouts.items())
+    assert kinds == [(4, ""), (4, "0"), (4, "1"), (4, "slice(0, 5, None)"), (4, "slice(5, 10, None)")]
+    lines = program.source.splitlines()
+    assert all(" = b" in line for line in lines if "= stack" in line or "= concatenate" in line)
+    assert sum("out=b" in line for line in lines if "= matmul" in line or "= rows" in line) >= 5
+    made = program([x.numpy(), w.numpy()])
+    for m, e in zip(made, heads(x, w), strict=True):
+        np.testing.assert_array_equal(m.numpy(), e.numpy())
+
+
+@pytest.mark.parametrize("joined", [
+    lambda p, q: torch.stack([p, p], 1),  # the same twice
+    lambda p, q: torch.stack([p, q], 0),  # the parts are no rows of it
+    lambda p, q: torch.stack([p, q * 2], 1),
+    lambda p, q: torch.cat([p, torch.stack([p, q], 1)[:, 0]], 1),  # a part of two
+])  # fmt: skip
+def test_what_has_another_place_is_copied(joined: Any) -> None:
+    def function(x: Any) -> Any:
+        p, q = x @ x, x @ (x + 1)
+        return joined(p, q) + 1, p.t() @ q
+
+    x = torch.tensor(np.random.default_rng(0).standard_normal((6, 6)))
+    run = torch.compile(function)
+    for _ in range(3):
+        for m, e in zip(run(x), function(x), strict=True):
+            assert torch.equal(m, e)
+
+
+def test_groups_share_the_memory_of_their_blocks() -> None:
+    x = torch.ones(400, 300)
+    program = Program(passes.optimised(capture(lambda x: ((x.exp() * 2).sin().sum(0).exp() + x.cos() * x).tanh() * 2, x)))
+    assert len(program.groups) == 2
+    program([x.numpy()])
+    (memory,) = program.scratch.values()
+    blocks = [array for name, made in program.names.items() if name.startswith("blocks") for array in made[0]]
+    assert len(blocks) > 1 and all(np.shares_memory(array, memory) for array in blocks)
+
+
 def test_the_source_of_single_elements() -> None:
     w = torch.ones(1, requires_grad=True)
 

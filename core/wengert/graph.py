@@ -345,6 +345,8 @@ class Recorder:
 
     def literal(self, array: Any) -> Symbol:
         """Return data made during the capture as a symbol that is the same in every run."""
+        if type(array) is np.ndarray and array.ndim:  # one of a capture's device, as all that is recorded; numbers meet any
+            array = self.placed(array)
         v = self.value(array.shape, array.dtype)
         self.graph.literals.append((v, array))
         return Symbol(self, Cell(v))

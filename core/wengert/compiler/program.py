@@ -21,10 +21,11 @@ import numpy as np
 from wengert import threads
 from wengert._tensor import wrap
 from wengert.compiler.passes import owner_of, results
+from wengert.compiler.placing import Layout, placed
 from wengert.compiler.rows import CUT, HERE, SUMMED, WHOLE, Cut, flat_inputs, lead
 from wengert.compiler.schedule import Group, Kernel, Step, generated, readers, schedule, size, values
 from wengert.graph import Equation, Graph, Value, _flatten, _rebuild, on_host
-from wengert.memory import aligned
+from wengert.memory import LINE, aligned
 from wengert.narrow import BFloat16Array
 from wengert.op import OPS
 
@@ -32,12 +33,13 @@ from wengert.op import OPS
 SCALAR = {"add": "{} + {}", "subtract": "{} - {}", "multiply": "{} * {}", "divide": "{} / {}", "rsub": "{1} - {0}",
           "negative": "-{}"}  # fmt: skip
 STILL = {"reshape", "broadcast_to", "transpose", "copy", "sum", "mean", "amax", "amin"}  # on one element: that element
-# Elements of a row up to which a column is repeated along it by BLAS, and a row for the rows of a block: a ufunc takes 0.1 us
-# to begin a row. A product may lose the sign of a zero, so divisors are left.
-SHORT, LONG = 512, 2048
+# Elements of a row up to which a column is repeated along it by BLAS, and a row for the rows of a block: a ufunc copies what
+# it repeats where its buffer, of 512 elements, holds two rows. A product may lose the sign of a zero, so divisors are left.
+SHORT, LONG = 256, 2048
 ALL = 1 << 16  # elements that are added up by one product
 LONG_DOT = 64  # elements of a row from which on BLAS adds up products sooner than NumPy makes them
 DIVISIONS = {"divide", "floor_divide", "remainder", "arctan2", "fmod", "copysign"}
+PAIR = (2,)  # of a column: a number to be repeated along the row, and 0
 KEPT_BYTES = 1 << 15  # results from this size on get the memory of an earlier run's that nobody holds any more
 
 
@@ -59,6 +61,7 @@ class Program:
         self.functions: list[str] = []  # of groups
         self.lines: list[str] = []
         self.lock = threading.Lock()
+        self.scratch = Scratch()
         self._build()
         self.source = "\n".join([*self.functions, *self.lines])
         self.names["__name__"] = "wengert.program"  # whose warnings of arithmetic are not shown
@@ -111,6 +114,11 @@ class Program:
         self.constants: dict[Value, Any] = dict(graph.literals)  # arrays whose numbers are the same in every run
         self.stays: dict[Value, Any] = {**dict(graph.states), **self.constants}  # arrays that are the same ones in every run
         self.steps: list[Step] = self._scheduled()
+        fixed = {*self.scalars, *self.given, *(v for e in graph.equations for v in e.outs if self.root(v) in self.leaving)}
+        self.layouts: dict[Value, Layout] = placed(self.steps, self.writes, fixed) if self.host else {}
+        inside = {v: layout.inside for v, layout in self.layouts.items() if layout.inside is not None}
+        self.alias.update(inside)
+        self.joined = set(inside.values())
         self._read_lifetimes()
         self.direct = self._direct_writes()
         self.lines.append(f"def program({', '.join(f'v{v.number}' for v in graph.arguments)}):")
@@ -128,6 +136,8 @@ class Program:
                 self._emit_kernel(step)
             elif self._fixed(step):
                 continue
+            elif step.outs[0] in self.joined:  # its parts were written where they belong
+                self.lines.append(f"    v{step.outs[0].number} = {self._laid(step.outs[0])}  # {step}")
             elif step.outs[0] in self.scalars:
                 self._emit_scalar(step)
             else:
@@ -199,7 +209,7 @@ class Program:
     def _place(self, e: Equation, i: int) -> str | None:
         """Return where an equation's result goes: its storage, a buffer of the program, or memory of its own (None)."""
         out = e.outs[0]
-        if not e.op.elementwise or out in self.hosts:
+        if not (e.op.elementwise or self.writes(e)) or out in self.hosts:
             return None
         if out in self.direct:
             return self.direct[out]
@@ -210,23 +220,41 @@ class Program:
         found = self._dying(e, i)
         if found is None:
             return self.buffer(out)
-        name = self.held[out] = self._shaped(self.held.pop(found), out)
-        return name
+        self.held[out] = self.held.pop(found)
+        return self._laid(out)
 
     def buffer(self, v: Value) -> str:
-        """Return a buffer of the program for a value: the one of its size that became free last, which may be in the cache."""
-        free = self.free.get((size(v), v.dtype))
-        name = self._shaped(free.pop(), v) if free else self.bind("b", self._empty(v.shape, v.dtype))
-        self.held[v] = name
-        return name
+        """Return a buffer of the program for a value: the one of its size that became free last, which may be in the cache.
+        A part of a larger value has one with it."""
+        layout = self.layouts.get(v)
+        whole = v if layout is None or layout.inside is None else layout.inside
+        if whole not in self.held:
+            free = self.free.get((size(whole), whole.dtype))
+            self.held[whole] = free.pop() if free else self.bind("b", self._empty(whole.shape, whole.dtype))
+        return self._laid(v)
+
+    def writes(self, e: Equation) -> bool:
+        """Say whether the kernel of an equation that is not elementwise computes in memory that it is given."""
+        out = e.outs[0]
+        return (
+            self.host and not e.op.elementwise and fills(self.kernel(e)) and out.dtype.char in "fdFD" and out.shape != ()
+            and len(e.outs) == 1 and all(v.dtype == out.dtype for v in values(e))
+        )  # fmt: skip
 
     def _in_order(self, e: Equation) -> bool:
         return not self.host or isinstance(self.kernel(e), np.ufunc) or fills(self.kernel(e))
 
-    def _shaped(self, name: str, v: Value) -> str:
-        """Return a name for a buffer in the shape of a value."""
+    def _laid(self, v: Value) -> str:
+        """Return a name for the buffer that holds a value, in its shape and layout."""
+        layout = self.layouts.get(v)
+        whole = v if layout is None or layout.inside is None else layout.inside
+        name = self.held[whole]
         array = self.names[name]
-        return name if array.shape == v.shape else self.bind("b", OPS["reshape"].kernels[self.kind](array, v.shape))
+        if array.shape != whole.shape:
+            array = OPS["reshape"].kernels[self.kind](array, whole.shape)
+        if layout is not None:
+            array = layout.view(array, v.shape)
+        return name if array is self.names[name] else self.bind("b", array)
 
     def _fresh(self, v: Value) -> str | None:
         """Return an expression for memory that leaves the program, None where the kernel may as well make it."""
@@ -241,7 +269,9 @@ class Program:
             return None
         out = e.outs[0]
         for v in e.inputs:
-            if isinstance(v, Value) and v in self.held and (v.shape, v.dtype) == (out.shape, out.dtype) and self.ends[v] <= i:
+            if not isinstance(v, Value) or v not in self.held or v in self.layouts or self.ends[v] > i:
+                continue
+            if (v.shape, v.dtype) == (out.shape, out.dtype):
                 return v
         return None
 
@@ -335,7 +365,7 @@ class Program:
 
     def _emit(self, e: Equation, out: str | None) -> None:
         args = [self.text(x) for x in e.inputs] + [self.bind("p", p) for p in e.params]
-        if e.op.elementwise:
+        if e.op.elementwise or out:
             args.append(f"out={out or '...'}")
         left = ", ".join(f"v{v.number}" for v in e.outs)
         self.lines.append(f"    {left} = {self.bind('k', self.kernel(e))}({', '.join(args)})  # {e}")
@@ -486,7 +516,7 @@ class Blocks:
         for v in self.whole:
             self.prepare(v)
         for n, (e, cut) in enumerate(zip(group.equations, group.cuts, strict=True)):
-            if e.outs[0] not in self.summed:
+            if e.outs[0] not in self.summed and (not e.op.view or e.outs[0] in reads):  # views for others are taken outside
                 self.equation(e, cut, n, ends)
             for v in [v for v in self.in_block if ends.get(v, -1) <= n]:
                 place = self.in_block.pop(v)
@@ -500,7 +530,7 @@ class Blocks:
         comment = f"  # {len(group.equations)} equations in blocks"
         lines = [f"def group{number}(thread, start, stop, {', '.join(parameters)}):{comment}"]
         if blocks:
-            made = program.bind("blocks", PerThread([((self.step, *shape), dtype) for shape, dtype in self.sizes]))
+            made = program.bind("blocks", program.scratch.blocks([((self.step, *shape), dtype) for shape, dtype in self.sizes]))
             lines.append(f"    {', '.join(blocks)}, = {made}[thread]")
         lines += [
             f"    for i in range(start, stop, {self.step}):",
@@ -554,7 +584,7 @@ class Blocks:
         if SUMMED in cut.outs:
             self.sum(e, cut, call)
             return
-        if e.op.elementwise:
+        if e.op.elementwise or program.writes(e):
             target = self.target(e, n, ends)
             if target is not None:
                 self.body.append(f"        {self.name[out]} = {call}, out={target})  # {e}")
@@ -587,7 +617,7 @@ class Blocks:
             return text
         if x not in self.wide:
             pairs = len(self.sizes)
-            self.sizes.append(((2,), x.dtype))
+            self.sizes.append((PAIR, x.dtype))
             place = self.wide[x] = self.block(row, x.dtype)
             ones = self.program.bind("ones", np.array([[1.0], [-0.0]], x.dtype).repeat(width, 1))
             self.body.append(f"        b{pairs}[:m, :1] = {text}; product(b{pairs}[:m], {ones}, {self.part(place, row)})")
@@ -671,8 +701,8 @@ class Blocks:
 
 
 def fills(kernel: Any) -> bool:
-    """Say whether an elementwise kernel computes in the memory that it is given as `out`, in place of memory of its own. (It
-    says so itself, by an attribute. Unlike a ufunc it may write before it has read all of an input.)"""
+    """Say whether a kernel computes in the memory that it is given as `out`, in place of memory of its own. (It says so itself,
+    by an attribute. Unlike a ufunc it may write before it has read all of an input.)"""
     return getattr(getattr(kernel, "func", kernel), "fills", False)
 
 
@@ -702,18 +732,42 @@ def add_columns(ones: Any, x: Any, axes: Any, keepdims: bool) -> Any:
     return made[None] if keepdims else made
 
 
-class PerThread(dict[int, tuple[Any, ...]]):
-    """Blocks of memory, made for each thread that asks."""
+class Scratch(dict[int, Any]):
+    """Memory for the blocks of all groups of a program, for each thread that asks: the next group finds it in the cache."""
 
-    def __init__(self, specs: list[tuple[tuple[int, ...], Any]]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.specs = specs
+        self.bytes = 0
+
+    def blocks(self, specs: list[tuple[tuple[int, ...], Any]]) -> PerThread:
+        """Return blocks of these shapes and types in it."""
+        self.bytes = max(self.bytes, sum(-(-_bytes(*spec) // LINE) * LINE for spec in specs))
+        return PerThread(specs, self)
+
+    def __missing__(self, thread: int) -> Any:
+        made = self[thread] = aligned((self.bytes,), np.uint8)
+        return made
+
+
+class PerThread(dict[int, tuple[Any, ...]]):
+    """The blocks of a group, laid one behind the other for each thread that asks. Columns to be repeated have memory of their
+    own: their second column stays 0."""
+
+    def __init__(self, specs: list[tuple[tuple[int, ...], Any]], scratch: Scratch) -> None:
+        super().__init__()
+        self.specs, self.scratch = specs, scratch
 
     def __missing__(self, thread: int) -> tuple[Any, ...]:
-        made = self[thread] = tuple(aligned(shape, dtype) for shape, dtype in self.specs)
-        for block in made:
-            block[...] = 0
-        return made
+        memory, start = self.scratch[thread], 0
+        made = []
+        for shape, dtype in self.specs:
+            if shape[1:] == PAIR:
+                made.append(np.zeros(shape, dtype))
+                continue
+            made.append(np.ndarray(shape, dtype, memory, start))
+            start += -(-_bytes(shape, dtype) // LINE) * LINE
+        self[thread] = tuple(made)
+        return self[thread]
 
 
 class Widened:
@@ -752,6 +806,10 @@ class Recycled:
         if len(self.known) < 2:
             self.known.append(array)
         return array
+
+
+def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
+    return math.prod(shape) * int(dtype.itemsize)
 
 
 class _Place:

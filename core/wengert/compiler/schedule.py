@@ -18,6 +18,7 @@ from wengert.graph import Equation, Value
 LARGE = 1 << 15  # elements of an array from which on equations run in blocks
 ROW = 1 << 16  # elements of a row, at most
 BLOCK_BYTES = 1 << 20  # of what a block needs at once: what is used next is still in a core's cache
+MANY, LINE = 256, 16  # blocks of so many rows have a multiple of these: each begins with a cache line, if the array does
 TERMS = 1 << 20  # elements of a sum's terms, of all blocks together
 
 
@@ -190,7 +191,8 @@ def _around(rest: list[Equation], start: int, n: int, wanted: set[Value], links:
             stack += [x for x in values(made[v]) if x in made]
     views = [e for e in group.equations if e.outs[0] in again]
     step = max(1, min(n, int(BLOCK_BYTES // max(_row_bytes(group, marks), 1))))
-    group.step = -(-n // -(-n // step))  # blocks of one size
+    step = -(-n // -(-n // step))  # blocks of one size
+    group.step = step if step < MANY else min(n, -(-step // LINE) * LINE)
     postponed = _later(rest, before, group.equations, after)
     waiting = [before[i] for i in sorted(postponed)]
     return [e for i, e in enumerate(before) if i not in postponed], group, [*views, *waiting, *after]

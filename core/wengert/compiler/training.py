@@ -37,11 +37,21 @@ class Joint:
         from wengert import autograd
 
         given = _tensors((args, kwargs))
+        required = [x.requires_grad for x in given]
         fresh = [x.detach().requires_grad_() if x.requires_grad else x for x in given]
         self.given = fresh
         rest = iter(fresh)
         args, kwargs = mapped((args, kwargs), lambda v: next(rest) if isinstance(v, Tensor) else v)
         result = self.function(*args, **kwargs)
+        for x, was in zip(fresh, required, strict=True):
+            if x._edge is not None and not was:
+                x._edge = None
+                raise RuntimeError(
+                    "wengert.compile: the function writes what requires grad to an argument that does not, whose history would "
+                    "be lost; write to a clone of it and return that"
+                )
+        if state.grad:  # an argument that is a result has its gradient too
+            result = mapped(result, lambda v: v.view_as(v) if any(v is x for x in fresh) and v._edge is not None else v)
         made = _tensors(result)
         outs = [y for y in made if y._edge is not None and not any(y is x for x in fresh)]
         if not outs or not state.grad or state.recorder.leaves:  # the last: it ran backward itself

@@ -33,6 +33,8 @@ def _product(e: Equation, made_by: Any, full: Any) -> Any:
     x, y = e.inputs
     if _constant(y, 1.0, full):
         return _passes_through(e, 0)
+    if _constant(y, -1.0, full) and _passes_through(e, 0) is not None and e.outs[0].dtype.kind == "f":
+        return Equation(OPS["negative"], (x,), (), e.outs)  # which a sum may take in: the pass `signs`
     return _passes_through(e, 1) if _constant(x, 1.0, full) else None
 
 
