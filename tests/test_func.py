@@ -346,3 +346,103 @@ def test_a_transform_is_captured() -> None:
     graph = capture(rows, m)
     np.testing.assert_array_equal(graph(m).numpy(), rows(m).numpy())
     np.testing.assert_array_equal(graph(m * 2).numpy(), rows(m * 2).numpy())
+
+# ---- writes in what is differentiated forward, and what is cut off there
+WRITERS = {  # (library, x) -> a function of x, in statements
+    "into zeros like x": "c = T.zeros_like(x); c[0] = x[1]; return c * x",
+    "into a view of them": "c = T.zeros_like(x); v = c[:1]; v.add_(x[1]); v.mul_(2); return c * x",
+    "seen by a view made before": "c = T.zeros_like(x); v = c[0]; c.copy_(x); return v * x",
+    "through a view of a view": "c = T.zeros_like(x); v = c.view(2, 1); v[0].add_(x[1]); return v * x + c",
+    "through a transposed view": "c = T.zeros_like(T.outer(x, x)); c.t()[0] = x; c.t().reshape(-1)[1] = 3 * x[0]; return c * x",
+    "times itself": "c = T.ones_like(x); c.mul_(x).mul_(x); return c * x",
+    "of another shape later": "c = T.ones_like(x); c.unsqueeze_(0); c[0].mul_(x); return c * x",
+    "at indices": "c = T.zeros_like(x); c.index_put_((T.tensor([0]),), x[1:]); return c * x",
+    "by a mask": "c = T.zeros_like(x); c[T.tensor([True, False])] = x[1]; return c * x",
+    "added at an index": "c = x.new_zeros(2); c.index_add_(0, T.tensor([0]), x[1:]); c += x; return c * x",
+    "into plain zeros": "c = T.zeros(2, 2, dtype=T.float64); c[0, 0] = x[0]; c[1, 0] = x[1] * x[0]; c[1, 1] = x.sin().sum(); return c @ c.t()",
+    "a row of them": "c = T.zeros(2, 2, dtype=T.float64); c[0] = x; return c",
+    "a plain view": "c = T.zeros(2, dtype=T.float64); v = c[:1]; v += x[1]; return c",
+    "a plain view, seen": "c = T.zeros(2, dtype=T.float64); v = c[:1]; c += x; return v * x",
+    "filled, then written": "c = T.zeros(2, 2, dtype=T.float64); c.fill_diagonal_(1.0); c[0, 1] = x[0]; c.mul_(x); return c",
+    "and overwritten": "c = T.zeros(2, dtype=T.float64); c.copy_(x); d = c.clone(); c.zero_(); return d + c",
+    "a diagonal": "c = T.eye(2, dtype=T.float64); c.diagonal().mul_(x); return c * x",
+    "in a loop": "c = T.zeros(2, dtype=T.float64)\n for k in range(2): c[k] = x[k] ** (k + 2)\n return c",
+    "a part": "c = T.zeros(3, dtype=T.float64); c.narrow(0, 0, 2).copy_(x); return c * c",
+}
+CUT = {
+    "detach": "c = x.detach().clone(); c[0] = x[1] * 2; return c * x",
+    "a straight-through rounding": "return (x + (x.round() - x).detach()) ** 2",
+    "data": "return x.data * x",
+    "detach, then a view": "return x.detach().unsqueeze(0)[0] * x.sin()",
+    "detach in place": "c = x * 2; c.detach_(); return c * x",
+}
+COMPLEX = {
+    "a complex number made": "z = x.sum() + T.zeros_like(x); return T.complex(z, z * x).abs()",
+    "parts": "return T.view_as_real(T.complex(x, x * x) * (1 + 2j))[..., 0] * x",
+    "angle": "return T.complex(x, x * x).angle()",
+}
+TRANSFORMS: dict[str, Callable[..., Any]] = {
+    "jvp": lambda F, f, x, t: F.jvp(f, (x,), (t,))[1],
+    "jacfwd": lambda F, f, x, t: F.jacfwd(f)(x),
+    "jacrev": lambda F, f, x, t: F.jacrev(f)(x),
+    "hessian": lambda F, f, x, t: F.hessian(lambda x: (f(x) ** 2).sum())(x),
+    "jvp of grad": lambda F, f, x, t: F.jvp(F.grad(lambda x: (f(x) ** 2).sum()), (x,), (t,))[1],
+    "jvp of jvp": lambda F, f, x, t: F.jvp(lambda x: F.jvp(f, (x,), (t,))[1], (x,), (t,))[1],
+    "grad of jvp": lambda F, f, x, t: F.grad(lambda x: (F.jvp(f, (x,), (t,))[1] ** 2).sum())(x),
+    "grad of grad": lambda F, f, x, t: F.grad(lambda x: (F.grad(lambda x: (f(x) ** 2).sum())(x) ** 2).sum())(x),
+}
+
+
+def written(T: Any, text: str) -> Callable[[Any], Any]:
+    names = {"T": T}
+    exec("def f(x):\n " + text, names)
+    return names["f"]
+
+
+def point(T: Any) -> tuple[Any, Any]:
+    return T.tensor([0.3, 0.7], dtype=T.float64), T.tensor([1.0, 2.0], dtype=T.float64)
+
+
+@pytest.mark.parity
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("how", TRANSFORMS)
+def test_writes_and_cuts_equal_torch(how: str) -> None:
+    import torch
+
+    for name, text in {**WRITERS, **CUT, **COMPLEX}.items():
+        if how == "grad of grad" and name in ("data", "detach in place"):
+            continue  # PyTorch cuts the inner history alone; here both are one tape
+        mine = TRANSFORMS[how](func, written(w, text), *point(w))
+        theirs = TRANSFORMS[how](torch.func, written(torch, text), *point(torch))
+        np.testing.assert_allclose(mine.tolist(), theirs.tolist(), 1e-10, 1e-10, err_msg=name)
+
+
+@pytest.mark.parametrize("name", [*WRITERS, *COMPLEX])
+def test_forward_is_backward_where_something_is_written(name: str) -> None:
+    f, (x, _) = written(w, {**WRITERS, **COMPLEX}[name]), point(w)
+    np.testing.assert_allclose(func.jacfwd(f)(x).numpy(), func.jacrev(f)(x).numpy(), 1e-12, 1e-12)
+
+
+def test_a_tensor_from_outside_that_jvp_writes_to_keeps_the_values_and_their_history() -> None:
+    x, t = point(w)
+    kept, seen = w.zeros(2, dtype=w.float64), []
+    seen = kept[:1]
+    x.requires_grad_()
+
+    def f(x: Any) -> Any:
+        kept.copy_(x * 3)
+        return kept * 1
+
+    assert func.jvp(f, (x,), (t,))[1].tolist() == [3.0, 6.0]
+    assert kept.tolist() == pytest.approx([0.9, 2.1]) and seen.tolist() == pytest.approx([0.9])
+    (kept.sum() + seen.sum()).backward()
+    assert x.grad.tolist() == [6.0, 3.0]
+
+
+def test_a_tensor_with_a_history_keeps_it_where_jvp_writes_to_it() -> None:
+    x, t = point(w)
+    leaf = w.ones(2, dtype=w.float64, requires_grad=True)
+    outside = leaf * 4
+    assert func.jvp(lambda x: outside.mul_(x), (x,), (t,))[1].tolist() == [4.0, 8.0]
+    outside.sum().backward()
+    assert leaf.grad.tolist() == pytest.approx([1.2, 2.8])

@@ -1,10 +1,12 @@
-"""Random programs of views, writes, joins and arithmetic, on wengert and on PyTorch, to the third derivative.
+"""Random programs of views, writes, joins and arithmetic, on wengert and on PyTorch, to the third derivative; random functions
+under function transforms, beside PyTorch's, and compiled, beside themselves.
 
 Owns the comparison of programs that `wengert.testing.programs` draws: values, which tensors require grad, gradients of three
 orders, in float64; where both raise, the types of the exceptions; a nan may reach more of PyTorch's gradients (`spread`).
 PyTorch refuses three things that wengert computes (`MORE`): a program ends there, and where it is PyTorch's backward that
 refuses, differences of the program itself prove the gradient. The seeds are in the name of a failing test; WENGERT_RANDOM_PROGRAMS
-says how many programs there are, WENGERT_RANDOM_SEED where they begin. May import wengert's public names, NumPy and torch.
+says how many programs there are (WENGERT_RANDOM_FUNCTIONS: functions), WENGERT_RANDOM_SEED where they begin. May import wengert's
+public names, NumPy and torch.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 
 import wengert
-from wengert.testing.programs import ACTIONS, Run, Step, program, same, shown, weights
+from wengert.testing.programs import ACTIONS, Run, Step, function, made_of, program, same, shown, weights
 
 COUNT = int(os.environ.get("WENGERT_RANDOM_PROGRAMS", "500"))
 FIRST = int(os.environ.get("WENGERT_RANDOM_SEED", "0"))
@@ -109,3 +111,60 @@ def test_programs_agree(first: int) -> None:
 def test_every_action_is_drawn() -> None:
     used = {name for seed in range(1500) for name, _, _ in program(seed)[0]}
     assert used == set(ACTIONS)
+
+
+# ---- functions
+TRANSFORMS = {
+    "jvp": lambda F, f, x, t: F.jvp(f, (x,), (t,))[1],
+    "jacfwd": lambda F, f, x, t: F.jacfwd(f)(x),
+    "jacrev": lambda F, f, x, t: F.jacrev(f)(x),
+    "hessian": lambda F, f, x, t: F.hessian(lambda x: (f(x) * t).sum())(x),
+    "jvp of grad": lambda F, f, x, t: F.jvp(F.grad(lambda x: (f(x) * t).sum()), (x,), (t,))[1],
+    "grad of jvp": lambda F, f, x, t: F.grad(lambda x: (F.jvp(f, (x,), (t,))[1] * t).sum())(x),
+    "jvp of jvp": lambda F, f, x, t: F.jvp(lambda x: F.jvp(f, (x,), (t,))[1], (x,), (t,))[1],
+    "vmap of jacfwd": lambda F, f, x, t: F.vmap(F.jacfwd(f))(x.expand(2, 3) * t[:2, None]),
+}
+FUNCTIONS = int(os.environ.get("WENGERT_RANDOM_FUNCTIONS", "20"))
+
+
+def apart(a: Any, b: Any) -> float:
+    a, b = np.asarray(a), np.asarray(b)
+    return float(np.max(np.abs(a - b) / (1 + np.abs(b)))) if a.shape == b.shape else np.inf
+
+
+@pytest.mark.parity
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("how", TRANSFORMS)
+def test_transforms_of_functions_agree(how: str) -> None:
+    torch = pytest.importorskip("torch")
+    wrong = []
+    for seed in range(FIRST, FIRST + FUNCTIONS):
+        found = []
+        for module in (wengert, torch):
+            x, t = (module.tensor(v, dtype=module.float64) for v in ([0.31, 0.72, -0.43], [1.0, 2.0, -0.5]))
+            try:
+                found.append(TRANSFORMS[how](module.func, made_of(function(seed), module), x, t).tolist())
+            except RuntimeError as error:
+                found.append(str(error))
+        mine, theirs = found
+        if isinstance(theirs, str):
+            continue  # a batch into plain zeros; PyTorch has further limits, as tangents that it keeps as no memory at all
+        if isinstance(mine, str) or apart(mine, theirs) > 1e-9:
+            wrong.append(f"seed {seed}: wengert {mine}, PyTorch {theirs}\n{function(seed)}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("first", range(FIRST, FIRST + FUNCTIONS, 10))
+def test_compiled_functions_are_what_they_were(first: int) -> None:
+    wrong = []
+    for seed in range(first, first + 10):
+        f = made_of(function(seed, effects=True), wengert)
+        compiled = wengert.compile(f, dynamic=seed % 3 == 0)
+        for call in range(4):
+            ends = []
+            for run in (f, compiled):
+                x = wengert.tensor([0.31 + 0.1 * call, 0.72, -0.43], dtype=wengert.float64)
+                ends.append((run(x).tolist(), x.tolist()))
+            if apart(*[value for value, _ in ends]) > 1e-12 or apart(*[x for _, x in ends]) > 1e-12:
+                wrong.append(f"seed {seed}, call {call}: eager {ends[0]}, compiled {ends[1]}\n{function(seed, effects=True)}")
+    assert not wrong, "\n".join(wrong)

@@ -62,6 +62,17 @@ def wrap(array: Any, edge: Any = None) -> Tensor:
     return result
 
 
+def _constant(array: Any) -> Any:
+    """Return a raw array without the history that func transforms keep of it, if it is one of theirs."""
+    return array.level.constant(array) if hasattr(array, "level") else array
+
+
+def _still(tensor: Tensor) -> Any:
+    """Return a tensor's raw array without the history that the innermost transform keeps; if that is the tape, as it is."""
+    array = tensor._array
+    return array.level.constant(array, deep=False) if tensor._edge is None and hasattr(array, "level") else array
+
+
 def _disabled_torch_function_impl(func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
     """Stand as the `__torch_function__` of a class that overrides nothing."""
     return NotImplemented
@@ -438,7 +449,7 @@ class Tensor:
     @property
     def data(self) -> Tensor:
         """The same memory without history, whose writes autograd does not notice."""
-        return wrap(self._array)
+        return wrap(_still(self))
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -469,6 +480,12 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """Return the same memory without history; a write to it is still noticed by autograd."""
+        result = wrap(_constant(self._array))
+        result._box = self.version_box()
+        return result
+
+    def _bare(self) -> Tensor:
+        """Return what `detach` does, but for a func transform: the array as it is, with what the transform keeps of it."""
         result = wrap(self._array)
         result._box = self.version_box()
         return result
@@ -477,7 +494,7 @@ class Tensor:
         """Cut this tensor off its history: it becomes a leaf that requires no grad."""
         if self._base is not None:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
-        self._edge = None
+        self._array, self._edge = _still(self), None
         return self
 
     def retain_grad(self) -> None:

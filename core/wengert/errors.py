@@ -372,7 +372,7 @@ def sparse_assignment() -> TypeError:
 
 def plain_target(name: str) -> RuntimeError:
     return RuntimeError(
-        f"{name}: a tensor made outside of this vmap or jvp (or by zeros() inside of it) cannot hold what differs inside: make "
+        f"{name}: a tensor made outside of this vmap (or by zeros() inside of it) cannot hold what differs in the batch: make "
         f"the target from an argument, as x.new_zeros(...) or zeros_like(x), or use the operation that is not in place"
     )
 

@@ -13,6 +13,7 @@ from wengert._tensor import _disabled_torch_function_impl as _disabled_torch_fun
 from wengert._tensor import wrap as wrap
 from wengert.backend import device_of as device_of
 from wengert.backend import give_operators as give_operators
+from wengert.backend import has_values as has_values
 from wengert.backend import of_array as of_array
 from wengert.dtypes import category as category
 from wengert.dtypes import default_float as default_float

@@ -12,9 +12,11 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from wengert import backend, dtypes, errors, tape
-from wengert._tensor import INFERENCE, Tensor, wrap
-from wengert.dtypes import F32, F64
+from wengert._tensor import INFERENCE, PLAIN, Tensor, wrap
+from wengert.dtypes import F32, F64, I64
 from wengert.modes import state
 from wengert.op import OPS, Op
 from wengert.record import _NUMBERS32, _NUMBERS64, call, cast, constant, record
@@ -64,8 +66,8 @@ def commit(name: str, target: Tensor, result: Any) -> Tensor:
     array = result._array
     if array.shape != target._array.shape:
         raise errors.inplace_shape(name, target._array.shape, array.shape)
-    if hasattr(array, "level") and not hasattr(target._array, "level"):  # of a func transform, into a plain array
-        raise errors.plain_target(name)
+    if hasattr(array, "level"):
+        meet_level(name, target, array)
     own = target._array.dtype
     if array.dtype != own:
         if dtypes.category(array.dtype) > dtypes.category(own):
@@ -77,6 +79,13 @@ def commit(name: str, target: Tensor, result: Any) -> Tensor:
     if state.grad and (result._edge is not None or target._edge is not None):
         rebase(target, result)
     return target
+
+
+def meet_level(name: str, target: Tensor, values: Any) -> None:
+    """Before an array of a func transform is written to a tensor from outside of that: let it hold such arrays, or raise."""
+    own = getattr(target._array, "level", None)
+    if own is None or own.depth < values.level.depth:
+        values.level.adopt(name, target, values)
 
 
 def bump(target: Tensor) -> None:
@@ -134,8 +143,10 @@ _LOST = dataclasses.replace(OPS["cast"].plan((True,)), pulls=((0, _lost),))
 
 
 def keep_old(target: Tensor, *others: Any) -> Tensor:
-    """Return what to compute a write from: the target, or a copy of it where a gradient may read the old values."""
-    if state.grad and (target._edge is not None or any(isinstance(x, Tensor) and x._edge is not None for x in others)):
+    """Return what to compute a write from: the target, or a copy of it where a gradient may read the old values, which for
+    arrays of func transforms may be that of a transform around it."""
+    tensors = [target, *[x for x in others if isinstance(x, Tensor)]]
+    if any([(state.grad and x._edge is not None) or hasattr(x._array, "level") for x in tensors]):
         return wrap(backend.of_array(target._array).copy(target._array), target._edge)
     return target
 
@@ -162,11 +173,36 @@ def look(name: str, target: Tensor, view: Tensor) -> Tensor:
     return target
 
 
+# Methods that add a multiple of something to a tensor: (self, *args) -> (what is added, its factor). Where nothing is recorded
+# of float tensors of one shape, `add_` does it in place.
+ADDS: dict[str, Callable[..., tuple[Any, Any]]] = {}
+
+
+def plain_floats(*tensors: Any) -> bool:
+    """Say whether these are tensors of one float type and one shape, that override nothing and of which nothing is recorded."""
+    for x in tensors:
+        if (type(x) is not Tensor and type(x) not in PLAIN) or (x._edge is not None and state.grad):
+            return False
+    array = tensors[0]._array
+    if array.dtype is not F32 and array.dtype is not F64:
+        return False
+    return all([x._array.dtype is array.dtype and x._array.shape == array.shape for x in tensors[1:]])
+
+
 def inplace(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
     """Return the method `name_` that writes what `function` computes to the tensor itself."""
+    adds = ADDS.get(name)
+    words = (getattr(adds, "__kwdefaults__", None) or {}).keys()
 
     @functools.wraps(function)
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        quick = adds is not None and len(args) == 2 and kwargs.keys() <= words
+        if quick and plain_floats(self, *[x for x in args if isinstance(x, Tensor)]):
+            what, factor = adds(self, *args, **kwargs)  # type: ignore[misc]
+            if what is not None and type(factor) in (int, float):
+                check(self)
+                made: Tensor = self.add_(what, alpha=factor)
+                return made
         if name in LOOKS:
             check_history(self)
             return look(name, self, function(self, *args, **kwargs))
@@ -189,6 +225,7 @@ def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[...,
     """
     run, kernels, boolean = op.__call__, op.kernels, op.boolean
     scaling = (scale or op).kernels
+    counts = op.name in ("add", "subtract", "multiply")  # what int64 tensors that count are written with
     reads_old = any(op.inputs[0] in read for read in op.reads)
 
     def general(self: Tensor, args: tuple[Any, ...], alpha: Any = 1) -> Tensor:
@@ -212,7 +249,7 @@ def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[...,
             return self
         check(self)
         if any([hasattr(x, "level") for x in others]):
-            raise errors.plain_target(name)
+            return general(self, tuple([wrap(x) for x in others]))
         shapes = [tuple(x.shape) for x in (a, *others)]
         if others and errors.broadcast(name, shapes) is None:
             raise errors.inplace_shape(name, shapes[0], tuple(map(max, *shapes))) from error
@@ -240,6 +277,11 @@ def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[...,
         a = self._array
         dtype = a.dtype
         if boolean or (dtype is not F32 and dtype is not F64):
+            if counts and dtype is I64 and type(a) is np.ndarray and type(other) is int and alpha == 1 and abs(other) < 1 << 31:
+                check(self)
+                kernels[np.ndarray](a, constant(other, I64), out=a)
+                bump(self)
+                return self
             return general(self, (other,), alpha)
         numbers = _NUMBERS32 if dtype is F32 else _NUMBERS64
         edge = self._edge

@@ -738,14 +738,15 @@ def _mentions(expr: str, name: str) -> bool:
 
 
 def infer_elementwise(op: Op, *args: Any) -> tuple[tuple[int, ...], Any]:
-    """Return shape and dtype of an elementwise result: inputs broadcast, the type stays or becomes bool."""
+    """Return shape and dtype of an elementwise result: inputs broadcast, the type stays or becomes bool (or complex)."""
     arrays = args[: len(op.inputs)]
     shapes = [tuple(a.shape) for a in arrays]
     mismatch = errors.broadcast(op.face, shapes)
     if mismatch is not None:
         raise mismatch
     typed = [a for a, n in zip(arrays, op.inputs, strict=True) if n not in op.free]
-    return np.broadcast_shapes(*shapes), np.dtype(bool) if op.boolean else typed[0].dtype
+    given = next((a.dtype for a in typed if a.dtype.kind == "c"), typed[0].dtype)  # in a rule a real g meets complex numbers
+    return np.broadcast_shapes(*shapes), np.dtype(bool) if op.boolean else given
 
 
 # ---- the one op that promotion itself needs

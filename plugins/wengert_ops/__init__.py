@@ -47,6 +47,7 @@ def wengert_register_ops(registry: Registry) -> None:
         out="nan_to_num frexp ldexp float_power deg2rad rad2deg isposinf isneginf",
     )  # fmt: skip
     registry.family("wengert_ops.pointwise", functions="xlogy", prefix="special.")
+    registry.family("wengert_ops.pointwise", functions="fake_quantize_per_channel_affine fake_quantize_per_tensor_affine")
     registry.family(
         "wengert_ops.written", functions=(
             "abs_ acos_ acosh_ addmv_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ asin_ asinh_ atan_ atanh_ "

@@ -151,6 +151,37 @@ def rad2deg(input: Any) -> Any:
     return input * (180 / math.pi)
 
 
+@labelled("FakeQuantizePerTensorAffineCachemaskBackward0")
+def fake_quantize_per_tensor_affine(input: Any, scale: Any, zero_point: Any, quant_min: int, quant_max: int) -> Any:
+    """Return scale * (q - zero_point), q = input / scale + zero_point rounded and clamped, with the gradient of input.
+
+    The gradient is 0 where q was clamped. Raises RuntimeError where zero_point or the limits do not fit.
+    """
+    if quant_min > quant_max:
+        raise RuntimeError("`quant_min` should be less than or equal to `quant_max`.")
+    if not isinstance(zero_point, Tensor) and not quant_min <= zero_point <= quant_max:
+        raise RuntimeError("`zero_point` must be between `quant_min` and `quant_max`.")
+    q = (input.detach() * (1 / scale)).round() + zero_point
+    inside = (q >= quant_min) & (q <= quant_max)
+    kept = e.where(inside, input, 0.0)
+    return (q.clamp(quant_min, quant_max) - zero_point) * scale + (kept - kept.detach())
+
+
+def fake_quantize_per_channel_affine(
+    input: Any, scale: Any, zero_point: Any, axis: int, quant_min: int, quant_max: int
+) -> Any:
+    """Return what `fake_quantize_per_tensor_affine` does with a scale and a zero point for each index of an axis."""
+    if scale.ndim != 1 or scale.shape != zero_point.shape or scale.shape[0] != input.shape[axis]:
+        raise RuntimeError(
+            f"dimensions of scale {list(scale.shape)} and zero-point {list(zero_point.shape)} must be the size of the axis, "
+            f"{input.shape[axis]}"
+        )
+    shape = [1] * input.ndim
+    shape[axis] = -1
+    scale, zero_point = scale.reshape(shape), zero_point.reshape(shape)
+    return fake_quantize_per_tensor_affine(input, scale, zero_point, quant_min, quant_max)
+
+
 def isposinf(input: Any) -> Any:
     """Say where input is inf. Raises RuntimeError for complex numbers."""
     return infinite("isposinf", input, math.inf)

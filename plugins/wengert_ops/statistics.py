@@ -63,7 +63,8 @@ def _quantile(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, int
         raise RuntimeError(f"{name}() input tensor must be either float or double dtype, not {input.dtype}")
     if interpolation not in INTERPOLATIONS:
         raise RuntimeError(f"{name}() interpolation must be one of {', '.join(INTERPOLATIONS)}, but got {interpolation}")
-    if not hasattr(q, "_array"):
+    known = not hasattr(q, "_array")
+    if known:
         if not 0 <= q <= 1:
             raise RuntimeError(f"{name}() q must be in the range [0, 1] but got {q}")
         q = tensor_like(input, np.asarray(q, input._array.dtype))
@@ -71,7 +72,7 @@ def _quantile(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, int
         raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
     if q.dtype is not input.dtype:
         raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor: {q.dtype} and {input.dtype}")
-    if not all(0 <= v <= 1 for v in np.ravel(q.detach().host())):
+    if not known and not all(0 <= v <= 1 for v in np.ravel(q.detach().host())):
         raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
     if not size_of(input.shape):
         raise RuntimeError(f"{name}() input tensor must be non-empty")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from wengert import dtypes
 from wengert._tensor import Tensor, wrap
-from wengert.func.forward import Forward
+from wengert.func.forward import Forward, motion
 from wengert.func.layers import Layer
 
 __all__ = ["UnpackedDualTensor", "dual_level", "enter_dual_level", "exit_dual_level", "make_dual", "unpack_dual"]
@@ -84,5 +84,5 @@ def unpack_dual(tensor: Tensor, *, level: int | None = None) -> UnpackedDualTens
     """Return (primal, tangent) of a tensor; the tangent is None where it carries none."""
     array = tensor._array
     if isinstance(array, Layer) and array.level is _running.level:
-        return UnpackedDualTensor(array.value, array.beside)
+        return UnpackedDualTensor(array.value, motion(array))
     return UnpackedDualTensor(tensor, None)

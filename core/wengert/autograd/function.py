@@ -41,7 +41,7 @@ class Saved:
         if state.packing:
             from wengert.autograd.saving import Packed
 
-            self.packed = Packed(tensor.detach() if output is not None else tensor)
+            self.packed = Packed(tensor._bare() if output is not None else tensor)
             return
         self.array, self.tensor = tensor._array, weakref.ref(tensor)
         self.box = tensor.version_box()
@@ -382,7 +382,7 @@ def _results(
         elif r._blind is True:  # a view made in forward
             r._edge = None
         elif r._edge is not None:
-            r = r.detach()
+            r = r._bare()
         if edge is not None:
             r._edge = edge
             if r._base is not None:
@@ -420,7 +420,7 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
         def marked(value: Any) -> Any:
             if not isinstance(value, Tensor):
                 return value
-            result = value.detach()
+            result = value._bare()
             result._edge = node = tape.node(plan, edges, (), None)
             node.label = "Error"
             return result

@@ -32,13 +32,13 @@ def _tuple(value: Any, what: str, name: str) -> tuple[bool, Tensors]:
 
 def _leaves(inputs: Tensors, create_graph: bool) -> Tensors:
     """Return the inputs so that only what goes through them counts: with their history if the results are to have one."""
-    return tuple([x.view_as(x) if create_graph and x.requires_grad else x.detach().requires_grad_() for x in inputs])
+    return tuple([x.view_as(x) if create_graph and x.requires_grad else x._bare().requires_grad_() for x in inputs])
 
 
 def _done(results: Any, create_graph: bool) -> Any:
     if isinstance(results, tuple):
         return tuple([_done(r, create_graph) for r in results])
-    return results if create_graph else results.detach()
+    return results if create_graph else results._bare()
 
 
 def _called(func: Callable[..., Any], inputs: Tensors, name: str, strict: bool) -> tuple[bool, Tensors]:

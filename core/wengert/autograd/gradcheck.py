@@ -409,7 +409,7 @@ def of_values(func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Callable
 
 def _apart(x: Tensor) -> Tensor:
     """Return an input so that only what goes through it counts, and not what else uses the same tensor."""
-    return x.view_as(x) if x.requires_grad else x.detach().requires_grad_()  # type: ignore[no-any-return]
+    return x.view_as(x) if x.requires_grad else x._bare().requires_grad_()  # type: ignore[no-any-return]
 
 
 def _differentiable(made: Any) -> list[Tensor]:

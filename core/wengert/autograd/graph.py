@@ -96,7 +96,7 @@ def allow_mutation_on_saved_tensors() -> Iterator[_Kept]:
     kept = _Kept()
 
     def pack(tensor: Tensor) -> Tensor:
-        copy: Tensor = tensor.detach().clone()
+        copy: Tensor = tensor._bare().clone()
         kept.copies.add(copy)
         return copy
 

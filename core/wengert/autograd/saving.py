@@ -110,7 +110,7 @@ class PackedNode(Node):
             own = None if hooks is None else hooks.get(place, _UNCHANGED)
             result = place == len(node.plan.op.inputs)
             if isinstance(value, tuple):
-                values = [v.detach() if v is not None and result else v for v in value]
+                values = [v._bare() if v is not None and result else v for v in value]
                 packed[place] = tuple([cls.packed(v, r, own) for v, r in zip(values, raw, strict=True)])
             else:
                 packed[place] = cls.packed(value, raw, own, result)

@@ -16,7 +16,7 @@ from typing import Any
 from wengert import autograd
 from wengert._tensor import Tensor, wrap
 from wengert.func.batching import Batching, to_front
-from wengert.func.forward import Forward, zeros_like
+from wengert.func.forward import Forward, motion, zeros_like
 from wengert.func.layers import Layer, innermost, leaves, mapped, on_level, rebuilt
 from wengert.modes import enable_grad
 from wengert.op import OPS
@@ -47,7 +47,7 @@ class _Tape:
             self.outer = True
             leaf = x.view_as(x)
         else:
-            leaf = x.detach().requires_grad_()
+            leaf = x._bare().requires_grad_()
         self.leaves.append(leaf)
         return leaf
 
@@ -88,7 +88,7 @@ class _Tape:
         def release(y: Any) -> Any:
             if not isinstance(y, Tensor) or y._edge is None:
                 return y
-            return y if self.outer or self._reaches_out([y._edge]) else y.detach()
+            return y if self.outer or self._reaches_out([y._edge]) else y._bare()
 
         return mapped(tree, release)
 
@@ -260,7 +260,7 @@ def jvp(func: Callable[..., Any], primals: Any, tangents: Any, *, strict: bool =
 def _parts(level: Forward, y: Tensor) -> tuple[Tensor, Tensor | None]:
     layer = y._array
     if isinstance(layer, Layer) and layer.level is level:
-        return layer.value, layer.beside
+        return layer.value, motion(layer)
     return y, None
 
 

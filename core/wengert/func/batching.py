@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from wengert import errors
 from wengert._tensor import Tensor, wrap
 from wengert.func.layers import Layer, Level, overrides
 from wengert.modes import state
@@ -40,8 +41,8 @@ class Batching(Level):
         return super().__enter__()  # type: ignore[no-any-return]
 
     def __exit__(self, *exc: object) -> None:
-        state.batching = self.outer
         super().__exit__(*exc)
+        state.batching = self.outer
 
     @contextlib.contextmanager
     def outside(self) -> Iterator[None]:
@@ -86,6 +87,15 @@ class Batching(Level):
             return wrap(self.batch(drawn(make, (self.size, *shape), dtype, device)))
         finally:
             state.batching = self
+
+    def adopt(self, name: str, target: Tensor, values: Layer) -> None:
+        if values.beside:
+            raise errors.plain_target(name)
+        super().adopt(name, target, values)
+
+    def constant(self, layer: Layer, deep: bool = True) -> Layer:
+        value = layer.value.detach() if deep else layer.value.data
+        return self.batch(value) if layer.beside else self.lift(value)
 
     def batch(self, value: Tensor) -> Layer:
         """Return a tensor whose first dim is the batch as an array of this level."""

@@ -1,6 +1,7 @@
 """Forward mode: the tangent of an op, from the same rules that backward uses.
 
-Owns: `Forward`, the level of one jvp; its arrays hold a value and (`beside`) its tangent, or None where it is constant.
+Owns: `Forward`, the level of one jvp; its arrays hold a value and (`beside`) its tangent, or None where it is constant
+(`motion` says which: a view's tangent is the view of the tangent, so that writes to either are seen by both).
 What the rules of a record read says what kind of op it is, and so what its tangent is: an elementwise rule takes the tangent
 for g; a linear op is its own tangent; one that is linear in each input gives a sum; for any other op the rules are
 transposed (they are linear in g, so their gradient with respect to g is the tangent map). There is no second formula.
@@ -33,11 +34,13 @@ class Forward(Level):
         return layer.value.host()
 
     def write(self, target: Layer, values: Layer) -> None:
-        if values.beside is not None and target.beside is None:
-            target.beside = zeros_like(target.value)
+        moved = motion(values)
+        if moved is not None and dtypes.category(target.dtype) >= dtypes.FLOATING:
+            make_room(target, moved)
         target.value.copy_(values.value)
-        if target.beside is not None:
-            target.beside.copy_(values.beside if values.beside is not None else zeros_like(values.value))
+        into = motion(target)
+        if into is not None:
+            into.copy_(moved) if moved is not None else into.zero_()
 
     def apply(self, op: Op, inputs: Sequence[Any], params: tuple[Any, ...]) -> Any:
         args = [tuple(self.arg(a) for a in x) if isinstance(x, tuple) else self.arg(x) for x in inputs]
@@ -45,21 +48,25 @@ class Forward(Level):
         if op.constant:
             return tuple(self.dual(m, None) for m in made) if isinstance(made, tuple) else self.dual(made, None)
         flat: list[Layer] = [a for x in args for a in (x if isinstance(x, tuple) else (x,))]
-        moving = tuple([i for i, a in enumerate(flat) if a.beside is not None])  # only floats ever move
+        if op.view and manner(op) == "linear" and dtypes.category(made._array.dtype) >= dtypes.FLOATING:
+            seen = self.dual(made, None)
+            seen.source = (flat[0], op, params)
+            return seen
+        moving = tuple([i for i, a in enumerate(flat) if motion(a) is not None])  # only floats ever move
         if op.outputs > 1:
             tangents = transposed(op, args, flat, made, params, moving) if moving else (None,) * len(made)
             return tuple(self.dual(m, t) for m, t in zip(made, tangents, strict=True))
         if not moving or dtypes.category(made._array.dtype) < dtypes.FLOATING:
             return self.dual(made, None)
         moved = tangent(op, args, flat, made, params, moving)
-        if not op.view and (moved._base is not None or any([moved is a.beside for a in flat])):
+        if moved._base is not None or any([moved is a.beside for a in flat]):
             moved = moved.clone()  # a write to the result must not reach the tangent of an input
         return self.dual(made, moved)
 
     def custom(self, function: Any, args: tuple[Any, ...]) -> Any:
         """Call an autograd.Function outside of this level, and its static `jvp` for the tangents."""
         layers = [self.arg(x._array if isinstance(x._array, Layer) else x) if isinstance(x, Tensor) else x for x in args]
-        if not overrides(function, "jvp") or not any([isinstance(x, Layer) and x.beside is not None for x in layers]):
+        if not overrides(function, "jvp") or not any([isinstance(x, Layer) and motion(x) is not None for x in layers]):
             return None
         with self.outside():
             values = [x.value if isinstance(x, Layer) else x for x in layers]
@@ -83,7 +90,8 @@ class Forward(Level):
             t = t.clone()  # a write to the result must not reach the tangent of an argument
         for given, x in zip(args, layers, strict=True):
             if isinstance(x, Layer) and x.value is y and given._array is x:
-                x.beside = t
+                if t is not None:
+                    make_room(x, t).copy_(t)
                 return given
         return wrap(self.dual(y, t))
 
@@ -91,10 +99,54 @@ class Forward(Level):
         return x if isinstance(x, Layer) and x.level is self else self.dual(x if isinstance(x, Tensor) else wrap(x), None)
 
 
+def motion(x: Layer) -> Tensor | None:
+    """Return the tangent of an array, None where it is constant. That of a view is the view of the tangent, if there is one by
+    now: what is written to either is seen by both."""
+    if x.source is None:
+        return x.beside  # type: ignore[no-any-return]
+    whole, op, params = x.source
+    moved = motion(whole)
+    if moved is not x.seen:
+        x.beside, x.seen = op(moved, *params), moved
+    return x.beside  # type: ignore[no-any-return]
+
+
+def make_room(x: Layer, moved: Tensor) -> Tensor:
+    """Return the tangent of an array as one that `moved` can be written to: zeros, where there is none; where `moved` is a
+    batch of a transform around this one and the tangent is not, it becomes one too."""
+    whole, links = x, []
+    while whole.source is not None:
+        links.append(whole.source)
+        whole = whole.source[0]
+    own = whole.beside
+    if own is None or batches(moved) - batches(own) or not all([op.name != "reshape" or _flat(w) for w, op, _ in links]):
+        zeros = wrap(OPS["filled"](moved._array, whole.shape, 0, whole.dtype))
+        whole.beside = zeros if own is None else zeros + own
+    into = motion(x)
+    assert into is not None
+    return into
+
+
+def _flat(whole: Layer) -> bool:
+    moved = motion(whole)
+    return moved is None or moved.is_contiguous()
+
+
+def batches(x: Tensor) -> set[int]:
+    """Return the depths of the transforms that a tensor is a batch of."""
+    found = set()
+    array = x._array
+    while isinstance(array, Layer):
+        if array.beside is True:
+            found.add(array.level.depth)
+        array = array.value._array
+    return found
+
+
 def direction(x: Any, materialize: bool) -> Any:
     """Return the tangent of an argument; zeros (or None, where they are not wanted) for a constant, None for no number."""
-    if not isinstance(x, Layer) or x.beside is not None:
-        return x.beside if isinstance(x, Layer) else None
+    if not isinstance(x, Layer) or motion(x) is not None:
+        return motion(x) if isinstance(x, Layer) else None
     return zeros_like(x.value) if materialize and dtypes.category(x.dtype) >= dtypes.FLOATING else None
 
 
@@ -200,6 +252,8 @@ def transposed(
             pulled, shape = pull(g, saved), tuple(flat[i].value.shape)
             if tuple(pulled.shape) != shape:
                 pulled = sum_to(pulled, shape)
+            if pulled._array.dtype.kind == "c" and flat[i].dtype.kind != "c":
+                pulled = OPS["real"](pulled)
             if pulled.requires_grad:
                 sent.append(pulled)
                 tangents.append(flat[i].beside)

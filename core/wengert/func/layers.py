@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from wengert import backend, dtypes, record
+from wengert import backend, dtypes, errors, record
 from wengert._tensor import Tensor, wrap
 from wengert.autograd.function import Function
+from wengert.inplace import move, refresh
 from wengert.modes import state, turn
 from wengert.op import OPS, Op
 
@@ -38,12 +40,18 @@ class Level:
         self.depth = len(_stack.levels) + 1
         self.grad = state.grad
         self.open = True
+        self.adopted: list[weakref.ref[Tensor]] = []  # tensors from outside that hold arrays of this level
 
     def __enter__(self) -> Any:
         _stack.levels = (*_stack.levels, self)
         return self
 
     def __exit__(self, *exc: object) -> None:
+        living = [b for r in self.adopted if (b := r()) is not None]
+        if living:
+            with self.outside():
+                for base in living:
+                    self.give_back(base)
         _stack.levels = _stack.levels[:-1]
         self.open = False
 
@@ -71,6 +79,28 @@ class Level:
         """Return a tensor from outside as an array of this level that is the same throughout."""
         return Layer(self, value)
 
+    def constant(self, layer: Layer, deep: bool = True) -> Layer:
+        """Return the same memory, without the history that this transform, and if deep those around it, keep of it."""
+        return Layer(self, layer.value.detach() if deep else layer.value)
+
+    def adopt(self, name: str, target: Tensor, values: Layer) -> None:
+        """Let a tensor hold an array of this level, and its views too, as `name` will write such values to it: the same
+        throughout, until then. Its history is that of what the array holds."""
+        base = target if target._base is None else target._base
+        value = wrap(base._array, base._edge)
+        value._box = base.version_box()
+        base._edge = None
+        show(base, self.lift(value))
+        self.adopted.append(weakref.ref(base))
+
+    def give_back(self, base: Tensor) -> None:
+        """Let a tensor that was adopted, and lives on, hold its values alone, with the history they have outside."""
+        layer = base._array
+        if isinstance(layer, Layer) and layer.level is self:
+            show(base, layer.value._array)
+            move(base, layer.value._edge)
+            refresh(base)
+
     def read(self, layer: Layer) -> Any:
         """Return the values on the host, or raise the error that says why there are none."""
         raise NotImplementedError
@@ -87,15 +117,20 @@ def innermost() -> Level | None:
 
 
 class Layer:
-    """An array of one level: a tensor, and what the level keeps beside it (whether it is batched; its tangent)."""
+    """An array of one level: a tensor, and what the level keeps beside it (whether it is batched; its tangent).
 
-    __slots__ = ("level", "value", "beside", "shape", "_dtype", "__weakref__")
+    source: of a view, (the array that it is a view of, op, parameters), where what is beside it is one too; seen: of what.
+    """
+
+    __slots__ = ("level", "value", "beside", "shape", "_dtype", "source", "seen", "__weakref__")
     __array_ufunc__ = None
 
     def __init__(self, level: Level, value: Tensor, beside: Any = None, dropped: int = 0) -> None:
         self.level, self.value, self.beside = level, value, beside
         self.shape: tuple[int, ...] = tuple(value._array.shape[dropped:])
         self._dtype = dtypes.twin(value._array.dtype)
+        self.source: tuple[Layer, Op, tuple[Any, ...]] | None = None
+        self.seen: Any = None
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -129,13 +164,28 @@ class Layer:
         return bool(self.level.read(self))
 
     def __getitem__(self, index: Any) -> Any:
-        return OPS["getitem"](self, index if isinstance(index, tuple) else (index,))
+        parts = index if isinstance(index, tuple) else (index,)
+        open_ = [n for n, part in enumerate(parts) if part is ...]
+        if open_:
+            rest = self.ndim - sum(part is not None and part is not ... for part in parts)
+            parts = (*parts[: open_[0]], *[slice(None)] * rest, *parts[open_[0] + 1 :])
+        return OPS["getitem"](self, parts)
 
     def __repr__(self) -> str:
         return f"<{self.level.name} array {self.dtype}{list(self.shape)} at level {self.level.depth}>"
 
 
 record.give_operators(Layer)
+
+
+def show(base: Tensor, array: Any) -> None:
+    """Let a tensor hold another array of its elements, and each of its views the same view of that, without history."""
+    base._array = array
+    for view in [v for r in base._views or () if (v := r()) is not None]:
+        seen = array
+        for op, params in view._path:
+            seen = op.kernels[type(seen)](seen, *params)
+        view._array, view._edge = seen, None
 
 
 class _Flags:
@@ -219,6 +269,8 @@ class Transforms:
             turn(before)
 
     def _written(self, level: Level, target: Layer, values: Any) -> Layer:
+        if isinstance(values, Layer) and values.level.depth > level.depth:
+            raise errors.plain_target("a write in place")
         given = values if isinstance(values, Layer) and values.level is level else level.lift(wrap(values))
         level.write(target, given)  # type: ignore[attr-defined]
         return target

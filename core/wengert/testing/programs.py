@@ -360,3 +360,40 @@ def same(a: Any, b: Any) -> bool:
 
 def shown(steps: list[Step]) -> str:
     return "\n".join(f"  {n}: {name} {which} {params}" for n, (name, which, params) in enumerate(steps))
+
+
+# ---- functions of one vector, for transforms and compilation
+FRAGMENTS = (  # {k}: the next name, {a} and {b}: earlier ones; all keep the shape
+    "{k} = {a}.sin()", "{k} = {a} * {b}", "{k} = {a} + {b}.tanh()", "{k} = {a} / ({b} ** 2 + 1)", "{k} = {a}.softmax(0)",
+    "{k} = {a}.cumsum(0)", "{k} = {a}.flip(0) * {b}", "{k} = torch.where({a} > 0.3, {a}, {b})", "{k} = {a}.sum() * {b}",
+    "{k} = {a}.detach() * {b}", "{k} = torch.stack([{a}, {b}]).prod(0)", "{k} = torch.outer({a}, {b}).diagonal()",
+    "{k} = torch.complex({a}, {b} + 2).abs()", "{k} = ({a} + ({a}.round() - {a}).detach()) * {b}", "{k} = {a}[torch.tensor([1, 2, 0])]",
+    "{k} = torch.zeros_like({a}); {k}[0] = {b}[1]", "{k} = torch.zeros_like({a}); {k}[1:].add_({b}[1:]); {k}.mul_({a})",
+    "{k} = {a}.clone(); v = {k}[:2]; {k}.mul_({b}); {k} = {k} + v.sum()", "{k} = {a} * 1; {k}.add_({b}); {k}.masked_fill_({k} > 1, 0.5)",
+    "{k} = {a}.clone(); {k}.view(3, 1)[0].copy_({b}[:1])", "{k} = {a} * 2; {k}.index_add_(0, torch.tensor([0, 2]), {b}[1:])",
+)  # fmt: skip
+PLAIN = (  # into tensors made of nothing, which vmap refuses
+    "{k} = torch.zeros(3, dtype=torch.float64); {k}[0] = {a}[1]; {k}[1:] += {b}[1:]",
+    "{k} = torch.eye(3, dtype=torch.float64); {k}.diagonal().mul_({a}); {k} = {k} @ {b}",
+)
+EFFECTS = ("x.zero_()", "x.fill_(0.5)", "x.mul_(0.5)", "x[0] = 0.25", "x.copy_(x.flip(0))")  # on the argument
+
+
+def function(seed: int, effects: bool = False) -> str:
+    """Return the source of a function `f(x)` of three numbers; with effects it may write to x when all else is computed."""
+    draw = random.Random(seed)
+    names, lines = ["x"], []
+    for n in range(draw.randint(2, 5)):
+        text = draw.choice(FRAGMENTS if draw.random() < 0.8 else PLAIN)
+        lines.append(text.format(k=f"z{n}", a=draw.choice(names[-2:]), b=draw.choice(names)))
+        names.append(f"z{n}")
+    if effects and draw.random() < 0.7:
+        lines.append(draw.choice(EFFECTS))
+    return "def f(x):\n" + "".join(f"    {line}\n" for line in lines) + f"    return {names[-1]}\n"
+
+
+def made_of(source: str, torch: Any) -> Callable[..., Any]:
+    """Return the function of a source, on a module."""
+    names: dict[str, Any] = {"torch": torch}
+    exec(source, names)  # the text is made above
+    return names["f"]  # type: ignore[no-any-return]

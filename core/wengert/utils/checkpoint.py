@@ -1,7 +1,7 @@
 """`utils.checkpoint`: keep less for backward, and compute the rest again when it is asked for.
 
 Owns: `checkpoint` in both its forms, `checkpoint_sequential`, the comparison of what was kept with what was computed again.
-May import: autograd (Function, graph, saving), tensor, modes, random. Must not know: any op, any device.
+May import: autograd (Function, graph, saving), tensor, modes, overrides, random. Must not know: any op, any device.
 A chain of n steps in sqrt(n) segments keeps about 2 sqrt(n) values at once.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from wengert import errors
+from wengert import errors, overrides
 from wengert._tensor import Tensor, wrap
 from wengert.autograd import backward
 from wengert.autograd.function import Function
@@ -108,6 +108,7 @@ class _Frame:
     ) -> None:  # fmt: skip
         self.function, self.kwargs, self.context, self.compare, self.early_stop = function, kwargs, context, compare, early_stop
         self.rng = random.get_rng_state() if preserve else None
+        self.cast = overrides.cast()
         self.args = [_Argument(x) if isinstance(x, Tensor) else x for x in args]
         self.holders: list[weakref.ref[_Holder]] = []
 
@@ -140,13 +141,13 @@ class _Frame:
                     form = (tensor.shape, tensor.dtype, tensor.device)
                     if form != holder.form:
                         wrong.append(f"tensor at position {count}: {_said(holder.form)} before, {_said(form)} now")
-                    holder.values[task] = tensor.detach()
+                    holder.values[task] = tensor._bare()
             count += 1
             if self.early_stop and count >= len(self.holders):
                 raise _Enough
-            return tensor.detach()
+            return tensor._bare()
 
-        with _rng(self.rng), enable_grad(), self.context, contextlib.suppress(_Enough):
+        with _rng(self.rng), enable_grad(), overrides.casting(self.cast), self.context, contextlib.suppress(_Enough):
             with saved_tensors_hooks(keep, lambda tensor: tensor):
                 self.function(*args, **self.kwargs)
         if not self.compare:
@@ -180,7 +181,7 @@ class _Argument:
         assert self.tensor is not None
         if self.box[0] != self.version:
             raise errors.overwritten("an argument of a checkpoint", tuple(self.tensor.shape), self.box[0] - self.version)
-        return self.tensor.detach().requires_grad_(self.needs)  # type: ignore[no-any-return]
+        return self.tensor._bare().requires_grad_(self.needs)  # type: ignore[no-any-return]
 
 
 def _said(form: tuple[Any, ...]) -> str:
@@ -204,7 +205,7 @@ class CheckpointFunction(Function):
 
     @staticmethod
     def forward(ctx: Any, function: Callable[..., Any], preserve: bool, *args: Any) -> Any:
-        ctx.run, ctx.rng = function, random.get_rng_state() if preserve else None
+        ctx.run, ctx.rng, ctx.cast = function, random.get_rng_state() if preserve else None, overrides.cast()
         ctx.others = [None if isinstance(x, Tensor) else x for x in args]
         ctx.save_for_backward(*[x if isinstance(x, Tensor) else None for x in args])
         return function(*args)
@@ -218,8 +219,8 @@ class CheckpointFunction(Function):
                 "without passing the `inputs` argument."
             )
         kept = zip(ctx.saved_tensors, ctx.others, strict=True)
-        args = [o if x is None else x.detach().requires_grad_(x.requires_grad) for x, o in kept]
-        with _rng(ctx.rng), enable_grad():
+        args = [o if x is None else x._bare().requires_grad_(x.requires_grad) for x, o in kept]
+        with _rng(ctx.rng), enable_grad(), overrides.casting(ctx.cast):
             made = ctx.run(*args)
         results = made if isinstance(made, tuple) else (made,)
         used = [(y, g) for y, g in zip(results, grads, strict=True) if isinstance(y, Tensor) and y.requires_grad]
