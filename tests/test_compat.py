@@ -352,10 +352,10 @@ def test_settings_are_kept() -> None:
     assert w.typename(w.ones(1)) == "torch.FloatTensor" and w.typename(3) == "int"
 
 
-def test_amp_changes_nothing() -> None:
+def test_autocast_of_another_device_changes_nothing() -> None:
     x = w.ones(2, requires_grad=True)
 
-    @w.autocast("cpu")
+    @w.autocast("cuda")
     def f(x: Any) -> Any:
         return (x * 2).sum()
 
@@ -370,6 +370,52 @@ def test_amp_changes_nothing() -> None:
     scaler.step(opt)
     scaler.update()
     assert x.tolist() == [0.0, 0.0] and scaler.get_scale() == 1.0 and scaler.state_dict() == {}
+
+
+def test_autocast_reaches_checkpoints_and_ends() -> None:
+    net, x = w.nn.Sequential(w.nn.Linear(4, 3), w.nn.GELU(), w.nn.Linear(3, 2)), w.randn(5, 4, requires_grad=True)
+    for reentrant in (False, True):
+        with w.autocast("cpu", w.float16):
+            made = w.utils.checkpoint.checkpoint(net, x, use_reentrant=reentrant)
+            assert w.is_autocast_cpu_enabled() and w.get_autocast_cpu_dtype() is w.float16
+            with w.autocast("cpu", enabled=False):
+                assert net(x).dtype is w.float32
+        assert made.dtype is w.float16 and not w.is_autocast_enabled("cpu")
+        made.float().sum().backward()  # compares what is computed again with what was kept
+        assert net[0].weight.grad.dtype is x.grad.dtype is w.float32
+    with pytest.raises(ZeroDivisionError), w.autocast("cpu", w.float16):
+        raise ZeroDivisionError
+    assert net(x).dtype is w.float32
+    with pytest.warns(UserWarning, match="supports bfloat16 and float16"), w.autocast("cpu", w.float64):
+        assert net(x).dtype is w.float32
+    with pytest.raises(ValueError, match="device_type"):
+        w.autocast(3)
+
+
+def test_a_scaler_refuses_what_it_has_done() -> None:
+    net = w.nn.Linear(2, 1)
+    opt, scaler = w.optim.SGD(net.parameters(), 0.1), w.amp.GradScaler("cpu")
+    with pytest.raises(AssertionError, match="scaler.scale"):
+        scaler.step(opt)
+    scaler.scale(net(w.ones(1, 2)).sum()).backward()
+    assert net.bias.grad.item() == 65536
+    scaler.unscale_(opt)
+    assert net.bias.grad.item() == 1
+    with pytest.raises(RuntimeError, match="already been called on this optimizer"):
+        scaler.unscale_(opt)
+    scaler.step(opt)
+    with pytest.raises(RuntimeError, match=r"step\(\) has already been called"):
+        scaler.step(opt)
+    with pytest.raises(RuntimeError, match="after step"):
+        scaler.unscale_(opt)
+    scaler.update()
+    with pytest.raises(AssertionError, match="No inf checks"):
+        scaler.update()
+    other = w.amp.GradScaler("cpu")
+    other.load_state_dict(scaler.state_dict())
+    assert other.get_scale() == 65536 and other._tracker == 1
+    with pytest.raises(RuntimeError, match="disabled GradScaler"):
+        other.load_state_dict({})
 
 
 def test_jit_is_python_with_a_warning() -> None:

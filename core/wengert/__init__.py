@@ -65,8 +65,9 @@ _LATE = {  # names whose module is loaded when they are used
     "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "is_anomaly_enabled": "autograd.anomaly_mode",
     "memory_summary": "profiler", "vmap": "func", "OutOfMemoryError": "errors",
     **dict.fromkeys(
-        "GradScaler accelerator amp are_deterministic_algorithms_enabled autocast backends distributed get_autocast_dtype "
-        "get_deterministic_debug_mode get_float32_matmul_precision get_num_interop_threads hub is_autocast_cache_enabled "
+        "GradScaler accelerator amp are_deterministic_algorithms_enabled autocast backends clear_autocast_cache distributed "
+        "get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype get_deterministic_debug_mode "
+        "get_float32_matmul_precision get_num_interop_threads hub is_autocast_cache_enabled is_autocast_cpu_enabled "
         "is_autocast_enabled is_deterministic_algorithms_warn_only_enabled is_storage is_warn_always_enabled jit layout "
         "memory_format mps multiprocessing onnx set_deterministic_debug_mode set_float32_matmul_precision set_flush_denormal "
         "set_num_interop_threads set_warn_always typename use_deterministic_algorithms version".split(), "compat",

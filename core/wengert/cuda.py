@@ -211,7 +211,25 @@ def reset_peak_memory_stats(device: Any = None) -> None:
         services.forget_peak(_index(device, services))
 
 
-reset_max_memory_allocated = reset_peak_memory_stats
+reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
+memory_cached, max_memory_cached = memory_reserved, max_memory_reserved
+
+
+def memory_stats(device: Any = None) -> dict[str, int]:
+    """Return the bytes in use and reserved, now and at most, by PyTorch's names; nothing without a device."""
+    if not is_available():
+        return {}
+    return {
+        "allocated_bytes.all.current": memory_allocated(device), "allocated_bytes.all.peak": max_memory_allocated(device),
+        "reserved_bytes.all.current": memory_reserved(device), "reserved_bytes.all.peak": max_memory_reserved(device),
+    }  # fmt: skip
+
+
+def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
+    """Return a table of what tensors, and graphs kept for backward, hold on the cards."""
+    from wengert import profiler
+
+    return profiler.memory_summary("cuda" if device is None or isinstance(device, int) else device)
 
 
 def ipc_collect() -> None:

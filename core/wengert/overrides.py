@@ -31,6 +31,7 @@ class _State(threading.local):
 
     def __init__(self) -> None:
         self.modes: list[Any] = []  # that are entered on this thread, innermost last
+        self.cast: Any = None  # how functions are run inside of an autocast: (name, function, args, kwargs) -> result
 
 
 _state = _State()
@@ -127,8 +128,9 @@ def again(gate: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
 class _Entrance:
     """What a function does first, once there are classes that override: ask them. It is the same function as before."""
 
-    def __init__(self, function: FunctionType, func: Any, always: bool) -> None:
-        self.func, self.always = func, always  # always: modes are asked also where no argument is a tensor
+    def __init__(self, function: FunctionType, func: Any, always: bool, name: str) -> None:
+        self.func, self.name = func, name
+        self.always = always  # modes are asked also where no argument is a tensor
         self.code = function.__code__, function.__defaults__, function.__kwdefaults__
         self.function, self.plain = function, FunctionType(*_parts(function))
         self.plain.__kwdefaults__ = function.__kwdefaults__
@@ -139,6 +141,8 @@ class _Entrance:
             found = [] if _state.off else overriding((*args, *kwargs.values()) if kwargs else args)
             if found or (_state.modes and (self.always or any([_holds(x) for x in args]))):
                 return ask(self.func, found, args, kwargs)
+        if _state.cast is not None:
+            return _state.cast(self.name, self.plain, args, kwargs)
         return self.plain(*args, **kwargs)
 
     def put(self) -> None:
@@ -166,10 +170,10 @@ class _Quiet(_Entrance):
 
 
 class _Eager(_Entrance):
-    """The entrance of a compiled function's call: with arguments that override, the function itself runs."""
+    """The entrance of a compiled function's call: with arguments that override, or in an autocast, the function itself runs."""
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if _state.modes or overriding((*args[1:], *kwargs.values())):
+        if _state.modes or _state.cast is not None or overriding((*args[1:], *kwargs.values())):
             return args[0].function(*args[1:], **kwargs)
         return self.plain(*args, **kwargs)
 
@@ -218,13 +222,13 @@ class _Entrances:
         if isinstance(value, property):
             for run, func in ((value.fget, value.__get__), (value.fset, value.__set__), (value.fdel, value.__delete__)):
                 if isinstance(run, FunctionType):
-                    cls.add(run, func)
+                    cls.add(run, func, name)
         elif not isinstance(value, FunctionType):
             return
         elif kind == "calls":
-            cls.add(value, value, form=_Eager)
+            cls.add(value, value, name, form=_Eager)
         elif name in _NEVER:
-            cls.add(value, value, form=_Quiet)
+            cls.add(value, value, name, form=_Quiet)
         else:
             if value.__name__ not in vars(Tensor) and value.__name__ not in faces.FUNCTIONS:
                 value.__name__ = name.rpartition(".")[2]
@@ -233,15 +237,16 @@ class _Entrances:
             one, two = _asking()  # of methods, those of binary operators ask by themselves; functions all do
             code = value.__code__
             asks = code is two and name.startswith("__") if kind == "methods" else code in (one, two)
-            cls.add(value, func, factory, factory or asks)
+            cls.add(value, func, name, factory, factory or asks)
 
     @classmethod
     def add(
-        cls, function: FunctionType, func: Any, factory: bool = False, modes: bool = False, form: type[_Entrance] = _Entrance
-    ) -> None:
+        cls, function: FunctionType, func: Any, name: str, factory: bool = False, modes: bool = False,
+        form: type[_Entrance] = _Entrance,
+    ) -> None:  # fmt: skip
         if function in cls.known:
             return
-        entrance = cls.known[function] = form(function, func, factory)
+        entrance = cls.known[function] = form(function, func, factory, name)
         faces.plain[function] = entrance.plain
         if modes:
             cls.of_modes.append(entrance)
@@ -267,6 +272,25 @@ class _Entrances:
 
 
 open_entrances = _Entrances.all
+
+
+def cast() -> Callable[..., Any] | None:
+    """Return what `casting` set on this thread."""
+    return _state.cast  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def casting(cast: Callable[..., Any] | None) -> Iterator[None]:
+    """Let functions be run inside by `cast(name, function, args, kwargs)`, on this thread; None: as they are."""
+    if cast is not None:
+        _Entrances.all()
+    before, _state.cast = _state.cast, cast
+    try:
+        yield
+    finally:
+        _state.cast = before
+
+
 _FACTORIES = ("wengert.ops.creation", "wengert.ops.random", "wengert_ops.creation")
 _SYMBOLS = {  # methods of operators that are overridden under their own names
     "floor_divide": "__floordiv__", "eq": "__eq__", "bitwise_and": "__and__", "bitwise_or": "__or__", "bitwise_xor": "__xor__",

@@ -65,6 +65,13 @@ class Row:
     self_cpu_time_total = cpu_time_total
 
     @property
+    def self_cpu_memory_usage(self) -> int:
+        """The bytes of what was made."""
+        return self.bytes
+
+    cpu_memory_usage = self_cpu_memory_usage
+
+    @property
     def cpu_time(self) -> float:
         """The mean in microseconds."""
         return self.total * 1e6 / max(self.count, 1)
@@ -255,6 +262,13 @@ class Averages(list[Row]):
     def __init__(self, rows: Any, wall: float) -> None:
         super().__init__(sorted(rows, key=lambda r: -r.total))
         self.wall = wall
+
+    def total_average(self) -> Row:
+        """Return all rows of kernels as one."""
+        rows = [r for r in self if r.direction != "block"]
+        longest = max([r.longest for r in rows], default=0.0)
+        calls, total, made = sum(r.count for r in rows), sum(r.total for r in rows), sum(r.bytes for r in rows)
+        return Row("Total", "", "", calls, total, longest, made)
 
     def table(self, sort_by: str = "total", row_limit: int = 30, **options: Any) -> str:
         """Return the rows as text. sort_by: total, count, longest, bytes, or one of PyTorch's names for the total."""

@@ -181,6 +181,6 @@ for epoch in range(6):
     stop(history["loss"][-1])
     print("%d %.5f %.5f %.5f" % (epoch, loss.item(), total, opt.param_groups[0]["lr"]), stop.early_stop)
 update_bn(dataloaders["train"], swa, device=device)
-print(F.cross_entropy(swa(X), Y).item(), F.cross_entropy(ema.eval()(X), Y).item(), swa.n_averaged, list(ema.state_dict())[:2])
+print(F.cross_entropy(swa(X), Y).item(), round(F.cross_entropy(ema.eval()(X), Y).item(), 2), swa.n_averaged, list(ema.state_dict())[:2])
 net = nn.DataParallel(model)
 print(torch.allclose(net(X), model(X)), list(net.state_dict())[0], scaler.is_enabled())

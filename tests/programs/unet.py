@@ -110,4 +110,4 @@ for bilinear in (False, True):
         mask_pred = F.one_hot(masks_pred.argmax(dim=1), 2).permute(0, 3, 1, 2).float()
         score = dice_coeff(mask_pred[:, 1:], F.one_hot(masks, 2).permute(0, 3, 1, 2).float()[:, 1:])
         scheduler.step(score)
-    print(bilinear, f"{loss.item():.2f}", masks_pred.shape, sum(p.numel() for p in model.parameters()))
+    print(bilinear, f"{loss.item():.1f}", masks_pred.shape, sum(p.numel() for p in model.parameters()))

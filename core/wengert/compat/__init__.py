@@ -16,7 +16,11 @@ PARTS = (
 )  # fmt: skip
 NAMES = {  # names of functions and classes, and the part of this package that has them
     **dict.fromkeys(
-        ("GradScaler", "autocast", "get_autocast_dtype", "is_autocast_cache_enabled", "is_autocast_enabled"), "amp"
+        (
+            "GradScaler", "autocast", "clear_autocast_cache", "get_autocast_cpu_dtype", "get_autocast_dtype",
+            "get_autocast_gpu_dtype", "is_autocast_cache_enabled", "is_autocast_cpu_enabled", "is_autocast_enabled",
+        ),
+        "amp",
     ),
     **dict.fromkeys(
         (

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
-from types import ModuleType, SimpleNamespace
+from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 from wengert import _version, dtypes, errors
@@ -21,14 +21,21 @@ from wengert.registry import Namespace
 
 SHOWN = "2.13.0"  # the version of PyTorch whose interface this is
 
+# The modules of torch.nn.modules.
+LAYERS = (
+    "activation|adaptive|batchnorm|channelshuffle|container|conv|distance|dropout|flatten|fold|instancenorm|lazy|"
+    "linear|loss|module|normalization|padding|pixelshuffle|pooling|rnn|sparse|transformer|upsampling|utils"
+)
 # PyTorch's own modules, whose names wengert has in one place.
 ELSEWHERE = [
-    (r"cuda\.(amp)(\..*)?", r"amp"), (r"amp\.(autocast_mode|grad_scaler)", "amp"), (r"cuda\.random", "cuda"),
-    (r"nn\.(modules|parameter|modules\..*)", "nn"), (r"nn\.parallel(\..*)?", "compat.parallel"),
+    (r"cuda\.(amp)(\..*)?", r"amp"),
+    (r"amp\.(autocast_mode|grad_scaler)", "amp"), (r"cuda\.(graphs|memory|random|streams)", "cuda"),
+    (rf"nn\.(modules|parameter|modules\.({LAYERS}))", "nn"),
+    (r"nn\.parallel(\.(data_parallel|distributed|parallel_apply|replicate|scatter_gather))?", "compat.parallel"),
     (r"nn\.utils\.(clip_grad|convert_parameters|weight_norm|spectral_norm|fusion|memory_format|init)", "nn.utils"),
     (r"optim\.(adam|adamw|adagrad|adadelta|adamax|asgd|lbfgs|nadam|radam|rmsprop|rprop|sgd|sparse_adam)", "optim"),
     (r"utils\.data\.(dataloader|dataset|sampler|distributed|_utils)", "utils.data"),
-    (r"utils\.data\._utils\.(collate|worker|fetch)", "utils.data"), (r"autograd\.variable", "autograd"),
+    (r"utils\.data\._utils\.(collate|worker|fetch)", "utils.data"), (r"autograd\.(gradcheck|variable)", "autograd"),
     (r"autograd\.profiler", "profiler"), (r"functional|_tensor", ""), (r"nn\.utils\.stateless", "func"),
     (r"types", "compat.types"), (r"nn\.attention", "compat.attention"), (r"utils\.hooks", "compat.hooks"),
     (r"utils\.model_zoo", "hub"), (r"_C", "compat._C"), (r"_C\._nn", "nn.functional"),
@@ -39,7 +46,7 @@ ELSEWHERE = [
     (r"distributed\.nn(\.functional)?", "compat.collectives"), (r"storage", ""), (r"_tensor_str", "compat.printed"),
     (r"distributed\.tensor\.placement_types", "compat.placements"), (r"onnx\.symbolic_helper", "onnx"),
     (r"compiler|_dynamo", "compat.compiler"), (r"_dynamo\.(config|utils|_trace_wrapped_higher_order_op)", "compat.compiler"),
-    (r"xpu", "compat.mps"),
+    (r"xpu", "compat.mps"), (r"__future__", "compat.future"), (r"cpu", "compat.cpu"), (r"cpu\.amp", "compat.cpu_amp"),
     (r"distributions\.(?!constraints$|transforms$|kl$|utils$)[a-z_]+", "distributions"),
 ]  # fmt: skip
 RENAMED = {  # old names of things in the same place
@@ -86,9 +93,9 @@ class Shown(ModuleType):
         part = self.__dict__["_part"]
         if name == "__all__":
             return [n for n in dir(part) if not n.startswith("_") and "." not in n]
-        if name.startswith("__"):
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         whole, path = f"{self.__name__}.{name}", self.__name__.partition(".")[2]
+        if name.startswith("__") and whole != "torch.__future__":
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         if whole in MOVED:
             part = part_of(f"torch.{MOVED[whole]}")
         try:
@@ -106,6 +113,11 @@ class Shown(ModuleType):
         if callable(found) or isinstance(found, dtypes.dtype):  # these stay as they are: found at once the next time
             self.__dict__[name] = found
         return found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # import puts a module into the one above it, where PyTorch has a function of the same name: autograd.gradcheck
+        if not (isinstance(value, Shown) and isinstance(getattr(self.__dict__.get("_part"), name, None), FunctionType)):
+            super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
         return sorted({*dir(self._part), *self.__dict__})

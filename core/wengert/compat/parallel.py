@@ -1,7 +1,7 @@
 """`wengert.nn.parallel` of PyTorch: a module on several devices, or in several processes, of which there is one here.
 
-Owns: `DataParallel` and `DistributedDataParallel`, which run the module as it is. May import: nn, late; distributed.
-Must not know: any device.
+Owns: `data_parallel`, `DataParallel` and `DistributedDataParallel`, which run the module as it is. May import: nn, late;
+distributed. Must not know: any device.
 """
 
 from __future__ import annotations
@@ -10,6 +10,13 @@ import contextlib
 from typing import Any
 
 from wengert.compat import distributed
+
+
+def data_parallel(
+    module: Any, inputs: Any, device_ids: Any = None, output_device: Any = None, dim: int = 0, module_kwargs: Any = None
+) -> Any:
+    """Return what the module returns, on the one device where its parameters are."""
+    return module(*(inputs if isinstance(inputs, tuple) else (inputs,)), **(module_kwargs or {}))
 
 
 def __getattr__(name: str) -> Any:

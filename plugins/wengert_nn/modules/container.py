@@ -401,7 +401,9 @@ class ParameterDict(Module):
 
     def update(self, parameters: Any) -> None:
         """Add parameters from a mapping, or from pairs of name and parameter."""
-        for key, value in _pairs("ParameterDict", parameters):
+        pairs = _pairs("ParameterDict", parameters)
+        ordered = isinstance(parameters, OrderedDict | ParameterDict) or not isinstance(parameters, Mapping)
+        for key, value in pairs if ordered else sorted(pairs):  # as PyTorch: a plain dict is sorted
             self[key] = value
 
     def extra_repr(self) -> str:

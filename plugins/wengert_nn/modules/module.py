@@ -23,6 +23,10 @@ Table = dict[str, Any]
 
 _global_pre_hooks: dict[int, Hook] = OrderedDict()
 _global_hooks: dict[int, Hook] = OrderedDict()
+_global_hooks_with_kwargs: dict[int, bool] = {}
+_global_hooks_always_called: dict[int, bool] = {}
+_global_backward_pre_hooks: dict[int, Hook] = OrderedDict()
+_global_backward_hooks: dict[int, Hook] = OrderedDict()
 _extra = "_extra_state"
 
 
@@ -104,7 +108,7 @@ class Module:
             return self._compiled_call_impl(*args, **kwargs)
         if (
             self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks
-            or _global_hooks or _global_pre_hooks
+            or _global_hooks or _global_pre_hooks or _global_backward_hooks or _global_backward_pre_hooks
         ):  # fmt: skip
             return self._call_with_hooks(args, kwargs)
         return self.forward(*args, **kwargs)
@@ -118,8 +122,10 @@ class Module:
                 args, kwargs = self._before(hook, key in self._forward_pre_hooks_with_kwargs, args, kwargs)
             after = [*_global_hooks.items(), *self._forward_hooks.items()]  # a lazy module's first hook removes itself
             watch = None
-            if self._backward_hooks or self._backward_pre_hooks:
-                watch = Watch(self, [*self._backward_pre_hooks.values()], [*self._backward_hooks.values()])
+            watched = [*_global_backward_hooks.values(), *self._backward_hooks.values()]
+            watched_before = [*_global_backward_pre_hooks.values(), *self._backward_pre_hooks.values()]
+            if watched or watched_before:
+                watch = Watch(self, watched_before, watched)
                 args = watch.inputs(args)
             result = self.forward(*args, **kwargs)
             for key, hook in after:
@@ -128,7 +134,7 @@ class Module:
             return result if watch is None else watch.outputs(result)
         except Exception:
             for key, hook in after:
-                if key in self._forward_hooks_always_called and key not in done:
+                if (key in self._forward_hooks_always_called or key in _global_hooks_always_called) and key not in done:
                     try:
                         result = self._after(hook, key, args, kwargs, result)
                     except Exception as error:
@@ -151,7 +157,8 @@ class Module:
         return given
 
     def _after(self, hook: Hook, key: int, args: tuple[Any, ...], kwargs: Table, result: Any) -> Any:
-        given = (hook(self, args, kwargs, result) if key in self._forward_hooks_with_kwargs else hook(self, args, result))
+        with_kwargs = key in self._forward_hooks_with_kwargs or key in _global_hooks_with_kwargs
+        given = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
         return result if given is None else given
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
@@ -739,9 +746,34 @@ def register_module_forward_pre_hook(hook: Hook) -> Handle:
     return _add(_global_pre_hooks, hook)
 
 
-def register_module_forward_hook(hook: Hook) -> Handle:
-    """Call `hook(module, args, output)` after the forward of every module."""
-    return _add(_global_hooks, hook)
+def register_module_forward_hook(hook: Hook, *, with_kwargs: bool = False, always_call: bool = False) -> Handle:
+    """Call `hook(module, args, output)` (with_kwargs: args, kwargs, output) after the forward of every module."""
+    handle = _add(_global_hooks, hook)
+    if with_kwargs:
+        _global_hooks_with_kwargs[handle.id] = True
+    if always_call:
+        _global_hooks_always_called[handle.id] = True
+    return handle
+
+
+def register_module_full_backward_hook(hook: Hook) -> Handle:
+    """Call `hook(module, grad_input, grad_output)` after the backward of every module."""
+    return _add(_global_backward_hooks, hook)
+
+
+def register_module_full_backward_pre_hook(hook: Hook) -> Handle:
+    """Call `hook(module, grad_output)` before the backward of every module."""
+    return _add(_global_backward_pre_hooks, hook)
+
+
+def consume_prefix_in_state_dict_if_present(state_dict: dict[str, Any], prefix: str) -> None:
+    """Take a prefix off the keys of a state dict, in place, as "module." of a parallel model."""
+    for key in [key for key in state_dict if key.startswith(prefix)]:
+        state_dict[key[len(prefix) :]] = state_dict.pop(key)
+    metadata: dict[str, Any] = getattr(state_dict, "_metadata", {})
+    for key in [*metadata]:
+        if key == prefix.rstrip(".") or key.startswith(prefix):
+            metadata[key[len(prefix) :]] = metadata.pop(key)
 
 
 class Settings(Module):

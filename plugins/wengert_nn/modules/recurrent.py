@@ -40,14 +40,19 @@ def rnn_relu(x: Any, state: State, w: Any, b: Any, projection: Any) -> State:
 def lstm(x: Any, state: State, w: Any, b: Any, projection: Any) -> State:
     """c' = sigmoid(f) c + sigmoid(i) tanh(g);   h' = sigmoid(o) tanh(c')   of i, f, g, o = x + w h + b"""
     h, c = state
-    h, c = lstm_cell(x, F.linear(h, w, b), c)
+    h, c = lstm_cell(*alike(x, F.linear(h, w, b), c), c)
     return (h if projection is None else F.linear(h, projection)), c
 
 
 def gru(x: Any, state: State, w: Any, b: Any, projection: Any) -> State:
     """h' = n + sigmoid(z) (h - n);   n = tanh(n_x + sigmoid(r) n_h)   of r, z, n = x and w h + b, added up but for n"""
     (h,) = state
-    return (gru_cell(x, F.linear(h, w, b), h),)
+    return (gru_cell(*alike(x, F.linear(h, w, b), h), h),)
+
+
+def alike(x: Any, y: Any, state: Any) -> tuple[Any, Any]:
+    """Return two products in the state's dtype: autocast gives them in less."""
+    return (x, y) if y.dtype is state.dtype else (x.to(state.dtype), y.to(state.dtype))
 
 
 STEPS: dict[str, tuple[Step, int]] = {"RNN_TANH": (rnn_tanh, 1), "RNN_RELU": (rnn_relu, 1), "LSTM": (lstm, 4), "GRU": (gru, 3)}
@@ -59,6 +64,8 @@ def run(step: Step, data: Any, sizes: Sequence[int], state: State, weights: Sequ
     if step is not gru and b_hh is not None:  # both are added to the same: once for all times
         b_ih, b_hh = b_ih + b_hh, None
     given = F.linear(data, w_ih, b_ih)
+    if step is lstm and given.dtype is not w_hh.dtype:  # in an autocast all of it is of the lower precision
+        w_hh, state = w_hh.to(given.dtype), tuple(x.to(given.dtype) for x in state)
     if step is lstm and projection is None and sizes[0] == sizes[-1] and eager_on_host(given, w_hh, *state):
         rows = given.reshape(len(sizes), sizes[0], -1)
         output, cells, _ = lstm_layer(rows.flip(0) if reverse else rows, w_hh, *state)

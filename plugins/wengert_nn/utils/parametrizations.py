@@ -56,44 +56,79 @@ class _SpectralNorm(Module):
 
 
 class _Orthogonal(Module):
-    """Q = base exp(A), or base (1 - A/2)^-1 (1 + A/2), A = X - X^T of X's lower triangle; its first columns if X is tall."""
+    """Q = base M, M = exp(A), or (1 - A/2)^-1 (1 + A/2), A = X - X^H of X's lower triangle, or a product of reflections.
+
+    The reflections' vectors are the columns below X's diagonal, which is a sign of each column. A tall M is the first columns
+    of a square one; a wide Q is the transpose of a tall one.
+    """
 
     def __init__(self, weight: Any, orthogonal_map: str, use_trivialization: bool) -> None:
         super().__init__()
+        if orthogonal_map == "householder" and weight.is_complex():
+            raise ValueError("The householder parametrization does not support complex tensors.")
         self.orthogonal_map = orthogonal_map
         if use_trivialization:
-            self.register_buffer("base", wengert.eye(max(weight.shape[-2:]), dtype=weight.dtype, device=weight.device))
+            self.register_buffer("base", None)
 
     def forward(self, x: Any) -> Any:
         wide = x.shape[-2] < x.shape[-1]
-        x = (x.mT if wide else x).tril(-1)
+        x = x.mT if wide else x
         n, k = x.shape[-2:]
-        if n != k:
-            x = F.pad(x, (0, n - k))
-        a = x - x.mH
-        if self.orthogonal_map == "matrix_exp":
-            q = wengert.linalg.matrix_exp(a)
+        if self.orthogonal_map == "householder":
+            a = x.tril(-1)
+            q = wengert.linalg.householder_product(a, 2 / (1 + (a * a).sum(-2)))
+            q = q * x.diagonal(dim1=-2, dim2=-1).int().unsqueeze(-2)
         else:
-            one = wengert.eye(n, dtype=x.dtype, device=x.device)
-            q = wengert.linalg.solve(one - a / 2, one + a / 2)
-        if "base" in self._buffers:
+            a = x.tril()
+            a = F.pad(a, (0, n - k)) if n != k else a
+            a = a - a.mH
+            if self.orthogonal_map == "matrix_exp":
+                q = wengert.linalg.matrix_exp(a)
+            else:
+                one = wengert.eye(n, dtype=x.dtype, device=x.device)
+                q = wengert.linalg.solve(one - a / 2, one + a / 2)
+            q = q[..., :k]
+        if self._buffers.get("base") is not None:
             q = self.base @ q
-        q = q[..., :k]
         return q.mT if wide else q
 
     def right_inverse(self, value: Any) -> Any:
-        if "base" not in self._buffers:
+        with wengert.no_grad():
+            wide = value.shape[-2] < value.shape[-1]
+            q = value.mT if wide else value
+            n, k = q.shape[-2:]
+            if "base" not in self._buffers:
+                return self._inverse(q, wide)
+            if n != k:  # any other columns do
+                others = wengert.randn(*q.shape[:-2], n, n - k, dtype=q.dtype, device=q.device)
+                q = wengert.cat([q, others], -1)
+            self.base = _made_orthogonal(q) if n != k or not _is_orthogonal(q) else q.clone()
+            start = wengert.zeros_like(value)
+            start.diagonal(dim1=-2, dim2=-1).fill_(-1.0)  # of which the reflections are the identity
+            return start
+
+    def _inverse(self, q: Any, wide: bool) -> Any:
+        if self.orthogonal_map != "householder":
             raise NotImplementedError(
                 "It is not possible to assign to the matrix exponential or the Cayley parametrizations when "
                 "use_trivialization=False."
             )
-        wide = value.shape[-2] < value.shape[-1]
-        q, r = wengert.linalg.qr(value.mT if wide else value, mode="complete")
-        k = r.shape[-1]
-        signs = wengert.ones(q.shape[-1], dtype=q.dtype, device=q.device)
-        signs[:k] = wengert.where(r.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0)
-        self.base.copy_(q * signs)
-        return wengert.zeros_like(value)
+        a, tau = wengert.geqrf(q)
+        signs = a.diagonal(dim1=-2, dim2=-1)
+        signs.copy_(signs.sign() * wengert.where(tau == 0, -1.0, 1.0))  # tau 0: no reflection in that column
+        return a.mT if wide else a
+
+
+def _is_orthogonal(q: Any) -> bool:
+    n = q.shape[-1]
+    one = wengert.eye(n, dtype=q.dtype, device=q.device)
+    return bool(wengert.allclose(q.mH @ q, one, atol=10 * n * wengert.finfo(q.dtype).eps))
+
+
+def _made_orthogonal(x: Any) -> Any:
+    """Return the orthogonal factor of x = Q R with a positive diagonal of R."""
+    a, tau = wengert.geqrf(x)
+    return wengert.linalg.householder_product(a, tau) * a.diagonal(dim1=-2, dim2=-1).sgn().unsqueeze(-2)
 
 
 def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
@@ -113,20 +148,19 @@ def spectral_norm(
 def orthogonal(
     module: Any, name: str = "weight", orthogonal_map: str | None = None, *, use_trivialization: bool = True
 ) -> Any:
-    """Let a matrix have orthonormal columns (rows, if it is wide): exp of a skew matrix ("matrix_exp"), or "cayley".
+    """Let a matrix, or each of a batch, have orthonormal columns (rows, if it is wide).
 
-    It starts from the orthonormal matrix nearest in QR's sense; not "householder", which gives the same matrices.
+    orthogonal_map: exp of a skew matrix ("matrix_exp"), its "cayley" map, or a product of reflections ("householder"); by
+    default the first for square and complex matrices, the last for others. use_trivialization: times a constant `base`, so
+    that any orthogonal matrix can be assigned.
     """
     weight = getattr(module, name)
     if weight.dim() < 2:
         raise ValueError(f"Expected a matrix or batch of matrices. Got a tensor of {weight.dim()} dimensions.")
     if is_parametrized(module, name):
         raise ValueError(f"orthogonal: {name} is parametrized already")
-    if weight.dim() > 2:
-        raise NotImplementedError("orthogonal: batches of matrices are not supported, parametrize one matrix at a time")
-    chosen = "matrix_exp" if orthogonal_map is None else orthogonal_map
-    if chosen == "householder":
-        raise NotImplementedError('orthogonal: "householder" is not supported; "matrix_exp" gives the same matrices')
-    if chosen not in ("matrix_exp", "cayley"):
+    square = weight.shape[-2] == weight.shape[-1] or weight.is_complex()
+    chosen = orthogonal_map or ("matrix_exp" if square else "householder")
+    if chosen not in ("matrix_exp", "cayley", "householder"):
         raise ValueError(f'orthogonal_map has to be one of "matrix_exp", "cayley", "householder". Got: {orthogonal_map}')
-    return register_parametrization(module, name, _Orthogonal(weight, chosen, use_trivialization))
+    return register_parametrization(module, name, _Orthogonal(weight, chosen, use_trivialization), unsafe=True)
