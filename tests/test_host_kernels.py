@@ -79,8 +79,9 @@ def test_a_transposed_input_is_computed_in_its_own_order() -> None:
 # ---- softmax
 @pytest.mark.parametrize("width", [4, 65, 96, 97, 256, 257])
 @pytest.mark.parametrize("kind", ["plain", "masked", "a low row", "an infinite row"])
-def test_softmax_of_short_rows(width: int, kind: str) -> None:
-    x = normal(2048 // width + 40, width, scale=3.0)
+@pytest.mark.parametrize("size", [0, 1 << 11, 1 << 15])
+def test_softmax_of_short_rows(width: int, kind: str, size: int) -> None:
+    x = normal(size // width + 40 if size else 8, width, scale=3.0)
     if kind == "masked":
         x[:, width // 2 :] = -1e9
     elif kind == "a low row":
@@ -98,6 +99,56 @@ def test_softmax_of_short_rows(width: int, kind: str) -> None:
         slope = expected * (g - (g * expected).sum(1, keepdims=True))
     np.testing.assert_allclose(y.detach().numpy(), expected, rtol=3e-6, atol=1e-12)
     np.testing.assert_allclose(t.grad.numpy(), slope, rtol=1e-4, atol=1e-6)
+    t.grad = None
+    y = w.log_softmax(t, -1)
+    y.backward(w.tensor(g))
+    with np.errstate(all="ignore"):
+        logs = wide - wide.max(1, keepdims=True)
+        logs -= np.log(np.exp(logs).sum(1, keepdims=True))
+    np.testing.assert_allclose(y.detach().numpy(), logs, rtol=3e-6, atol=3e-6)
+    np.testing.assert_allclose(t.grad.numpy(), g - expected * g.astype(np.float64).sum(1, keepdims=True), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [5, 40, 300])
+def test_attention_with_hidden_rows(width: int) -> None:
+    q, mask = normal(2, width, 8), np.zeros((width, width), SINGLE)
+    mask[np.triu_indices(width, 1)] = -np.inf
+    causal = F.scaled_dot_product_attention(*[w.tensor(q)] * 3, is_causal=True)
+    for low in (0.0, -200.0, -np.inf):  # of all of a row: far below the others, and none at all
+        mask[2] = np.minimum(mask[2], low)
+        scores = q.astype(np.float64) @ q.swapaxes(1, 2) / np.sqrt(8) + mask
+        with np.errstate(all="ignore"):
+            powers = np.exp(scores - scores.max(2, keepdims=True))
+            expected = np.nan_to_num(powers / powers.sum(2, keepdims=True)) @ q
+        made = F.scaled_dot_product_attention(*[w.tensor(q)] * 3, attn_mask=w.tensor(mask))
+        np.testing.assert_allclose(made.numpy(), expected, rtol=1e-4, atol=1e-5)
+        if not low:
+            np.testing.assert_allclose(causal.numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+# ---- sums and products
+@pytest.mark.parametrize("shape, axis", [
+    ((200,), None), ((40_000,), None), ((100, 3, 200), None), ((3000, 7), (0,)), ((3000, 7), (1,)), ((30_000, 9), (0,)),
+    ((9, 30_000), (1,)), ((20, 30, 40), (0, 1)), ((20, 30, 40), (1, 2)), ((20, 30, 40), (0, 2)), ((20, 30, 40), (1,)),
+])  # fmt: skip
+def test_sums_of_few_and_of_many(shape: Any, axis: Any) -> None:
+    x = np.abs(normal(*shape)) + 1
+    wide = x.astype(np.float64)
+    for keep in (False, True):
+        for made, expected in [
+            (w.tensor(x).sum(axis, keepdim=keep), wide.sum(axis, keepdims=keep)),
+            (w.tensor(x).mean(axis, keepdim=keep), wide.mean(axis, keepdims=keep)),
+        ]:
+            assert made.shape == expected.shape and made.is_contiguous()
+            np.testing.assert_allclose(made.numpy(), expected, rtol=1e-5)
+    x[(1,) * x.ndim] = np.inf
+    np.testing.assert_array_equal(np.isinf(w.tensor(x).sum(axis).numpy()), np.isinf(x.sum(axis)))
+
+
+@pytest.mark.parametrize("size", [10, 4095, 10_000])
+def test_products_of_few_and_of_many(size: int) -> None:
+    x = np.exp(normal(size, scale=1e-2))
+    np.testing.assert_allclose(w.tensor(x).prod().item(), np.prod(x.astype(np.float64)), rtol=1e-4)
 
 
 # ---- cross entropy
@@ -158,3 +209,47 @@ def test_moments_with_a_far_mean_in_one_block_only() -> None:
     expected = (wide - wide.mean(1, keepdims=True)) / np.sqrt(wide.var(1, keepdims=True) + 1e-5)
     np.testing.assert_allclose(y.numpy()[:3000], expected[:3000], rtol=0, atol=1e-5)
     np.testing.assert_allclose(y.numpy()[3000:], expected[3000:], rtol=0, atol=2e-2)  # the last digits of 1000
+
+
+@pytest.mark.parametrize("name, size", [("layer_norm", (64,)), ("rms_norm", (64,)), ("group_norm", 8), ("instance_norm", None)])
+def test_normalisation_of_few_samples_and_of_many(name: str, size: Any) -> None:
+    """Samples do not know of each other: the first two of many are as two alone."""
+    x, g = normal(1000, 64) if size == (64,) else normal(200, 64, 6), normal(64)
+    args = () if size is None else (size,)
+
+    def run(part: Any) -> tuple[Any, ...]:
+        t, weight = w.tensor(part, requires_grad=True), w.tensor(g, requires_grad=True)
+        y = getattr(F, name)(t, *args, weight=weight)
+        (y[:2] ** 2).sum().backward()
+        return y.detach()[:2].numpy(), t.grad[:2].numpy(), weight.grad.numpy()
+
+    for many, few in zip(run(x), run(x[:2]), strict=True):
+        np.testing.assert_allclose(many, few, rtol=1e-4, atol=1e-4)
+
+
+# ---- memory that is given
+GIVEN = [
+    ("matmul", (normal(30, 20), normal(20, 40)), ()),
+    ("matmul", (normal(2, 3, 30, 20), normal(2, 3, 40, 20).swapaxes(2, 3)), ()),
+    ("matmul", (normal(2, 70, 80), normal(2, 90, 80).swapaxes(1, 2)), ()),
+    ("rows", (normal(4, 30, 20), normal(20, 40)), ()),
+    ("mv", (normal(30, 20), normal(20)), ()),
+    ("linear", (normal(4, 30, 20), normal(50, 20), normal(50)), ()),
+    ("linear", (normal(32, 300), normal(256, 300), normal(256)), ()),  # few rows, a large weight
+    ("softmax", (normal(40, 50),), ((1,),)),
+    ("softmax", (normal(8, 100, 64),), ((2,),)),
+    ("softmax_back", (normal(8, 100, 64), normal(8, 100, 64)), ((2,),)),
+]
+
+
+@pytest.mark.parametrize("name, inputs, params", GIVEN, ids=[f"{i}-{case[0]}" for i, case in enumerate(GIVEN)])
+def test_kernels_write_to_memory_of_any_strides(name: str, inputs: Any, params: Any) -> None:
+    getattr(F, name, None)  # records are loaded with the first function that is asked for
+    kernel = OPS[name].kernels[np.ndarray]
+    assert kernel.fills
+    expected = kernel(*inputs, *params)
+    shape = expected.shape
+    for out in (aligned(shape, SINGLE), np.empty(shape[::-1], SINGLE).T, np.empty((*shape, 2), SINGLE)[..., 1]):
+        out[...] = np.nan
+        kernel(*inputs, *params, out=out)
+        np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6)

@@ -203,4 +203,5 @@ def finish(kernel: Callable[..., Any], op: Op) -> Callable[..., Any]:
             _leave(token)
         return made if isinstance(made, np.ndarray | tuple) else np.asarray(made)
 
+    run.fills = getattr(getattr(kernel, "func", kernel), "fills", False)  # type: ignore[attr-defined]
     return run

@@ -121,6 +121,8 @@ class ArrayModule:
             return xp.add(large, xp.log1p(xp.exp(small - large)), out=out)
 
         def clip(x: Any, low: Any, high: Any, out: Any = ...) -> Any:
+            if type(high) is np.ndarray and not high.ndim and high == np.inf:  # the bound that is not given
+                return xp.maximum(x, low, out=out)
             made = xp.maximum(x, low, out=...) if high.ndim else xp.maximum(x, low, out=out)
             return xp.minimum(made, high, out=made if out is ... and not high.ndim else out)
 
@@ -389,7 +391,9 @@ class ArrayModule:
             made.real, made.imag = real, imag
             return made
 
-        def product(x: Any, y: Any) -> Any:
+        def product(x: Any, y: Any, out: Any = None) -> Any:
+            if out is not None:
+                return written(x, y, out)
             if x.dtype.char == "e":  # no library has a fast routine for it
                 return product(x.astype(np.float32), y.astype(np.float32)).astype(np.float16)
             if x.ndim <= 2 and y.ndim <= 2:  # half the way to BLAS that the module's matmul takes, also for thin matrices
@@ -401,6 +405,18 @@ class ArrayModule:
                 y = np.ascontiguousarray(y)  # of many thin products, those by a transposed matrix take BLAS twice as long
             with self.quiet():
                 return xp.matmul(x, y)
+
+        def written(x: Any, y: Any, out: Any) -> Any:
+            """Write a product of arrays of out's type to out, which BLAS takes also where it is turned."""
+            if x.ndim > 2 == y.ndim and x.flags.c_contiguous and out.flags.c_contiguous:
+                rows = math.prod(x.shape[:-1])
+                xp.matmul(x.reshape(rows, x.shape[-1]), y, out=out.reshape(rows, y.shape[1]))
+                return out
+            if y.ndim > 2 and y.shape[-2] <= 64 and y.strides[-2] < y.strides[-1]:  # as above
+                y = xp.ascontiguousarray(y)
+            return xp.matmul(x, y, out=out)
+
+        product.fills = True  # type: ignore[attr-defined]
 
         def outer(x: Any, y: Any) -> Any:
             return xp.multiply(x[:, None], y)

@@ -7,6 +7,7 @@ Must not know: tensors, gradients, any one device.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +21,9 @@ ADDS_IN |= {c: None for c in np.typecodes["AllFloat"]} | {"e": np.dtype(np.float
 # Where the largest element is below this, no exponential overflows, and what underflows is below a sum's last digit.
 NEAR = 32
 SMALL = 2048  # elements from which on an array is worked on in blocks of rows
+VECDOT = hasattr(np, "vecdot")
+RUN = 1 << 11  # elements that BLAS may add up in a row
+FEW_ROWS = 16  # of which each has a maximum of its own: finding it takes 0.1 us a row
 # A sum of exponentials below another row's top, of which what is lost is below 1e-33 of the sum.
 FAR_BELOW = 1e-4
 
@@ -100,17 +104,62 @@ def table(backend: Any) -> dict[str, Kernel]:
         return run
 
     # ---- sums and products
+    def by_blas(x: Any, axis: Any, keepdims: bool) -> Any:
+        """Return the sum of a host array of floats as a product with ones, for which a short row costs nothing to begin; None
+        where that is no gain, or would add too many elements one after another."""
+        if x.size < 1 << 13 or type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.flags.c_contiguous:
+            return None
+        n = x.ndim
+        dims = tuple(range(n)) if axis is None else axis
+        if type(dims) is not tuple or not dims:
+            return None
+        if len(dims) == n:
+            if x.size < 1 << 15:
+                return None
+            flat, whole = x.reshape(-1), x.size // RUN * RUN
+            made = np.asarray(add.reduce(flat[:whole].reshape(-1, RUN).dot(np.ones(RUN, x.dtype))) + add.reduce(flat[whole:]))
+            return made.reshape((1,) * n) if keepdims else made
+        first = dims == tuple(range(len(dims)))
+        if not first and dims != tuple(range(n - len(dims), n)):
+            tail = tuple([d for d in range(n) if all([later in dims for later in range(d, n)])])
+            part = by_blas(x, tail, True) if tail else None
+            return None if part is None else add.reduce(part, dims, None, None, keepdims)
+        rest = x.shape[len(dims) :] if first else x.shape[: -len(dims)]
+        others = math.prod(rest)
+        count = x.size // others
+        if others < 8 or (count > RUN and not first):
+            return None
+        if keepdims:
+            rest = tuple(1 if d in dims else m for d, m in enumerate(x.shape))
+        if not first:
+            return np.dot(x.reshape(others, -1), np.ones(count, x.dtype)).reshape(rest)
+        rows, whole = x.reshape(-1, others), count // RUN * RUN
+        made = np.dot(np.ones(count - whole, x.dtype), rows[whole:])
+        if whole:
+            made += add.reduce(np.matmul(np.ones(RUN, x.dtype), rows[:whole].reshape(-1, RUN, others)), 0)
+        return made.reshape(rest)
+
     def total(x: Any, axis: Any, keepdims: bool) -> Any:
+        made = by_blas(x, axis, keepdims)
+        if made is not None:
+            return made
         made = add.reduce(x, axis, ADDS_IN[x.dtype.char], None, keepdims)
         if x.dtype.char == "e":
             made = made.astype(x.dtype)
         return made if made.ndim < 2 else dense(made)
 
     def mean(x: Any, axis: Any, keepdims: bool) -> Any:
+        made = by_blas(x, axis, keepdims)
+        if made is not None:
+            made /= made.dtype.type(size(x, axis))
+            return made
         made = add.reduce(x, axis, ADDS_IN[x.dtype.char], None, keepdims)
         return dense((made / made.dtype.type(size(x, axis))).astype(x.dtype, copy=False))
 
     def product(x: Any, axis: Any, keepdims: bool) -> Any:
+        if x.size >= 4096 and x.size == size(x, axis) and x.dtype.char in "fd" and x.flags.c_contiguous and not keepdims:
+            flat, whole = x.reshape(-1), x.size // 256 * 256  # 256 products side by side: one alone waits for each of its steps
+            return xp.multiply.reduce(xp.multiply.reduce(flat[:whole].reshape(-1, 256), 0)) * xp.multiply.reduce(flat[whole:])
         made = xp.multiply.reduce(x, axis, ADDS_IN[x.dtype.char], None, keepdims)
         return dense(made.astype(x.dtype) if x.dtype.char == "e" else made)
 
@@ -123,6 +172,8 @@ def table(backend: Any) -> dict[str, Kernel]:
         kept = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
         if middle is None and 0 < x.size == size(x, axis) and x.flags.c_contiguous and x.dtype.kind == "f":
             return x.reshape(-1).dot(x.reshape(-1)).reshape(kept)
+        if middle is None and type(x) is np.ndarray and x.dtype.char in "fd" and axis == (x.ndim - 1,) and VECDOT:
+            return np.vecdot(x, x)[..., None]
         sizes = large(x, axis)
         if sizes is None:
             return add.reduce(squared(x if middle is None else x - middle), axis, None, None, True)
@@ -170,14 +221,17 @@ def table(backend: Any) -> dict[str, Kernel]:
         return added(xp.multiply(x, y, out=out), axis)
 
     def blockwise(work: Kernel) -> Kernel:
-        """Return a kernel (*inputs, axis) for a `work` (parts, first input, axis) that fills the last array of each part."""
+        """Return a kernel (*inputs, axis) for a `work` (parts, first input, axis) that fills the last array of each part.
 
-        def run(*args: Any) -> Any:
+        out: memory for the result that no input lies in.
+        """
+
+        def run(*args: Any, out: Any = None) -> Any:
             *inputs, axis = args
             if inputs[0].dtype.char == "e":
                 return run(*[x.astype(np.float32) for x in inputs], axis).astype(np.float16)
             inputs = [packed(x) for x in inputs]
-            made = xp.empty_like(inputs[0])
+            made = xp.empty_like(inputs[0]) if out is None or not out.flags.c_contiguous else out
             sizes = lanes(made.shape, every(made, axis)) if made.size >= SMALL else None
             if sizes is not None:
                 views = [x.reshape(sizes) for x in (*inputs, made)]
@@ -186,9 +240,67 @@ def table(backend: Any) -> dict[str, Kernel]:
                     work([[v[:, p] for v in rows] for p in parts], rows[0], 1)
             elif made.size:
                 work([(*inputs, made)], inputs[0], axis)
-            return made
+            return made if out is None or made is out else backend.give(made, out)
 
         return run
+
+    def by_rows(blocks: Kernel, rows: Kernel, most: int = 1 << 14) -> Kernel:
+        """Return a kernel (*inputs, axis) that takes host arrays of so many elements at most, reduced along their rows, as
+        matrices: a few calls of the module, without blocks. `rows` returns None where a row needs more care than it takes."""
+
+        def run(*args: Any, out: Any = None) -> Any:
+            *inputs, axis = args
+            x = inputs[0]
+            if type(x) is np.ndarray and x.dtype.char in "fd" and 0 < x.size <= most and axis == (x.ndim - 1,):
+                shape = x.shape
+                made = rows(*[packed(a).reshape(-1, shape[-1]) for a in inputs])
+                if made is not None:
+                    return made.reshape(shape) if out is None else backend.give(made.reshape(shape), out)
+            return blocks(*args, out=out)
+
+        run.fills = True  # type: ignore[attr-defined]
+        return run
+
+    def powers(x: Any) -> tuple[Any, Any]:
+        """Return what the exponentials of a matrix are taken of, and these. Many rows share one top."""
+        off = x - (highest(x, 1) if len(x) <= FEW_ROWS else x.max())
+        return off, np.exp(off)
+
+    def sums(x: Any) -> Any:
+        """Return the sums of a matrix's rows as a column: of many by BLAS."""
+        if len(x) <= FEW_ROWS:
+            return add.reduce(x, 1, None, None, True)
+        return x.dot(np.ones(x.shape[1], x.dtype))[:, None]
+
+    def fit(x: Any, total: Any) -> bool:
+        """Say whether no row is far below the top it shares."""
+        return len(x) <= FEW_ROWS or bool(total.min() > FAR_BELOW)
+
+    def softmax_rows(x: Any) -> Any:
+        _, made = powers(x)
+        total = sums(made)
+        if not fit(x, total):
+            return None
+        made /= total
+        return made
+
+    def log_softmax_rows(x: Any) -> Any:
+        made, power = powers(x)
+        total = sums(power)
+        if not fit(x, total):
+            return None
+        made -= np.log(total, out=total)
+        return made
+
+    def softmax_back_rows(g: Any, y: Any) -> Any:
+        made = g * y
+        made -= y * sums(made)
+        return made
+
+    def log_softmax_back_rows(g: Any, y: Any) -> Any:
+        made = np.exp(y)
+        made *= sums(g)
+        return np.subtract(g, made, out=made)
 
     def short(x: Any, axis: Any, most: int) -> bool:
         """Say whether a block is of rows of floats on the host, of so many at most."""
@@ -225,6 +337,9 @@ def table(backend: Any) -> dict[str, Kernel]:
             xp.divide(out, total, out=out)
 
     def log_softmax(parts: Any, x: Any, axis: Any) -> None:
+        if len(parts) == 1 and short(x, axis, 256) and (made := log_softmax_rows(x[:, :, 0])) is not None:
+            parts[0][1][:, :, 0] = made
+            return
         top, total = highest(x, axis), None
         near = bool((abs(top) < NEAR).all())
         for part, out in parts:
@@ -373,9 +488,11 @@ def table(backend: Any) -> dict[str, Kernel]:
         "amax": extreme("max"), "amin": extreme("min"), "max_along": along("max"), "min_along": along("min"),
         "argmax": place_of("max"), "argmin": place_of("min"),
         "any": lambda x, axis, keepdims: dense(xp.any(x, axis=axis, keepdims=keepdims)),
-        "all": lambda x, axis, keepdims: dense(xp.all(x, axis=axis, keepdims=keepdims)), "softmax": blockwise(softmax),
-        "log_softmax": blockwise(log_softmax), "softmax_back": blockwise(softmax_back),
-        "log_softmax_back": blockwise(log_softmax_back),
+        "all": lambda x, axis, keepdims: dense(xp.all(x, axis=axis, keepdims=keepdims)),
+        "softmax": by_rows(blockwise(softmax), softmax_rows),
+        "log_softmax": by_rows(blockwise(log_softmax), log_softmax_rows),
+        "softmax_back": by_rows(blockwise(softmax_back), softmax_back_rows),
+        "log_softmax_back": by_rows(blockwise(log_softmax_back), log_softmax_back_rows),
         "logsumexp": wide(logsumexp), "cumsum": scan("add"), "cumprod": scan("multiply"), "put_along": put_along,
         "argsort": argsort, "sort": sort, "topk": topk,
     }  # fmt: skip

@@ -125,6 +125,10 @@ def give_operators(array_type: type) -> None:
     record.give_operators(array_type)
 
 
+# Kinds of devices that PyTorch has: programs name them to compare with; a tensor on one is refused.
+ABROAD = frozenset(("hpu", "ipu", "mps", "mtia", "vulkan", "xla", "xpu"))
+
+
 class device:
     """A place for tensors: `device("cpu")`, `device("cuda:1")`, `device("cuda", 1)`.
 
@@ -152,7 +156,8 @@ class device:
             index = int(match[2])
         self.type = ALIASES.get(match[1], match[1])
         self.index = index
-        registry.check_device(self.type)
+        if self.type not in ABROAD:
+            registry.check_device(self.type)
 
     @property
     def backend(self) -> Any:
@@ -276,6 +281,11 @@ def of_array(array: Any) -> Any:
         return _by_type[type(array)]
     except KeyError:
         return of_type(type(array))
+
+
+def has_values(array: Any) -> bool:
+    """Say whether single elements can be read: not of a batch, in a capture, or on the device "meta"."""
+    return state.recorder is None and not hasattr(type(array), "transform") and device_of(array).type != "meta"
 
 
 def of_type(array_type: type) -> Any:

@@ -164,6 +164,9 @@ def of(numpy_dtype: np.dtype[Any]) -> dtype:
 
     Raises TypeError where NumPy's type has no counterpart (strings, objects, float128).
     """
+    found = _BY_NUMPY.get(numpy_dtype)
+    if found is not None:
+        return found
     try:
         return _BY_NUMPY[numpy_dtype.newbyteorder("=")]
     except KeyError:
@@ -291,9 +294,16 @@ def of_number(value: Any) -> np.dtype[Any]:
     raise TypeError(f"expected a number, got {type(value).__name__}: {value!r}")
 
 
+@functools.cache
+def _largest(d: np.dtype[Any]) -> float:
+    return finfo(of(d)).max
+
+
 def fitting(value: Any, wanted: np.dtype[Any]) -> Any:
     """Return a number as a type holds it: negative integers wrap around in unsigned types. Raises RuntimeError for numbers
     that are too large, and for complex ones in another type."""
+    if (type(value) is int or type(value) is float) and 0 <= value <= 100:  # which all types hold
+        return value
     kind = category(wanted)
     if kind < COMPLEX and isinstance(value, complex | np.complexfloating):
         fits, value = not value.imag, value.real
@@ -304,7 +314,7 @@ def fitting(value: Any, wanted: np.dtype[Any]) -> Any:
         low = -int(limits.max) if wanted.kind == "u" and isinstance(value, int | np.integer) else int(limits.min)
         fits = fits and low <= value <= int(limits.max)
     elif kind == FLOATING and wanted != F64:
-        fits = fits and (not math.isfinite(value) or abs(value) <= finfo(of(wanted)).max)
+        fits = fits and (not math.isfinite(value) or abs(value) <= _largest(wanted))
     if not fits:
         raise RuntimeError(f"value cannot be converted to type {of(wanted)} without overflow: {value!r}")
     return value % (int(np.iinfo(wanted).max) + 1) if wanted.kind == "u" and value < 0 else value

@@ -6,12 +6,14 @@ May import: wengert.extend, dropout. Must not know: devices; kernels are in kern
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
+import numpy as np
+
 from wengert.extend import (
     Tensor,
-    creation,
     dtypes,
     e,
     errors,
@@ -23,6 +25,7 @@ from wengert.extend import (
     size_of,
     structural,
     sum_to,
+    tensor_like,
     write_out,
 )  # fmt: skip
 from wengert_nn.dropout import dropout
@@ -130,7 +133,14 @@ def additive(mask: Any, like: Any) -> Any:
 
 def causal(rows: int, columns: int, like: Any) -> Any:
     """Return the mask that hides each column after its row."""
-    return additive(creation.ones(rows, columns, dtype=dtypes.by_name("bool"), device=like.device).tril(), like)
+    made = hidden if rows * columns <= 1 << 18 else hidden.__wrapped__
+    return tensor_like(like, made(rows, columns, like._array.dtype))
+
+
+@functools.lru_cache(8)
+def hidden(rows: int, columns: int, dtype: Any) -> Any:
+    """Return on the host 0 up to the diagonal, and -inf after it."""
+    return np.where(np.tri(rows, columns, 0, bool), 0, -np.inf).astype(dtype)
 
 
 def attend(query: Any, key: Any, value: Any, mask: Any, dropout_p: float, scale: float) -> tuple[Any, Any]:

@@ -68,33 +68,34 @@ fold_windows = structural("fold_windows", "y", infer_fold, params="kernel stride
 # ---- faces
 def _checked(name: str, input: Any, weight: Any, bias: Any, groups: int, dims: int, transposed: bool) -> None:
     """Raise RuntimeError where input, weight and bias do not belong together."""
-    if len(weight.shape) != dims + 2:
+    shape, taken, kind = weight._array.shape, input._array.shape, input.dtype
+    if len(shape) != dims + 2:
         raise RuntimeError(
             f"{name}: expected {dims + 2}-dimensional weight for {dims + 1} or {dims + 2}-dimensional input, but got weight of "
-            f"size {list(weight.shape)}"
+            f"size {list(shape)}"
         )
     for what, value in (("weight", weight), ("bias", bias)):
-        if value is not None and value.dtype is not input.dtype:
+        if value is not None and value.dtype is not kind:
             raise RuntimeError(
-                f"{name}: Input type ({input.dtype}) and {what} type ({value.dtype}) should be the same; convert one with .to()"
+                f"{name}: Input type ({kind}) and {what} type ({value.dtype}) should be the same; convert one with .to()"
             )
     if groups <= 0:
         raise RuntimeError(f"{name}: non-positive groups is not supported: groups={groups}")
-    channels = weight.shape[0] if transposed else weight.shape[1] * groups
-    if weight.shape[0] % groups or weight.shape[0] < groups:
+    channels = shape[0] if transposed else shape[1] * groups
+    if shape[0] % groups or shape[0] < groups:
         raise RuntimeError(
             f"{name}: Given groups={groups}, expected weight to be at least {groups} at dimension 0 and divisible by {groups}, "
-            f"but got weight of size {list(weight.shape)}"
+            f"but got weight of size {list(shape)}"
         )
-    if input.shape[1] != channels:
+    if taken[1] != channels:
         raise RuntimeError(
-            f"{name}: Given groups={groups}, weight of size {list(weight.shape)}, expected input{list(input.shape)} to have "
-            f"{channels} channels, but got {input.shape[1]} channels instead"
+            f"{name}: Given groups={groups}, weight of size {list(shape)}, expected input{list(taken)} to have "
+            f"{channels} channels, but got {taken[1]} channels instead"
         )
-    made = weight.shape[1] * groups if transposed else weight.shape[0]
-    if bias is not None and tuple(bias.shape) != (made,):
+    made = shape[1] * groups if transposed else shape[0]
+    if bias is not None and tuple(bias._array.shape) != (made,):
         raise RuntimeError(
-            f"{name}: Given weight of size {list(weight.shape)}, expected bias to be 1-dimensional with {made} elements, but "
+            f"{name}: Given weight of size {list(shape)}, expected bias to be 1-dimensional with {made} elements, but "
             f"got bias of size {list(bias.shape)} instead"
         )
 
@@ -115,7 +116,7 @@ def _convolved(dims: int, input: Any, weight: Any, bias: Any, stride: Any, paddi
     _checked(name, x, weight, bias, groups, dims, False)
     stride, dilation = per_dim(name, "stride", stride, dims), per_dim(name, "dilation", dilation, dims)
     positive(name, stride=stride, dilation=dilation)
-    kernel = tuple(weight.shape[2:])
+    kernel = tuple(weight._array.shape[2:])
     if padding == "same":
         x, padding = _same(name, x, kernel, stride, dilation)
     elif isinstance(padding, str):
@@ -125,7 +126,7 @@ def _convolved(dims: int, input: Any, weight: Any, bias: Any, stride: Any, paddi
     else:
         padding = per_dim(name, "padding", padding, dims)
         positive(name, padding=padding)
-    padded = [n + 2 * p for n, p in zip(x.shape[2:], padding, strict=True)]
+    padded = [n + 2 * p for n, p in zip(x._array.shape[2:], padding, strict=True)]
     window = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
     if min(kernel) < 1 or any(w > n for w, n in zip(window, padded, strict=True)):
         raise RuntimeError(

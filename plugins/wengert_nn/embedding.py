@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import OPS, cast, category, creation, dtypes, e, indexing, labelled, r, s, structural
+from wengert.extend import OPS, cast, category, creation, dtypes, e, has_values, indexing, labelled, r, s, structural
 from wengert.registry import registry
 
 
@@ -203,7 +203,7 @@ def pooled(rows: Any, counts: Any, of_bag: np.ndarray[Any, Any], bags: int, mode
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """Return int64 zeros with ones at the classes that a tensor of integers names, in a new last dim.
 
-    Raises RuntimeError for a class that is negative or too large.
+    Raises RuntimeError for a class that is negative or too large, where values can be read.
     """
     if category(tensor._array.dtype) != dtypes.INTEGRAL:
         raise RuntimeError(f"one_hot is only applicable to index tensor of type LongTensor, got {tensor.dtype}")
@@ -211,13 +211,16 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return s.filled(tensor, (*tensor.shape, num_classes), 0, dtypes.I64)
-    if int(r.min(tensor)) < 0:
-        raise RuntimeError("Class values must be non-negative.")
-    highest = int(r.max(tensor))
-    if num_classes == -1:
-        num_classes = highest + 1
-    elif num_classes < 1:
+    if num_classes != -1 and num_classes < 1:
         raise RuntimeError("num_classes should be positive")
-    elif num_classes <= highest:
-        raise RuntimeError(f"Class values must be smaller than num_classes: {highest} of {num_classes}")
-    return cast(s.unsqueeze(tensor, -1) == creation.arange(num_classes, device=tensor.device), dtypes.I64)
+    if num_classes == -1 or has_values(tensor._array):
+        if int(r.min(tensor)) < 0:
+            raise RuntimeError("Class values must be non-negative.")
+        highest = int(r.max(tensor))
+        if num_classes == -1:
+            num_classes = highest + 1
+        elif num_classes <= highest:
+            raise RuntimeError(f"Class values must be smaller than num_classes: {highest} of {num_classes}")
+    shape = tuple(tensor.shape)
+    ones, places = s.filled(tensor, (*shape, 1), 1, dtypes.I64), s.reshape(cast(tensor, dtypes.I64), (*shape, 1))
+    return r.put_along(ones, places, (*shape, num_classes), len(shape))

@@ -28,6 +28,7 @@ NORMAL = np.array([
 ], SINGLE)  # fmt: skip
 FAR = 1e12  # of squares: what lies beyond overflows in a power of t
 BLOCK = 1 << 15  # elements of a part that is worked on in the cache
+LINE = 16  # elements of which parts have a multiple: each then begins with a cache line, if the array does
 
 
 def elementwise(count: int, spare: int = 0) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -41,8 +42,12 @@ def elementwise(count: int, spare: int = 0) -> Callable[[Callable[..., Any]], Ca
         def in_parts(backend: Any, made: Any, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> None:
             target, last = made.reshape(-1), np.ascontiguousarray(inputs[-1]).reshape(-1)
             others = [laid(a) for a in inputs[:-1]]
-            step = -(-target.size // max(round(target.size / BLOCK), 1))
+            count = max(round(target.size / BLOCK), 1)
+            step = target.size if count == 1 else -(-target.size // count // LINE) * LINE
             rest = (backend.scratch((spare, step), target.dtype),) if spare else ()
+            if count == 1:
+                function(backend, target, *rest, *others, last, *params)
+                return
             for start in range(0, target.size, step or 1):
                 part = slice(start, start + step)
                 if rest and target.size - start < step:
@@ -52,12 +57,20 @@ def elementwise(count: int, spare: int = 0) -> Callable[[Callable[..., Any]], Ca
         @functools.wraps(function)
         def run(backend: Any, *args: Any, out: Any = ...) -> Any:
             inputs, params = args[:count], args[count:]
+            if out is ... and plain(inputs):  # the common call, in few steps
+                made = np.empty(inputs[-1].shape, inputs[-1].dtype)
+                rest = (np.empty((spare, made.size), made.dtype),) if spare else ()
+                function(backend, made.reshape(-1), *rest, *[a.reshape(-1) for a in inputs], *params)
+                return made
             half = inputs[0].dtype == HALF
             if half:
                 inputs = tuple([a.astype(SINGLE) for a in inputs])
             last, host = inputs[-1], type(inputs[-1]) is np.ndarray
             if not all([a.shape == last.shape for a in inputs]):
-                inputs = tuple(backend.xp.broadcast_arrays(*inputs))
+                if host and all([a.shape == last.shape or (a.size == 1 and a.ndim <= last.ndim) for a in inputs]):
+                    inputs = tuple([a if a.shape == last.shape else a.reshape(()) for a in inputs])
+                else:
+                    inputs = tuple(backend.xp.broadcast_arrays(*inputs))
             shape, kind = inputs[-1].shape, last.dtype
             made = out
             if out is ... or not host or not out.flags.c_contiguous or (out.shape, out.dtype) != (shape, kind) or any(
@@ -79,9 +92,19 @@ def elementwise(count: int, spare: int = 0) -> Callable[[Callable[..., Any]], Ca
     return dressed
 
 
+def plain(inputs: tuple[Any, ...]) -> bool:
+    """Say whether inputs are host arrays of one shape, one part of the cache at most, and not of float16."""
+    last = inputs[-1]
+    if type(last) is not np.ndarray or last.size > BLOCK or last.dtype.char not in "fd":
+        return False
+    return len(inputs) == 1 or all([a.shape == last.shape for a in inputs])
+
+
 def laid(x: Any) -> Any:
     """Return the elements of a host array in order; of one that repeats one number that number."""
-    if x.size and x.ndim and not any(x.strides):
+    if not x.ndim:
+        return x
+    if x.size and not any(x.strides):
         return x[(0,) * x.ndim + (...,)]
     return np.ascontiguousarray(x).reshape(-1)
 

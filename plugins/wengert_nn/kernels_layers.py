@@ -13,17 +13,27 @@ import numpy as np
 from wengert_nn.kernels_activations import HALF, SINGLE
 
 SHORT, NARROW = 256, 80.0  # elements of a row; a difference whose exponential float32 has with all digits
+LOW = 1e-4  # a row's sum of exponentials below the top of all rows, of which all digits are there
 FEW = 64  # rows that BLAS multiplies by a large matrix sooner as its second factor than as its first
 
-def linear(backend: Any, x: Any, weight: Any, bias: Any) -> Any:
+def linear(backend: Any, x: Any, weight: Any, bias: Any, out: Any = None) -> Any:
     rows = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    made = out.reshape(len(rows), len(weight)) if out is not None and out.flags.c_contiguous else None
     if type(rows) is np.ndarray and 2 * len(rows) <= len(weight) and len(rows) <= FEW and weight.size >= 1 << 16:
-        made = np.empty((len(rows), len(weight)), weight.dtype)
+        made = np.empty((len(rows), len(weight)), weight.dtype) if made is None else made
         made[...] = np.matmul(weight, rows.T).T
-    else:
+    elif made is None:
         made = backend.xp.matmul(rows, weight.T)
+    else:
+        np.matmul(rows, weight.T, out=made)
     made += bias
-    return made.reshape((*x.shape[:-1], weight.shape[0]))
+    made = made.reshape((*x.shape[:-1], weight.shape[0]))
+    if out is not None and not out.flags.c_contiguous:
+        out[...] = made
+    return made
+
+
+linear.fills = True  # type: ignore[attr-defined]
 
 
 def scaled_scores(xp: Any, q: Any, k: Any, scale: float) -> Any:
@@ -53,8 +63,8 @@ def softmax(xp: Any, scores: Any, masked: bool) -> Any:
     """Write softmax over the last dim to the scores; masked: rows without a finite one are 0."""
     if not scores.size:
         return scores
-    if not masked and type(scores) is np.ndarray and scores.shape[-1] <= SHORT and scores.dtype == SINGLE and scores.ndim > 1:
-        made = short_softmax(xp, scores)
+    if type(scores) is np.ndarray and scores.shape[-1] <= SHORT and scores.dtype == SINGLE and scores.ndim > 1:
+        made = (short_masked if masked else short_softmax)(xp, scores)
         if made is not None:
             return made
     top = xp.max(scores, axis=-1, keepdims=True)
@@ -77,12 +87,27 @@ def short_softmax(xp: Any, scores: Any) -> Any:
         return None
     scores -= top
     xp.exp(scores, out=scores)
-    width = scores.shape[-1]
-    total = xp.matmul(scores, xp.ones(width, scores.dtype))
-    factors = xp.zeros((*total.shape, 2), scores.dtype)
-    xp.divide(1, total, out=factors[..., 0])
-    scores *= xp.matmul(factors.reshape(-1, 2), xp.ones((2, width), scores.dtype)).reshape(scores.shape)
+    scores *= repeated(xp, xp.matmul(scores, xp.ones(scores.shape[-1], scores.dtype)), scores)
     return scores
+
+
+def short_masked(xp: Any, scores: Any) -> Any:
+    """The same where scores may be -inf: None where a row's exponentials are all too small for the top of all rows."""
+    off = scores - scores.max()
+    powers = xp.exp(off, out=off)
+    total = xp.matmul(powers, xp.ones(scores.shape[-1], scores.dtype))
+    if not total.min() > LOW:
+        return None
+    return xp.multiply(powers, repeated(xp, total, scores), out=scores)
+
+
+def repeated(xp: Any, total: Any, like: Any) -> Any:
+    """Return 1 / total for each element of its row: of many by a product with factors that BLAS repeats."""
+    if like.size <= 1 << 12:
+        return (1 / total)[..., None]
+    factors = xp.zeros((*total.shape, 2), like.dtype)
+    xp.divide(1, total, out=factors[..., 0])
+    return xp.matmul(factors.reshape(-1, 2), xp.ones((2, like.shape[-1]), like.dtype)).reshape(like.shape)
 
 
 def embedding(backend: Any, weight: Any, index: Any, padding: int, by_frequency: bool) -> Any:

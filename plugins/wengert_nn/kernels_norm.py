@@ -3,7 +3,7 @@
 Owns: kernels (backend, *inputs, *params) -> array. May import: the standard library; the backend brings its modules.
 Must not know: tensors, gradients. `axes` are those that statistics are taken over; mean and rstd have size 1 there. weight
 and bias broadcast to x. All formulas are y = x * A + D, with A and D made of what is small; where the mean is so far from
-zero that D would cancel digits of x * A, it is subtracted from x first.
+zero that D would cancel digits of x * A, it is subtracted from x first. A few elements take the plain formulas.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 BLOCK = 1 << 16  # elements
+FEW, LINES = 1 << 13, 128  # elements and statistics up to which a pass costs less than what would save it
 FAR = 16.0  # a square of mean / standard deviation above which digits would be lost
 
 
@@ -76,7 +77,9 @@ def statistics_shape(x: Any, axes: Any) -> tuple[int, ...]:
 # ---- sums
 def folded(xp: Any, x: Any, axes: Any) -> Any:
     """Return the sum over axes, which stay as ones."""
-    rest = tuple(a for a in axes if x.shape[a] != 1)
+    rest = tuple([a for a in axes if x.shape[a] != 1])
+    if rest == (0,) and x.ndim == 2 and x.size > FEW and hasattr(x, "dot"):
+        return xp.ones(len(x), x.dtype).dot(x)[None]
     return xp.add.reduce(x, rest, keepdims=True) if rest else x
 
 
@@ -125,9 +128,29 @@ def pair(xp: Any, first: Any, second: Any, axis: int) -> Any:
 
 
 # ---- kernels
+def few(x: Any, statistic: Any) -> bool:
+    """Say whether x is so small that the number of calls counts, and not what they do."""
+    return bool(x.size <= FEW and statistic.size <= LINES)
+
+
+def mean_of(xp: Any, x: Any, axes: Any, count: Any) -> Any:
+    made = xp.add.reduce(x, axes, keepdims=True)
+    made /= count
+    return made
+
+
 def moments(backend: Any, x: Any, axes: Any, centred: bool) -> tuple[Any, Any]:
     """Return the mean over axes and the mean square of the distance to it (centred), or zero and the mean square."""
     xp = backend.xp
+    if 0 < x.size <= FEW:
+        count = x.dtype.type(math.prod([x.shape[d] for d in axes]))
+        if not centred:
+            square = mean_of(xp, x * x, axes, count)
+            return xp.zeros_like(square), square
+        mean = mean_of(xp, x, axes, count)
+        off = x - mean
+        off *= off
+        return mean, mean_of(xp, off, axes, count)
     shape = statistics_shape(x, axes)
     count = x.dtype.type(max(1, x.size // max(1, math.prod(shape))))
     x, axes, _ = rows(x, axes)
@@ -161,6 +184,13 @@ def near(mean: Any, rstd: Any, mode: str) -> bool:
 
 def normalise(backend: Any, x: Any, mean: Any, rstd: Any, affine: Any, axes: Any, eps: float, mode: str, kinds: str) -> Any:
     xp = backend.xp
+    if few(x, rstd):
+        made = x * rstd if mode == "rms" else x - mean
+        if mode != "rms":
+            made *= rstd
+        for kind, value in zip(kinds, affine, strict=True):
+            (xp.multiply if kind == "w" else xp.add)(made, value, out=made)
+        return made
     result = made = xp.empty(x.shape, x.dtype)
     x, axes, (made, mean, rstd, *affine) = rows(x, axes, made, mean, rstd, *affine)
     weight, bias = affine[0] if "w" in kinds else None, affine[-1] if "b" in kinds else None
@@ -201,6 +231,19 @@ def normalise_back(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, weights: 
     slope = (mean * s - t) * rstd^3 / n.
     """
     xp = backend.xp
+    if 0 < x.size and few(x, rstd):
+        count = x.dtype.type(x.size // rstd.size)
+        h = y * weights[0] if weights else y
+        z = x * rstd if mode == "rms" else x - mean
+        if mode != "rms":
+            z *= rstd
+        made = h * z
+        xp.multiply(z, mean_of(xp, made, axes, count), out=z)
+        xp.subtract(h, z, out=made)
+        if mode != "rms":
+            made -= mean_of(xp, h, axes, count)
+        made *= rstd
+        return made
     result = made = xp.empty(x.shape, x.dtype)
     x, axes, (made, y, mean, rstd, *weights) = rows(x, axes, made, y, mean, rstd, *weights)
     weight = weights[0] if weights else None
@@ -251,6 +294,14 @@ def normalise_back(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, weights: 
 def normalise_weight(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, shape: Any, axes: Any, eps: float, mode: str) -> Any:
     """The sum of y times the normalised x over all dims along which a weight of `shape` is repeated."""
     xp = backend.xp
+    if few(x, rstd):
+        z = x * rstd if mode == "rms" else x - mean
+        if mode != "rms":
+            z *= rstd
+        z *= y
+        lead = z.ndim - len(shape)
+        over = tuple([d for d in range(z.ndim) if d < lead or shape[d - lead] == 1])
+        return xp.add.reduce(z, over).reshape(shape) if over else z
     x, axes, (y, mean, rstd, like) = rows(x, axes, y, mean, rstd, xp.empty(shape, x.dtype))
     made, close = xp.zeros(like.shape, x.dtype), near(mean, rstd, mode)
     wide = (1,) * (x.ndim - like.ndim) + like.shape

@@ -8,10 +8,11 @@ images whose columns fit the cache. Sizes, kernel, stride, padding and dilation 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,17 +33,26 @@ def spans(n: int, size: int, at: int, stride: int, padding: int, dilation: int) 
     return slice(low, high), slice(start, start + (high - low - 1) * stride + 1, stride)
 
 
-def places(
-    shape: Ints, size: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints
-) -> Iterator[tuple[int, Any, Any]]:
-    """Yield each place of the window: its number, an index of the windows that have it inside, one of those elements."""
+Places = tuple[tuple[int, Any, Any], ...]
+
+
+def places(shape: Ints, size: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Places:
+    """Return each place of the window: its number, an index of the windows that have it inside, one of those elements."""
+    return _places(shape[-len(kernel) :], size, kernel, stride, padding, dilation)
+
+
+@functools.lru_cache(256)
+def _places(spatial: Ints, size: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Places:
+    made = []
     for number, offset in enumerate(itertools.product(*map(range, kernel))):
-        found = [spans(*v) for v in zip(shape[-len(kernel) :], size, offset, stride, padding, dilation, strict=True)]
+        found = [spans(*v) for v in zip(spatial, size, offset, stride, padding, dilation, strict=True)]
         inside = [f for f in found if f is not None]
         if len(inside) == len(found):
-            yield number, (..., *(f[0] for f in inside)), (..., *(f[1] for f in inside))
+            made.append((number, (..., *(f[0] for f in inside)), (..., *(f[1] for f in inside))))
+    return tuple(made)
 
 
+@functools.lru_cache(256)
 def lines(n: int, size: int, kernel: int, stride: int, padding: int, dilation: int, axis: int) -> list[tuple[bool, Any, Any]]:
     """Return the places of a window along one dim (axis is negative): as `places`, and whether all windows have it inside;
     those places come first."""
@@ -91,7 +101,7 @@ def pool_winner(backend: Any, x: Any, out: Any, kernel: Ints, stride: Ints, padd
     """
     xp, kind = backend.xp, winner_type(kernel)
     winner = xp.full(out.shape, xp.iinfo(kind).max, kind)
-    every = list(places(x.shape, size, kernel, stride, padding, dilation))
+    every = places(x.shape, size, kernel, stride, padding, dilation)
     for number, windows, elements in every:
         misses = (x[elements] != out[windows]).astype(kind)
         part = winner[windows]
@@ -190,6 +200,33 @@ def fold_windows(backend: Any, g: Any, kernel: Ints, stride: Ints, padding: Ints
 
 
 # ---- convolution
+class Grid(NamedTuple):
+    """Where the windows of a few images are: what `Block` says of its matrix, in numbers."""
+
+    size: Ints
+    padded: Ints
+    inner: tuple[Any, ...]
+    steps: Ints  # from one element of a window to the next
+    flat: bool
+    pitch: Ints
+    run: int
+    rows: Ints
+
+
+@functools.lru_cache(256)
+def grid(images: int, channels: int, spatial: Ints, window: tuple[Ints, ...], groups: int, whole: bool) -> Grid:
+    kernel, stride, padding, dilation = window
+    size = sizes(spatial, *window)
+    padded = tuple(n + 2 * p for n, p in zip(spatial, padding, strict=True))
+    inner = (..., *(slice(p, p + n) for n, p in zip(spatial, padding, strict=True)))
+    steps = tuple(d * math.prod(padded[i + 1 :]) for i, d in enumerate(dilation))
+    flat = all(s == 1 for s in stride)
+    pitch = (padded[0] if whole else size[0], *padded[1:]) if flat else size
+    reach = sum((k - 1) * step for k, step in zip(kernel, steps, strict=True))
+    rows = (groups, channels // groups * math.prod(kernel), images * math.prod(pitch))
+    return Grid(size, padded, inner, steps, flat, pitch, math.prod(padded) - reach, rows)
+
+
 class Block:
     """The windows of a few images as columns of a matrix, (groups, channels * kernel, images * windows).
 
@@ -203,17 +240,9 @@ class Block:
         self, xp: Any, images: int, channels: int, spatial: Ints, window: tuple[Ints, ...], groups: int, dtype: Any, whole: bool
     ) -> None:
         self.xp, self.images, self.channels, self.groups, self.window = xp, images, channels, groups, window
-        kernel, stride, padding, dilation = window
-        self.size = sizes(spatial, *window)
-        self.padded = tuple(n + 2 * p for n, p in zip(spatial, padding, strict=True))
-        self.inner = (..., *(slice(p, p + n) for n, p in zip(spatial, padding, strict=True)))
-        steps = [math.prod(self.padded[i + 1 :]) for i in range(len(kernel))]
-        self.steps = [d * step for d, step in zip(dilation, steps, strict=True)]  # from one element of a window to the next
-        self.flat = all(s == 1 for s in stride)
-        self.pitch = (self.padded[0] if whole else self.size[0], *self.padded[1:]) if self.flat else self.size
-        reach = sum((k - 1) * step for k, step in zip(kernel, self.steps, strict=True))
-        self.run = math.prod(self.padded) - reach
-        self.rows = (groups, channels // groups * math.prod(kernel), images * math.prod(self.pitch))
+        self.size, self.padded, self.inner, self.steps, self.flat, self.pitch, self.run, self.rows = grid(
+            images, channels, spatial, window, groups, whole
+        )
         self.dtype = dtype
         self.buffers: dict[str, Any] = {}
 

@@ -89,6 +89,8 @@ normalise_weight = structural("normalise_weight", "y x mean rstd", infer_weight,
 
 def _affine(weight: Any, bias: Any, shape: Any) -> tuple[tuple[Any, ...], str]:
     """Return weight and bias, those that are there, in a shape that broadcasts, and their kinds."""
+    if weight is not None and bias is not None and weight._array.shape == bias._array.shape == shape:
+        return (weight, bias), "wb"
     given = [(kind, value) for kind, value in (("w", weight), ("b", bias)) if value is not None]
     made = tuple(value if tuple(value.shape) == shape else s.reshape(value, shape) for _, value in given)
     return made, "".join(kind for kind, _ in given)
@@ -114,7 +116,7 @@ def _finished(result: Any, input: Any, label: str) -> Any:
 
 def _statistics(x: Any, axes: Axes, eps: float, centred: bool = True) -> tuple[Any, Any, Any]:
     """Return mean, variance and rstd of x over axes, as constants."""
-    mean, variance = moments(x.detach(), axes, centred)
+    mean, variance = moments(x, axes, centred)
     return mean, variance, e.rsqrt(variance + eps)
 
 
@@ -122,19 +124,20 @@ def _statistics(x: Any, axes: Axes, eps: float, centred: bool = True) -> tuple[A
 def _last(name: str, input: Any, normalized_shape: Any, **affine: Any) -> Axes:
     """Return the dims of normalized_shape. Raises RuntimeError where it is not the end of the input's shape."""
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    taken = tuple(input._array.shape)
     if not shape:
         raise RuntimeError(f"{name}: Expected normalized_shape to be at least 1-dimensional, but got normalized_shape = []")
     for what, value in affine.items():
-        if value is not None and tuple(value.shape) != shape:
+        if value is not None and tuple(value._array.shape) != shape:
             raise RuntimeError(
                 f"{name}: Expected {what} to be of same shape as normalized_shape, but got {what} of shape {list(value.shape)} "
                 f"and normalized_shape = {list(shape)}"
             )
-    ndim = len(input.shape)
-    if tuple(input.shape[-len(shape) :]) != shape or ndim < len(shape):
+    ndim = len(taken)
+    if taken[-len(shape) :] != shape or ndim < len(shape):
         raise RuntimeError(
             f"{name}: Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but "
-            f"got input of size {list(input.shape)}"
+            f"got input of size {list(taken)}"
         )
     return tuple(range(ndim - len(shape), ndim))
 
@@ -149,7 +152,7 @@ def layer_norm(
     axes = _last("layer_norm", input, normalized_shape, weight=weight, bias=bias)
     x, weight, bias = _floats("layer_norm", input, weight, bias)
     mean, _, rstd = _statistics(x, axes, eps)
-    affine, kinds = _affine(weight, bias, tuple(input.shape[axes[0] :]))
+    affine, kinds = _affine(weight, bias, tuple(input._array.shape[axes[0] :]))
     return _finished(normalise(x, mean, rstd, affine, axes, eps, "batch", kinds), input, "NativeLayerNormBackward0")
 
 
@@ -189,12 +192,12 @@ def _channels(name: str, input: Any, **values: Any) -> int:
     return channels
 
 
-def _update(running: Any, value: Any, momentum: float) -> None:
-    """Move a running statistic towards a new value, in place."""
+def _update(running: Any, value: Any, momentum: float, factor: float = 1) -> None:
+    """Move a running statistic towards a new value, times a factor, in place."""
     if running is not None:
-        own = running.detach()
+        own = running.detach() if running.requires_grad else running
         value = s.reshape(value, tuple(own.shape))
-        own.mul_(1 - momentum).add_(value if value.dtype is own.dtype else value.to(own.dtype), alpha=momentum)
+        own.mul_(1 - momentum).add_(value if value.dtype is own.dtype else value.to(own.dtype), alpha=momentum * factor)
 
 
 def _batch_norm(
@@ -217,7 +220,7 @@ def _batch_norm(
         n = math.prod(input.shape) // max(channels, 1)
         if n:
             _update(running_mean, mean, momentum)
-            _update(running_var, variance * (n / max(n - 1, 1)), momentum)
+            _update(running_var, variance, momentum, n / max(n - 1, 1))
     else:
         mean = s.reshape(running_mean.detach().to(x.dtype), (1, *shape))
         rstd = e.rsqrt(s.reshape(running_var.detach().to(x.dtype), (1, *shape)) + eps)
@@ -282,7 +285,7 @@ def _instance_norm(
     mean, variance, rstd = _statistics(x, axes, eps)
     n = math.prod(input.shape[2:])
     _update(running_mean, r.mean_(mean, (0,), True), momentum)
-    _update(running_var, r.mean_(variance, (0,), True) * (n / max(n - 1, 1)), momentum)
+    _update(running_var, r.mean_(variance, (0,), True), momentum, n / max(n - 1, 1))
     affine, kinds = _affine(weight, bias, (channels, *(1,) * (ndim - 2)))
     return _finished(normalise(x, mean, rstd, affine, axes, eps, "batch", kinds), input, "NativeBatchNormBackward0")
 

@@ -6,6 +6,7 @@ of windows. Must not know: any op.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -16,6 +17,7 @@ from wengert.extend import s
 Ints = tuple[int, ...]
 
 
+@functools.lru_cache(256)
 def sizes(spatial: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Ints:
     """Return how many windows there are, a spatial dim."""
     every = zip(spatial, kernel, stride, padding, dilation, strict=True)

@@ -15,7 +15,7 @@ import numpy as np
 from wengert import dtypes, errors
 from wengert._tensor import Tensor
 from wengert.faces import PROPERTIES, REFLECTED, face, unusual, unusual_swapped
-from wengert.inplace import inplace_op, write_out
+from wengert.inplace import ADDS, inplace_op, write_out
 from wengert.op import ANY, FLOAT, OPS, SAME
 from wengert.ops.dims import index_of, only_tensors
 from wengert.record import asked, call, cast, elementwise, overridden, relabel, structural
@@ -333,8 +333,8 @@ def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> A
     """Return input limited to [min, max]; either may be a tensor or None. Raises RuntimeError when both are None."""
     if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    kinds = [_category(x) for x in (input, min, max) if x is not None]
-    if builtins.max(kinds) >= dtypes.FLOATING:
+    bounds = [x for x in (min, max) if x is not None]
+    if _category(input) >= dtypes.FLOATING or builtins.max([_category(x) for x in bounds]) >= dtypes.FLOATING:
         low, high = float("-inf"), float("inf")
         # a bound that is absent must not promote an integer input
         result = clip(input, low if min is None else min, high if max is None else max, out=out)
@@ -527,6 +527,21 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, third: Any = None, *, value:
     if isinstance(value, float) and all(_category(x) < dtypes.FLOATING for x in (input, product)):
         raise RuntimeError(f"addcmul: for integers the value must be one, not {value}")
     return relabel(input + (product if value == 1 else value * product), "AddcmulBackward0")
+
+
+def _product_added(self: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> tuple[Any, Any]:
+    return (tensor1 * tensor2 if isinstance(tensor1, Tensor) and isinstance(tensor2, Tensor) else None), value
+
+
+def _quotient_added(self: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> tuple[Any, Any]:
+    return (tensor1 / tensor2 if isinstance(tensor1, Tensor) and isinstance(tensor2, Tensor) else None), value
+
+
+def _way_added(self: Any, end: Any, weight: Any) -> tuple[Any, Any]:
+    return (end - self if isinstance(end, Tensor) else None), weight
+
+
+ADDS.update(addcmul_=_product_added, addcdiv_=_quotient_added, lerp_=_way_added)
 
 
 @face("addcdiv")

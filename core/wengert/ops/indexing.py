@@ -15,7 +15,7 @@ import numpy as np
 from wengert import backend, dtypes, errors
 from wengert._tensor import Tensor
 from wengert.faces import face
-from wengert.inplace import bump, check, commit, keep_old, repeated, write_out
+from wengert.inplace import bump, check, commit, keep_old, meet_level, repeated, write_out
 from wengert.modes import state
 from wengert.ops import elementwise as e
 from wengert.ops import shapes as s
@@ -357,9 +357,10 @@ def put(self: Tensor, index: Any, value: Any) -> None:
 
 def _written(self: Tensor, basic: tuple[Part, ...], advanced: list[tuple[int, Tensor]], value: Tensor) -> bool:
     """Write value straight into the memory, where no history is at stake. False: it takes the way with one."""
-    array, values = self._array, value._array
-    if hasattr(values, "level") and not hasattr(array, "level"):
-        raise errors.plain_target("__setitem__")
+    values = value._array
+    if hasattr(values, "level"):
+        meet_level("__setitem__", self, values)
+    array = self._array
     owner = backend.of_array(array)
     view = s.getitem.kernels[type(array)](array, basic) if basic else array
     if not advanced:
@@ -428,6 +429,8 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 def _copied(self: Tensor, src: Tensor) -> Tensor:
     """Write a tensor of this one's device, that fits, to this one."""
     if not state.grad or (self._edge is None and src._edge is None):
+        if hasattr(src._array, "level"):
+            meet_level("copy_", self, src._array)
         backend.of_array(self._array).write(self._array, src._array)
         bump(self)
         return self
@@ -445,12 +448,25 @@ def _number_like(self: Tensor, name: str, value: Any, wraps: bool = False) -> Te
     return tensor_like(self, np.array(value if wraps else dtypes.fitting(value, dtype)).astype(dtype))
 
 
+def _set_now(self: Tensor, value: Any) -> bool:
+    """Write a plain number to the elements of a host array, where nothing is recorded; say whether that was so."""
+    array = self._array
+    plain = type(array) is np.ndarray and type(value) in (int, float)
+    if not plain or state.recorder is not None or (state.grad and self._edge is not None):
+        return False
+    array.fill(dtypes.fitting(value, array.dtype))
+    bump(self)
+    return True
+
+
 @face("fill_", function=False)
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Write one value, a number or a 0-d tensor, to every element and return the tensor."""
     number = not isinstance(value, Tensor)
     check(self, repeats=number)
     if number:
+        if _set_now(self, value):
+            return self
         value = _number_like(self, "fill_", value)
     elif value._array.ndim:
         dims = value._array.ndim
@@ -487,6 +503,8 @@ def _named(written: Tensor, label: str) -> Tensor:
 def zero_(self: Tensor) -> Tensor:
     """Write zeros to every element and return the tensor."""
     check(self, repeats=True)
+    if _set_now(self, 0):
+        return self
     return _named(_copied(self, tensor_like(self, np.zeros((), self._array.dtype))), "ZeroBackward0")
 
 

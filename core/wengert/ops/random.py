@@ -36,8 +36,7 @@ HALF = np.uint64(32)
 LOWER, UPPER = (0, 1) if sys.byteorder == "little" else (1, 0)  # the halves of a uint64 seen as uint32
 
 PIECE = 8192  # blocks that are made at once: what they need stays in the processor's cache
-WINDOW = 1024  # blocks that are made ahead for small draws, as a few cost as much as these
-SMALL = 256  # blocks up to which a draw is small
+WINDOW = 1024  # blocks that are made ahead for small draws, as a few cost as much as these; who has used them up gets a piece
 
 
 def halves(x: Array) -> tuple[Array, Array]:
@@ -54,24 +53,26 @@ def planes(seed: int, first: int, count: int) -> Iterator[tuple[Array, Array]]:
     parts = zip((seed & 0xFFFFFFFF, seed >> 32), KEY_STEPS, strict=True)
     keys = [[(part + r * step) & 0xFFFFFFFF for r in range(ROUNDS)] for part, step in parts]
     rounds = np.array(keys, np.uint64).T[:, :, None]
-    even, odd, *products = (np.empty((2, min(count, PIECE)), np.uint64) for _ in range(4))
+    width = 0
     for start in range(first, first + count, PIECE):
         n = min(PIECE, first + count - start)
-        c, d, p, q = even[:, :n], odd[:, :n], products[0][:, :n], products[1][:, :n]
-        if not c.flags.c_contiguous:
+        if n != width:
+            width = n
             c, d, p, q = (np.empty((2, n), np.uint64) for _ in range(4))
+            own, into = halves(d)[0], halves(c)[0]
+            # where each product's lower and, exchanged, upper halves are; the first is over the other by turns
+            turned = [(p, *halves(p[::-1])), (q, *halves(q[::-1]))] * (ROUNDS // 2)
         p[0] = np.arange(start, start + n, dtype=np.uint64)  # as if a product of this counter had come before
         c[1] = d[1] = 0
         np.bitwise_and(p[0], LOW, out=c[0])
         np.right_shift(p[0], HALF, out=d[0])
-        lower, into = halves(d)[0], halves(c)[0]
-        for key in rounds:  # words 0, 2 = upper half of the other product ^ words 1, 3 ^ key; words 1, 3 = its lower half
-            np.multiply(c, MULTIPLIERS, out=p)
-            turned_lower, turned_upper = halves(p[::-1])
+        lower = own
+        # words 0, 2 = upper half of the other product ^ words 1, 3 ^ key; words 1, 3 = its lower half
+        for key, (product, turned_lower, turned_upper) in zip(rounds, turned, strict=True):
+            np.multiply(c, MULTIPLIERS, out=product)
             np.bitwise_xor(turned_upper, lower, out=into)
             np.bitwise_xor(c, key, out=c)
             lower = turned_lower
-            p, q = q, p
         np.copyto(d, lower)
         yield c, d
 
@@ -171,13 +172,18 @@ def stream(make: Maker, seed: int, first: int, count: int) -> Array:
 class Window:
     """Blocks made ahead: what small draws take their values from."""
 
-    def __init__(self, seed: int, first: int) -> None:
-        self.seed, self.first = seed, first
-        ((self.even, self.odd),) = planes(seed, first, WINDOW)
+    def __init__(self, seed: int, first: int, blocks: int) -> None:
+        self.seed, self.first, self.blocks = seed, first, blocks
+        ((self.even, self.odd),) = planes(seed, first, blocks)
         self.values: dict[Maker, Array] = {}
 
     def holds(self, seed: int, first: int, blocks: int) -> bool:
-        return self.seed == seed and self.first <= first and first + blocks <= self.first + WINDOW
+        return self.seed == seed and self.first <= first and first + blocks <= self.first + self.blocks
+
+    def after(self, seed: int, first: int) -> Window:
+        """Return what holds the draws from here on: many where they go on from these, which are used up."""
+        used = self.seed == seed and self.first < first <= self.first + self.blocks
+        return Window(seed, first, PIECE if used else WINDOW)
 
     def take(self, make: Maker, first: int, count: int) -> Array:
         values = self.values.get(make)
@@ -245,10 +251,12 @@ class Generator:
         with self._lock:
             seed, first = self._seed, self._offset
             self._offset += blocks
-            if blocks <= SMALL:
+            if blocks <= WINDOW:
                 window = self._window
-                if window is None or not window.holds(seed, first, blocks):
-                    window = self._window = Window(seed, first)
+                if window is None:
+                    window = self._window = Window(seed, first, WINDOW)
+                elif not window.holds(seed, first, blocks):
+                    window = self._window = window.after(seed, first)
                 return window.take(make, first, count)
         return stream(make, seed, first, count)
 

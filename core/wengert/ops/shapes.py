@@ -682,8 +682,13 @@ def _triangle(input: Any, diagonal: int, lower: bool) -> Any:
         raise RuntimeError(f"{'tril' if lower else 'triu'}: input tensor must have at least 2 dimensions")
     rows, columns = input.shape[-2:]
     with errors.roomy("tril" if lower else "triu"):
-        mask = np.tri(rows, columns, diagonal if lower else diagonal - 1, bool)
-    return e.where(tensor_like(input, mask if lower else ~mask), contiguous(input), False)  # False: a 0 that promotes nothing
+        mask = (_mask if rows * columns <= 1 << 16 else _mask.__wrapped__)(rows, columns, diagonal, lower)
+    return e.where(tensor_like(input, mask), contiguous(input), False)  # False: a 0 that promotes nothing
+
+
+@functools.lru_cache(32)
+def _mask(rows: int, columns: int, diagonal: int, lower: bool) -> Any:
+    return np.tri(rows, columns, diagonal, bool) if lower else ~np.tri(rows, columns, diagonal - 1, bool)
 
 
 @composite("tril")
