@@ -12,7 +12,9 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -390,6 +392,44 @@ def test_autocast_reaches_checkpoints_and_ends() -> None:
         assert net(x).dtype is w.float32
     with pytest.raises(ValueError, match="device_type"):
         w.autocast(3)
+
+
+def test_a_decorated_function_may_run_in_several_threads_at_once() -> None:
+    decorator, x = w.autocast("cpu", w.float16), w.ones(2, 2)
+    first_in, second_in = threading.Event(), threading.Event()
+
+    @decorator
+    def first() -> None:
+        first_in.set()
+        assert second_in.wait(10)
+
+    def other() -> list[Any]:
+        with w.autocast("cpu", enabled=False):
+            first()
+            return [(x @ x).dtype, w.is_autocast_enabled("cpu")]
+
+    @decorator
+    def second(found: Any) -> Any:
+        second_in.set()
+        return found.result(), (x @ x).dtype
+
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(other)
+        assert first_in.wait(10)
+        assert second(found) == ([w.float32, False], w.float16)  # the first, who came first, has left first
+    assert (x @ x).dtype is w.float32 and not w.is_autocast_enabled("cpu")
+
+
+def test_a_scaler_divides_sparse_gradients() -> None:
+    table = w.nn.Embedding(4, 2, sparse=True)
+    with w.no_grad():
+        table.weight.fill_(1.0)
+    opt, scaler = w.optim.SGD(table.parameters(), 0.25), w.amp.GradScaler("cpu", init_scale=4.0)
+    scaler.scale(table(w.tensor([1, 1, 2])).sum()).backward()
+    scaler.unscale_(opt)
+    assert table.weight.grad.to_dense().tolist() == [[0.0, 0.0], [2.0, 2.0], [1.0, 1.0], [0.0, 0.0]]
+    scaler.step(opt)
+    assert table.weight.tolist() == [[1.0, 1.0], [0.5, 0.5], [0.75, 0.75], [1.0, 1.0]]
 
 
 def test_a_scaler_refuses_what_it_has_done() -> None:

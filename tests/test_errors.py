@@ -134,6 +134,9 @@ CASES: dict[str, Case] = {
     "mean of integers": ("RuntimeError", lambda w: w.n.mean(), r"floating point or complex dtype.*int64"),
     "matmul of mixed types": ("RuntimeError", lambda w: w.x @ w.d, r"dtype|[Ff]loat.*[Dd]ouble"),
     "a mask that is no mask": ("RuntimeError", lambda w: w.c.masked_fill(w.c, 0.0), r"bool.*float32|float32.*bool|boolean"),
+    "a number that the masked type cannot hold": (
+        "RuntimeError", lambda w: w.n.to(w.torch.int8).masked_fill(w.n > -9, 200), r"int8 without overflow.*200",
+    ),
     "where of no condition": (
         "RuntimeError",
         lambda w: w.torch.where(w.c, w.c, w.c),

@@ -641,7 +641,8 @@ def dual_tensors(torch: Any) -> Any:
     again = ad.enter_dual_level()
     third = ad.unpack_dual(ad.make_dual(x, t) ** 3).tangent
     ad.exit_dual_level()
-    return failed, level, again, list(parts), nothing.tangent is None, weighed.primal.detach(), w.grad, written, third
+    after = y * 2, torch.stack([y, d2]), (y + t).sum().item(), ad.unpack_dual(y).tangent  # what is left are the values
+    return failed, level, again, list(parts), nothing.tangent is None, weighed.primal.detach(), w.grad, written, third, after
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

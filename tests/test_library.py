@@ -28,6 +28,8 @@ PROGRAMS = program = Programs("test_library")
 def no_traces() -> Iterator[None]:
     before = set(OPS)
     yield
+    for name in [name for name in library.defined if name.startswith("test")]:
+        del library.defined[name]
     for name in set(OPS) - before:
         if name.startswith(("custom_", "test_")):
             del OPS[name]
@@ -95,6 +97,71 @@ def an_op_that_writes(torch: Any) -> Any:
     w = leaf(torch, 1.0, 2.0) * t
     op(t, 3.0)
     return t, says(lambda: w.sum().backward(), "modified by an inplace operation")
+
+
+@program
+def operations_by_a_schema(torch: Any) -> Any:
+    with public(torch)._scoped_library("test_schemas", "FRAGMENT") as lib:
+        lib.define("scaled(Tensor x, float s=2.0, *, str mode='a,b') -> Tensor")
+        lib.define("join.tensors(Tensor a, Tensor b) -> Tensor")
+        lib.define("join.number(Tensor a, Scalar b) -> Tensor")
+        lib.define("optional(Tensor x, Tensor? w=None, int[] dims=[0, 1]) -> (Tensor, Tensor)")
+        lib.define("double(Tensor x, Tensor(a!) out) -> ()")
+        lib.define("unset(Tensor x) -> Tensor")
+        lib.define("above(Tensor x) -> Tensor")
+        lib.impl("scaled", lambda x, s=2.0, *, mode="a,b": x * s, "CompositeImplicitAutograd")
+        lib.impl("join.tensors", lambda a, b: a + b, "CPU")
+        lib.impl("join.number", lambda a, b: a - b, "CPU")
+        lib.impl("optional", lambda x, w=None, dims=(0, 1): (x.sum(dims), x * 1 if w is None else x * w), "CompositeExplicitAutograd")
+        lib.impl("double", lambda x, out: [out.copy_(x * 2), None][1], "CPU")
+        lib.impl("above", lambda x: x.detach() * 2, "CPU")
+        ops = torch.ops.test_schemas
+
+        class Above(torch.autograd.Function):  # type: ignore[misc]
+            @staticmethod
+            def forward(ctx: Any, x: Any) -> Any:
+                with torch._C._AutoDispatchBelowAutograd() if hasattr(torch, "_C") else torch.no_grad():
+                    return ops.above(x)
+
+            @staticmethod
+            def backward(ctx: Any, g: Any) -> Any:
+                return g * 20
+
+        lib.impl("above", Above.apply, "Autograd")
+        x, y = leaf(torch, [1.0, 2.0], [3.0, 4.0]), torch.ones(2, 2, dtype=torch.float64)
+        ops.double(y * 3, out=(out := y * 0))
+        (ops.scaled(x, 3.0) + ops.scaled.default(x) + ops.above(x)).sum().backward()
+        joined = ops.join(y, y), ops.join(y, 3), ops.join.number(y, 4)
+        missing = says(lambda: ops.unset(y), "Could not run 'test_schemas::unset'"), says(lambda: ops.absent, "no attribute")
+        return x.grad, joined, ops.optional(y), ops.optional(y, y * 3, dims=[1]), out, missing
+
+
+@program
+def a_defined_operation_and_its_backward(torch: Any) -> Any:
+    made = public(torch)
+    if not hasattr(getattr(torch.ops, "test_defined", None) or torch, "powered"):
+        made.define("test_defined::powered", "(Tensor x, int k) -> Tensor")
+        made.impl("test_defined::powered", ("cpu", "cuda"))(lambda x, k: torch.from_numpy(x.detach().numpy() ** k))
+        made.register_fake("test_defined::powered")(lambda x, k: torch.empty_like(x))
+        made.register_autograd(
+            "test_defined::powered", lambda ctx, g: (g * ctx.k * ctx.saved_tensors[0] ** (ctx.k - 1), None),
+            setup_context=lambda ctx, inputs, output: (ctx.save_for_backward(inputs[0]), setattr(ctx, "k", inputs[1]))[0],
+        )  # fmt: skip
+    x = leaf(torch, 2.0, 3.0)
+    torch.ops.test_defined.powered(x, 3).sum().backward()
+    compiled = torch.compile(lambda x: torch.ops.test_defined.powered(x, 2) + 1, backend="eager")
+    return x.grad, torch.ops.test_defined.powered.default(x.detach(), k=2), compiled(x.detach())
+
+
+@program
+def an_op_whose_parameter_is_called_out(torch: Any) -> Any:
+    def sine(x: Any, out: Any) -> None:
+        out.copy_(x.sin())
+
+    sine.__annotations__ = {"x": torch.Tensor, "out": torch.Tensor, "return": None}
+    x = torch.ones(2)
+    public(torch).custom_op("test::sine_out", sine, mutates_args={"out"})(x, out := x * 0)
+    return out
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -221,6 +288,15 @@ def test_a_function_for_another_device_and_a_fake() -> None:
         (lambda: custom_op("test::h", lambda x: x)(wengert.ones(2)), RuntimeError, "returned one of its inputs"),
         (lambda: custom_op("test::i", lambda x: x * 2)("text"), TypeError, "argument 'x' must be Tensor, not str"),
         (lambda: library.register_autograd("test::absent", abs), ValueError, "there is no custom op 'test::absent'"),
+        (lambda: custom_op("test::j", lambda x, out: x, gradient={"x": lambda g: g}), TypeError, "cannot be called 'out'"),
+        (lambda: library.Library("test", "ALL"), ValueError, "Unsupported kind: 'ALL'"),
+        (lambda: library.Library("aten", "IMPL").impl("add", abs, "CPU"), NotImplementedError, "aten::add: operations of PyTorch's"),
+        (lambda: library.Library("test", "IMPL").impl("a", abs, "Nope"), RuntimeError, "could not parse dispatch key 'Nope'"),
+        (lambda: library.Library("test", "IMPL").impl("a", 3, "CPU"), TypeError, "an implementation is a function, not 3"),
+        (lambda: library.define("test::a", "(Tensor x"), RuntimeError, "expected 'name"),
+        (lambda: library.define("test::a", "(Foo x) -> Tensor"), RuntimeError, "unknown type 'Foo'"),
+        (lambda: library.define("test::a", "(int x=Mean) -> Tensor"), RuntimeError, "the default of 'x'"),
+        (lambda: library.define("test", "(int x) -> Tensor"), ValueError, "of the form 'namespace::name'"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(make: Any, kind: type[Exception], words: str) -> None:

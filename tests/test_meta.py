@@ -83,3 +83,12 @@ def test_modules_are_made_without_values_and_given_memory_later() -> None:
     assert {p.device.type for p in net.parameters()} == {"meta"}
     net.to_empty(device="cpu")
     assert {p.device.type for p in net.parameters()} == {"cpu"} and w.empty_like(w.empty(2, device="meta"), device="cpu").tolist() == [0, 0]
+
+
+def test_as_tensor_goes_to_the_default_device() -> None:
+    x = w.ones(2)
+    with w.device("meta"):
+        assert w.as_tensor(x).is_meta and w.asarray(x).is_meta and w.as_tensor(x, device="cpu") is x
+    with w.device("cpu"), pytest.raises(NotImplementedError, match=NO_VALUE):
+        w.as_tensor(x.to("meta"))
+    assert w.as_tensor(x) is x and w.as_tensor(x.to("meta")).is_meta

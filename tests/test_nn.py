@@ -568,6 +568,18 @@ def test_init_functions() -> None:
         init.xavier_normal_(wengert.empty(3))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"weight": wengert.ones(3)}, r"expected weight shape to be \(2,\), got \(3,\)"),
+        ({"label_smoothing": 2.0}, r"expected label_smoothing to be in range \[0, 1\], got 2.0"),
+    ],
+)
+def test_what_a_loss_is_made_of(wrong: Any, words: str) -> None:
+    with pytest.raises(RuntimeError, match=words):
+        nn.LinearCrossEntropyLoss(5, 2, **wrong)
+
+
 # ---- layers
 def test_batch_norm_keeps_statistics() -> None:
     norm, x = nn.BatchNorm1d(3, momentum=None), wengert.randn(50, 3) * 2 + 5

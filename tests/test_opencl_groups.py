@@ -208,6 +208,15 @@ def test_a_sum_of_ten_million_is_accurate_and_repeatable() -> None:
     assert all(graph(x).item() == first for _ in range(3))
 
 
+@pytest.mark.parametrize("how", [lambda f, x: capture(f, x), lambda f, x: torch.compile(f, dynamic=True)], ids=["capture", "compile"])
+def test_an_index_on_the_host_is_sent_in_each_run(how: Any) -> None:
+    index, x = torch.tensor([1, 0, 2]), torch.arange(4.0, device="opencl")
+    picked = how(lambda x: x[index] + x[index.to(x.device)], x)
+    assert picked(x).cpu().tolist() == [2.0, 0.0, 4.0]
+    index.fill_(3)
+    assert picked(x).cpu().tolist() == [6.0, 6.0, 6.0]
+
+
 def test_more_parameters_than_a_kernel_takes() -> None:
     """A group of too many arrays falls into smaller ones."""
     tensors = [torch.full((3, 4), float(i), device="opencl") for i in range(80)]

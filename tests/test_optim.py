@@ -664,6 +664,13 @@ def test_a_captured_step_runs_as_the_step_itself(name: str, warm: int) -> None:
     np.testing.assert_array_max_ulp(ends[0], ends[1], 8 if name in ("Adam", "AdamW") else 0)
 
 
+@pytest.mark.parity
+def test_state_before_the_first_step(torch: Any) -> None:
+    for name in ALL:
+        ours, oracle = (getattr(T.optim, name)([leaf(T, [1.0, 2.0])], lr=0.1) for T in (wengert, torch))
+        assert layout(ours.state_dict()) == layout(oracle.state_dict())
+
+
 def test_a_capture_that_would_make_state_is_refused() -> None:
     graph = pytest.importorskip("wengert.graph")
     p = leaf(wengert, [1.0])

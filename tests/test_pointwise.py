@@ -103,3 +103,12 @@ def test_functions_with_an_underscore_write_to_their_argument() -> None:
     assert torch.nan_to_num_(torch.sqrt_(x)) is x
     assert x.tolist() == [2.0, 0.0]
     assert isinstance(torch.clamp_(x, max=1), Tensor) and x.tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.75, 1, 1.0])
+def test_lerp_starts_from_the_nearer_end(weight: float) -> None:
+    """A step from 1e8 to 1 has lost the 1: at weight 1 there must be nothing left of the start."""
+    start, end = torch.tensor([1e8, 1.0]), torch.tensor([1.0, 1e8])
+    wanted = np.float32([(1 - weight) * 1e8 + weight, (1 - weight) + weight * 1e8]).tolist()
+    assert start.lerp(end, weight).tolist() == wanted
+    assert start.clone().lerp_(end, weight).tolist() == wanted

@@ -393,6 +393,12 @@ def default_device() -> device:
     return _default
 
 
+def chosen_device() -> device | None:
+    """Return the device that `with device(...)`, or a default other than the host, says; None where nothing does."""
+    place = default_device()
+    return place if getattr(_local, "stack", ()) or place.type != HOST else None
+
+
 def get_default_device() -> device:
     """Return the device that new tensors are made on."""
     return default_device()

@@ -430,6 +430,15 @@ class Recorder:
     def index_of(self, array: Any) -> int:
         return 0
 
+    def place(self, array: Any) -> backend.device:
+        """Return where a real array is, so that its transfer is recorded; of all else the device that is recorded."""
+        real = array if not isinstance(array, Symbol) else None if array.cell.writes else array.cell.array
+        owner = self if real is None else _owner(real)
+        place = backend.device.__new__(backend.device)
+        place.type = owner.name
+        place.index = None if owner.name == backend.HOST else self.index if real is None else owner.index_of(real)
+        return place
+
     def devices(self) -> list[backend.DeviceInfo]:
         return []
 

@@ -125,16 +125,21 @@ class CustomOp:
             for key in [key for key in registry.kernels if key[0] == name]:
                 del registry.kernels[key]
         label = grad_name(self.name.rpartition("::")[2], 0)
+        reserved = [n for n in (*self.inputs, *self.params) if n in RESERVED]
+        if reserved and (rules or template is not None):
+            raise TypeError(
+                f"{self.name}: with rules or a template a parameter cannot be called {reserved[0]!r}; "
+                f"not {', '.join(sorted(RESERVED))} either"
+            )
+        inputs, params = (" ".join(f"{n}_" if n in RESERVED else n for n in names) for names in (self.inputs, self.params))
         if template is not None:
             if self.outputs > 1:
                 raise TypeError(f"{self.name}: a template is one element of one result, but there are {self.outputs}")
-            options: dict[str, Any] = {"domain": FLOAT, "inputs": " ".join(self.inputs), **rules}
-            op = elementwise(name, template, params=" ".join(self.params), face=self.name, label=label, **options)
+            options: dict[str, Any] = {"domain": FLOAT, "inputs": inputs, **rules}
+            op = elementwise(name, template, params=params, face=self.name, label=label, **options)
         else:
             options = {"domain": ANY, "outputs": len(self.mutated) + self.outputs, **rules}
-            op = structural(
-                name, " ".join(self.inputs), self._infer, params=" ".join(self.params), face=self.name, label=label, **options
-            )
+            op = structural(name, inputs, self._infer, params=params, face=self.name, label=label, **options)
         registry.kernel(name, "*", kernel, override=True)
         _custom[name] = self
         return op
@@ -326,8 +331,6 @@ def _parameters(name: str, fn: Callable[..., Any], signature: inspect.Signature)
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             raise TypeError(f"{name}: an op has a fixed number of parameters, but the function takes {p}")
         hint = hints.get(p.name)
-        if p.name in RESERVED:
-            raise TypeError(f"{name}: a parameter cannot be called {p.name!r}; not {', '.join(sorted(RESERVED))} either")
         if hint is None or hint is Any:
             tensor = p.default is p.empty
         else:
@@ -352,6 +355,9 @@ def _results(name: str, fn: Callable[..., Any]) -> int:
 def _found(op: Any) -> CustomOp:
     if isinstance(op, CustomOp):
         return op
+    given = defined.get(op) if isinstance(op, str) else op if op in defined.values() else None
+    if given is not None:
+        return given.custom  # type: ignore[no-any-return]
     owner = _owner(str(op).replace("::", "_"))
     if owner is None:
         raise ValueError(f"there is no custom op {op!r}")
@@ -360,6 +366,7 @@ def _found(op: Any) -> CustomOp:
 
 _custom: dict[str, CustomOp] = {}  # by the name of the record
 _fakes: dict[str, Callable[..., Any]] = {}  # by the name of an op that there was not yet
+defined: dict[str, Any] = {}  # what has a schema (definitions.Definition), by its name
 
 
 def _owner(name: str) -> CustomOp | None:
@@ -369,7 +376,9 @@ def _owner(name: str) -> CustomOp | None:
 
 def namespace(name: str) -> Any:
     """Return PyTorch's `torch.ops.<name>`: the custom ops of a namespace, as attributes. Raises AttributeError for none."""
-    found = {op.name.partition("::")[2]: op for op in _custom.values() if op.name.partition("::")[0] == name}
+    schemas = {op.name.partition(".")[0] for op in defined.values() if op.schema}
+    known = [*_custom.values(), *[op for op in defined.values() if op.name in schemas]]
+    found = {op.name.partition("::")[2]: op for op in known if op.name.partition("::")[0] == name}
     if not found:
         raise AttributeError(f"module 'wengert.ops' has no attribute {name!r}, and no custom op is called '{name}::...'")
     return types.SimpleNamespace(**found)
@@ -386,6 +395,8 @@ def register_fake(op: Any, func: Callable[..., Any] | None = None, /, *, lib: An
     """Say what shape and type the results of a custom op have."""
     if func is None:
         return lambda function: register_fake(op, function, lib=lib)
+    if op in defined or op in defined.values():
+        return (defined.get(op) or op).register_fake(func)
     if isinstance(op, str) and NAME.fullmatch(op) and _owner(op.replace("::", "_")) is None:
         _fakes[op] = func  # for when there is one: libraries say so before, or of operations in C++ that never come
         return func
@@ -400,6 +411,16 @@ def register_kernel(op: Any, device_types: Any, func: Callable[..., Any] | None 
 def register_vmap(op: Any, func: Callable[..., Any] | None = None, /, *, lib: Any = None) -> Any:
     """Say how a batch of a custom op is computed at once."""
     return _found(op).register_vmap if func is None else _found(op).register_vmap(func)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("Library", "define", "impl", "_scoped_library", "impl_abstract"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "impl_abstract":  # what register_fake was called
+        return register_fake
+    from wengert import definitions
+
+    return getattr(definitions, name.replace("_scoped_library", "scoped"))
 
 
 # ---- opcheck: whether what an op says of itself is so

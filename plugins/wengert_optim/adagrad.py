@@ -40,6 +40,9 @@ class Adagrad(Optimizer):
             initial_accumulator_value=initial_accumulator_value, foreach=foreach, maximize=maximize,
             differentiable=differentiable, fused=fused,
         ))  # fmt: skip
+        for group in self.param_groups:  # PyTorch's has its state before the first step, which a state_dict() shows
+            for p in group["params"]:
+                self._begin(p, p, group)
 
     def init_state(self, p: Tensor, group: Group) -> State:
         return {"step": new_step(p), "sum": wengert.zeros_like(p).add_(group["initial_accumulator_value"])}

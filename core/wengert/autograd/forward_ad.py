@@ -1,7 +1,8 @@
 """`autograd.forward_ad`: tensors that carry a tangent through a program, without a function to hand to `func.jvp`.
 
 Owns: `dual_level` and the making and unpacking of dual tensors. May import: tensor, func's level of forward mode.
-Must not know: any op; every tangent comes from func/forward.py. A dual tensor lives as long as its level: unpack it inside.
+Must not know: any op; every tangent comes from func/forward.py. A tangent lives as long as its level: unpack it inside. An
+operation on a dual tensor after that takes its value.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from wengert.func.layers import Layer
 __all__ = ["UnpackedDualTensor", "dual_level", "enter_dual_level", "exit_dual_level", "make_dual", "unpack_dual"]
 
 
+class _Dual(Forward):
+    outlived = True
+
+
 class _Running(threading.local):
-    level: Forward | None = None
+    level: _Dual | None = None
 
 
 _running = _Running()
@@ -35,7 +40,7 @@ def enter_dual_level() -> int:
     """Begin to carry tangents, on this thread; return the level, 0. Raises RuntimeError inside of another."""
     if _running.level is not None:
         raise RuntimeError("Nested forward mode AD is not supported at the moment; func.jvp nests")
-    _running.level = Forward().__enter__()
+    _running.level = _Dual().__enter__()
     return 0
 
 

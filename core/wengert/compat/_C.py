@@ -11,6 +11,7 @@ import sys
 from wengert._tensor import Tensor as TensorBase
 from wengert._tensor import _disabled_torch_function_impl
 from wengert.errors import LinAlgError as _LinAlgError  # noqa: F401
+from wengert.modes import no_grad as _AutoDispatchBelowAutograd  # noqa: F401
 from wengert.overrides import DisableTorchFunction, DisableTorchFunctionSubclass
 
 _TensorBase, _TensorMeta = TensorBase, type(TensorBase)

@@ -137,11 +137,10 @@ class autocast:
     def __call__(self, function: F) -> F:
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            with self:
+            with autocast(self.device, self.fast_dtype, self._enabled):  # several threads may be inside at once
                 return function(*args, **kwargs)
 
         return run  # type: ignore[return-value]
-
 
 
 def _problem(dtype: Any) -> str:
@@ -215,7 +214,9 @@ class GradScaler:
                         continue
                     if p.grad.dtype is wengert.float16:
                         raise ValueError("Attempting to unscale FP16 gradients.")
-                    g = p.grad.coalesce()._values() if p.grad.is_sparse else p.grad
+                    if p.grad.is_sparse:
+                        p.grad = p.grad.coalesce()  # whose values are memory of their own
+                    g = p.grad._values() if p.grad.is_sparse else p.grad
                     g.mul_(1 / self._scale)
                     if not bool(wengert.isfinite(g).all()):
                         state.overflow = True

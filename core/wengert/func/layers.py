@@ -35,6 +35,7 @@ class Level:
     """One running transform: how deep it is nested, and whether gradients are recorded around it."""
 
     name = "a transform"
+    outlived = False  # whether its tensors are their values once it has ended; else they cannot be used then
 
     def __init__(self) -> None:
         self.depth = len(_stack.levels) + 1
@@ -219,6 +220,10 @@ def _depth(level: Level) -> int:
     return level.depth
 
 
+def _outlived(x: Tensor) -> bool:
+    return isinstance(x._array, Layer) and x._array.level.outlived and not x._array.level.open
+
+
 def on_level(x: Tensor, level: Level | None) -> Tensor:
     """Return a tensor as one of a level (None: as it is), or of the deeper one it is on."""
     if level is None or (isinstance(x._array, Layer) and x._array.level.depth >= level.depth):
@@ -233,8 +238,15 @@ class Transforms:
     array_type = Layer
     rank = 1  # above sparse arrays, which may be held by layers
 
-    def meet(self, op: Op, inputs: Sequence[Any], params: tuple[Any, ...]) -> list[Any]:
-        """Return a call's inputs on one level."""
+    def meet(self, op: Op, inputs: Sequence[Any], params: tuple[Any, ...]) -> Any:
+        """Return a call's inputs on one level; or what it gives for values, which tensors that outlived theirs become."""
+        ended = [x for x in inputs if isinstance(x, Tensor) and _outlived(x)]
+        for x in ended:
+            x._array.level.give_back(x if x._base is None else x._base)
+        if ended and not any(_outlived(x) for x in ended):
+            given: list[Any] = [x.item() if record.is_constant(x) else x for x in inputs]
+            fixed = len(op.inputs) - 1
+            return record.call(op, [*given[:fixed], tuple(given[fixed:])] if op.variadic else given, params)
         return layered(inputs)
 
     def kernel(self, op: Op) -> Callable[..., Any]:

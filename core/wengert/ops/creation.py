@@ -162,9 +162,10 @@ def _shorten(data: Any) -> str:
 
 @face("as_tensor", method=False)
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """Return data as a tensor, sharing memory with a tensor or host array where nothing must change."""
+    """Return data as a tensor, sharing memory with a tensor or host array where nothing must change. A tensor stays on its
+    device, unless another one, or a default device other than the host, is asked for."""
     if isinstance(data, Tensor):
-        same: Tensor = data.to(dtype=dtype, device=device)
+        same: Tensor = data.to(dtype=dtype, device=backend.chosen_device() if device is None else device)
         return same
     if isinstance(data, np.ndarray) and backend.resolve(device).type == backend.HOST and state.recorder is None:
         if dtype is None or dtypes.to_numpy(dtype) == data.dtype:

@@ -456,7 +456,8 @@ PROPERTIES.update(real=part("real", real), imag=part("imag", imag))
 
 @face("masked_fill")
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
-    """Return input with `value` where mask (bool, broadcast) holds. Raises RuntimeError for another mask type.
+    """Return input with `value` where mask (bool, broadcast) holds. Raises RuntimeError for another mask type, and for a
+    number that input's type does not hold.
 
     >>> torch.ones(3).masked_fill(torch.tensor([True, False, True]), -1.0)
     tensor([-1.,  1., -1.])
@@ -471,10 +472,10 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
         if _category(value) == dtypes.COMPLEX > _category(input):
             raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
         value = value.to(input.dtype)
-    elif _category(value) > _category(input):
-        if isinstance(value, complex):
-            raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
-        value = int(value) if _category(input) == dtypes.INTEGRAL else bool(value)
+    else:
+        value = dtypes.fitting(value, input._array.dtype)
+        if _category(value) > _category(input):
+            value = int(value) if _category(input) == dtypes.INTEGRAL else bool(value)
     input = input if input._array.flags.c_contiguous else clone(input)  # the result can be viewed in any shape
     return relabel(where(mask, value, input), f"MaskedFillBackward{int(isinstance(value, Tensor))}")
 
@@ -509,12 +510,20 @@ def equal_face(input: Any, other: Any) -> bool:
 
 @face("lerp")
 def lerp(input: Any, end: Any, weight: Any) -> Any:
-    """Return input + weight * (end - input). Raises RuntimeError for integers, and for two dtypes."""
+    """Return input + weight * (end - input), from the end that a number is nearer to: at 1 it is `end` in all digits.
+
+    Raises RuntimeError for integers, and for two dtypes.
+    """
     if input.dtype is not end.dtype:
         raise RuntimeError(f"expected dtype {input.dtype} for `end` but got dtype {end.dtype} (lerp)")
     if _category(input) < dtypes.FLOATING:
         raise NotImplementedError(f"lerp is not implemented for {input.dtype}")
-    return relabel(input + weight * (end - input), f"LerpBackward{int(isinstance(weight, Tensor))}")
+    made = end - (1 - weight) * (end - input) if _late(weight) else input + weight * (end - input)
+    return relabel(made, f"LerpBackward{int(isinstance(weight, Tensor))}")
+
+
+def _late(weight: Any) -> bool:
+    return isinstance(weight, int | float) and weight >= 0.5
 
 
 @face("addcmul")
@@ -538,7 +547,7 @@ def _quotient_added(self: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) ->
 
 
 def _way_added(self: Any, end: Any, weight: Any) -> tuple[Any, Any]:
-    return (end - self if isinstance(end, Tensor) else None), weight
+    return (end - self if isinstance(end, Tensor) and not _late(weight) else None), weight
 
 
 ADDS.update(addcmul_=_product_added, addcdiv_=_quotient_added, lerp_=_way_added)

@@ -79,7 +79,7 @@ def _differ(
         wide = wengert.dtypes.ALL["complex128" if isinstance(a, complex) or isinstance(b, complex) else "float64"]
         exact = all(isinstance(x, int) for x in (a, b))
         a, b = (wengert.tensor(x, dtype=None if exact else wide) for x in (a, b))
-    a, b = wengert.as_tensor(a).detach(), wengert.as_tensor(b).detach()
+    a, b = (x.detach() if isinstance(x, Tensor) else wengert.as_tensor(x) for x in (a, b))
     what = "Scalars" if numbers else "Tensor-likes"
     if a.shape != b.shape:
         return f"The values for attribute 'shape' do not match: {a.shape} != {b.shape}."

@@ -173,6 +173,10 @@ class LinearCrossEntropyLoss(_WeightedLoss):
             weight, None, None, reduction, num_classes=num_classes, out_features=out_features, ignore_index=ignore_index,
             label_smoothing=label_smoothing, options=options,
         )  # fmt: skip
+        if weight is not None and tuple(weight.shape) != (num_classes,):
+            raise RuntimeError(f"expected weight shape to be ({num_classes},), got {tuple(weight.shape)}")
+        if not 0 <= label_smoothing <= 1:
+            raise RuntimeError(f"expected label_smoothing to be in range [0, 1], got {label_smoothing}")
         outputs = num_classes
         for n in out_features:
             outputs *= n
