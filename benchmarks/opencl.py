@@ -1,10 +1,13 @@
 """OpenCL on the processor beside NumPy, PyTorch and torch.compile: the figures of docs/opencl.md.
 
-    POCL_MAX_PTHREAD_COUNT=1 OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 python benchmarks/opencl.py
+    POCL_MAX_PTHREAD_COUNT=1 OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/opencl.py
+
+With more threads also OMP_WAIT_POLICY=passive OPENBLAS_THREAD_TIMEOUT=4, without taskset: threads of one side that wait for work
+would take a processor from the other.
 
 Owns: what is compared. May import: wengert, NumPy, PyTorch. All sides do the same work on the same numbers in one process, turn
-by turn, and are waited for. A figure is the median of the rounds, with its quartiles; ratios are of medians. `cpu` is the
-processor time of all threads, which a machine that others use disturbs less than `wall`.
+by turn, and are waited for. A figure is the median of the rounds, with its quartiles; a ratio is the median of those of each
+round. `cpu` is the processor time of all threads, which a machine that others use disturbs less than `wall`.
 """
 
 from __future__ import annotations
@@ -37,14 +40,15 @@ def race(name: str, sides: dict[str, Callable[[], Any]], calls: int = 1) -> None
             wait()
             if n >= 2:
                 taken[side].append(((time.perf_counter() - wall) / calls, (time.process_time() - cpu) / calls))
-    cells, medians = [], {}
-    for side, rounds in taken.items():
-        wall, cpu = np.asarray(rounds).T * 1e3
+    times = {side: np.asarray(rounds).T * 1e3 for side, rounds in taken.items()}
+    cells = []
+    for side, (_, cpu) in times.items():
         low, middle, high = np.percentile(cpu, [25, 50, 75])
-        medians[side] = middle, np.median(wall)
         cells.append(f"{side} {middle:.3g} ({low:.3g} to {high:.3g})")
-    ours = medians.pop("opencl")
-    ratios = [f"{ours[0] / m[0]:.2f} of {side} ({ours[1] / m[1]:.2f} in wall time)" for side, m in medians.items()]
+    ours, ratios = times.pop("opencl"), []
+    for side, theirs in times.items():
+        wall, cpu = np.median(ours / theirs, axis=1)
+        ratios.append(f"{cpu:.2f} of {side} ({wall:.2f} in wall time)")
     print(f"| {name} | {'; '.join(cells)} | {'; '.join(ratios)} |", flush=True)
 
 

@@ -12,5 +12,8 @@ THREADS = {
     "NPROC": str(COUNT),  # what XLA makes its pool of threads by
     "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={str(COUNT > 1).lower()}",
     "JAX_PLATFORMS": "cpu",
+    # threads that have nothing to do sleep: they would take a processor from who is measured next
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "OPENBLAS_THREAD_TIMEOUT": "4",
 }
 os.environ.update(THREADS)
