@@ -2,8 +2,8 @@
 
     POCL_MAX_PTHREAD_COUNT=1 OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/opencl.py
 
-With more threads also OMP_WAIT_POLICY=passive OPENBLAS_THREAD_TIMEOUT=4, without taskset: threads of one side that wait for work
-would take a processor from the other.
+With more threads also OMP_WAIT_POLICY=passive OPENBLAS_THREAD_TIMEOUT=4, and no taskset: threads of one side that wait for
+work would take a processor from the other.
 
 Owns: what is compared. May import: wengert, NumPy, PyTorch. All sides do the same work on the same numbers in one process, turn
 by turn, and are waited for. A figure is the median of the rounds, with its quartiles; a ratio is the median of those of each
