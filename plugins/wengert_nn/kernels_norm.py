@@ -133,6 +133,14 @@ def few(x: Any, statistic: Any) -> bool:
     return bool(x.size <= FEW and statistic.size <= LINES)
 
 
+def standard(x: Any, mean: Any, rstd: Any, mode: str) -> Any:
+    """Return (x - mean) * rstd, or x * rstd."""
+    made = x * rstd if mode == "rms" else x - mean
+    if mode != "rms":
+        made *= rstd
+    return made
+
+
 def mean_of(xp: Any, x: Any, axes: Any, count: Any) -> Any:
     made = xp.add.reduce(x, axes, keepdims=True)
     made /= count
@@ -185,9 +193,7 @@ def near(mean: Any, rstd: Any, mode: str) -> bool:
 def normalise(backend: Any, x: Any, mean: Any, rstd: Any, affine: Any, axes: Any, eps: float, mode: str, kinds: str) -> Any:
     xp = backend.xp
     if few(x, rstd):
-        made = x * rstd if mode == "rms" else x - mean
-        if mode != "rms":
-            made *= rstd
+        made = standard(x, mean, rstd, mode)
         for kind, value in zip(kinds, affine, strict=True):
             (xp.multiply if kind == "w" else xp.add)(made, value, out=made)
         return made
@@ -234,9 +240,7 @@ def normalise_back(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, weights: 
     if 0 < x.size and few(x, rstd):
         count = x.dtype.type(x.size // rstd.size)
         h = y * weights[0] if weights else y
-        z = x * rstd if mode == "rms" else x - mean
-        if mode != "rms":
-            z *= rstd
+        z = standard(x, mean, rstd, mode)
         made = h * z
         xp.multiply(z, mean_of(xp, made, axes, count), out=z)
         xp.subtract(h, z, out=made)
@@ -295,9 +299,7 @@ def normalise_weight(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, shape: 
     """The sum of y times the normalised x over all dims along which a weight of `shape` is repeated."""
     xp = backend.xp
     if few(x, rstd):
-        z = x * rstd if mode == "rms" else x - mean
-        if mode != "rms":
-            z *= rstd
+        z = standard(x, mean, rstd, mode)
         z *= y
         lead = z.ndim - len(shape)
         over = tuple([d for d in range(z.ndim) if d < lead or shape[d - lead] == 1])

@@ -34,6 +34,7 @@ def spans(n: int, size: int, at: int, stride: int, padding: int, dilation: int) 
 
 
 Places = tuple[tuple[int, Any, Any], ...]
+Lines = tuple[tuple[bool, Any, Any], ...]
 
 
 def places(shape: Ints, size: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Places:
@@ -53,13 +54,13 @@ def _places(spatial: Ints, size: Ints, kernel: Ints, stride: Ints, padding: Ints
 
 
 @functools.lru_cache(256)
-def lines(n: int, size: int, kernel: int, stride: int, padding: int, dilation: int, axis: int) -> list[tuple[bool, Any, Any]]:
+def lines(n: int, size: int, kernel: int, stride: int, padding: int, dilation: int, axis: int) -> Lines:
     """Return the places of a window along one dim (axis is negative): as `places`, and whether all windows have it inside;
     those places come first."""
     rest = (slice(None),) * (-axis - 1)
     found = [spans(n, size, at, stride, padding, dilation) for at in range(kernel)]
     made = [(f[0] == slice(0, size), (..., f[0], *rest), (..., f[1], *rest)) for f in found if f is not None]
-    return sorted(made, key=lambda line: not line[0])
+    return tuple(sorted(made, key=lambda line: not line[0]))
 
 
 def resized(x: Any, axis: int, n: int) -> Ints:
