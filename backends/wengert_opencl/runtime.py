@@ -416,7 +416,7 @@ class Flag:
 
 
 _runtimes: dict[int, Runtime] = {}
-_inherited: list[bool] = []  # that drivers are those of another process
+_inherited = False  # whether the drivers are those of another process
 _lock = threading.Lock()
 
 
@@ -433,9 +433,10 @@ def runtime(index: int) -> Runtime:
 
 def forked() -> None:
     """Leave the devices to the process that this one was forked from, if it asked the drivers for any."""
+    global _inherited
     for made in _runtimes.values():
         made.__class__ = Forked
-    _inherited.extend([True] * found.cache_info().currsize)
+    _inherited = _inherited or found.cache_info().currsize > 0
 
 
 if hasattr(os, "register_at_fork"):
