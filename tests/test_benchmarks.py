@@ -92,6 +92,7 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "repetitions", lambda *runs, least=0: [run(1) for run in runs] and 1)
     monkeypatch.setattr(SUITE["ops"], "SAMPLES", 1)
     monkeypatch.setattr(SUITE["ops"], "LARGE", 10_000)
+    monkeypatch.setattr(SUITE["ops"], "HUGE", 10_000)
 
 
 def choices(found: type) -> list[tuple[Any, ...]]:

@@ -7,24 +7,30 @@ is as many calls as last long enough, so that sizes are comparable.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import statistics
 from typing import Any
 
 from .common import kernels, timing
-from .engines import TAPES, engine
+from .engines import MODES, TAPES, engine
 
 SIZES = [100, 10_000, 1_000_000]
 LARGE = SIZES[-1]
+HUGE = 10_000_000  # beyond every cache
 NAMES = list(kernels.KERNELS)
 BESIDE = [*TAPES, "jax"]  # the others are NumPy, where nothing is differentiated, or lazy
 SAMPLES = 5
 
 
-def median(name: str, op: str, size: int) -> float:
+def median(name: str, op: str, size: int, mode: str = "eager") -> float:
     """Return the seconds of one call, waited for."""
-    place = engine(name)
-    run = kernels.prepared(kernels.KERNELS[op], place.T, place.place, place.wait, size)
-    run(1)
+    place, kernel = engine(name), kernels.KERNELS[op]
+    if mode == "captured":
+        compiled = place.capture(functools.partial(kernel.run, place.T))
+        kernel = dataclasses.replace(kernel, run=lambda T, *arrays: compiled(*arrays))
+    run = kernels.prepared(kernel, place.T, place.place, place.wait, size)
+    run(1 if mode == "eager" else 3)  # compilers capture the second call
     return float(statistics.median(timing.sample(run, SAMPLES)))
 
 
@@ -40,6 +46,20 @@ class Op:
 
     def track_seconds(self, name: str, op: str, n: int) -> float:
         return median(name, op, n)
+
+
+class Fused:
+    """A formula of seven ops on a large array: call by call, and as what the engine's own compiler makes of it."""
+
+    params: Any = (BESIDE, MODES)
+    param_names = ["engine", "mode"]
+    unit = "seconds"
+
+    def setup(self, name: str, mode: str) -> None:
+        engine(name)
+
+    def track_seconds(self, name: str, mode: str) -> float:
+        return median(name, "formula", HUGE, mode)
 
 
 class Bandwidth:
