@@ -11,8 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wengert_codegen.expressions import (
-    BY_PLACE, OWN, VECTORS, Ctype, Dialect, Printed, complex_part, helper_text, printed, vector_text,
-)  # fmt: skip
+    BY_PLACE,
+    OWN,
+    VECTORS,
+    Ctype,
+    Dialect,
+    Printed,
+    complex_part,
+    helper_text,
+    printed,
+    vector_text,
+)
 
 Ints = tuple[int, ...]
 BLOCK = 128  # elements for which the arguments of a call are computed at a time
