@@ -7,12 +7,14 @@ PyTorch is kept in tests/recorded/programs.json (`python tests/test_compat.py` w
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -499,6 +501,17 @@ def test_accelerator_is_a_device_or_none() -> None:
     w.accelerator.synchronize()
 
 
+def test_events_and_streams_of_any_device() -> None:
+    first, last = w.Event(enable_timing=True), w.Event(enable_timing=True)
+    with pytest.raises(RuntimeError, match="recorded"):
+        first.elapsed_time(last)
+    with w.Stream(), w.accelerator.device_index(None):
+        first.record()
+        time.sleep(0.002)
+        last.record()
+    assert first.elapsed_time(last) >= 2 and last.query()
+
+
 def test_words_for_memory() -> None:
     x = w.arange(6.0).reshape(2, 3)
     assert x.new(2, 2).shape == (2, 2) and x.new([1, 2]).tolist() == [1.0, 2.0] and x.new().numel() == 0
@@ -594,6 +607,25 @@ def test_absent_parts_refuse() -> None:
         w.compat.nothing_such  # noqa: B018
     model = w.compat.parallel.DataParallel(w.nn.Linear(2, 1))
     assert model(w.ones(1, 2)).shape == (1, 1) and isinstance(model.module, w.nn.Linear)
+
+
+# ---- make_tensor
+@pytest.mark.parametrize("kind", ["bool", "uint8", "int8", "int64", "float16", "float64", "complex64"])
+def test_make_tensor(kind: str) -> None:
+    dtype = getattr(w, kind)
+    made = w.testing.make_tensor(3, 40, dtype=dtype, device="cpu", noncontiguous=True, exclude_zero=True)
+    assert made.shape == (3, 40) and made.dtype is dtype and not made.is_contiguous() and bool((made != 0).all())
+    narrow = w.testing.make_tensor((50,), dtype=dtype, device="cpu", low=-1e300, high=1)
+    low, high = w.view_as_real(narrow).aminmax() if dtype.is_complex else narrow.double().aminmax()
+    assert (low < 0 or kind in ("bool", "uint8")) and high < 1 + dtype.is_floating_point
+
+
+def test_make_tensor_refuses() -> None:
+    for options in ({"low": 1, "high": 1}, {"low": math.nan}, {"noncontiguous": True, "memory_format": w.channels_last}):
+        with pytest.raises(ValueError, match="make_tensor"):
+            w.testing.make_tensor(3, dtype=w.float32, device="cpu", **options)
+    with pytest.raises(ValueError, match="requires_grad"):
+        w.testing.make_tensor(3, dtype=w.int64, device="cpu", requires_grad=True)
 
 
 # ---- assert_close

@@ -62,6 +62,7 @@ _SUBMODULES = (
 _LATE = {  # names whose module is loaded when they are used
     "compile": "compiler", "custom_op": "library", "draw": "drawing",
     "load": "serialization", "save": "serialization",
+    "Event": "compat.accelerator", "Stream": "compat.accelerator",
     "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "is_anomaly_enabled": "autograd.anomaly_mode",
     "memory_summary": "profiler", "vmap": "func", "OutOfMemoryError": "errors",
     **dict.fromkeys(

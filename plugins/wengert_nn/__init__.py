@@ -116,13 +116,13 @@ def wengert_register_ops(registry: Registry) -> None:
     registry.family("wengert_nn.padding", functions="constant_pad_nd")
     registry.family(
         "wengert_nn.resampling", prefix="nn.functional.",
-        functions="affine_grid channel_shuffle grid_sample interpolate pixel_shuffle pixel_unshuffle upsample "
-        "upsample_bilinear upsample_nearest",
+        functions="affine_grid channel_shuffle grid_sample interpolate native_channel_shuffle=channel_shuffle pixel_shuffle "
+        "pixel_unshuffle upsample upsample_bilinear upsample_nearest",
     )  # fmt: skip
     registry.family(
         "wengert_nn.resampling",
-        functions="channel_shuffle grid_sampler grid_sampler_2d=grid_sampler grid_sampler_3d=grid_sampler pixel_shuffle "
-        "pixel_unshuffle",
+        functions="channel_shuffle grid_sampler grid_sampler_2d=grid_sampler grid_sampler_3d=grid_sampler "
+        "native_channel_shuffle=channel_shuffle pixel_shuffle pixel_unshuffle",
     )  # fmt: skip
     for module, names in {
         "windows": "convolution convolution_input convolution_weight fold_windows pool_max pool_put pool_spread pool_sum "

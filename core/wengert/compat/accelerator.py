@@ -1,13 +1,17 @@
 """`wengert.accelerator`: the device besides the host, if there is one: CUDA, or what else a plugin brings.
 
-Owns: the questions. May import: backend, cuda. Must not know: any particular device.
+Owns: the questions, `wengert.Stream` and `wengert.Event`. May import: backend, cuda. Must not know: any particular device.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from wengert import backend, cuda
+from wengert.cuda import Stream as Stream
+from wengert.cuda import current_stream as current_stream
 
 
 def is_available() -> bool:
@@ -43,6 +47,30 @@ def set_device_index(device: Any) -> None:
 
 
 set_device_idx = set_device_index
+
+
+@contextlib.contextmanager
+def device_index(device: int | None) -> Iterator[None]:
+    """Return a context in which a device of that index is the current one: the first, or None for any."""
+    if device is not None:
+        set_device_index(device)
+    yield
+
+
+class Event(cuda.Event):
+    """A point in the work of a device, in time with enable_timing. To record one waits for devices other than CUDA's."""
+
+    def __init__(
+        self, device: Any = None, *, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False
+    ) -> None:
+        super().__init__(enable_timing, blocking, interprocess)
+        self.device = current_accelerator() if device is None else backend.device(device)
+
+    def record(self, stream: Any = None) -> None:
+        """Put the event on a stream, the current one by default."""
+        if self.raw is None:
+            synchronize(self.device)
+        super().record(stream)
 
 
 def synchronize(device: Any = None) -> None:

@@ -38,7 +38,7 @@ ELSEWHERE = [
     (r"utils\.data\._utils\.(collate|worker|fetch)", "utils.data"), (r"autograd\.(gradcheck|variable)", "autograd"),
     (r"autograd\.profiler", "profiler"), (r"functional|_tensor", ""), (r"nn\.utils\.stateless", "func"),
     (r"types", "compat.types"), (r"nn\.attention", "compat.attention"), (r"utils\.hooks", "compat.hooks"),
-    (r"utils\.model_zoo", "hub"), (r"_C", "compat._C"), (r"_C\._nn", "nn.functional"),
+    (r"masked\._ops", "masked"), (r"utils\.model_zoo", "hub"), (r"_C", "compat._C"), (r"_C\._nn", "nn.functional"),
     (r"_subclasses\.fake_tensor|fx\.experimental\.proxy_tensor", "compat.fake"),
     (r"utils\._pytree", "compat.pytree"), (r"fx", "compat.fx"), (r"jit\.annotations", "compat.annotated"),
     (r"_utils|utils\._foreach_utils", "compat.private"), (r"_custom_ops", "library"),

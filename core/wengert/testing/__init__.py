@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from wengert.testing.device import DeviceSuite as DeviceSuite
     from wengert.testing.device import check_backend as check_backend
     from wengert.testing.isolation import isolated_registry as isolated_registry
+    from wengert.testing.making import make_tensor as make_tensor
     from wengert.testing.ops import check_op as check_op
     from wengert.testing.optimizer import check_optimizer as check_optimizer
 
 NAMES = {
     "DeviceSuite": "device", "assert_close": "comparison", "check_backend": "device", "check_op": "ops",
-    "check_optimizer": "optimizer", "isolated_registry": "isolation",
+    "check_optimizer": "optimizer", "isolated_registry": "isolation", "make_tensor": "making",
 }  # fmt: skip
 __all__ = [*NAMES]
 
