@@ -895,6 +895,22 @@ def test_signatures_are_pytorchs(torch: Any) -> None:
     assert checked > 100
 
 
+@pytest.mark.parity
+@pytest.mark.parametrize("name", ["elu", "celu", "selu"])
+def test_second_derivatives_at_the_bend_are_pytorchs(torch: Any, name: str) -> None:
+    curves = []
+    for library in (wengert, torch):
+        x = library.tensor([-1.0, 0.0, 1.0], requires_grad=True)
+        (slope,) = library.autograd.grad(getattr(library.nn.functional, name)(x).sum(), x, create_graph=True)
+        curves.append(library.autograd.grad(slope.sum(), x)[0].numpy())
+    np.testing.assert_allclose(curves[0], curves[1], rtol=1e-6)
+
+
+def test_a_margin_makes_floats() -> None:
+    whole = wengert.tensor([3, 1])
+    assert nn.functional.margin_ranking_loss(whole, whole.flip(0), wengert.tensor([1, 1]), reduction="sum").dtype is wengert.float32
+
+
 # ---- what may be written to after a call
 @pytest.mark.parametrize(
     "name", ["gelu", "silu", "max_pool1d", "max_pool2d", "adaptive_max_pool2d", "hardswish", "mish", "softplus", "leaky_relu"]

@@ -66,7 +66,7 @@ elu_       = elementwise("elu", "x > 0 ? scale * x : scale * alpha * expm1(x * i
 elu_pull   = elementwise("elu_pull", "a * (x > 0 ? scale : scale * alpha * inner * exp(x * inner))", inputs="a x",
     params="alpha scale inner", domain=SAME,
     a=lambda g, x, alpha, scale, inner: elu_pull(g, x, alpha, scale, inner),
-    x=lambda g, a, x, alpha, scale, inner: e.where(x > 0, 0.0, elu_pull(g * a, x, alpha, scale, inner) * inner))
+    x=lambda g, a, x, alpha, scale, inner: e.where(x >= 0, 0.0, elu_pull(g * a, x, alpha, scale, inner) * inner))
 softplus_  = elementwise("softplus", "x * beta > threshold ? x : log1p(exp(x * beta)) / beta", params="beta threshold",
     x=lambda g, x, beta, threshold: softplus_pull(g, x, beta, threshold))
 softplus_pull = elementwise("softplus_pull", "x * beta > threshold ? a : a / (1 + exp(x * -beta))", inputs="a x", domain=SAME,

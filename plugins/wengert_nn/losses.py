@@ -336,7 +336,7 @@ def margin_ranking_loss(
             f"margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: {list(input1.shape)}, "
             f"input2: {list(input2.shape)}, target: {list(target.shape)}"
         )
-    return reduced(e.clamp_min(-target * (input1 - input2) + margin, 0), reduction)
+    return reduced(e.clamp_min(-target * (input1 - input2) + float(margin), 0), reduction)
 
 
 # ---- one class, or several, of each sample
