@@ -315,6 +315,34 @@ def test_bias_correction_keeps_its_digits_in_float32() -> None:
             assert got == pytest.approx(exact, rel=5e-7)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 4), (1 << 15,), (9, 9999)])
+def test_adam_at_once_and_step_by_step_are_bitwise_equal(monkeypatch: pytest.MonkeyPatch, shape: Any, dtype: str) -> None:
+    from wengert_optim import adam, kernels
+
+    asked: list[Any] = []
+
+    def trained(changed: Callable[[Any], Any]) -> Any:
+        rng = np.random.default_rng(3)
+        p = leaf(wengert, rng.standard_normal(shape), dtype)
+        gradients = [changed(wengert.tensor(rng.standard_normal(shape), dtype=p.dtype)) for _ in range(3)]
+        optimizer, before = wengert.optim.AdamW([p], lr=0.01, weight_decay=0.1), p._version
+        for p.grad in gradients:
+            optimizer.step()
+        return [p, *optimizer.state[p].values()], p._version - before
+
+    at_once = kernels.adam
+    monkeypatch.setattr(adam.kernels, "adam", lambda *args: asked.append(args) or at_once(*args))
+    (fast, writes), count = trained(lambda g: g), len(asked)
+    views, _ = trained(lambda g: g.view(shape))  # no array of its own
+    assert count == len(asked) == 3
+    monkeypatch.setattr(adam, "host_arrays", lambda *tensors: None)
+    slow, slow_writes = trained(lambda g: g)
+    assert writes == slow_writes and len(asked) == 3
+    for a, b, c in zip(fast, slow, views, strict=True):
+        assert np.array_equal(array(a), array(b)) and np.array_equal(array(a), array(c))
+
+
 # L-BFGS.
 
 

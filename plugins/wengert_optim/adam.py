@@ -12,7 +12,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import wengert
-from wengert.optim.optimizer import Group, Optimizer, State, at_least_zero, count, debias, known, new_step
+from wengert.optim.optimizer import Group, Optimizer, State, at_least_zero, count, debias, host_arrays, known, new_step
+from wengert_optim import kernels
 
 if TYPE_CHECKING:
     from wengert import Tensor
@@ -48,12 +49,17 @@ class Adam(Optimizer):
 
     def update(self, p: Tensor, g: Tensor, state: State, group: Group) -> None:
         t, m, v, (beta1, beta2) = known(count(state, p)), state["exp_avg"], state["exp_avg_sq"], group["betas"]
+        c1, c2 = debias(beta1, t), debias(beta2, t) ** 0.5
+        eps, size = group["eps"] * c2, -group["lr"] * c2 / c1
+        arrays = host_arrays(g, p, m, v) if type(eps) is type(size) is float and not group["amsgrad"] else None
+        if arrays is not None:  # the same at once
+            kernels.adam(arrays, beta1, beta2, eps, size)
+            return
         m.mul_(beta1).add_(g, alpha=1 - beta1)
         v.mul_(beta2).add_(g * g, alpha=1 - beta2)
         if group["amsgrad"]:
             v = largest_(state["max_exp_avg_sq"], v)
-        c1, c2 = debias(beta1, t), debias(beta2, t) ** 0.5
-        direction, size = m / (v.sqrt() + group["eps"] * c2), -group["lr"] * c2 / c1
+        direction = m / (v.sqrt() + eps)
         if isinstance(size, wengert.Tensor):
             p.addcmul_(direction, size)
         else:

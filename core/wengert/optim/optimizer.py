@@ -2,8 +2,8 @@
 
 Owns: `Optimizer`, its state dict (PyTorch's layout), the checks of hyperparameters by name, and the three formulas
 that most updates need (`descend`, `count`, `debias`).
-May import: the grad switch, the hook handle; `wengert`'s public names, when they are used.
-Must not know: any optimizer, any device.
+May import: the grad switch, the hook handle, what tensors are; `wengert`'s public names, when they are used.
+Must not know: any optimizer, any device but the host.
 Nothing here needs a tensor's value while stepping, so a recording backend can capture `step` as it stands.
 """
 
@@ -17,8 +17,13 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+import numpy as np
+
 import wengert
 from wengert import modes
+from wengert._tensor import INFERENCE, PLAIN
+from wengert.dtypes import F32, F64
+from wengert.inplace import bump
 from wengert.tape import Handle
 
 if TYPE_CHECKING:
@@ -63,6 +68,27 @@ def count(state: State, p: Tensor) -> Tensor:
 def known(t: Tensor) -> Any:
     """Return a count as a number where reading it is free: on the host, and not while a capture writes down what is done."""
     return t.item() if t.is_cpu and modes.state.recorder is None and not t.requires_grad else t
+
+
+def host_arrays(g: Tensor, *written: Tensor) -> list[Any] | None:
+    """Return the arrays of what a step writes to, and the gradient's, where NumPy may do it at once: contiguous ones of the
+    host, of one float type and shape, no views, and nothing is recorded. The writes are counted. None for any others."""
+    dtype, shape = g._array.dtype, g._array.shape
+    if modes.state.grad or modes.state.recorder is not None or (dtype is not F32 and dtype is not F64):
+        return None
+    arrays = []
+    for x in (*written, g):
+        array, kind = x._array, type(x)
+        if type(array) is not np.ndarray or array.dtype is not dtype or array.shape != shape or not array.flags.carray:
+            return None
+        if array.base is not None or x._base is not None or x._box is INFERENCE:
+            return None
+        if kind is not wengert.Tensor and kind not in PLAIN:
+            return None
+        arrays.append(array)
+    for x in written:
+        bump(x)
+    return arrays
 
 
 def debias(beta: float | Tensor, t: Any) -> Any:

@@ -1,0 +1,47 @@
+"""Adam's step on the host: in place, in parts that stay in the cache.
+
+Owns: `adam`, which gives bit by bit what the formula in adam.py gives in ops, where nothing asks for the steps between.
+May import: NumPy, `of_array`. Must not know: tensors, what the numbers are made of.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from wengert.extend import of_array
+
+PART = 1 << 15  # elements: of five arrays, they stay in the cache
+
+
+def adam(arrays: list[Any], beta1: float, beta2: float, eps: float, size: float) -> None:
+    """m <- beta1 * m + (1 - beta1) * g;   v <- beta2 * v + (1 - beta2) * g**2;   p <- p + size * m / (sqrt(v) + eps)
+
+    arrays: p, m, v and g, contiguous, of one float type and shape.
+    """
+    p, m, v, g = arrays
+    numbers = (beta1, 1 - beta1, beta2, 1 - beta2, eps, size)
+    constants = [np.asarray(number, p.dtype) for number in numbers]  # 0-d arrays: what ufuncs take soonest
+    with of_array(p).quiet():
+        if p.size <= PART:
+            step(p, m, v, g, np.empty(p.shape, p.dtype), *constants)
+            return
+        p, m, v, g = (array.reshape(-1) for array in arrays)
+        spare = np.empty(PART, p.dtype)
+        for start in range(0, p.size, PART):
+            part = slice(start, start + PART)
+            here = p[part]
+            step(here, m[part], v[part], g[part], spare[: here.size], *constants)
+
+
+def step(
+    p: Any, m: Any, v: Any, g: Any, spare: Any, beta1: Any, new1: Any, beta2: Any, new2: Any, eps: Any, size: Any
+) -> None:
+    multiply, add = np.multiply, np.add
+    multiply(m, beta1, m)
+    add(m, multiply(g, new1, spare), m)
+    multiply(v, beta2, v)
+    add(v, multiply(multiply(g, g, spare), new2, spare), v)
+    add(np.sqrt(v, spare), eps, spare)
+    add(p, multiply(np.divide(m, spare, spare), size, spare), p)
