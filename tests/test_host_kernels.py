@@ -130,6 +130,7 @@ def test_attention_with_hidden_rows(width: int) -> None:
 @pytest.mark.parametrize("shape, axis", [
     ((200,), None), ((40_000,), None), ((100, 3, 200), None), ((3000, 7), (0,)), ((3000, 7), (1,)), ((30_000, 9), (0,)),
     ((9, 30_000), (1,)), ((20, 30, 40), (0, 1)), ((20, 30, 40), (1, 2)), ((20, 30, 40), (0, 2)), ((20, 30, 40), (1,)),
+    ((3, 3000, 4), (1,)), ((6, 5, 4, 100), (1, 2)),
 ])  # fmt: skip
 def test_sums_of_few_and_of_many(shape: Any, axis: Any) -> None:
     x = np.abs(normal(*shape)) + 1
@@ -155,12 +156,13 @@ def test_products_of_few_and_of_many(size: int) -> None:
 @pytest.mark.parametrize("scale", [1.0, 10.0, 3000.0])
 @pytest.mark.parametrize("ignored", [-100, 2])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_cross_entropy_of_near_and_far_numbers(scale: float, ignored: int, dtype: Any) -> None:
-    x, index = (RNG.standard_normal((300, 7)) * scale).astype(dtype), RNG.integers(0, 7, 300)
+@pytest.mark.parametrize("size", [(300, 7), (7, 300), (300, 40)])
+def test_cross_entropy_of_near_and_far_numbers(scale: float, ignored: int, dtype: Any, size: Any) -> None:
+    x, index = (RNG.standard_normal(size) * scale).astype(dtype), RNG.integers(0, size[1], size[0])
     t = w.tensor(x, requires_grad=True)
     losses = F.cross_entropy(t, w.tensor(index), ignore_index=ignored, reduction="none")
     losses.sum().backward()
-    wide, counts, rows = x.astype(np.float64), index != ignored, np.arange(300)
+    wide, counts, rows = x.astype(np.float64), index != ignored, np.arange(len(x))
     total = special.logsumexp(wide, 1)
     digits = float(np.finfo(dtype).eps) * 16
     tolerance = {"rtol": digits, "atol": digits * max(scale, 10)}  # a loss of thousands has fewer digits behind the point
@@ -181,6 +183,41 @@ def test_gradients_of_rows_add_up_in_the_order_they_were_taken(rows: int, count:
     if rows > 4 * count:
         np.testing.assert_array_equal(table.grad.numpy(), expected)
     np.testing.assert_allclose(table.grad.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+# ---- windows
+@pytest.mark.parametrize("memory", [1, 1 << 14, 1 << 30])
+@pytest.mark.parametrize(("size", "kernel", "stride", "padding", "dilation", "groups"), [
+    ((17,), (4,), 1, 2, 1, 1), ((17,), (3,), 1, 0, 3, 2), ((9, 11), (3, 4), 1, 1, 1, 1), ((9, 11), (3, 2), 1, 2, 2, 4),
+    ((9, 11), (3, 4), 2, 1, 1, 2), ((4, 5, 6), (2, 3, 2), 1, 1, 1, 2), ((4, 5, 6), (2, 1, 3), (1, 2, 1), 0, 1, 1),
+])  # fmt: skip
+def test_convolutions_of_some_images_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, memory: int, size: Any, kernel: Any, stride: Any, padding: int, dilation: int, groups: int
+) -> None:
+    from wengert_nn import kernels_windows
+
+    monkeypatch.setattr(kernels_windows, "CACHE", memory)
+    x, weight = RNG.standard_normal((5, 4, *size)), RNG.standard_normal((8, 4 // groups, *kernel))
+    steps = (stride,) * len(size) if isinstance(stride, int) else stride
+
+    def convolved(x: Any, weight: Any) -> Any:
+        return getattr(F, f"conv{len(size)}d")(x, weight, None, stride, padding, dilation, groups)
+
+    t, v = (w.tensor(a, requires_grad=True) for a in (x, weight))
+    y = convolved(t, v)
+    expected = np.zeros(tuple(y.shape))
+    padded = np.pad(x, ((0, 0), (0, 0), *((padding, padding),) * len(size)))
+    for place in np.ndindex(kernel):
+        seen = [slice(a * dilation, a * dilation + (n - 1) * s + 1, s) for a, n, s in zip(place, y.shape[2:], steps, strict=True)]
+        rows, columns = weight[(..., *place)].reshape(groups, 8 // groups, -1), padded[(..., *seen)].reshape(5, groups, 4 // groups, -1)
+        expected += (rows @ columns).reshape(expected.shape)
+    np.testing.assert_allclose(y.detach().numpy(), expected, rtol=1e-10, atol=1e-10)
+    g = RNG.standard_normal(expected.shape)
+    y.backward(w.tensor(g))
+    dx, dw = (w.tensor(RNG.standard_normal(a.shape)) for a in (x, weight))
+    with w.no_grad():
+        for along, slope, moved in ((dx, t.grad, convolved(dx, v)), (dw, v.grad, convolved(t, dw))):
+            np.testing.assert_allclose((along * slope).sum().item(), (g * moved.numpy()).sum(), rtol=1e-9)
 
 
 # ---- products

@@ -236,9 +236,9 @@ class ArrayModule:
                 return x.take(indices[0], places[0])
             return dense(x[key(indices, places)])
 
-        def add_rows(made: Any, index: Any, rows: Any) -> Any:
+        def add_rows(made: Any, index: Any, rows: Any, fresh: bool) -> Any:
             """Add each row to the row of `made` that the index names, in their order; return `made`. A product with a sparse
-            matrix of ones runs at the speed of memory."""
+            matrix of ones runs at the speed of memory. fresh: all of it is 0."""
             count, width = rows.shape
             if width >= 4 and rows.size >= 1 << 14 and rows.dtype.char in "fdFD" and len(made) <= 4 * count:
                 ones = xp.ones(count, rows.dtype)
@@ -250,14 +250,14 @@ class ArrayModule:
                 new = first[index] == numbers
                 chosen, again = new.nonzero()[0], (~new).nonzero()[0]
                 target = index[chosen]
-                made[target] = made.take(target, 0) + rows.take(chosen, 0)
+                made[target] = (0 if fresh else made.take(target, 0)) + rows.take(chosen, 0)
                 index, rows = index[again], rows.take(again, 0)
             at = index if width == 1 else (index[:, None] * width + xp.arange(width)).reshape(-1)
             xp.add.at(made.reshape(-1), at, rows.reshape(-1))
             return made
 
-        def add_at(made: Any, values: Any, indices: Any, places: Any) -> Any:
-            """Add values to the elements of a fresh array that index arrays name, each as often as it is named."""
+        def add_at(made: Any, values: Any, indices: Any, places: Any, fresh: bool = False) -> Any:
+            """Add values to the elements of an array that index arrays name, each as often as it is named. fresh: it is 0."""
             if values.size < 256:
                 xp.add.at(made, key(indices, places), values)
                 return made
@@ -275,7 +275,7 @@ class ArrayModule:
             rows = values.transpose(moved).reshape(index.size, -1 if values.size else 0)
             order = [*places, *rest]
             laid = made.transpose(order)
-            summed = add_rows(xp.ascontiguousarray(laid).reshape(count, -1), index, rows).reshape(laid.shape)
+            summed = add_rows(xp.ascontiguousarray(laid).reshape(count, -1), index, rows, fresh).reshape(laid.shape)
             if order == sorted(order):
                 return made  # whose memory that is; itself and no view of it, so that its owner may be told
             return dense(summed.transpose([order.index(d) for d in range(made.ndim)]))
@@ -302,7 +302,7 @@ class ArrayModule:
             return made
 
         def index_sum(values: Any, indices: Any, shape: Any, places: Any) -> Any:
-            return widened(add_at, tuple(shape), values, indices, places)
+            return widened(add_at, tuple(shape), values, indices, places, True)
 
         def along(shape: Any, index: Any, dim: int) -> Any:
             """Return where, in an array of a shape laid out in order, the elements are that an index names along dim."""

@@ -121,6 +121,11 @@ def table(backend: Any) -> dict[str, Kernel]:
             return made.reshape((1,) * n) if keepdims else made
         first = dims == tuple(range(len(dims)))
         if not first and dims != tuple(range(n - len(dims), n)):
+            middle = lanes(x.shape, dims)
+            if middle is not None and middle[1] <= RUN:
+                made = np.matmul(np.ones(middle[1], x.dtype), x.reshape(middle))
+                rest = tuple([1 if d in dims else m for d, m in enumerate(x.shape) if keepdims or d not in dims])
+                return made if made.shape == rest else made.reshape(rest)
             tail = tuple([d for d in range(n) if all([later in dims for later in range(d, n)])])
             part = by_blas(x, tail, True) if tail else None
             return None if part is None else add.reduce(part, dims, None, None, keepdims)
@@ -316,21 +321,20 @@ def table(backend: Any) -> dict[str, Kernel]:
 
     def short_softmax(x: Any, out: Any) -> bool:
         """Write softmax of short rows by one top for all of them, if no row is far below it; say whether none is."""
-        np.subtract(x, x.max(), out=out)
-        np.exp(out, out=out)
+        rest = backend.scratch(out.shape, out.dtype)
+        np.exp(np.subtract(x, x.max(), out=rest), out=out)  # out may be far: exp has more to do meanwhile than a difference
         total = out[:, :, 0].dot(np.ones(x.shape[1], x.dtype))
         if not total.min() > FAR_BELOW:
             return False
-        out *= repeat(1 / total, backend.scratch(out.shape, out.dtype))
+        out *= repeat(1 / total, rest)
         return True
 
     def softmax(parts: Any, x: Any, axis: Any) -> None:
-        if len(parts) == 1 and short(x, axis, 256) and short_softmax(*parts[0]):
+        if len(parts) == 1 and short(x, axis, 512) and short_softmax(*parts[0]):
             return
         top, total = highest(x, axis), None
         for part, out in parts:
-            xp.subtract(part, top, out=out)
-            xp.exp(out, out=out)
+            xp.exp(xp.subtract(part, top, out=backend.scratch(part.shape, part.dtype)), out=out)
             sums = added(out, axis)
             total = sums if total is None else total + sums
         for _, out in parts:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from wengert_nn.kernels_activations import DENSITY, elementwise, normal
+import numpy as np
+
+from wengert_nn.kernels_activations import DENSITY, POWER, RATE, elementwise, normal
 from wengert_nn.kernels_losses import places
 
 
@@ -19,17 +21,16 @@ def share_less(backend: Any, x: Any, scale: Any, a: Any, index: Any, ignored: in
     return made
 
 
-@elementwise(1)
-def normal_share(backend: Any, made: Any, x: Any) -> None:
-    backend.xp.multiply(normal(backend, x), 0.5, out=made)
+normal_share = elementwise(1)(normal)
 
 
 @elementwise(2)
 def gelu_slope(backend: Any, made: Any, x: Any, y: Any) -> None:
     xp = backend.xp
+    exp, rate = (POWER, RATE) if xp is np else (xp.exp, 1.0)
     xp.multiply(x, x, out=made)
-    made *= -0.5
-    xp.exp(made, out=made)
+    made *= -0.5 * rate
+    exp(made, out=made)
     made *= x
     made *= DENSITY
     made += y

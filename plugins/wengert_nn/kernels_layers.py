@@ -102,8 +102,8 @@ def short_masked(xp: Any, scores: Any) -> Any:
 
 
 def repeated(xp: Any, total: Any, like: Any) -> Any:
-    """Return 1 / total for each element of its row: of many by a product with factors that BLAS repeats."""
-    if like.size <= 1 << 12:
+    """Return 1 / total for each element of its row: of many short rows by a product with factors that BLAS repeats."""
+    if not 1 << 12 < like.size <= 1 << 18 or like.shape[-1] >= 64:
         return (1 / total)[..., None]
     factors = xp.zeros((*total.shape, 2), like.dtype)
     xp.divide(1, total, out=factors[..., 0])

@@ -68,6 +68,14 @@ def cross_entropy(backend: Any, x: Any, index: Any, ignored: int) -> Any:
         raise ValueError("shapes differ")
     key, gone = places(backend, x, index, ignored)
     losses = x[key]
+    if type(x) is np.ndarray and x.ndim == 2 and 0 < x.shape[1] < len(x) and x.size <= FEW:  # short rows take long to begin
+        powers = np.array(x.T, order="C")
+        top = np.maximum.reduce(powers, 0)
+        powers -= top
+        losses = np.log(np.add.reduce(np.exp(powers, out=powers), 0)) - (losses - top)
+        if gone is not None:
+            losses[gone] = 0
+        return losses
     ones = xp.ones(x.shape[1], x.dtype) if x.ndim == 2 else None  # BLAS adds a row in a quarter of the time
     spare = None if x.size > FEW else xp.empty(x.shape, x.dtype)
     for part in in_rows(x):

@@ -19,6 +19,7 @@ import numpy as np
 from wengert_nn.windows import Ints, sizes, winner_type
 
 CACHE = 1 << 19  # bytes of columns that are made and multiplied at a time
+COLUMNS = 256  # at least: BLAS copies a large weight for each product, which takes as long as a few columns of it
 
 
 # ---- windows as slices
@@ -101,9 +102,11 @@ def pool_winner(backend: Any, x: Any, out: Any, kernel: Ints, stride: Ints, padd
     By arithmetic on small integers: to choose elements by a mask costs ten times as much where the mask is random.
     """
     xp, kind = backend.xp, winner_type(kernel)
-    winner = xp.full(out.shape, xp.iinfo(kind).max, kind)
     every = places(x.shape, size, kernel, stride, padding, dilation)
-    for number, windows, elements in every:
+    complete = bool(every) and every[-1][1][1:] == tuple([slice(0, n) for n in size])
+    # where all windows have the last place inside, the maximum that all others miss is there
+    winner = xp.full(out.shape, every[-1][0] if complete else xp.iinfo(kind).max, kind)
+    for number, windows, elements in every[: -1 if complete else None]:
         misses = (x[elements] != out[windows]).astype(kind)
         part = winner[windows]
         xp.minimum(part, -misses | kind.type(number), out=part)  # all bits are set where it is not the maximum
@@ -234,7 +237,7 @@ class Block:
     With stride 1 a window's element lies at one distance from its first in the flattened padded image, the same for all
     windows. So a row of the matrix is one run of memory, and copying it costs little; the price are columns for windows
     that would begin in the last elements of an image's rows, which `cropped` leaves out. `pitch` is the size of the grid of
-    windows with these; whole: it is the image's size, so that a row is one run over all images, as `fold` likes it.
+    windows with these; whole: it is the image's size also along the first dim.
     """
 
     def __init__(
@@ -285,34 +288,44 @@ class Block:
         grid = made.reshape(-1, self.images, *self.pitch)
         return grid[(..., *(slice(n) for n in self.size))].swapaxes(0, 1)
 
+    def moved(self, g: Any) -> Any:
+        """Return `spread(g)` moved by each place of a window along the last dim, (groups, channels * places, images * windows):
+        with stride 1, where what is moved over the end of a row is zero."""
+        grid = self.spread(g)
+        count, width = self.window[0][-1], grid.shape[2]
+        made = self.zeros("moved", (g.shape[1], count, width))
+        for at in range(count):
+            start = at * self.steps[-1]
+            made[:, at, start:] = grid.reshape(-1, width)[:, : width - start]
+        return made.reshape(self.groups, -1, width)
+
     def fold(self, columns: Any, target: Any) -> None:
-        """Write the images to target, each element the sum over the columns it stands in: the transpose of `columns`."""
+        """Write the images to target, each element the sum over the columns it stands in: the transpose of `columns`. With
+        stride 1 they are sums over the last dim of a window already, as a product with what is `moved` gives them."""
         kernel, stride, padding, dilation = self.window
-        made = self.zeros("sums", (self.channels, self.images * math.prod(self.padded)))
-        columns = columns.reshape(self.channels, math.prod(kernel), -1)
-        if self.flat:  # what is shifted into the next image is zero
-            made[...] = columns[:, 0]
-            for number, offset in enumerate(itertools.product(*map(range, kernel))):
-                start = sum(at * step for at, step in zip(offset, self.steps, strict=True))
-                if number:
-                    made[:, start:] += columns[:, number, : made.shape[1] - start]
-        image = made.reshape(self.channels, self.images, *self.padded)
-        if not self.flat:
-            made[...] = 0
-            columns = columns.reshape(*columns.shape[:2], self.images, *self.size)
+        image = self.zeros("sums", (self.channels, self.images, *self.padded))
+        image[...] = 0
+        if self.flat:
+            sums, run = image.reshape(self.channels, self.images, -1), self.run + (kernel[-1] - 1) * self.steps[-1]
+            columns = columns.reshape(self.channels, -1, self.images, math.prod(self.pitch))
+            for number, offset in enumerate(itertools.product(*map(range, kernel[:-1]))):
+                start = sum(at * step for at, step in zip(offset, self.steps[:-1], strict=True))
+                sums[:, :, start : start + run] += columns[:, number, :, :run]
+        else:
+            columns = columns.reshape(self.channels, -1, self.images, *self.size)
             for number, windows, elements in places(self.padded, self.size, kernel, stride, (0,) * len(kernel), dilation):
                 image[elements] += columns[:, number][windows]
         target[...] = image[self.inner].swapaxes(0, 1)
 
 
 def blocks(
-    xp: Any, shape: Ints, window: tuple[Ints, ...], groups: int, dtype: Any, whole: bool = False
+    xp: Any, shape: Ints, window: tuple[Ints, ...], groups: int, dtype: Any, rows: int, whole: bool = False
 ) -> Iterator[tuple[slice, Block]]:
-    """Yield the images a block at a time, each block as large as the cache allows; whole: larger, for longer runs of memory."""
+    """Yield the images a block at a time, each block as large as the cache allows for matrices of as many rows."""
     count, channels, *rest = shape
     spatial = tuple(rest)
-    columns = channels * math.prod(window[0]) * math.prod(sizes(spatial, *window))
-    images = max(1, min(count, CACHE * (4 if whole else 1) // max(columns * dtype.itemsize, 1)))
+    windows = max(math.prod(sizes(spatial, *window)), 1)
+    images = max(1, min(count, max(CACHE // (rows * windows * dtype.itemsize), COLUMNS // windows)))
     block = None
     for start in range(0, count, images):
         part = slice(start, min(start + images, count))
@@ -345,7 +358,7 @@ def convolution(
             made += bias
     else:
         rows = weight.reshape(groups, channels // groups, -1)
-        for part, block in blocks(xp, x.shape, window, groups, x.dtype):
+        for part, block in blocks(xp, x.shape, window, groups, x.dtype, x.shape[1] * math.prod(window[0])):
             sums = product(xp, rows, block.columns(x[part]))
             if biases:
                 sums += biases[0].reshape(groups, -1, 1)
@@ -367,8 +380,14 @@ def convolution_input(
         flat = g.reshape(g.shape[0], groups, g.shape[1] // groups, math.prod(spatial))
         xp.matmul(columns, flat, out=made.reshape(*flat.shape[:2], -1, flat.shape[3]))
     else:
-        for part, block in blocks(xp, made.shape, window, groups, g.dtype, whole=True):
-            block.fold(product(xp, columns, block.spread(g[part])), made[part])
+        flat, last = all(n == 1 for n in stride), weight.shape[-1]
+        if flat:
+            parts = weight.reshape(groups, weight.shape[0] // groups, weight.shape[1], -1, last)
+            columns = parts.transpose(0, 2, 3, 1, 4).reshape(groups, -1, parts.shape[1] * last)
+        rows = sum(columns.shape[1:]) if flat else max(columns.shape[1] // 4, 1)  # a quarter: for longer runs of memory
+        for part, block in blocks(xp, made.shape, window, groups, g.dtype, groups * rows, len(stride) == 1):
+            given = block.moved(g[part]) if flat else block.spread(g[part])
+            block.fold(product(xp, columns, given), made[part])
     return made.astype(kind, copy=False)
 
 
@@ -384,7 +403,7 @@ def convolution_weight(
         for image, wanted in zip(x, g, strict=True):
             made += xp.matmul(image.reshape(groups, width, -1), wanted.reshape(groups, channels // groups, -1).swapaxes(1, 2))
     elif g.size and x.size:
-        for part, block in blocks(xp, x.shape, window, groups, g.dtype):
+        for part, block in blocks(xp, x.shape, window, groups, g.dtype, x.shape[1] * math.prod(kernel)):
             made += xp.matmul(block.columns(x[part]), block.spread(g[part]).swapaxes(1, 2))
     result = xp.empty((channels, width, *kernel), kind)
     result.reshape(groups, channels // groups, -1)[...] = made.swapaxes(1, 2)
