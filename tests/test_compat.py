@@ -644,6 +644,7 @@ CLOSE = [
     (lambda t: ([1], [1, 2]), False),
     (lambda t: (1.0, 1.0 + 1e-9), True),
     (lambda t: (1, 2), False),
+    (lambda t: (1, 1.0), False),
     (lambda t: (1 + 2j, 1 + 2j), True),
     (lambda t: (t.tensor([1 + 1j]), t.tensor([1 + 1.1j])), False),
     (lambda t: (None, None), True),

@@ -18,13 +18,18 @@ REDUCTIONS = [OPS[n] for n in ("sum", "mean", "amax", "norm2", "any", "argmax")]
 VIEWS = [("reshape", ((2, 3),)), ("transpose", ((1, 0),)), ("getitem", ((slice(0, 2),),)), ("diagonal", (0, 0, 1))]
 
 
+TYPES = {"d": "f8", "h": "f2", "i": "i8", "b": "?"}
+
+
 def operands(op: Op, kinds: str, shapes: list[tuple[int, ...]]) -> list[Any]:
-    """Return operands: g (requires grad), c (does not), n (a number), d (float64, grad)."""
+    """Return operands: g (requires grad), c (does not), d (float64, grad), h (float16, grad), i (int64), b (bool), n and k
+    (numbers, 0.75 and 2)."""
     rng = np.random.default_rng(3)
     made: list[Any] = []
     for kind, shape in zip(kinds, shapes, strict=True):
-        values = torch.from_numpy(rng.uniform(0.2, 0.8, shape).astype("f8" if kind == "d" else "f4"))
-        made.append(0.75 if kind == "n" else values.requires_grad_() if kind in "gd" else values)
+        low, high = (1, 5) if kind == "i" else (0.2, 0.8)
+        values = torch.from_numpy(rng.uniform(low, high, shape).astype(TYPES.get(kind, "f4")))
+        made.append({"n": 0.75, "k": 2}[kind] if kind in "nk" else values.requires_grad_() if kind in "gdh" else values)
     return made
 
 
@@ -58,11 +63,10 @@ def test_elementwise(op: Op) -> None:
         for call in (op, lambda *a: record.call(op, a)):
             with pytest.raises((TypeError, RuntimeError)):
                 call(*operands(op, "g" * len(op.inputs), [(2,)] * len(op.inputs)))
-        return
     if op.params and op.name != "power_number":
         pytest.fail(f"{op.name} has params that this test does not know")
     shape_pairs = [[(2, 3), (2, 3)], [(2, 3), (3,)], [(1,), (2, 1)], [(), (3,)], [(0, 3), (1, 3)]]
-    kinds = ["g", "c", "d"] if len(op.inputs) == 1 else ["gg", "gc", "cg", "cc", "gn", "cn", "dd", "gd"]
+    kinds = [*"gcdhib"] if len(op.inputs) == 1 else "gg gc cg cc gn cn dd gd hh hn hk hg ii in ik ig bb bk bi".split()
     for shapes in shape_pairs:
         for kind in kinds:
             xs = operands(op, kind, shapes[: len(op.inputs)])
@@ -100,6 +104,44 @@ def test_views(name: str, args: tuple[Any, ...]) -> None:
         fast, plain = OPS[name](x, *args), record.call(OPS[name], (x,), args)
         assert description(fast) == description(plain)
         assert fast._base is x and plain._base is x and fast._path == plain._path and fast._box is x._box
+
+
+def test_what_types_make_of_each_other_is_decided_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, n, mask = torch.tensor([1.0, -2.0]), torch.tensor([1, 2]), torch.tensor([True, False])
+    op, half = OPS["where"], torch.tensor([1.0, 2.0], dtype=torch.float16)
+    for values in ((x, x), (x, 0.5), (0, x), (n, 3), (half, half)):
+        first = record.call(op, (mask, *values))
+        with monkeypatch.context() as m:
+            m.setattr(record, "prepare", None)
+            assert record.call(op, (mask, *values)).equal(first)
+    torch.set_default_dtype(torch.float64)  # by which a number's type is decided anew
+    try:
+        assert torch.where(mask, n, 0.5).dtype is torch.float64 and (n * 0.5).dtype is torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.where(mask, n, 0.5).dtype is torch.float32 and torch.where(mask, n, x).dtype is torch.float32
+    assert torch.where(mask, torch.tensor(1.0, dtype=torch.float64), n).dtype is torch.float64
+    assert torch.where(mask, torch.tensor(1.0, dtype=torch.float64), x).dtype is torch.float32  # no dims count for less
+
+
+def test_arithmetic_of_two_numbers_makes_a_tensor() -> None:
+    made = [
+        torch.add(1, 2), torch.sub(1.5, 2), torch.mul(2, 3j), torch.div(1, 2), torch.floor_divide(7, 2),
+        torch.add(1, 2, alpha=3),
+    ]  # fmt: skip
+    assert [(x.item(), x.shape, str(x.dtype)) for x in made] == [
+        (3, (), "torch.int64"), (-0.5, (), "torch.float32"), (6j, (), "torch.complex64"), (0.5, (), "torch.float32"),
+        (3, (), "torch.int64"), (7, (), "torch.int64"),
+    ]  # fmt: skip
+    with pytest.raises(TypeError, match="maximum"):
+        torch.maximum(1, 2)
+
+
+def test_zeros_of_both_signs_and_nans_are_numbers_of_their_own() -> None:
+    x, mask = torch.ones(1), torch.tensor([False])
+    for value in (0.0, -0.0, 0, False, float("nan"), float("nan")):
+        made = torch.where(mask, x, value).numpy()
+        assert np.signbit(made[0]) == np.signbit(value) and np.isnan(made[0]) == np.isnan(value)
 
 
 def test_inference_results_are_marked_by_both() -> None:

@@ -520,3 +520,9 @@ def test_dlpack_refuses_what_it_cannot_say() -> None:
         wengert.ones(2).__dlpack__(stream=1)
     with pytest.raises(RuntimeError, match="list"):
         wengert.from_dlpack([1.0])
+
+
+def test_shapes_stay_shapes_and_a_tensor_is_reversed_as_one() -> None:
+    for made, wanted in ((wengert.Size([1]) * 2, [1, 1]), (2 * wengert.Size([3]), [3, 3]), ((2,) + wengert.Size([1]), [2, 1])):  # noqa: RUF005
+        assert type(made) is wengert.Size and list(made) == wanted
+    assert reversed(wengert.arange(3)).tolist() == [2, 1, 0] and reversed(wengert.tensor(4)).item() == 4

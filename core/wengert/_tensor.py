@@ -41,6 +41,14 @@ class Size(tuple[int, ...]):
     def __add__(self, other: Any) -> Size:
         return Size(tuple.__add__(self, tuple(other)))
 
+    def __radd__(self, other: Any) -> Size:
+        return Size((*other, *self))
+
+    def __mul__(self, times: Any) -> Size:
+        return Size(tuple.__mul__(self, times))
+
+    __rmul__ = __mul__
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Size, (tuple(self),)
 
@@ -225,7 +233,7 @@ class Tensor:
     @property
     def ndim(self) -> int:
         """How many dims there are."""
-        return int(self._array.ndim)
+        return self._array.ndim  # type: ignore[no-any-return]
 
     def dim(self) -> int:
         """Return the number of dimensions."""
@@ -404,6 +412,8 @@ class Tensor:
     @property
     def grad(self) -> Tensor | None:
         """What backward added up here; None before."""
+        if backend._recorders and state.recorder is not None:
+            state.recorder.look(self)
         return self._grad
 
     @grad.setter
@@ -690,6 +700,9 @@ class Tensor:
         if not self._array.ndim:
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))
+
+    def __reversed__(self) -> Tensor:
+        return self.flip(0) if self._array.ndim else self
 
     def __contains__(self, value: Any) -> bool:
         if not isinstance(value, Tensor | int | float | complex):

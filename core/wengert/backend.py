@@ -181,17 +181,21 @@ class device:
         return device, (self.type, self.index)
 
     def __enter__(self) -> device:
-        _local.stack = (*getattr(_local, "stack", ()), self)
+        _local.stack = (*_local.stack, self)
         return self
 
     def __exit__(self, *exc: object) -> None:
         _local.stack = _local.stack[:-1]
 
 
+class _Local(threading.local):
+    stack: tuple[device, ...] = ()  # of `with device(...)` on this thread, innermost last
+
+
 settings: dict[str, Any] = {"deterministic": False, "matmul_precision": "highest"}  # what users asked of every device
 ALIASES = {"numpy": "cpu"}  # other names of a device
 HOST = "cpu"
-_local = threading.local()
+_local = _Local()
 _default: device | None = None
 _by_type: dict[type, Any] = {}
 _by_name: dict[str, Any] = {}
@@ -384,9 +388,8 @@ def valueless(value: Any) -> bool:
 
 def default_device() -> device:
     """Return the device that new tensors are made on."""
-    stack = getattr(_local, "stack", ())
-    if stack:
-        return stack[-1]  # type: ignore[no-any-return]
+    if _local.stack:
+        return _local.stack[-1]
     global _default
     if _default is None:
         _default = device(os.environ.get("WENGERT_DEVICE", HOST))
@@ -396,7 +399,7 @@ def default_device() -> device:
 def chosen_device() -> device | None:
     """Return the device that `with device(...)`, or a default other than the host, says; None where nothing does."""
     place = default_device()
-    return place if getattr(_local, "stack", ()) or place.type != HOST else None
+    return place if _local.stack or place.type != HOST else None
 
 
 def get_default_device() -> device:

@@ -322,16 +322,15 @@ def fitting(value: Any, wanted: np.dtype[Any]) -> Any:
 
 def result_of(arrays: Iterable[Any], numbers: Iterable[Any] = ()) -> np.dtype[Any]:
     """Return the common type of raw arrays and Python numbers by PyTorch's rule."""
-    levels: list[np.dtype[Any] | None] = [None, None, None]
+    return common([(a.dtype, 0 if a.ndim else 1) for a in arrays] + [(of_number(value), 2) for value in numbers])
 
-    def add(level: int, d: np.dtype[Any]) -> None:
+
+def common(types: Iterable[tuple[np.dtype[Any], int]]) -> np.dtype[Any]:
+    """Return what types have in common, each with its level: 0 of a tensor with dims, 1 of a 0-d one, 2 of a number."""
+    levels: list[np.dtype[Any] | None] = [None, None, None]
+    for d, level in types:
         known = levels[level]
         levels[level] = d if known is None else promote(known, d)
-
-    for a in arrays:
-        add(0 if a.ndim else 1, a.dtype)
-    for value in numbers:
-        add(2, of_number(value))
     return combine(*levels)
 
 

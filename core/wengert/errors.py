@@ -168,6 +168,13 @@ def _by(x: Any) -> str:
 
 
 def bad_shape(op: str, shape: Sequence[int], size: int) -> RuntimeError:
+    if shape.count(-1) > 1:
+        return RuntimeError(f"only one dimension can be inferred ({op} of shape {list(shape)})")
+    if -1 in shape and 0 in shape and not size:
+        return RuntimeError(
+            f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 can be "
+            f"any value and is ambiguous"
+        )
     return RuntimeError(f"shape '{list(shape)}' is invalid for input of size {size} ({op})")
 
 

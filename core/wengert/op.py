@@ -84,6 +84,10 @@ class Op:
     refuses: str = ""  # NumPy's kinds of elements that it does not take
     scales: bool = False  # halves beside a number are computed in float32, which holds numbers that halves do not
     kernels: Kernels = field(init=False)
+    takes: str = field(init=False)  # NumPy's kinds of elements that it computes in as they come
+    # By the types of a call's inputs (a number's is its class), where tensors stay as they are and numbers do not change that:
+    # (place, type) of each number. What a call would have to decide is decided once; see record.prepare.
+    settled: dict[tuple[Any, ...], tuple[tuple[int, Any], ...]] = field(init=False, default_factory=dict)
     pulls: tuple[Callable[..., Any], ...] = field(init=False)
     reads: tuple[frozenset[str], ...] = field(init=False)
     places: dict[str, int] = field(init=False)
@@ -100,6 +104,7 @@ class Op:
         if not self.label:
             self.label = grad_name(self.face)
         self.rules = self.rules or (None,) * len(self.inputs)
+        self.takes = "".join([kind for kind in ("fcV" if self.domain == FLOAT else "biufcV") if kind not in self.refuses])
         # where each value that a rule may name stands in a node's saved tuple
         names = [*self.inputs, "out", *self.params]
         names += [f"{n}_{what}" for n in (*self.inputs, "out") for what in ("shape", "dtype")]

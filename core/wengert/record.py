@@ -21,7 +21,7 @@ from wengert._tensor import INFERENCE, PLAIN, Tensor, new, wrap
 from wengert.dtypes import F16, F32, F64
 from wengert.kept import show_kept
 from wengert.modes import off, state
-from wengert.op import ANY, FLOAT, OPS, SAME, Op, register, split_rules
+from wengert.op import ANY, FLOAT, OPS, Op, Plan, register, split_rules
 from wengert.tape import AccumulateGrad, Node, Several, Slot
 
 Number = bool | int | float | complex
@@ -30,7 +30,7 @@ Number = bool | int | float | complex
 # ---- constants: a Python number next to arrays is a 0-d host array, which every kernel accepts
 _FLOATS: dict[np.dtype[Any], dict[float, Any]] = {F32: {}, F64: {}}
 _NUMBERS32, _NUMBERS64 = _FLOATS[F32], _FLOATS[F64]
-
+_NONE: dict[float, Any] = {}
 
 _CONSTANTS: dict[Any, Any] = {}
 _constant_ids: set[int] = set()
@@ -38,14 +38,13 @@ _constant_ids: set[int] = set()
 
 def constant(value: Any, dtype: np.dtype[Any]) -> Any:
     """Return a number as a 0-d host array. Tables keep the ones that programs repeat."""
-    key = (value, type(value), dtype)
+    key = (value or str(value), type(value), dtype)  # 0.0 and -0.0 are equal
     array = _CONSTANTS.get(key)
-    shared = value == value and (value != 0 or str(value)[0] != "-")  # nan finds no key; -0.0 would be found for 0.0
-    if array is not None and shared:
+    if array is not None:
         return array
     with np.errstate(all="ignore"):
         array = np.asarray(value).astype(F32 if dtype is dtypes.BF16 else dtype)
-    if not shared:
+    if value != value:  # each nan would be another key
         return array
     if len(_CONSTANTS) > 1024:
         for table in (_CONSTANTS, _NUMBERS32, _NUMBERS64, _constant_ids):
@@ -80,38 +79,48 @@ def call(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
 
     Raises what `op.infer` or `errors` say for bad shapes, types and devices; nothing is changed then.
     """
-    flat = [*inputs[:-1], *inputs[-1]] if op.variadic else list(inputs)
-    count = 0
+    flat = [*inputs[:-1], *inputs[-1]] if op.variadic else inputs
     for x in flat:
         if isinstance(x, Tensor):
-            count += 1
-    if not count:
+            break
+    else:
         return call_raw(op, inputs, params)
-    if op.domain != ANY or count < len(flat):
-        if op.scales and (wide := beside_wider(op, flat)) is not None:
-            return wide
-        flat = prepare(op, flat)
     arrays: list[Any] = []
     ends: list[Any] = []
-    kind: type = np.ndarray  # dispatch is on the first array that is not the host's, where there is one
+    types: list[Any] = []
+    kind: Any = None  # of the arrays
+    mixed = False
     for x in flat:
         if isinstance(x, Tensor):
             array = x._array
             arrays.append(array)
             ends.append(x._edge)
-            if kind is np.ndarray:
+            types.append(array.dtype)
+            if kind is None:
                 kind = type(array)
             elif type(array) is not kind:
-                kind = outermost(kind, type(array))
+                mixed = True
         else:
             arrays.append(x)
             ends.append(None)
+            types.append(type(x))
+    numbers = None if mixed else op.settled.get(tuple(types))
+    if numbers is not None:  # there is nothing to decide
+        for i, dtype in numbers:
+            arrays[i] = constant(arrays[i], dtype)
+    else:
+        if op.scales and (wide := beside_wider(op, flat)) is not None:
+            return wide
+        flat = prepare(op, flat, tuple(types))
+        arrays, ends = opened(flat)
+        if mixed:
+            kind = _key(arrays)
     if kind is not np.ndarray and hasattr(kind, "transform"):  # inside of a func transform, or beside sparse tensors
-        flat = kind.transform.meet(op, flat, params)
+        ready = [x if isinstance(x, Tensor) else a for x, a in zip(flat, arrays, strict=True)]
+        flat = kind.transform.meet(op, ready, params)
         if not isinstance(flat, list):  # what it made by other calls
             return flat
-        arrays = [x._array if isinstance(x, Tensor) else x for x in flat]
-        ends = [x._edge if isinstance(x, Tensor) else None for x in flat]
+        arrays, ends = opened(flat)
     edges = tuple(ends)
     if op.variadic:
         fixed = len(op.inputs) - 1
@@ -142,6 +151,12 @@ def call(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
     return result
 
 
+def opened(inputs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the raw arrays of inputs, of which some may be arrays already, and where their gradients go."""
+    arrays = [x._array if isinstance(x, Tensor) else x for x in inputs]
+    return arrays, [x._edge if isinstance(x, Tensor) else None for x in inputs]
+
+
 def record(
     op: Op, inputs: Sequence[Any], arrays: Sequence[Any], params: Sequence[Any], edges: tuple[Any, ...], made: Any, result: Any
 ) -> Node:
@@ -149,29 +164,38 @@ def record(
     needs = tuple([e is not None for e in edges])
     plan = op.complex_plan(needs) if op.outputs == 1 and made.dtype.kind == "c" else op.plan(needs)
     width = len(op.inputs)
-    saved: list[Any] = [None] * (width + 1 + len(params))
-    saved[width + 1 :] = params
-    guards: list[list[int]] = []
+    saved: list[Any] = [None] * (width + 1)
+    saved += params
+    guards: list[tuple[list[int], int]] = []
     for i in plan.inputs:
         saved[i] = arrays[i]
-        kept = inputs[i:] if op.variadic and i == width - 1 else inputs[i : i + 1]
-        guards += [x.version_box() for x in kept if isinstance(x, Tensor)]
+        for x in inputs[i:] if op.variadic and i == width - 1 else (inputs[i],):
+            if isinstance(x, Tensor):
+                box = x.version_box()
+                guards.append((box, box[0]))
     if plan.out:
         keeps = op.keeps
         saved[width] = made if keeps is None else tuple([a if n in keeps else None for n, a in enumerate(made)])
-        results = enumerate(result if op.outputs > 1 else (result,))
-        guards += [r.version_box() for n, r in results if r is not None and (keeps is None or n in keeps)]
+        for n, x in enumerate(result if op.outputs > 1 else (result,)):
+            if keeps is None or n in keeps:
+                box = x.version_box()
+                guards.append((box, box[0]))
     if plan.specs:
-        saved += [None] * (len(op.places) - len(saved))
+        saved += [None] * (plan.specs[-1][0] + 1 - len(saved))
         for place, i, what in plan.specs:
             source = made if i < 0 else arrays[i]
             saved[place] = tuple(getattr(a, what) for a in source) if isinstance(source, tuple) else getattr(source, what)
     shapes: tuple[Any, ...] | None = None
     if op.broadcasts:
-        shapes = tuple([tuple(a.shape if isinstance(x, Tensor) else made.shape) for a, x in zip(arrays, inputs, strict=True)])
-        if op.elementwise and all([s == made.shape for s in shapes]):
-            shapes = None
-    return make_node(plan, edges, tuple(saved), shapes, tuple([(box, box[0]) for box in guards]))
+        for i, array in enumerate(arrays):
+            if not op.elementwise or (array.shape != made.shape and isinstance(inputs[i], Tensor)):
+                shapes = tuple([tuple(a.shape) for a in arrays])
+                break
+    return make_node(plan, edges, tuple(saved), shapes, tuple(guards))
+
+
+# PyTorch's arithmetic takes two numbers, too, and makes a tensor of them
+OF_NUMBERS = frozenset({"add", "subtract", "multiply", "divide", "floor_divide", "trunc_divide"})
 
 
 def call_raw(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any:
@@ -179,15 +203,26 @@ def call_raw(op: Op, inputs: Sequence[Any], params: tuple[Any, ...] = ()) -> Any
     arrays = list(inputs)
     kind = type(arrays[0])
     kernel = op.kernels.get(kind)
-    if len(arrays) == 2 and kernel is not None and type(arrays[1]) is kind:
-        return kernel(*arrays, *params, out=...) if op.elementwise else kernel(*arrays, *params)
-    if kernel is None or not all([type(a) is kind for a in arrays]):
+    numbers, last, alike = [], arrays[0], True
+    for i, a in enumerate(arrays):
+        if type(a) is kind:
+            last = a
+        elif type(a) is float or type(a) is int:
+            numbers.append(i)
+        else:
+            alike = False
+    if alike and kernel is not None:
+        for i in numbers:
+            arrays[i] = constant(arrays[i], last.dtype)
+    else:
         if kernel is None and kind not in _OPERANDS and overridden(kind):
             return asked(op, inputs, params)
         source = next((a for a in reversed(_flat(arrays)) if hasattr(a, "dtype")), None)
         if source is None:
             if any([overridden(type(a)) for a in arrays]):
                 return asked(op, inputs, params)
+            if op.name in OF_NUMBERS and all([isinstance(a, Number) for a in arrays]):
+                return call(op, (wrap(constant(arrays[0], dtypes.of_number(arrays[0]))), *arrays[1:]))
             raise errors.not_a_tensor(op.face, arrays[0], op.inputs[0])
         arrays = [_as_array(a, source) for a in arrays]
         kernel = op.kernels[_key(arrays)]
@@ -261,45 +296,91 @@ def _key(arrays: Sequence[Any]) -> type:
     return functools.reduce(outermost, others) if others else types[0]
 
 
-def prepare(op: Op, inputs: list[Any]) -> list[Any]:
+def prepare(op: Op, inputs: Sequence[Any], types: tuple[Any, ...]) -> Sequence[Any]:
     """Bring inputs to one device and to the type the op computes in: tensors by a recorded cast, numbers as constants.
 
     Raises TypeError for what is neither, RuntimeError for mixed devices.
     """
-    ready = settled(op, inputs)
-    if ready is not None:
-        return ready
-    tensors = [x for x in inputs if isinstance(x, Tensor)]
-    if len({type(x._array) for x in tensors}) > 1:
-        inputs = same_device(op, inputs)
+    kinds: list[Any] = []
+    homes: set[type] = set()
     for i, x in enumerate(inputs):
-        if not isinstance(x, Tensor | Number | np.generic):
-            name = op.inputs[min(i, len(op.inputs) - 1)]
-            raise errors.not_a_tensor(op.face, x, {"x": "input", "y": "other"}.get(name, name))
-    free = [not op.variadic and op.inputs[i] in op.free for i in range(len(inputs))]
-    taking_part = [x for x, apart in zip(inputs, free, strict=True) if not apart]
-    numbers = [x for x in taking_part if not isinstance(x, Tensor)]
-    common = dtypes.result_of([x._array for x in taking_part if isinstance(x, Tensor)], numbers)
-    for x in taking_part if op.refuses else ():
-        dtype = x._array.dtype if isinstance(x, Tensor) else dtypes.of_number(x)
+        if isinstance(x, Tensor):
+            array = x._array
+            kinds.append(array.dtype if array.ndim else (array.dtype,))
+            homes.add(type(array))
+        else:
+            kinds.append(type(x) if type(x) in _NUMBERS else kind_of_number(op, i, x))
+    wanted, numbers = targets(op, dtypes.default_float(), tuple(kinds))
+    if numbers is not None and len(types) <= MANY:
+        op.settled[types] = numbers  # no such call comes here again
+    if len(homes) > 1 and (op.domain != ANY or wanted):
+        inputs = same_device(op, inputs)
+    if not wanted:
+        return inputs
+    ready = []
+    for x, dtype in zip(inputs, wanted, strict=True):
+        if isinstance(x, Tensor):
+            ready.append(x if dtype is None else cast(x, dtype))
+        elif dtype is dtypes.BF16 and not op.scales:
+            ready.append(constant(np.asarray(x).astype(dtype).astype(F32).item(), F32))
+        else:
+            ready.append(constant(x, dtype))
+    return ready
+
+
+MANY = 16  # inputs whose types are not remembered: of those that programs join, each number of them would be another key
+_NUMBERS = {bool: np.bool_, int: np.integer, float: np.floating, complex: np.complexfloating}
+
+
+def kind_of_number(op: Op, i: int, x: Any) -> type:
+    """Return which of Python's numbers an input counts as. Raises TypeError for what is none."""
+    for kind, other in _NUMBERS.items():
+        if isinstance(x, kind | other):
+            return kind
+    name = op.inputs[min(i, len(op.inputs) - 1)]
+    raise errors.not_a_tensor(op.face, x, {"x": "input", "y": "other"}.get(name, name))
+
+
+Types = tuple[Any, ...]
+Numbers = tuple[tuple[int, np.dtype[Any]], ...]
+
+
+@functools.lru_cache(1024)
+def targets(op: Op, default: np.dtype[Any], kinds: tuple[Any, ...]) -> tuple[Types, Numbers | None]:
+    """Return the types that the inputs of a call are brought to: None for a tensor that has its own already, () where that is
+    so for all. And what `op.settled` has of such a call: None where a tensor is cast, or a number decides.
+
+    kinds: a tensor's dtype, alone in a tuple where it is 0-d; a number's class. default: the float type at this time.
+    Raises TypeError for a type that the op refuses.
+    """
+    types = [  # with the levels of `dtypes.common`
+        (k, 0) if isinstance(k, np.dtype) else (k[0], 1) if isinstance(k, tuple) else (dtypes.of_number(k()), 2) for k in kinds
+    ]
+    if op.domain == ANY and all([level < 2 for _, level in types]):
+        return (), ()
+    apart = [not op.variadic and op.inputs[i] in op.free for i in range(len(kinds))]
+    taking_part = [t for t, free in zip(types, apart, strict=True) if not free]
+    common = dtypes.common(taking_part)
+    for dtype, _ in taking_part:
         if dtype.kind in op.refuses:
             raise errors.refused(op.face, dtype)
     if op.domain == FLOAT and dtypes.category(common) < dtypes.FLOATING:
-        common = dtypes.default_float()
-    result = []
-    for x, apart in zip(inputs, free, strict=True):
-        if not isinstance(x, Tensor):
-            if common is dtypes.BF16 and not apart and not op.scales:
-                x = np.asarray(x).astype(common).astype(F32).item()
-            result.append(constant(x, dtypes.of_number(x) if apart else common))
-        elif op.domain == ANY or apart or x._array.dtype == common:
-            result.append(x)
-        else:
-            result.append(call(cast, (x,), (common,)))
-    return result
+        common = default
+    wanted: list[Any] = []
+    for (dtype, level), free in zip(types, apart, strict=True):
+        own = level < 2 and (op.domain == ANY or free or dtype == common)
+        wanted.append(None if own else dtype if free else common)
+    brought = tuple([(i, dtype) for i, dtype in enumerate(wanted) if dtype is not None])
+    if not brought:
+        return (), ()
+    tensors = {dtype for dtype, level in taking_part if level < 2}
+    settled = len(tensors) == 1 and dtypes.BF16 not in tensors
+    for i, dtype in brought:
+        settled = settled and types[i][1] == 2 and dtype in tensors
+    return tuple(wanted), brought if settled else None
 
 
-def beside_wider(op: Op, inputs: list[Any]) -> Any:
+def beside_wider(op: Op, inputs: Sequence[Any]) -> Any:
     """Return a product or quotient of a narrow float and a number, or a 0-d tensor, that it does not hold: computed in
     float32, as PyTorch does, so that a loss times 65536 is not infinite; None for all others."""
     x, y = inputs
@@ -319,41 +400,7 @@ def beside_wider(op: Op, inputs: list[Any]) -> Any:
     return relabel(call(cast, (made,), (dtype,)), op.label_of(()))
 
 
-_SAME_TYPE = {t: t for t in (F32, F64, dtypes.I64)}
-
-
-def settled(op: Op, inputs: list[Any]) -> list[Any] | None:
-    """Return the inputs ready where there is nothing to decide: tensors of one type, and numbers that do not change it."""
-    first: Any = None
-    apart = op.free
-    for i, x in enumerate(inputs):
-        if not isinstance(x, Tensor):
-            if apart and op.inputs[i] in apart:
-                return None
-        elif not apart or op.inputs[i] not in apart:
-            dtype = x._array.dtype
-            if first is None:
-                first = dtype
-            elif dtype is not first and dtype != first:
-                return None
-    first = _SAME_TYPE.get(first)  # the very object, also for the equal ones of func's layers
-    if op.domain == ANY or not (first is F32 or first is F64 or (first is dtypes.I64 and op.domain == SAME)):
-        return None
-    kind = type(inputs[-1]._array) if isinstance(inputs[-1], Tensor) else None
-    ready = []
-    for x in inputs:
-        if isinstance(x, Tensor):
-            if kind is not None and type(x._array) is not kind:
-                return None
-            ready.append(x)
-        elif type(x) is int or (type(x) is bool and not op.refuses) or (type(x) is float and first is not dtypes.I64):
-            ready.append(constant(x, first))
-        else:
-            return None
-    return ready
-
-
-def same_device(op: Op, inputs: list[Any]) -> list[Any]:
+def same_device(op: Op, inputs: Sequence[Any]) -> Sequence[Any]:
     """Let 0-d host tensors join tensors on another device, as PyTorch does; other mixtures are an error."""
     if state.recorder is not None:
         return inputs
@@ -390,16 +437,17 @@ def failed(op: Op, arrays: Sequence[Any], inputs: Sequence[Any], params: Sequenc
 def attach(result: Tensor, source: Tensor, op: Op, params: tuple[Any, ...]) -> None:
     """Make `result` known as a view of `source`: one storage, one write counter, one history. Under `no_grad` it requires
     grad as its base does, but its gradient goes nowhere, and its history is unknown."""
-    base = source._base if source._base is not None else source
+    base = source._base
+    if base is None:
+        base = source
+    box = source._box
     result._base = base
     result._path = (*source._path, (op, params))
-    result._box = source.version_box()
+    result._box = source.version_box() if box is None else box
     if source._blind:
         result._blind = True
-    if not state.grad and source._edge is not None:
-        result._blind = True
-        if base._edge is not None and dtypes.category(result._array.dtype) >= dtypes.FLOATING:
-            result._edge = AccumulateGrad(None)
+    if source._edge is not None and not state.grad:
+        blind(result, base)
     views = base._views
     if views is None:
         views = base._views = []
@@ -408,12 +456,27 @@ def attach(result: Tensor, source: Tensor, op: Op, params: tuple[Any, ...]) -> N
     views.append(weakref.ref(result))
 
 
+def blind(view: Tensor, base: Tensor) -> None:
+    """Make a view one whose history is unknown, as what it looks at has one that is not recorded now."""
+    view._blind = True
+    if base._edge is not None and dtypes.category(view._array.dtype) >= dtypes.FLOATING:
+        view._edge = AccumulateGrad(None)
+
+
 # ---- the specialised forms
+def taken(op: Op) -> dict[np.dtype[Any], np.dtype[Any]]:
+    """Return the real types that an op computes in as they come, each by itself: what equals one of them may be another
+    object, with which the arrays that hold other arrays ask for the general call (see dtypes.twin)."""
+    real = [d.numpy for name, d in dtypes.ALL.items() if name != "bfloat16" and not d.is_complex]
+    return {d: d for d in real if d.kind in op.takes}
+
+
 def unary(op: Op) -> Callable[..., Any]:
-    """Return the call of a one-input elementwise op: as `call`, in fewer steps for float32 and float64."""
+    """Return the call of a one-input elementwise op: as `call`, in fewer steps for a real type that it takes as it comes."""
     kernels = op.kernels
     plan = op.plan((True,))
     keep_x, keep_out, constant_, width = bool(plan.inputs), plan.out, op.constant, len(op.params)
+    others = taken(op)
     if plan.specs or (keep_x and keep_out) or width > 1:
         return general(op)
 
@@ -425,7 +488,7 @@ def unary(op: Op) -> Callable[..., Any]:
             return call_raw(op, (input,), params) if kernel is None else kernel(input, *params, out=...)
         a = input._array
         dtype = a.dtype
-        if dtype is not F32 and dtype is not F64:
+        if dtype is not F32 and dtype is not F64 and others.get(dtype) is not dtype:
             return call(op, (input,), params)
         if len(params) != width:
             raise TypeError(f"{op.face}() takes {1 + width} positional arguments but {1 + len(params)} were given")
@@ -458,13 +521,32 @@ def unary(op: Op) -> Callable[..., Any]:
     return run
 
 
+def specs_of(op: Op, plan: Plan) -> Callable[[Any, Any], list[Any]]:
+    """Return (input, result) -> what rules read of their shapes and types, at its places behind the params."""
+    behind = 2 + len(op.params)
+    specs = [(place - behind, i, what) for place, i, what in plan.specs]
+    width = specs[-1][0] + 1 if specs else 0
+
+    def read(x: Any, made: Any) -> list[Any]:
+        found: list[Any] = [None] * width
+        for place, i, what in specs:
+            found[place] = getattr(made if i < 0 else x, what)
+        return found
+
+    return read
+
+
+def reads_shape(plan: Plan) -> bool:
+    """Say whether the one thing a plan reads of specs is the shape of the first input, which stands first of them."""
+    return [spec[1:] for spec in plan.specs] == [(0, "shape")]
+
+
 def single(op: Op) -> Callable[..., Any]:
-    """Return the call of a one-input structural op (a reduction, a view): as `call`, in fewer steps."""
+    """Return the call of a one-input structural op (a reduction): as `call`, in fewer steps."""
     kernels = op.kernels
     plan = op.plan((True,))
-    keep_x, keep_out, constant_, view, broadcasts = bool(plan.inputs), plan.out, op.constant, op.view, op.broadcasts
-    gap = len(op.places) - 2 - len(op.params)  # what a rule may read of specs stands behind the params
-    specs = [(place - len(op.places) + gap, i, what) for place, i, what in plan.specs]
+    keep_x, keep_out, constant_, broadcasts = bool(plan.inputs), plan.out, op.constant, op.broadcasts
+    read, shape_alone = specs_of(op, plan), reads_shape(plan)
 
     def run(input: Any, *params: Any, out: Tensor | None = None) -> Any:
         if out is not None:
@@ -480,15 +562,15 @@ def single(op: Op) -> Callable[..., Any]:
         result = new(Tensor)
         result._array = made
         result._edge = result._box = None
-        if view:
-            attach(result, input, op, params)
         if off and not state.grad:
-            if state.inference and not view:  # a view is of the kind its base is, and shares its counter
+            if state.inference:
                 result._box = INFERENCE
             return result
         edge = input._edge
+        if edge is None or constant_:
+            return result
         category = dtypes.category(made.dtype)
-        if edge is None or constant_ or category < dtypes.FLOATING:
+        if category < dtypes.FLOATING:
             return result
         guards: tuple[Any, ...] = ()
         if keep_x:
@@ -497,12 +579,7 @@ def single(op: Op) -> Callable[..., Any]:
         if keep_out:
             box = result.version_box()
             guards += ((box, box[0]),)
-        saved = (a if keep_x else None, made if keep_out else None, *params)
-        if specs:
-            rest: list[Any] = [None] * gap
-            for place, i, what in specs:
-                rest[place] = getattr(made if i < 0 else a, what)
-            saved = (*saved, *rest)
+        saved = (a if keep_x else None, made if keep_out else None, *params, *((a.shape,) if shape_alone else read(a, made)))
         followed = plan if category == dtypes.FLOATING else op.complex_plan((True,))
         result._edge = make_node(followed, (edge,), saved, (a.shape,) if broadcasts else None, guards)
         return result
@@ -510,8 +587,64 @@ def single(op: Op) -> Callable[..., Any]:
     return run
 
 
+def looking(op: Op) -> Callable[..., Any]:
+    """Return the call of a view op, whose rule reads no elements: as `call` and `attach`, in fewer steps."""
+    kernels = op.kernels
+    plan = op.plan((True,))
+    constant_, broadcasts = op.constant, op.broadcasts
+    read, shape_alone = specs_of(op, plan), reads_shape(plan)
+
+    def run(input: Any, *params: Any, out: Tensor | None = None) -> Any:
+        if out is not None:
+            return into(op, (input,), params, out)
+        if not isinstance(input, Tensor):
+            kernel = kernels.get(type(input))
+            return call_raw(op, (input,), params) if kernel is None else kernel(input, *params)
+        a = input._array
+        try:
+            made = kernels[type(a)](a, *params)
+        except Exception as error:
+            made = recover(op, (a,), (input,), params, error)
+        result = new(Tensor)
+        result._array = made
+        result._edge = None
+        box = input._box
+        result._box = input.version_box() if box is None else box
+        base = input._base
+        if base is None:
+            base = input
+            result._path = ((op, params),)
+        else:
+            result._path = (*input._path, (op, params))
+        result._base = base
+        if input._blind:
+            result._blind = True
+        views = base._views
+        if views is None:
+            views = base._views = []
+        elif len(views) > 32 and len(views) & (len(views) - 1) == 0:
+            views[:] = [r for r in views if r() is not None]
+        views.append(weakref.ref(result))
+        edge = input._edge
+        if edge is None:
+            return result
+        if off and not state.grad:
+            blind(result, base)
+            return result
+        category = dtypes.category(made.dtype)
+        if constant_ or category < dtypes.FLOATING:
+            return result
+        saved = (None, None, *params, *((a.shape,) if shape_alone else read(a, made)))
+        followed = plan if category == dtypes.FLOATING else op.complex_plan((True,))
+        result._edge = make_node(followed, (edge,), saved, (a.shape,) if broadcasts else None)
+        return result
+
+    return run
+
+
 def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None, numbers: bool = True) -> Callable[..., Any]:
-    """Return the call of a two-input elementwise op: as `call`, in fewer steps for equal float types and numbers.
+    """Return the call of a two-input elementwise op: as `call`, in fewer steps for tensors of one real type, and for one of
+    floats and a number.
 
     unusual: what to do where the first operand is no tensor, or the second neither tensor nor number (operators leave it to
     Python). numbers: whether the second may be a number without asking `unusual`.
@@ -525,6 +658,7 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None, numbers
     plan_x, plan_y, plan_xy = op.plan((True, False)), op.plan((False, True)), op.plan((True, True))
     if plan_xy.specs:
         return general(op)
+    others = taken(op)
     steps = {p: (p, 0 in p.inputs, 1 in p.inputs, p.out) for p in (plan_x, plan_y, plan_xy)}
     step_x, step_y, step_xy = steps[plan_x], steps[plan_y], steps[plan_xy]
     boolean = op.constant
@@ -538,8 +672,8 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None, numbers
             return raw(op, (input, other))
         a = input._array
         dtype = a.dtype
-        if dtype is not F32 and dtype is not F64:
-            return otherwise(op, input, other)
+        if dtype is not F32 and dtype is not F64 and others.get(dtype) is not dtype:
+            return call(op, (input, other)) if type(other) is Tensor else otherwise(op, input, other)
         shapes = None
         counted = type(other) is Tensor or type(other) in PLAIN
         if counted:
@@ -552,8 +686,10 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None, numbers
         else:
             if type(other) not in plain:
                 return otherwise(op, input, other)
-            b = (_NUMBERS32 if dtype is F32 else _NUMBERS64).get(other)
+            b = (_NUMBERS32 if dtype is F32 else _NUMBERS64 if dtype is F64 else _NONE).get(other)
             if b is None:
+                if dtype is not F32 and dtype is not F64 and (dtype is not dtypes.I64 or type(other) is not int):
+                    return call(op, (input, other))
                 b = constant(other, dtype)
             edge_y = None
         try:
@@ -726,7 +862,10 @@ def structural(
     caller: Callable[[Op], Callable[..., Any]] = general
     if not variadic and outputs == 1:
         if len(names) == 1 and domain == ANY:
-            caller = single
+            if not view:
+                caller = single
+            elif not op.plan((True,)).keeps_arrays:
+                caller = looking
         elif len(names) == 2 and not (params or view or free) and domain != FLOAT:
             caller = pair
     show_kept(op)

@@ -362,6 +362,7 @@ def accumulate(node: AccumulateGrad, g: Any, create: bool, own: bool) -> None:
     if leaf is None:
         return
     if state.recorder is not None:
+        state.recorder.look(leaf)
         state.recorder.touch(leaf)
     with _leaves:
         grad = leaf._grad
@@ -429,7 +430,7 @@ def _run(
     found: dict[Any, Any] = {}
     arrived: list[tuple[AccumulateGrad, Any, bool]] = []  # at leaves, which change only when all has gone well
     for edge, g in roots:
-        _deliver(edge, g, shared, sums, summed, ready)
+        _deliver(edge, g if lift is None or create else lift(g), shared, sums, summed, ready)
     while ready:
         node, g = ready.pop()
         if type(node) is usual and g is not None:

@@ -291,7 +291,7 @@ def _from_edge_to_edge(n: int, kind: Any, align_corners: bool) -> Any:
     elements, where the gradient of a bilinear sample jumps."""
     if n == 1:
         return np.zeros(1, kind)
-    places = creation.linspace(-1, 1, n, dtype=dtypes.of(kind), device="cpu").numpy()
+    places = creation.spaced("affine_grid", -1, 1, n, dtypes.of(kind), None)[1].astype(kind, copy=False)
     return places if align_corners else places * kind.type(n - 1) / kind.type(n)
 
 

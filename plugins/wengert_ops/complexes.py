@@ -18,7 +18,7 @@ def infer_view_as_complex(x: Any) -> Any:
         raise RuntimeError(f"view_as_complex is only supported for float and double tensors, but got a tensor of {x.dtype}")
     if not x.shape or x.shape[-1] != 2:
         raise RuntimeError(f"Tensor must have a last dimension of size 2 (view_as_complex of shape {list(x.shape)})")
-    strides = [n // x.dtype.itemsize for n in getattr(x, "strides", (1,))]
+    strides = [n // x.dtype.itemsize for n in x.strides] if hasattr(x, "strides") else [1]  # a graph's values have none
     if not getattr(x, "size", 1):
         strides = [1]
     if strides[-1] != 1:

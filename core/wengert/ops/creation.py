@@ -314,9 +314,9 @@ def filled(shape: Sequence[int], value: Any, dtype: np.dtype[Any], device: Any, 
         if place.type != backend.HOST and hasattr(place.backend, "filled"):  # without the host's memory
             one = hosted(np.full((), value, dtype))
             return wrapped(place.backend.filled(tuple(shape), one, place.index or 0), requires_grad)
-        plain = value == 0 and "-" not in str(value)  # no bit set, unlike -0.0
+        plain = value == 0 and (type(value) is int or "-" not in str(value))  # no bit set, unlike -0.0
         host = np.zeros(shape, dtype) if plain else np.full(shape, value, dtype)
-        return made(host, device, requires_grad)
+        return made(host, place, requires_grad)
     except MemoryError as error:
         raise errors.out_of_memory(f"{dtypes.of(dtype)}{list(shape)}", error) from None
 
@@ -488,7 +488,7 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = No
 def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
              out: Any = None, layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Return `steps` values spaced evenly from start to end, both included. Raises RuntimeError for steps < 0."""
-    wanted, values = _spaced("linspace", start, end, steps, dtype, out)
+    wanted, values = spaced("linspace", start, end, steps, dtype, out)
     return given("linspace", made(values.astype(wanted, copy=False), device, requires_grad), out)
 
 
@@ -496,13 +496,13 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any
 def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
              requires_grad: bool = False, out: Any = None, layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Return `steps` powers of base with exponents spaced evenly from start to end. Raises RuntimeError for steps < 0."""
-    wanted, exponents = _spaced("logspace", start, end, steps, dtype, out)
+    wanted, exponents = spaced("logspace", start, end, steps, dtype, out)
     with np.errstate(all="ignore"):
         values = np.power(complex(base) if exponents.dtype.kind == "c" else float(base), exponents).astype(wanted, copy=False)
     return given("logspace", made(values, device, requires_grad), out)
 
 
-def _spaced(name: str, start: Any, end: Any, steps: int, dtype: Any, out: Any) -> tuple[np.dtype[Any], Any]:
+def spaced(name: str, start: Any, end: Any, steps: int, dtype: Any, out: Any) -> tuple[np.dtype[Any], Any]:
     """Return the type of a result and `steps` values from start to end, counted from both sides as PyTorch does."""
     start, end = _bounds(name, start, end)
     steps = index_of(name, steps)

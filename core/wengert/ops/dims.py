@@ -20,12 +20,12 @@ Axes = tuple[int, ...] | None
 
 def one_dim(name: str, input: Any, dim: int) -> int:
     """Return a dim as a non-negative index. Raises IndexError out of range."""
-    ndim = max(len(input.shape), 1)
-    if not isinstance(dim, int):
+    ndim = input.ndim or 1
+    if type(dim) is not int:
         dim = index_of(name, dim)
     if not -ndim <= dim < ndim:
-        raise errors.dim_range(name, dim, len(input.shape))
-    return dim % ndim
+        raise errors.dim_range(name, dim, input.ndim)
+    return dim if dim >= 0 else dim + ndim
 
 
 def index_of(name: str, value: Any) -> int:
@@ -47,17 +47,15 @@ def axes_of(name: str, input: Any, dim: Any) -> Axes:
     """Return dims (an int, several, or () for all) as a tuple of non-negative ones: an empty one for a 0-d input."""
     if dim is None:
         return None
-    if type(dim) is int:  # the commonest, by a short road
-        ndim = len(input.shape)
-        if -ndim <= dim < ndim:
-            return (dim % ndim,)
-    if isinstance(dim, tuple | list) and not dim:
-        return tuple(range(len(input.shape)))
-    dims = dim if isinstance(dim, tuple | list) else (dim,)
-    axes = tuple(one_dim(name, input, d) for d in dims)
+    if not isinstance(dim, tuple | list):
+        axis = one_dim(name, input, dim)
+        return (axis,) if input.ndim else ()
+    if not dim:
+        return tuple(range(input.ndim))
+    axes = tuple([one_dim(name, input, d) for d in dim])
     if len(set(axes)) != len(axes):
         raise RuntimeError(f"{name}: dim {axes[-1]} appears multiple times in the list of dims")
-    return axes if len(input.shape) else ()
+    return axes if input.ndim else ()
 
 
 def reduced(shape: tuple[int, ...], axis: Axes, keepdims: bool) -> tuple[int, ...]:
@@ -89,6 +87,11 @@ def shape_of(args: Any, name: str = "shape") -> Shape:
     """Return a shape given as ints, or as one sequence of them. Raises TypeError for anything else."""
     if len(args) == 1 and isinstance(args[0], tuple | list):
         args = args[0]
+    for n in args:
+        if type(n) is not int:
+            break
+    else:
+        return tuple(args)
     try:
         return tuple([int(n) if isinstance(n, Tensor) else n.__index__() for n in args])
     except (AttributeError, TypeError):
@@ -97,21 +100,19 @@ def shape_of(args: Any, name: str = "shape") -> Shape:
 
 def fill_in(name: str, shape: Shape, size: int) -> Shape:
     """Return the shape with a -1 replaced by what is left of `size`. Raises RuntimeError where it does not fit."""
-    if -1 in shape:
-        known = size_of([n for n in shape if n != -1])
-        if shape.count(-1) > 1:
-            raise RuntimeError(f"only one dimension can be inferred ({name} of shape {list(shape)})")
-        if known == 0 or size % known:
-            if known == 0 and size == 0:
-                raise RuntimeError(
-                    f"cannot reshape tensor of 0 elements into shape {list(shape)} because the unspecified dimension size -1 "
-                    f"can be any value and is ambiguous"
-                )
+    known, free = 1, -1
+    for i, n in enumerate(shape):
+        if n >= 0:
+            known *= n
+        elif n == -1 and free < 0:
+            free = i
+        else:
             raise errors.bad_shape(name, shape, size)
-        shape = tuple(size // known if n == -1 else n for n in shape)
-    if size_of(shape) != size or any(n < 0 for n in shape):
+    if free < 0 and known == size:
+        return shape
+    if free < 0 or not known or size % known:
         raise errors.bad_shape(name, shape, size)
-    return shape
+    return (*shape[:free], size // known, *shape[free + 1 :])
 
 
 def raw_like(array: Any, host: np.ndarray[Any, Any]) -> Any:

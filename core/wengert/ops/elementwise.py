@@ -335,9 +335,9 @@ def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> A
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     bounds = [x for x in (min, max) if x is not None]
     if _category(input) >= dtypes.FLOATING or builtins.max([_category(x) for x in bounds]) >= dtypes.FLOATING:
-        low, high = float("-inf"), float("inf")
         # a bound that is absent must not promote an integer input
-        result = clip(input, low if min is None else min, high if max is None else max, out=out)
+        limits = float("-inf") if min is None else min, float("inf") if max is None else max
+        result = call(clip, (input, *limits)) if out is None else clip(input, *limits, out=out)
         return relabel(result, "ClampBackward0") if isinstance(min, Tensor) or isinstance(max, Tensor) else result
     if max is None:
         return maximum(input, min, out=out)
@@ -420,7 +420,7 @@ def where_face(condition: Any, input: Any = None, other: Any = None, *, out: Any
         return condition.nonzero(as_tuple=True)
     if isinstance(condition, Tensor) and condition._array.dtype != dtypes.B8:
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}")
-    return where(condition, input, other, out=out)
+    return call(where, (condition, input, other)) if out is None else where(condition, input, other, out=out)
 
 
 @face("positive", "__pos__")
@@ -477,7 +477,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
         if _category(value) > _category(input):
             value = int(value) if _category(input) == dtypes.INTEGRAL else bool(value)
     input = input if input._array.flags.c_contiguous else clone(input)  # the result can be viewed in any shape
-    return relabel(where(mask, value, input), f"MaskedFillBackward{int(isinstance(value, Tensor))}")
+    return relabel(call(where, (mask, value, input)), f"MaskedFillBackward{int(isinstance(value, Tensor))}")
 
 
 @face("isclose")

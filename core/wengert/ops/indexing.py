@@ -93,24 +93,26 @@ def fits_along(name: str, x: Any, index: Any, dim: int) -> None:
 
 def shapes_along(name: str, x: Any, index: Any, dim: int) -> None:
     """Raise RuntimeError for an index along dim that has other dims, or is too large beside dim."""
-    if tuple(x.shape) == tuple(index.shape):
+    own, given = x.shape, index.shape
+    if own == given:
         return
-    if len(index.shape) != len(x.shape):
+    if len(given) != len(own):
         raise RuntimeError(
-            f"Index tensor must have the same number of dimensions as input tensor: {len(index.shape)} and {len(x.shape)} "
-            f"({name})"
+            f"Index tensor must have the same number of dimensions as input tensor: {len(given)} and {len(own)} ({name})"
         )
-    for d, (m, n) in enumerate(zip(index.shape, x.shape, strict=True)):
+    for d, (m, n) in enumerate(zip(given, own, strict=True)):
         if d != dim and m > n:
             raise RuntimeError(
-                f"Size does not match at dimension {d} expected index {list(index.shape)} to be no larger than self "
-                f"{list(x.shape)} apart from dimension {dim} ({name})"
+                f"Size does not match at dimension {d} expected index {list(given)} to be no larger than self {list(own)} "
+                f"apart from dimension {dim} ({name})"
             )
 
 
 def within(name: str, index: Any, dim: int, n: int, kind: type[Exception]) -> None:
     """Raise an exception for a raw index that is out of range or negative; devices other than the host are not asked."""
     if isinstance(index, np.ndarray) and index.size:
+        if index.dtype is dtypes.I64 and np.maximum.reduce(index.view(np.uint64), None) < n:  # where what is negative is large
+            return
         for bad in (index.min(), index.max()):
             if not 0 <= bad < n:
                 raise kind(f"index {bad} is out of bounds for dimension {dim} with size {n} ({name})")
@@ -167,10 +169,12 @@ def parse(x: Tensor, index: Any) -> tuple[tuple[Part, ...], list[tuple[int, Tens
         warnings.warn(words, stacklevel=3)
         index = tuple(index)
     for p in index if isinstance(index, tuple) else (index,):
-        p = p if type(p) in _PLAIN else _part(x, p)
-        parts.append(p)
-        if p is not None and p is not Ellipsis:
+        if type(p) is int or type(p) is slice:
+            missing -= 1
+        elif p is not None and p is not Ellipsis:
+            p = _part(x, p)
             missing -= _dims(p)
+        parts.append(p)
     if missing < 0:
         raise IndexError(f"too many indices for tensor of dimension {len(shape)} (got {len(shape) - missing})")
     basic: list[Part] = []
@@ -213,7 +217,6 @@ def parse(x: Tensor, index: Any) -> tuple[tuple[Part, ...], list[tuple[int, Tens
 
 
 _ALL = slice(None)
-_PLAIN = (int, slice, type(None), type(Ellipsis))
 _NESTED = (Tensor, list, tuple, range, np.ndarray, slice)  # what makes a list of indices stand for a tuple, as in PyTorch
 
 
@@ -268,9 +271,9 @@ def _slice(p: slice, n: int, dim: int) -> slice:
     start, stop, step = p.start, p.stop, p.step
     if start is None and stop is None and step is None:
         return p
-    if step is not None and int(step) <= 0:
+    if step is not None and step <= 0:
         raise ValueError(f"step must be greater than zero (dimension {dim}); flip() reverses")
-    start, stop, step = slice(*[None if v is None else int(v) for v in (start, stop, step)]).indices(n)
+    start, stop, step = p.indices(n)
     return _ALL if (start, stop, step) == (0, n, 1) else slice(start, max(stop, start), step)
 
 
@@ -280,18 +283,20 @@ def get(self: Tensor, index: Any) -> Any:
     if type(index) is int:  # the commonest, by a short road
         shape = self._array.shape
         if shape and -shape[0] <= index < shape[0]:
-            return s.getitem(self, (index % shape[0],))
+            return s.getitem(self, (index if index >= 0 else index + shape[0],))
         if not shape:
             raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert it to a number")
         raise IndexError(f"index {index} is out of bounds for dimension 0 with size {shape[0]}")
+    if type(index) is slice and self._array.ndim:
+        return relabel(s.getitem(self, (_slice(index, self._array.shape[0], 0),)), "SliceBackward0")
     if type(index) is Tensor and index._array.dtype is dtypes.I64:  # as is this, the next
         array = index._array
         if array.ndim and self._array.ndim and type(array) is type(self._array):
-            return index_get(self, (index,), (0,))
+            return call(index_get, (self, (index,)), ((0,),))
     basic, advanced = parse(self, index)
     viewed = s.getitem(self, basic) if basic or not advanced else self
     if not advanced:
-        return relabel(viewed, "SliceBackward0") if type(index) is slice else viewed
+        return viewed
     place, first = advanced[0]
     if len(advanced) == 1 and first._array.dtype == dtypes.B8 and first._array.ndim:
         return mask_get(viewed, _same_place(viewed, first), place)
@@ -324,6 +329,8 @@ def put(self: Tensor, index: Any, value: Any) -> None:
         raise errors.sparse_assignment()
     basic, advanced = parse(self, index)
     if not isinstance(value, Tensor):
+        if not advanced and not repeated(self._array) and _set_now(self, value, basic):
+            return
         value = _value_like(self, value)
     elif type(value._array) is not type(self._array):
         value = s.transfer(value, self.device)
@@ -448,13 +455,15 @@ def _number_like(self: Tensor, name: str, value: Any, wraps: bool = False) -> Te
     return tensor_like(self, np.array(value if wraps else dtypes.fitting(value, dtype)).astype(dtype))
 
 
-def _set_now(self: Tensor, value: Any) -> bool:
-    """Write a plain number to the elements of a host array, where nothing is recorded; say whether that was so."""
+def _set_now(self: Tensor, value: Any, basic: tuple[Part, ...] = ()) -> bool:
+    """Write a plain number to the elements of a host array (that a basic index names), where nothing is recorded; say whether
+    that was so."""
     array = self._array
     plain = type(array) is np.ndarray and type(value) in (int, float)
     if not plain or state.recorder is not None or (state.grad and self._edge is not None):
         return False
-    array.fill(dtypes.fitting(value, array.dtype))
+    target = s.getitem.kernels[np.ndarray](array, basic) if basic else array
+    target.fill(dtypes.fitting(value, array.dtype))
     bump(self)
     return True
 
@@ -539,7 +548,7 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     d = one_dim("index_select", input, dim)
     checked_index("index_select", index, vector=True, kind=IndexError)
     within("index_select", index._array, d, input._array.shape[d] if input._array.ndim else 1, IndexError)
-    found = relabel(index_get(as_vector(input), (as_vector(index),), (d,)), "IndexSelectBackward0")
+    found = relabel(call(index_get, (as_vector(input), (as_vector(index),)), ((d,),)), "IndexSelectBackward0")
     return found if input._array.ndim else s.reshape(found, ())
 
 
@@ -573,11 +582,13 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False, out: 
     if not index._array.size:  # PyTorch then asks nothing of its shape
         nothing = s.getitem(s.reshape(input, (input._array.size,)), (slice(0, 0),))
         return relabel(e.clone(s.reshape(nothing, tuple(index.shape))), "GatherBackward0")
-    shapes_along("gather", as_vector(input), as_vector(index), d)
     if not input._array.ndim or not index._array.ndim:
-        found = gather_(as_vector(input), as_vector(index), d)
+        x, i = as_vector(input), as_vector(index)
+        shapes_along("gather", x, i, d)
+        found = gather_(x, i, d)
         return relabel(found if index._array.ndim else s.reshape(found, ()), "GatherBackward0")
-    return gather_(input, index, d)
+    shapes_along("gather", input._array, index._array, d)
+    return call(gather_, (input, index), (d,))
 
 
 gathered = gather_.__call__  # (input, index, dim), of indices that are known to be there
@@ -617,7 +628,7 @@ def scatter_source(name: str, input: Any, dim: int, index: Any, src: Any) -> tup
         src = s.broadcast_to(_value_like(input, src), tuple(index.shape))
     x = as_vector(input)
     if index._array.size:
-        shapes_along(name, x, index, d)
+        shapes_along(name, x._array, index._array, d)
     return x, index, src, d
 
 
@@ -660,9 +671,9 @@ def index_source(name: str, input: Any, dim: int, index: Any, source: Any) -> in
     source of another type or shape."""
     d = one_dim(name, input, dim)
     checked_index(name, index, vector=True)
-    if source.dtype is not input.dtype:
+    if source._array.dtype != input._array.dtype:
         raise RuntimeError(f"{name}(): self ({input.dtype}) and source ({source.dtype}) must have the same scalar type")
-    shape, given = tuple(input.shape) or (1,), tuple(source.shape) or (1,)
+    shape, given = input._array.shape or (1,), source._array.shape or (1,)
     within(name, index._array, d, shape[d], RuntimeError)
     if (*shape[:d], index._array.size, *shape[d + 1 :]) != given:
         raise RuntimeError(
@@ -681,9 +692,9 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
     """
     d = index_source("index_add", input, dim, index, source)
     if alpha != 1:
-        source = source * (int(alpha) if dtypes.category(input._array.dtype) < dtypes.FLOATING else alpha)
-    moved = source.to(input.dtype)
-    made = index_put(as_vector(input), as_vector(moved), (as_vector(index),), (d,), True)
+        multiple = source * (int(alpha) if dtypes.category(input._array.dtype) < dtypes.FLOATING else alpha)
+        source = multiple.to(input.dtype)
+    made = index_put(as_vector(input), as_vector(source), (as_vector(index),), (d,), True)
     return relabel(made if input._array.ndim else s.reshape(made, ()), "IndexAddBackward0")
 
 

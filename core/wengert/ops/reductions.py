@@ -363,7 +363,7 @@ def argmin(input: Any, dim: int | None = None, keepdim: bool = False, *, out: An
 
 def _truth(name: str, record: Any, input: Any, dim: Any, keepdim: bool, out: Any) -> Any:
     found = record(input, () if dim in ((), []) else axes_of(name, input, dim), keepdim, out=out)
-    return call(cast, (found,), (input._array.dtype,)) if out is None and input.dtype is dtypes.ALL["uint8"] else found
+    return call(cast, (found,), (input._array.dtype,)) if out is None and input._array.dtype.char == "B" else found
 
 
 @face("any")

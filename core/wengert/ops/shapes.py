@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,8 @@ def infer_bytes(x: Any, dtype: Any) -> Any:
 
 
 def _steps(x: Any) -> Shape:
+    if not hasattr(x, "strides"):  # a value of a graph: its elements follow each other
+        return tuple(math.prod(x.shape[d + 1 :]) for d in range(len(x.shape)))
     return tuple(n // x.dtype.itemsize for n in x.strides)
 
 
@@ -301,7 +304,7 @@ def reshape_as(input: Any, other: Any) -> Any:
 @face("flatten")
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Return input with dims start_dim..end_dim merged into one."""
-    shape = tuple(input.shape)
+    shape = input._array.shape
     start, end = one_dim("flatten", input, start_dim), one_dim("flatten", input, end_dim)
     if start > end:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
@@ -328,10 +331,10 @@ def permute(input: Any, *order: Any, dims: Any = None) -> Any:
     """Return a view with dims in another order."""
     dims = shape_of(order if dims is None else (dims,), "permute")
     axes = tuple([one_dim("permute", input, d) for d in dims])
-    if sorted(axes) != list(range(len(input.shape))):
+    if sorted(axes) != list(range(input.ndim)):
         raise RuntimeError(
             f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering "
-            f"of dimensions, or one repeats: input.dim() = {len(input.shape)}, dims = {list(dims)}"
+            f"of dimensions, or one repeats: input.dim() = {input.ndim}, dims = {list(dims)}"
         )
     return transpose_(input, axes)
 
@@ -339,7 +342,7 @@ def permute(input: Any, *order: Any, dims: Any = None) -> Any:
 @face("transpose")
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """Return a view with two dims swapped."""
-    axes = list(range(len(input.shape)))
+    axes = list(range(input.ndim))
     a, b = one_dim("transpose", input, dim0), one_dim("transpose", input, dim1)
     if axes:
         axes[a], axes[b] = axes[b], axes[a]
@@ -349,10 +352,10 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
 @face("t")
 def t(input: Any) -> Any:
     """Return the transpose of a matrix; vectors and scalars as they are. Raises RuntimeError for more dims."""
-    ndim = len(input.shape)
+    ndim = input.ndim
     if ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {ndim}D; .mT transposes the last two")
-    return relabel(transpose_(input, tuple(reversed(range(ndim)))), "TBackward0")
+    return relabel(transpose_(input, (1, 0) if ndim == 2 else (0,) * ndim), "TBackward0")
 
 
 def mT(x: Any) -> Any:
@@ -386,13 +389,15 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
 def expand(input: Any, *sizes: Any, size: Any = None, implicit: bool = False) -> Any:
     """Return a view with dims of size 1 repeated; -1 keeps a size. Raises RuntimeError where sizes do not fit."""
     wanted = shape_of(sizes if size is None else (size,), "expand")
-    old = tuple(input.shape)
-    kept = (None,) * (len(wanted) - len(old)) + old
-    if len(wanted) < len(old) or builtins.any(n == -1 and k is None for n, k in zip(wanted, kept, strict=True)):
+    old = input._array.shape
+    added = len(wanted) - len(old)
+    if added < 0 or -1 in wanted[:added]:
         raise RuntimeError(
             f"expand: the number of sizes provided ({len(wanted)}) must be at least the tensor's dims ({len(old)})"
         )
-    return broadcast_to(input, tuple(k if n == -1 else n for n, k in zip(wanted, kept, strict=True)))
+    if -1 in wanted:
+        wanted = (*wanted[:added], *[k if n == -1 else n for n, k in zip(wanted[added:], old, strict=True)])
+    return broadcast_to(input, wanted)
 
 
 @face("broadcast_to")
@@ -431,11 +436,11 @@ def broadcast_shapes(*shapes: Any) -> Size:
 @face("unsqueeze")
 def unsqueeze(input: Any, dim: int) -> Any:
     """Return a view with a dim of size 1 put in at `dim`."""
-    ndim = len(input.shape)
+    shape = input._array.shape
+    ndim = len(shape)
     if not -ndim - 1 <= dim <= ndim:
         raise errors.dim_range("unsqueeze", dim, ndim + 1)
     d = dim % (ndim + 1)
-    shape = tuple(input.shape)
     return relabel(_reshape_record(input, (*shape[:d], 1, *shape[d:])), "UnsqueezeBackward0")
 
 
@@ -443,10 +448,9 @@ def unsqueeze(input: Any, dim: int) -> Any:
 def squeeze(input: Any, dim: Any = None, *more: int) -> Any:
     """Return a view without dims of size 1 (all of them, or those in `dim`)."""
     dim = (dim, *more) if more else dim
-    axes = tuple(range(len(input.shape)))
-    if dim is not None:
-        axes = () if dim in ((), []) else axes_of("squeeze", input, dim) or ()
-    shape = tuple(n for i, n in enumerate(input.shape) if n != 1 or i not in axes)
+    old = input._array.shape
+    axes = range(len(old)) if dim is None else () if dim in ((), []) else axes_of("squeeze", input, dim) or ()
+    shape = tuple([n for i, n in enumerate(old) if n != 1 or i not in axes])
     overload = 0 if dim is None else 2 if isinstance(dim, tuple | list) else 1
     return relabel(_reshape_record(input, shape), f"SqueezeBackward{overload}")
 
@@ -455,12 +459,12 @@ def squeeze(input: Any, dim: Any = None, *more: int) -> Any:
 def select(input: Any, dim: int, index: int) -> Any:
     """Return the view at one index of a dim."""
     d = one_dim("select", input, dim)
-    return getitem(input, (*(slice(None),) * d, int(index)))
+    return getitem(input, (*(slice(None),) * d, int(index)) if d else (int(index),))
 
 
 def _divided(name: str, input: Any, dim: int) -> int:
     """Return the dim of a tensor that is to be divided along it. Raises RuntimeError for a 0-d one."""
-    if not len(input.shape):
+    if not input.ndim:
         raise RuntimeError(f"{name}() cannot be applied to a 0-dim tensor: it expects at least a 1-dimensional one")
     return one_dim(name, input, dim)
 
@@ -474,7 +478,7 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     if isinstance(start, Tensor) and (start._array.ndim or dtypes.category(start._array.dtype) != dtypes.INTEGRAL):
         raise RuntimeError(f"start must be an 0-dim integral Tensor, got {start.dtype} of shape {list(start.shape)} (narrow)")
     d, start = _divided("narrow", input, dim), index_of("narrow", start)
-    n = input.shape[d]
+    n = input._array.shape[d]
     if not -n <= start <= n:
         raise IndexError(f"start out of range (expected to be in range of [{-n}, {n}], but got {start}) (narrow)")
     start += n if start < 0 else 0
@@ -527,14 +531,14 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """Return the views at each index of a dim."""
     d = one_dim("unbind", input, dim)
     whole = (slice(None),) * d
-    return parts(input, d, [(*whole, i) for i in range(input.shape[d])], "UnbindBackward0")
+    return parts(input, d, [(*whole, i) for i in range(input._array.shape[d])], "UnbindBackward0")
 
 
 @face("split", "split_with_sizes")
 def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Return views of equal length along dim (the last may be shorter), or of the lengths given."""
     d = _divided("split", input, dim)
-    n = input.shape[d]
+    n = input._array.shape[d]
     sizes, label = split_size_or_sections, "SplitWithSizesBackward0"
     if isinstance(sizes, int):
         if sizes <= 0 and n:
@@ -556,7 +560,7 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """Return at most `chunks` views along dim, of equal length but for the last."""
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    n = input.shape[_divided("chunk", input, dim)]
+    n = input._array.shape[_divided("chunk", input, dim)]
     return split(input, -(-n // chunks), dim) if n else split(input, [0] * chunks, dim)
 
 
@@ -596,14 +600,17 @@ def cat(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None)
     """Return tensors joined along dim; types are promoted. Raises RuntimeError where other sizes differ."""
     tensors = several("cat", tensors, ValueError)
     like = tensors[0]
+    empty = False  # whether there are empty vectors, which join anything, as PyTorch has it
     for i, x in enumerate(tensors):
         shape = x._array.shape
         if not shape:
             raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated; stack() joins those")
-        if shape != (0,) and like._array.shape == (0,):
+        if shape == (0,):
+            empty = True
+        elif like._array.shape == (0,):
             like = x
     d = one_dim("cat", like, dim if axis is None else axis)
-    if like._array.ndim > 1:  # empty vectors join anything, as PyTorch has it
+    if empty and like._array.ndim > 1:
         none = (*like.shape[:d], 0, *like.shape[d + 1 :])
         tensors = tuple([reshape(x, none) if x._array.shape == (0,) else x for x in tensors])
     return joined(concatenate, tensors, d, out)
@@ -636,7 +643,7 @@ def hstack(tensors: Any) -> Any:
 def flip_face(input: Any, *axes: Any, dims: Any = None) -> Any:
     """Return input with the order along dims reversed."""
     dims = shape_of(axes if dims is None else (dims,), "flip")
-    return flip(input, (axes_of("flip", input, dims) or ()) if dims and len(input.shape) else ())
+    return flip(input, (axes_of("flip", input, dims) or ()) if dims and input.ndim else ())
 
 
 @face("roll")
@@ -678,12 +685,16 @@ def tile(input: Any, *times: Any, dims: Any = None) -> Any:
 
 
 def _triangle(input: Any, diagonal: int, lower: bool) -> Any:
-    if len(input.shape) < 2:
+    shape = input._array.shape
+    if len(shape) < 2:
         raise RuntimeError(f"{'tril' if lower else 'triu'}: input tensor must have at least 2 dimensions")
-    rows, columns = input.shape[-2:]
-    with errors.roomy("tril" if lower else "triu"):
-        mask = (_mask if rows * columns <= 1 << 16 else _mask.__wrapped__)(rows, columns, diagonal, lower)
-    return e.where(tensor_like(input, mask), contiguous(input), False)  # False: a 0 that promotes nothing
+    rows, columns = shape[-2:]
+    if rows * columns <= 1 << 16:
+        mask = _mask(rows, columns, diagonal, lower)
+    else:
+        with errors.roomy("tril" if lower else "triu"):
+            mask = _mask.__wrapped__(rows, columns, diagonal, lower)
+    return call(e.where, (tensor_like(input, mask), contiguous(input), False))  # False: a 0 that promotes nothing
 
 
 @functools.lru_cache(32)

@@ -75,6 +75,8 @@ def _differ(
     kinds = (Tensor, np.ndarray, bool, int, float, complex, np.number)
     if not isinstance(a, kinds) or not isinstance(b, kinds) or (isinstance(a, Tensor) != isinstance(b, Tensor) and not numbers):
         raise TypeError(f"No comparison pair was able to handle inputs of type {type(a)} and {type(b)}.")
+    if numbers and dtype and type(a) is not type(b):
+        return f"The (d)types do not match: {type(a)} != {type(b)}."
     if numbers:
         wide = wengert.dtypes.ALL["complex128" if isinstance(a, complex) or isinstance(b, complex) else "float64"]
         exact = all(isinstance(x, int) for x in (a, b))

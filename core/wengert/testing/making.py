@@ -10,7 +10,7 @@ from typing import Any
 import wengert as w
 from wengert import dtypes
 
-USUAL = {"b": (0, 2), "u": (0, 10), "i": (-9, 10)}  # by NumPy's kind; of others -9 to 9
+USUAL: dict[str, tuple[float, float]] = {"b": (0, 2), "u": (0, 10), "i": (-9, 10)}  # by NumPy's kind; of others -9 to 9
 
 
 def limits(dtype: Any) -> tuple[float, float]:
@@ -49,6 +49,7 @@ def make_tensor(
     sizes = (*sizes[:-1], 2 * sizes[-1]) if spread else sizes
     least, most = limits(dtype)
     first, last = max(first, least), min(last, most + whole, *[2**63 - 1] * whole)  # randint takes no more
+    made: w.Tensor
     if whole:
         made = w.randint(int(first), int(last), sizes, dtype=w.int64).to(device=device, dtype=dtype)
     else:
@@ -59,4 +60,5 @@ def make_tensor(
         made = made[..., ::2]
     if exclude_zero:
         made[made == 0] = 1 if whole else w.finfo(dtype).tiny * (1 if kind != "c" else 1 + 1j)
-    return made.requires_grad_(requires_grad)
+    made.requires_grad_(requires_grad)
+    return made
