@@ -5,9 +5,15 @@ Owns: the proofs of wengert.compile. May import: wengert, the case table, NumPy.
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import inspect
+import random
+import sys
 import threading
 import types
 import warnings
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -383,6 +389,110 @@ def test_threads_share_a_program() -> None:
     assert all(got[k] == expected for k in range(4))
 
 
+def test_threads_take_steps_of_one_element_in_turn() -> None:
+    w = torch.zeros(1, dtype=torch.float64)
+
+    @torch.compile
+    def step() -> Any:
+        w.add_(1.0)
+        return (w * 2).sqrt() ** 2 / 2
+
+    for _ in range(3):
+        step()
+    got: list[float] = []
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=lambda: got.extend([step().item() for _ in range(300)])) for _ in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert w.item() == 1203
+    assert sorted(round(x) for x in got) == list(range(4, 1204))
+
+
+def test_what_is_held_of_single_elements_stays_as_it_is() -> None:
+    w = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([w], lr=0.25)
+
+    @torch.compile
+    def step() -> Any:
+        optimizer.zero_grad()
+        loss = (w - 3) ** 2
+        loss.backward()
+        optimizer.step()
+        return loss, loss.sum()
+
+    held: list[Any] = []
+    views: list[Any] = []
+    for _ in range(8):
+        losses = step()
+        held.append((*losses, w.grad))
+        views.append(w.grad.numpy()[:])
+    for i, (loss, total, grad) in enumerate(held):
+        distance = 2 * 0.5**i  # halved by each step, exactly
+        assert (loss.tolist(), total.item(), grad.tolist()) == ([distance**2], distance**2, [-2 * distance])
+        assert grad.shape == (1,) and total.shape == () and not grad.requires_grad
+    for i in range(4):  # what is a view of another's memory alone keeps it, too
+        held.clear()
+        step()
+        assert views[i][0] == -4 * 0.5**i
+    first = step()[0]
+    first.add_(1)
+    assert first._version == 1 and step()[0]._version == 0 and step()[0]._version == 0
+
+
+def test_a_run_on_single_elements_may_fail() -> None:
+    x = torch.zeros(1)
+    compiled = torch.compile(lambda: (1 / x).exp())
+    for _ in range(3):
+        assert compiled().item() == float("inf")
+    with np.errstate(all="raise"):  # runs once more, without
+        assert compiled().item() == float("inf")
+    assert compiled().item() == float("inf")
+
+
+def test_bytes_are_seen_as_another_type() -> None:
+    m = torch.arange(24, dtype=torch.float32).reshape(4, 6)
+
+    def halves(x: Any) -> Any:
+        return (x * 2).view(torch.int16) + 1
+
+    def pairs(x: Any) -> Any:
+        return m[:, 2:4].view(torch.int64) * 2 + x.view(torch.int64)[:4, None], (m + 1).view(torch.uint8)
+
+    def written(x: Any) -> Any:
+        y = x.clone()
+        y.view(torch.int16)[::2] = 0
+        return y
+
+    for function in (halves, pairs, written):
+        compiled = torch.compile(function)
+        for size in (8, 8, 8, 10, 12, 14, 16, 100_000):
+            x = torch.arange(size, dtype=torch.float32)
+            for made, wanted in zip(flat(compiled(x)), flat(function(x)), strict=True):
+                assert made.dtype == wanted.dtype and torch.equal(made, wanted)
+    compiled = torch.compile(lambda: m.t().view(torch.int16) + 1)
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match=r"stride\(-1\) must be 1 to view float32 as int16"):
+            compiled()
+
+
+def test_a_compiled_function_is_a_part_of_the_transform_around_it() -> None:
+    x, scale = torch.ones(64), torch.zeros(3)
+    compiled = torch.compile(lambda x: torch.nn.functional.dropout(x, 0.5))
+    for _ in range(4):
+        compiled(x)  # a straight call from now on
+    masks = torch.func.vmap(lambda s: compiled(x) + s, randomness="different")(scale)
+    assert not torch.equal(masks[0], masks[1])
+    with pytest.raises(RuntimeError, match="randomness"):
+        torch.func.vmap(lambda s: compiled(x) + s)(scale)
+    compiled(x)
+
+
 # ---- gradients outside
 def test_a_compiled_loss_is_differentiated_outside() -> None:
     w, b = torch.randn(5, 4, requires_grad=True), torch.zeros(4, requires_grad=True)
@@ -574,6 +684,33 @@ def test_an_error_inside_of_a_block_is_raised(count: int) -> None:
         torch.set_num_threads(before)
 
 
+def test_a_thread_that_is_late_leaves_rows_to_the_others() -> None:
+    from wengert import threads
+
+    done, rest = [], threading.Event()
+
+    def part(thread: int, first: int, last: int, name: str) -> None:
+        if first == 0:  # while this one waits, others do all that is left
+            assert rest.wait(10)
+        done.append((first, last, name))
+        if sum(last - first for first, last, _ in done) >= 900:
+            rest.set()
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        threads.spread(part, 1000, 30, contextlib.nullcontext, "rows")
+        assert {t.name for t in threading.enumerate()} >= {"wengert_0", "wengert_1"}
+    finally:
+        torch.set_num_threads(before)
+    assert [first for first, *_ in sorted(done)] == [0, *[last for _, last, _ in sorted(done)][:-1]]
+    assert max(done)[1] == 1000 and all(first % 30 == 0 and name == "rows" for first, _, name in done)
+    for t in threading.enumerate():
+        if t.name.startswith("wengert_"):
+            t.join(10)
+            assert not t.is_alive()
+
+
 def test_the_number_of_threads_is_checked() -> None:
     with pytest.raises(RuntimeError, match="positive"):
         torch.set_num_threads(0)
@@ -720,3 +857,185 @@ def test_a_write_to_a_row_that_a_tensor_names_is_refused() -> None:
     compiled(torch.ones(2))
     with pytest.raises(RuntimeError, match=r"writing to x\[i\], where i is a 0-d tensor"):
         compiled(torch.ones(2))
+
+
+# ---- what a program does not have, and what other code holds
+def eagerly(function: Any, *calls: Any) -> list[Any]:
+    """Return what a compiled function gives for some calls; it must say that it runs eagerly."""
+    compiled = torch.compile(function, fallback="eager")
+    with pytest.warns(UserWarning, match="runs eagerly"):
+        return [compiled(*c) for c in calls]
+
+
+@pytest.mark.parametrize("clear", ["none", "zero", "never"])
+def test_gradients_that_were_there_before_are_those_of_the_call(clear: str) -> None:
+    """Optimizers, clipping and accumulation take `.grad` as it is, though it is another tensor each time."""
+
+    def make(compiled: Any) -> list[Any]:
+        w = torch.ones(2, requires_grad=True)
+        optimizer = torch.optim.SGD([w], lr=0.1, momentum=0.5)
+        forward = compiled(lambda x: (w * x).sum().backward())
+        step, clip = compiled(optimizer.step), compiled(lambda: torch.nn.utils.clip_grad_norm_([w], 5.0))
+        found = []
+        for i in range(12):
+            forward(torch.tensor([1.0, i]))
+            if i % 3 == 2:
+                found.append(clip().item())
+                step()
+                if clear != "never":
+                    optimizer.zero_grad(set_to_none=clear == "none")
+            found += [None if w.grad is None else w.grad.tolist(), w.tolist()]
+        return found
+
+    def compiled(function: Any) -> Any:
+        made.append(torch.compile(function))
+        return made[-1]
+
+    made: list[Any] = []
+    assert make(compiled) == make(lambda f: f)
+    assert all(f.programs for f in made)
+
+
+def test_a_gradient_that_was_not_there_at_the_capture_is_added_to() -> None:
+    w = torch.ones(1, requires_grad=True)
+    step, found = torch.compile(lambda x: (w * x).sum().backward()), []
+    for i in range(6):
+        if i < 3:
+            w.grad = None
+        step(torch.tensor([float(i)]))
+        found.append(w.grad.item())
+    assert found == [0, 1, 2, 5, 9, 14]
+
+
+def test_random_numbers_of_python_are_drawn_at_each_call() -> None:
+    rng, other = np.random.RandomState(0), random.Random(0)
+    twins = np.random.RandomState(0), random.Random(0)
+    found = eagerly(lambda x: x * rng.rand() + other.random(), *[(torch.ones(()),)] * 4)
+    assert [x.item() for x in found] == pytest.approx([twins[0].rand() + twins[1].random() for _ in range(4)])
+
+
+def test_tensors_left_elsewhere_or_in_objects_are_renewed() -> None:
+    class Keeper(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            self.seen = x * 2
+            return x + 1
+
+    keeper, w = Keeper(), torch.nn.Parameter(torch.ones(2))
+    eagerly(keeper, *[(torch.full((1,), float(i)),) for i in range(3)])
+    assert keeper.seen.tolist() == [4.0]
+    assert [d.mean.item() for d in eagerly(lambda x: torch.distributions.Normal(x, 1.0), *[(torch.ones(()),)] * 3)] == [1.0] * 3
+
+    def attacked(x: Any) -> Any:
+        x = x.clone().detach().requires_grad_()
+        (x * x).sum().backward()
+        return x
+
+    assert [x.grad.item() for x in eagerly(attacked, *[(torch.full((), float(i)),) for i in range(3)])] == [0.0, 2.0, 4.0]
+
+    def assign(p: Any) -> None:
+        p.data = p.data - 0.25
+
+    eagerly(assign, *[(w,)] * 4)
+    assert w.tolist() == [0.0, 0.0]
+    with pytest.raises(RuntimeError, match="leaves a tensor in .*seen"):
+        strict = torch.compile(keeper)
+        strict(torch.ones(1)), strict(torch.ones(1))
+
+
+def test_a_result_keeps_its_kind_of_dict() -> None:
+    compiled = torch.compile(lambda x: defaultdict(list, y=x * 2))
+    assert [(type(d), d["z"], d["y"].item()) for d in (compiled(torch.ones(())) for _ in range(3))] == [(defaultdict, [], 2.0)] * 3
+
+
+def test_a_compiled_function_inside_of_transforms_and_of_inference() -> None:
+    compiled = torch.compile(lambda x: (x**3).sum())
+    for _ in range(3):
+        assert torch.func.vmap(torch.func.grad(compiled))(torch.ones(2, 2)).tolist() == [[3.0, 3.0]] * 2
+    double = torch.compile(lambda x: x * 2)
+    with torch.inference_mode():
+        assert [double(double(torch.ones(()))).item() for _ in range(3)] == [4.0] * 3
+
+
+def test_a_schedule_inside_of_a_step_and_a_history_outside() -> None:
+    w = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([w], lr=0.1)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+    step = torch.compile(lambda: (optimizer.step(), schedule.step())[0])
+    for _ in range(8):
+        step()
+        assert schedule.get_last_lr() == [optimizer.param_groups[0]["lr"]]
+    z = (w * 2).exp()
+    sum(eagerly(lambda x: (x * z).sum(), *[(torch.ones(1),)] * 3)).backward()
+    assert w.grad.item() == pytest.approx(6 * np.exp(2))
+
+
+def test_rotations_as_complex_numbers_and_grids_are_captured() -> None:
+    def rotate(x: Any, f: Any) -> Any:
+        pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
+        grid = torch.nn.functional.affine_grid(x[:1, :6].view(1, 2, 3), (1, 1, 2, 2), False)
+        return torch.view_as_real(pairs * f).flatten(1), grid
+
+    compiled, f = torch.compile(rotate), torch.polar(torch.ones(4), torch.arange(4.0))
+    for _ in range(3):
+        x = torch.arange(24.0).view(3, 8).requires_grad_()
+        for a, b in zip(compiled(x, f), rotate(x, f), strict=True):
+            assert torch.allclose(a, b)
+        compiled(x, f)[0].sum().backward()
+    assert compiled.programs
+
+
+def test_numbers_times_a_given_gradient_are_captured() -> None:
+    """What a backward is started with may be an argument, and its rules multiply by plain numbers."""
+
+    def product(v: Any, t: Any) -> Any:
+        x = v.detach().requires_grad_()
+        (g,) = torch.autograd.grad(torch.dot(0.5 * x, x), x, create_graph=True)
+        return torch.autograd.grad(g, x, t)[0]
+
+    compiled = torch.compile(product)
+    for i in range(4):
+        assert compiled(torch.ones(2), torch.tensor([1.0, i])).tolist() == [1.0, i]
+
+
+def test_batched_gradients_and_checkpoints_of_compiled_functions() -> None:
+    w = torch.randn(3, 3)
+    eager = lambda x: (x * 2 @ w).tanh() * x.sum()  # noqa: E731
+    compiled, x = torch.compile(eager), torch.ones(3, requires_grad=True)
+    wanted = torch.autograd.functional.jacobian(eager, x)
+    for _ in range(3):
+        assert torch.allclose(torch.autograd.functional.jacobian(compiled, x, vectorize=True), wanted)
+    compiled, grads = torch.compile(eager), []
+    for f in (eager, compiled, compiled, compiled):
+        grads.append(torch.autograd.grad(torch.utils.checkpoint.checkpoint(f, x, use_reentrant=False).sum(), x)[0].tolist())
+    assert grads[1:] == grads[:1] * 3
+
+
+def test_results_beside_tensors_and_copies_of_compiled_models() -> None:
+    model = torch.nn.Linear(2, 2)
+    compiled = torch.compile(model)
+    both = torch.compile(lambda x: (compiled(x), None, {"n": [x.shape[0], "s"], "mean": compiled(x).mean()}))
+    for _ in range(3):
+        y, nothing, found = both(torch.ones(3, 2))
+        assert y.requires_grad and nothing is None and found["n"] == [3, "s"]
+        assert found["mean"].item() == pytest.approx(model(torch.ones(3, 2)).mean().item())
+    twin = copy.deepcopy(compiled)
+    assert list(twin.state_dict()) == ["_orig_mod.weight", "_orig_mod.bias"] and type(twin) is type(compiled)
+    with torch.no_grad():
+        model.weight.zero_()
+    compiled.flag = 3
+    assert model.flag == 3 and list(inspect.signature(compiled.forward).parameters) == ["input"]
+    assert twin.weight.abs().sum().item() > 0 and twin(torch.ones(1, 2)).shape == (1, 2)
+
+
+def test_writes_through_data_are_captured() -> None:
+    layer = torch.nn.Linear(2, 2)
+    layer.bias.data.zero_()
+
+    def count() -> Any:
+        layer.bias.data.add_(1)
+        layer.bias.data.clamp_(max=3)
+        return layer.bias.detach() * 1
+
+    compiled = torch.compile(count)
+    assert [compiled().tolist()[0] for _ in range(5)] == [1.0, 2.0, 3.0, 3.0, 3.0]
+    assert layer.bias.tolist() == [3.0, 3.0] and compiled.programs

@@ -6,6 +6,7 @@ how fast anything is.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Any
 
@@ -371,7 +372,7 @@ def test_the_source_of_a_small_program() -> None:
             v2 = k7(v0, v1, out=b6)  # %2: float32[3] = multiply %0, %1
             v3 = k8(v2, out=b6)  # %3: float32[3] = sin %2
             v4 = k9(v3, v1, out=...)  # %4: float32[3] = add %3, %1
-            made = [wrap(v4)]
+            made = wrap(v4)
             return made""")
 
 
@@ -433,6 +434,19 @@ def heads(x: Any, w: Any) -> Any:
     return merged * 2, joined * 2, sides * 2
 
 
+def test_a_product_of_a_group_is_turned_where_it_is_made() -> None:
+    def attended(scores: Any, v: Any, g: Any) -> Any:
+        merged = (scores.exp() @ v).swapaxes(1, 2)  # a view that the group takes for itself, and others outside again
+        return merged.reshape(8, 32, 80) @ torch.ones(80, 3), g @ merged.reshape(256, 80)
+
+    rng = np.random.default_rng(0)
+    given = [torch.tensor(rng.standard_normal(shape).astype(np.float32)) for shape in ((8, 4, 32, 64), (8, 4, 64, 20), (5, 256))]
+    program = Program(passes.optimised(capture(attended, *given)))
+    assert [g.n for g in program.groups] == [8] and [lay.axes for lay in program.layouts.values()] == [(0, 2, 1, 3)]
+    for made, exact in zip(program([t.numpy() for t in given]), attended(*given), strict=True):
+        np.testing.assert_allclose(made.numpy(), exact.numpy(), 1e-5, 1e-4)
+
+
 def test_products_are_written_where_their_readers_want_them() -> None:
     rng = np.random.default_rng(0)
     x, w = (torch.tensor(rng.standard_normal(shape).astype(np.float32)) for shape in ((3, 4, 20), (20, 20)))
@@ -465,6 +479,27 @@ def test_what_has_another_place_is_copied(joined: Any) -> None:
             assert torch.equal(m, e)
 
 
+@pytest.mark.parametrize(("then", "over"), [
+    (lambda p, y: y * 2, True),
+    (lambda p, y: (y * 2) @ p, False),  # it is read later
+    (lambda p, y: y + p.t() * 2, False),  # a block reads other rows of it
+])  # fmt: skip
+def test_a_group_writes_over_a_product_that_it_reads_last(then: Any, over: bool) -> None:
+    def function(x: Any, w: Any) -> Any:
+        p = x @ w
+        y = p * x.exp()
+        return then(p, y) @ w + 1, (y @ w).sum()
+
+    x, w = (torch.tensor(np.random.default_rng(n).standard_normal((200, 200)).astype(np.float32)) for n in range(2))
+    program = Program(passes.optimised(capture(function, x, w)))
+    product = re.search(r"out=(b\d+)\)  # %\d+: \S+ = (?:rows|matmul)", program.source)
+    assert program.groups and product
+    assert over == (product[1] in re.findall(r"^    v\d+ = (b\d+)$", program.source, re.M)), program.source
+    for _ in range(2):
+        for made, exact in zip(program([x.numpy(), w.numpy()]), function(x, w), strict=True):
+            np.testing.assert_allclose(made.numpy(), exact.numpy(), 1e-4, 1e-2)
+
+
 def test_groups_share_the_memory_of_their_blocks() -> None:
     x = torch.ones(400, 300)
     program = Program(passes.optimised(capture(lambda x: ((x.exp() * 2).sin().sum(0).exp() + x.cos() * x).tanh() * 2, x)))
@@ -486,15 +521,14 @@ def test_the_source_of_single_elements() -> None:
 
     assert source(step) == textwrap.dedent("""\
         def program():
-            x0 = v0[0]
-            x1 = x0 - c8  # %1: float32[1] = subtract %0, 3.0
-            x5 = c9 * x1  # %5: float32[1] = multiply %4, %1
-            x7 = x5 * c10  # %7: float32[1] = multiply %5, 0.10000000149011612
+            x0 = z0[()]
+            x1 = x0 - c9  # %1: float32[1] = subtract %0, 3.0
+            x5 = c10 * x1  # %5: float32[1] = multiply %4, %1
+            x7 = x5 * c11  # %7: float32[1] = multiply %5, 0.10000000149011612
             x8 = x0 - x7  # %8: float32[1] = subtract %0, %7
-            v5 = array12([x5])
-            leaf11._grad = wrap(v5)
+            leaf12._grad = give13(x5)
             made = []
-            v0[0] = x8
+            z0[()] = x8
             return made""")
 
 

@@ -9,6 +9,8 @@ captured function changed (storages, `.grad`) is written back by each call of th
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +49,11 @@ class Equation:
     inputs: tuple[Any, ...]
     params: tuple[Any, ...]
     outs: tuple[Value, ...]
+
+    @functools.cached_property
+    def reads(self) -> tuple[Value, ...]:
+        """The values among the inputs."""
+        return tuple([v for v in _flatten(self.inputs) if isinstance(v, Value)])
 
     def __str__(self) -> str:
         left = ", ".join(f"{v}: {v.spec}" for v in self.outs)
@@ -115,7 +122,12 @@ class Symbol:
         raise errors.captured_value("a condition")
 
     def __getitem__(self, index: Any) -> Any:
-        return OPS["getitem"](self, index if isinstance(index, tuple) else (index,))
+        index = index if isinstance(index, tuple) else (index,)
+        if any(i is ... for i in index):  # which the op does not take
+            at = [i is ... for i in index].index(True)
+            rest = self.ndim - sum(i is not None for i in index) + 1
+            index = (*index[:at], *[slice(None)] * rest, *index[at + 1 :])
+        return OPS["getitem"](self, index)
 
     def __repr__(self) -> str:
         return f"<symbol {self.cell.value}: {self.dtype}{list(self.shape)}>"
@@ -143,6 +155,8 @@ class Graph:
     equations: list[Equation] = field(default_factory=list)
     writes: list[tuple[Any, Value]] = field(default_factory=list)  # (storage or argument number, its new value)
     grads: list[tuple[Tensor, Value | None]] = field(default_factory=list)  # leaves whose .grad is replaced
+    entered: list[Tensor] = field(default_factory=list)  # leaves whose .grad, as a call finds it, is one more argument
+    looked: list[tuple[Tensor, bool]] = field(default_factory=list)  # leaves that had to have a .grad, or none
     outputs: Any = None  # the function's result, with a Value for every tensor
     devices: tuple[str, ...] = ()  # where its arrays are
     hosts: set[Value] = field(default_factory=set)  # arguments and states that are on the host
@@ -262,9 +276,8 @@ def on_host(graph: Graph) -> set[Value]:
     """Return the values of a graph that are computed on the host: those made of values that are there alone."""
     found = set(graph.hosts) | {v for v, array in graph.literals if isinstance(array, np.ndarray)}
     for e in graph.equations:
-        read = [v for v in _flatten(e.inputs) if isinstance(v, Value)]
-        moved = e.params[0].type == backend.HOST if e.op.name == "to_device" else all(v in found for v in read)
-        if moved and (read or e.op.name == "to_device"):
+        moved = e.params[0].type == backend.HOST if e.op.name == "to_device" else found.issuperset(e.reads)
+        if moved and (e.reads or e.op.name == "to_device"):
             found.update(e.outs)
     return found
 
@@ -287,6 +300,8 @@ class Recorder:
         self.cells: dict[int, Cell] = {}  # by the id of the real storage, which the cell keeps alive
         self.count = 0
         self.leaves: dict[int, tuple[Tensor, Tensor | None]] = {}  # whose .grad changed, and what it was
+        self.outside: dict[int, Tensor | None] = {}  # leaves by the array of the .grad that they had before, and by its storage
+        self.looks: dict[int, tuple[Tensor, bool]] = {}  # leaves that were asked for it, and whether there was one
         self.closed = False
         self.met: list[tuple[Value, str]] = []  # values of real arrays, and their devices
 
@@ -309,7 +324,11 @@ class Recorder:
             return x  # the last: an array of a func transform, which holds symbols itself
         if hasattr(x, "parts"):
             raise errors.captured_sparse()
+        if id(x) in self.outside and id(x) not in self.cells:
+            self.enter(x)
         root = x if id(x) in self.cells else _root(x)
+        if id(root) in self.outside and id(root) not in self.cells:
+            self.enter(root)
         cell = self.cells.get(id(root))
         if cell is None:
             cell = self.cells[id(root)] = Cell(self.value(root.shape, root.dtype), root)
@@ -333,6 +352,18 @@ class Recorder:
         self.graph.arguments.append(cell.value)
         self.given.append(cell)
         self.met.append((cell.value, _owner(array).name))
+
+    def enter(self, array: Any) -> None:
+        """Make the gradient that a leaf had before an argument: it is another tensor at the next call. Raises RuntimeError
+        where it shares memory, and where all arguments are known already."""
+        leaf = self.outside[id(array)]
+        if leaf is None:
+            raise RuntimeError(
+                "wengert.compile: the function reads a gradient that was there before and shares memory with another tensor, "
+                "or reads it in a hook; take what it needs as an argument"
+            )
+        self.argument(array)
+        self.graph.entered.append(leaf)
 
     def placeholder(self, array: Any, shape: Sequence[int]) -> Symbol:
         """Return a symbol of a shape as an argument of the graph, in the place of an array of that type and device."""
@@ -453,6 +484,11 @@ class Recorder:
         """Remember a leaf whose `.grad` is about to change, and what it was."""
         self.leaves.setdefault(id(leaf), (leaf, leaf._grad))
 
+    def look(self, leaf: Tensor) -> None:
+        """Remember whether a leaf had a `.grad` before, which the function asks for."""
+        if id(leaf) not in self.leaves:
+            self.looks.setdefault(id(leaf), (leaf, leaf._grad is not None))
+
     def finish(self, outputs: Any) -> Graph:
         """Complete the graph: what is returned, what is written back; `.grad` of leaves is put back as it was."""
         graph = self.graph
@@ -469,6 +505,7 @@ class Recorder:
         for cell in self.cells.values():
             if cell.writes:
                 graph.writes.append((numbers.get(id(cell), cell.array), cell.value))
+        graph.looked = list(self.looks.values())
         self.closed = True
         return graph
 
@@ -509,7 +546,19 @@ def _map(x: Any, kind: type, f: Callable[[Any], Any]) -> Any:
     if isinstance(x, tuple | list):
         mapped = [_map(v, kind, f) for v in x]
         return type(x)(*mapped) if hasattr(x, "_fields") else type(x)(mapped)
-    return {k: _map(v, kind, f) for k, v in x.items()} if isinstance(x, dict) else x
+    if not isinstance(x, dict):
+        return x
+    return like(x, {k: _map(v, kind, f) for k, v in x.items()})
+
+
+def like(tree: dict[Any, Any], items: dict[Any, Any]) -> dict[Any, Any]:
+    """Return items as a dict of another's kind, which may have attributes beside them."""
+    if type(tree) is dict:
+        return items
+    made = copy.copy(tree)
+    for key, value in items.items():
+        made[key] = value
+    return made
 
 
 def _rebuild(x: Any, f: Callable[[Value], Any]) -> Any:
@@ -523,10 +572,11 @@ def _rebuild_tensors(x: Any, f: Callable[[Tensor], Any]) -> Any:
 _one_at_a_time = threading.RLock()
 
 
-def capture(function: Callable[..., Any], *args: Any, log: Any = None) -> Graph:
+def capture(function: Callable[..., Any], *args: Any, log: Any = None, leaves: Sequence[Tensor] = ()) -> Graph:
     """Run a function on symbols instead of numbers, and return what it does as a graph.
 
     log: of numbers that vary (compiler/varying.py), which gives the arguments their place and looks on.
+    leaves: tensors whose `.grad` is another one at each call: what is read of it becomes one more argument.
     args: tensors (or tuples, lists and dicts of them) that become the graph's arguments; every other tensor the function
     meets is state: read and written where it is at each call. The function's effects are recorded, not done.
     Raises RuntimeError where it asks for a value (`item`, a condition), naming the remedy.
@@ -535,6 +585,13 @@ def capture(function: Callable[..., Any], *args: Any, log: Any = None) -> Graph:
         tensors = _tensors(args)
         place = tensors[0].device if tensors else backend.default_device()
         recorder = Recorder(place, log)
+        for x in leaves:
+            array = None if x._grad is None else x._grad._array
+            if array is not None and not hasattr(array, "parts"):
+                root = _root(array)
+                alone = id(root) not in recorder.outside
+                recorder.outside[id(root)] = None
+                recorder.outside[id(array)] = x if alone else None
         with backend.recording(recorder):
             state.recorder = recorder
             try:

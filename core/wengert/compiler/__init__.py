@@ -28,11 +28,12 @@ def compile(
     fullgraph, backend, mode, options: accepted as PyTorch's and without effect.
     Raises RuntimeError at the second call where the function asks for values (item(), a condition), with the remedy.
     """
+    again = functools.partial(
+        compile, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable,
+        fallback=fallback, explain=explain, fast_math=fast_math,
+    )  # fmt: skip
     if function is None:
-        return functools.partial(
-            compile, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable,
-            fallback=fallback, explain=explain, fast_math=fast_math,
-        )  # fmt: skip
+        return again
     if disable:
         return function
     if fallback not in (None, "eager"):
@@ -42,4 +43,4 @@ def compile(
         return compiled
     from wengert import nn  # a model stays one: its parameters, state dict and modes are those of what it wraps
 
-    return nn.OptimizedModule(function, compiled) if isinstance(function, nn.Module) else compiled
+    return nn.OptimizedModule(function, compiled, again) if isinstance(function, nn.Module) else compiled

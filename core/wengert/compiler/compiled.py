@@ -30,7 +30,7 @@ from wengert.compiler.passes import optimised
 from wengert.compiler.program import Program
 from wengert.compiler.training import Joint, Training
 from wengert.compiler.varying import SMALLEST, Formula, General, Log, Take, Unlike, generalised
-from wengert.func.layers import leaves, mapped
+from wengert.func.layers import innermost, leaves, mapped, running
 from wengert.graph import Graph, _tensors, capture
 from wengert.inplace import bump
 from wengert.modes import off, state
@@ -119,13 +119,18 @@ def _difference(old: Any, new: Any) -> str:
     return f"{old!r} became {new!r}"
 
 
+def _writes(x: Tensor) -> int:
+    """Return how often a tensor was written to: 0 for one of inference mode, whose writes nobody counts."""
+    return 0 if x.is_inference() else x._version
+
+
 class Captured:
     """What one capture of a function found: what it watches, writes to and reads, and its graph."""
 
     def __init__(self, guard: Guard, given: list[Tensor]) -> None:
         self.guard = guard
         self.around = [t[3] for t in guard.tensors]
-        self.before = [x._version for x in (*self.around, *given)]
+        self.before = [_writes(x) for x in (*self.around, *given)]
         self.moving: list[Number] = []  # floats around the function that the graph takes as they are at each call
         self.general: General | None = None
 
@@ -138,11 +143,18 @@ class Captured:
             )
         self.graph, self.joint = graph, joint
         self.states = {id(a) for _, a in graph.states}
-        changed = [x._version != v for x, v in zip((*self.around, *given), self.before, strict=True)]
+        self.grads = graph.entered  # leaves whose gradients are the last arguments
+        looked = {id(t): (t, there) for t, there in graph.looked} | {id(t): (t, True) for t in graph.entered}
+        if graph.entered:  # what reads gradients from outside takes all that there are
+            cleared = {id(t) for t, _ in graph.grads}
+            looked = {id(t): (t, t._grad is not None) for t in self.around if id(t) not in cleared} | looked
+        self.guard.grads = list(looked.values())
+        changed = [_writes(x) != v for x, v in zip((*self.around, *given), self.before, strict=True)]
         written = [x for x, c in zip(self.around, changed, strict=False) if c]
         self.written = list({id(x.version_box()): x for x in written}.values())  # tensors around that a run writes to
         self.written_arguments = [i for i, c in enumerate(changed[len(self.around) :]) if c]
-        known = {root_id(x._array) for x in written}
+        self.written_arguments += [i for i, _ in graph.writes if isinstance(i, int) and i >= len(given)]
+        known = {root_id(x._array) for x in self.around}  # x.data.add_(1) counts as no write to x
         for target, v in graph.writes:
             if not isinstance(target, int) and root_id(target) not in known:
                 raise RuntimeError(
@@ -216,11 +228,13 @@ class Entry:
         # whether all arguments are positional, and no tensors in tuples
         self.flat = key[0][1] is None and not any(issubclass(k[0], tuple | list | dict) for k in key[0][0])
         self.eager = ""  # why this kind runs eagerly
+        self.changed = False  # whether its last eager call was for surroundings that no program has
 
     def add(self, captured: Captured, floats: list[float], fast_math: bool) -> None:
         """Make a program. Raises Unlike where the general graph has none for the size."""
         self.made = Made(self, captured, floats, fast_math)
         self.kept.append(self.made)
+        self.changed = False
 
 
 def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
@@ -232,10 +246,10 @@ def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
     if len(names) > INLINE:
         check, names = "same()", {"same": captured.guard.same}
     boxes = {f"box{i}": x.version_box() for i, x in enumerate(captured.written)}
-    program = made.training or made.program
-    names.update(boxes, grad=grad, inference=inference, number=number, program=program.__call__)
-    names.update(capturing=backend._recorders, state=state, dtypes=dtypes, MISSED=_MISSED, root=root_of, bump=bump,
-                 states=captured.states, off=off)  # fmt: skip
+    program = made.program.run if made.training is None else made.training.__call__
+    names.update(boxes, grad=grad, inference=inference, number=number, program=program)
+    names.update(capturing=backend._recorders, running=running, state=state, dtypes=dtypes, MISSED=_MISSED, root=root_of,
+                 bump=bump, states=captured.states, off=off)  # fmt: skip
     terms, arrays, tensors, roots = ["dtypes._default is number"], list[str](), list[str](), list[str]()
     for i, kind in enumerate(kinds):
         if len(kind) == 4:
@@ -248,25 +262,30 @@ def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
         else:
             names[f"v{i}"] = kind[1]
             terms.append(f"x{i} is v{i}")
+    for i, leaf in enumerate(captured.grads, len(kinds)):
+        names.update({f"l{i}": leaf, f"t{i}": type(leaf._array)})
+        terms += [f"type(a{i}) is t{i}", f"x{i}._edge is None", f"id(r{i}) not in states"]
+        arrays.append(f"x{i} = l{i}._grad; a{i} = x{i}._array; r{i} = a{i} if a{i}.base is None else root(a{i})")
+        tensors.append(f"x{i}")
+        roots.append(f"id(r{i})")
     if len(roots) > 1:
         terms.append(f"len({{{', '.join(roots)}}}) == {len(roots)}")
     unpack = f"{''.join(f'x{i}, ' for i in range(len(kinds)))} = args" if kinds else "if args: return MISSED"
-    given = [x if made.training is not None else f"a{x[1:]}" for x in tensors]
+    given = f"[{', '.join(tensors)}]" if made.training is not None else ", ".join(f"a{x[1:]}" for x in tensors)
     modes = "state.grad is not grad or state.inference is not inference"
     if grad:  # as it is on every thread that is not in `off`
         modes = f"off and ({modes})"
     lines = [
-        f"def straight(args, {', '.join(names)}):",
-        f" if capturing or {modes}: return MISSED",
+        f" if capturing or running or {modes}: return MISSED",
         " try:",
         *(f"  {line}" for line in (unpack, *arrays)),
         f"  if not ({' and '.join(terms)} and {check}): return MISSED",
         " except Exception: return MISSED",
         *(f" {name}[0] += 1" for name, box in boxes.items() if box is not INFERENCE),
         *(f" bump({tensors[i]})" for i in captured.written_arguments),
-        f" return program([{', '.join(given)}])",
+        f" return program({given})",
     ]
-    return defined("straight", "\n".join(lines), names)
+    return defined("straight", "args", lines, names)
 
 
 class Compiled(Wrapper):
@@ -294,13 +313,13 @@ class Compiled(Wrapper):
         return self if instance is None else functools.partial(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if state.recorder is not None:  # inside of another capture: part of it
-            return self.function(*args, **kwargs)
         straight = self.straight
         if straight is not None and not kwargs:  # the kind of the call before, most likely
             made = straight(args)
             if made is not _MISSED:
                 return made
+        if state.recorder is not None or innermost() is not None:  # inside of another capture, or a transform: part of it
+            return self.function(*args, **kwargs)
         given = (tuple([_kind(x) for x in args]), _kind(kwargs) if kwargs else None)
         key = (given, state.grad, state.inference, dtypes.default_float())
         entry = self.entries.get(key)
@@ -322,6 +341,13 @@ class Compiled(Wrapper):
     def _run(self, entry: Entry, made: Made, args: Any, kwargs: Any) -> Any:
         captured = made.captured
         tensors = [x for x in args if isinstance(x, Tensor)] if entry.flat else _tensors((args, kwargs))
+        if captured.grads:
+            grads = [x._grad for x in captured.grads]
+            fit = [g for g, x in zip(grads, captured.grads, strict=True)
+                   if g is not None and g._edge is None and type(g._array) is type(x._array)]  # fmt: skip
+            if len(fit) < len(grads):
+                return self.function(*args, **kwargs)
+            tensors += fit
         roots = [root_id(x._array) for x in tensors]
         if roots and (len({*roots}) < len(roots) or not captured.states.isdisjoint(roots)):
             return self.function(*args, **kwargs)  # an argument shares memory with state or another: the program assumed not
@@ -396,10 +422,11 @@ class Compiled(Wrapper):
     def _early(self, entry: Entry, args: Any, kwargs: Any) -> Any:
         """Call a kind that has no program: where its family has none for it either, the first call runs eagerly, the second is
         captured."""
-        if entry.eager:
+        if entry.eager or state.packing:  # the latter: what is saved goes through hooks, and is the same each time it is made
             return self.function(*args, **kwargs)
         with self.lock:
-            made = entry.made or self._instance(entry, args, kwargs)
+            fits = (m for m in reversed(entry.kept) if m.floats is None and m.captured.guard.changed() is None)
+            made = entry.made = entry.made or next(fits, None) or self._instance(entry, args, kwargs)
             if made is None:
                 entry.calls += 1
                 family = entry.family
@@ -453,6 +480,9 @@ class Compiled(Wrapper):
             if len(self.recaptures) >= RECAPTURES:
                 entry.eager = why
                 entry.kept.clear()
+            elif entry.changed:  # it goes back and forth: there was an eager call before
+                return self._first(entry, args, kwargs)
+            entry.changed = True
         return self.function(*args, **kwargs)
 
     def _drop(self, captured: Captured, why: str) -> None:
@@ -485,18 +515,29 @@ class Compiled(Wrapper):
         with self.lock:
             if entry.made is None:
                 try:
-                    self._capture(entry, args, kwargs)
+                    before = Guard(self.function, (args, kwargs))
                 except RuntimeError as error:
-                    _locate(error)
-                    if self.fallback != "eager":
-                        raise
-                    entry.eager = str(error)
-                    warnings.warn(f"wengert.compile: {self.name} runs eagerly: {error}", stacklevel=3)
-                    return self.function(*args, **kwargs)
+                    return self._eagerly(entry, error, args, kwargs)
+                try:
+                    self._capture(entry, args, kwargs)
+                except Exception as error:
+                    before.restore()
+                    return self._eagerly(entry, error, args, kwargs)
                 if self.explain:
                     print(self.explanation())
         assert entry.made is not None
         return self._run(entry, entry.made, args, kwargs)
+
+    def _eagerly(self, entry: Entry, error: Exception, args: Any, kwargs: Any) -> Any:
+        """Call a kind that cannot be captured. Raises the error where that is not wanted, or the function's own."""
+        if isinstance(error, RuntimeError):
+            _locate(error)
+        if self.fallback != "eager":
+            raise error
+        result = self.function(*args, **kwargs)
+        entry.eager = f"{'' if isinstance(error, RuntimeError) else f'{type(error).__name__}: '}{error}"
+        warnings.warn(f"wengert.compile: {self.name} runs eagerly: {entry.eager}", stacklevel=4)
+        return result
 
     def _capture(self, entry: Entry, args: Any, kwargs: Any) -> None:
         """Capture a kind of call: as general as it can be."""
@@ -520,8 +561,8 @@ class Compiled(Wrapper):
             self.entries.pop(entry.key, None)
         given = _tensors((args, kwargs))
         captured = Captured(guard, given)
-        joint = Joint(self.function)
-        graph = capture(joint, args, kwargs)
+        joint = Joint(self.function, guard)
+        graph = capture(joint, args, kwargs, leaves=captured.around)
         left = guard.undo()
         if left.numbers or left.lists:  # the function counts, or keeps a list: does that matter to the graph?
             try:
@@ -578,12 +619,12 @@ class Compiled(Wrapper):
             log = Log(entry.size, size, floats, limit, lists)
             numbers = iter(log.numbers[len(moving) : len(moving) + len(own)])
             mine = mapped((args, kwargs), lambda x: next(numbers) if own and type(x) is float else x)
-            joint = Joint(self.function)
+            joint = Joint(self.function, watched)
             held = [*zip(moving, log.numbers, strict=False)]
             held += zip(counted, log.numbers[len(moving) + len(own) :], strict=True)
             try:
                 with watched.holding(held):
-                    graph = capture(joint, *mine, log=log)
+                    graph = capture(joint, *mine, log=log, leaves=captured.around)
             except Exception as error:
                 raise Unlike(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
             finally:
@@ -607,6 +648,7 @@ class Compiled(Wrapper):
         captured.general = generalised(take, first, len(moving) + len(own))
         captured.moving = moving
         captured.guard = Guard(self.function, (args, kwargs), [*moving, *counted], lists)
+        captured.guard.grads = watched.grads
         return captured
 
     # ---- to read

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from wengert.compiler.program import Program, equations_of
 from wengert.compiler.rows import flat_inputs
-from wengert.compiler.schedule import LARGE, Group, Kernel, size, values
+from wengert.compiler.schedule import LARGE, Group, Kernel, size
 from wengert.graph import Equation, Value
 
 
@@ -27,7 +27,7 @@ def explained(program: Program) -> list[str]:
             lines.append(f"  in blocks of {step.step} of {step.n} rows: {names}")
         elif isinstance(step, Kernel):
             lines.append(f"  as one kernel: {names}")
-        elif not step.op.view and max(map(size, (*values(step), *step.outs)), default=0) >= LARGE:
+        elif not step.op.view and max(map(size, (*step.reads, *step.outs)), default=0) >= LARGE:
             lines.append(f"  alone: {step.op.name} {step.outs[0].spec}: {why_alone(program, step)}")
     return lines
 
@@ -37,7 +37,7 @@ def why_alone(program: Program, e: Equation) -> str:
     if not program.host:
         return "its device runs it by a kernel of its own"
     if e.op.elementwise:
-        shapes = {x.shape for x in values(e)} - {e.outs[0].shape}
+        shapes = {x.shape for x in e.reads} - {e.outs[0].shape}
         return "no neighbour works on the same rows" + (f" ({len(shapes)} of its inputs are broadcast)" if shapes else "")
     if e.op.rows or e.op.name in ("sum", "mean", "matmul", "linear", "rows", "mv"):
         return "it needs more than the rows of its result, or its weights are too large to be read for each block"

@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import dis
 import functools
+import pickle
+import random
 import sys
 import types
-from collections import Counter
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
@@ -23,6 +25,8 @@ from wengert.plugins import BUILTIN
 
 OWN = {"wengert", "wengert_codegen", "wengert_xp", *BUILTIN.values()}  # our packages
 STILL = OWN | {"numpy", "scipy", "tqdm"} | sys.stdlib_module_names  # those whose functions and numbers are not watched
+CONTAINERS = (list, dict, OrderedDict, defaultdict)  # those that are false where they are empty
+GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 WATCHED, WATCHED_BYTES = 10_000, 1 << 16  # values, and bytes of a NumPy array, that are looked at before each call
 
 
@@ -87,10 +91,14 @@ class Guard:
         self.inside: list[tuple[str, Any, Any]] = []  # (name, sparse array, its values): a write gives it others
         self.numbers: list[tuple[str, Any, Any, Any]] = []
         self.arrays: list[tuple[str, Any, bytes]] = []
+        self.grads: list[tuple[Tensor, bool]] = []  # leaves, and whether they had gradients before
         self.edges: list[Any] = []  # where the gradients of the tensors go
         self.sizes: list[tuple[str, Any, int]] = []
         self.objects: list[tuple[str, Any, Any, Any]] = []  # whatever else stands somewhere
+        self.remade: list[tuple[Number, Any]] = []  # where a capture put other objects, and those of the first one
+        self.draws = [(name, source, _drawn(source)) for name, source in _generators()]
         self._seen: set[int] = {id(x) for x in lists}
+        self.watched = (function, arguments)
         self._function(function, getattr(function, "__name__", "the function"))
         for number, value in enumerate(leaves(arguments)):  # tensors and numbers are part of the kind of call
             if not isinstance(value, Tensor | _PLAIN):
@@ -119,9 +127,18 @@ class Guard:
         self._items(f.__kwdefaults__ or {}, f"{name}'s defaults")
         for variable, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             self._found(variable, _Cell(cell), "contents")
+        self._module(f.__globals__)
         for variable, attributes in _reads(f.__code__):
             if variable in f.__globals__:
                 self._global(f.__globals__, variable, attributes)
+
+    def _module(self, names: dict[str, Any]) -> None:
+        """Find the random generators of a module, which methods may draw from that are not looked into."""
+        if id(names) not in self._seen:
+            self._seen.add(id(names))
+            for name, value in names.items():
+                if isinstance(value, GENERATORS):
+                    self._object(value, name)
 
     def _global(self, container: Any, name: str, attributes: list[str]) -> None:
         """Watch a global; of a module, what is read of it."""
@@ -168,6 +185,8 @@ class Guard:
         self._seen.add(id(value))
         if isinstance(value, Wrapper):
             self._function(value.function, name)
+        elif isinstance(value, GENERATORS):
+            self.draws.append((name, value, _drawn(value)))
         elif isinstance(value, np.ndarray):
             if value.nbytes > WATCHED_BYTES:
                 raise RuntimeError(
@@ -178,6 +197,9 @@ class Guard:
         elif isinstance(value, list | tuple | dict):
             self._items(value, name)
         elif hasattr(value, "__dict__"):
+            module = sys.modules.get(type(value).__module__)
+            if module is not None and not _still(module.__name__):
+                self._module(vars(module))
             self._items(vars(value), name, getattr(type(value), "_bookkeeping", ()))
 
     def _items(self, value: Any, name: str, unread: Container[str] = ()) -> None:
@@ -190,7 +212,7 @@ class Guard:
             self._found(shown, value, key)
 
     def check(self) -> tuple[str, dict[str, Any]]:
-        """Return an expression that says whether all is the very same as it was, and the names in it.
+        """Return an expression that says whether all is the very same as it was, and the names in it, for `defined`.
 
         A dict whose entries are all watched and mostly numbers is compared as a whole, which is quicker.
         """
@@ -204,7 +226,7 @@ class Guard:
 
         def read(container: Any, key: Any) -> str:
             if isinstance(container, _Cell):
-                return f"{name(container.cell)}.cell_contents"
+                return name(container.cell)
             if isinstance(container, _Part):
                 return f"{read(container.container, container.key)}[{key}]"
             return f"{name(container)}[{key!r}]" if type(key) in (str, int) else f"{name(container)}[{name(key)}]"
@@ -218,10 +240,13 @@ class Guard:
         for (_, container, key, tensor, array, _), edge in zip(self.tensors, self.edges, strict=True):
             t = name(tensor)
             terms += [f"{read(container, key)} is {t}", f"{t}._array is {name(array)}", f"{t}._edge is {name(edge)}"]
+        terms += [f"{name(t)}._grad is {'not ' if there else ''}None" for t, there in self.grads]
         terms += [f"{name(array)}.values is {name(values)}" for _, array, values in self.inside]
         terms += [f"{read(c, key)} is {name(value)}" for _, c, key, value in self.numbers if id(c) not in whole]
         terms += [f"{read(c, key)} is {name(value)}" for _, c, key, value in self.objects]
-        terms += [f"len({name(c)}) == {size}" for _, c, size in self.sizes if id(c) not in whole]
+        for _, c, size in self.sizes:
+            if id(c) not in whole:
+                terms.append(f"len({name(c)}) == {size}" if size or type(c) not in CONTAINERS else f"not {name(c)}")
         terms += [f"{name(array)}.tobytes() == {name(was)}" for _, array, was in self.arrays]
         return " and ".join(dict.fromkeys(terms)) or "True", names  # a function may read the same thing more than once
 
@@ -229,8 +254,7 @@ class Guard:
     def same(self) -> Callable[[], bool]:
         """Say whether all is the very same as it was: quick, and False also where nothing that counts is otherwise."""
         text, names = self.check()
-        body = f"def same({', '.join(names)}):\n try:\n  return {text}\n except Exception:\n  return False\n"
-        return defined("same", body, names)
+        return defined("same", "", [" try:", f"  return {text}", " except Exception:", "  return False"], names)
 
     def numbers_of(self, wanted: list[Number]) -> list[Number]:
         """Return the numbers that are among those wanted."""
@@ -244,13 +268,48 @@ class Guard:
         grown = [(x, size) for _, x, size in self.sizes if type(x) is list and len(x) > size
                  and not any(isinstance(v, Tensor) for v in leaves(x[size:]))]  # fmt: skip
         left = Left([(n, type(was)(n.now())) for n, was in counted], [(x, x[size:]) for x, size in grown])
-        for n, was in counted:
+        for n, was in (*counted, *self.remade):
             n.container[n.key] = was
         for x, size in grown:
             del x[size:]
-        # what the capture made anew is not read
-        self.objects = [o for o in self.objects if Number(*o[:3]).now() is o[3]]
+        # what the capture made anew is not read; what the first one made stays, as it had the numbers of the call
+        other = [Number(*o[:3]) for o in self.objects if Number(*o[:3]).now() is not o[3]]
+        self.objects = [o for o in self.objects if Number(*o[:3]) not in other]
+        self.remade += [(n, now) for n in other if n.settable and (now := n.now()) is not None]
         return left
+
+    def settle(self, result: Any) -> None:
+        """Look at what a capture left behind. Raises RuntimeError for random numbers of Python's, and for tensors elsewhere
+        than in the result: a program has neither."""
+        for name, source, was in self.draws:
+            if _drawn(source) != was:
+                raise RuntimeError(
+                    f"wengert.compile: the function draws random numbers from {name}, and would have the same at every call; "
+                    f"draw them with wengert.rand and the like, or outside and pass them as tensors"
+                )
+        for found, what in ((Guard(*self.watched), "leaves a tensor in"), (Guard(leaves, result), "returns an object with")):
+            for name, *_, array, _ in found.tensors:
+                if hasattr(type(array), "recorder"):
+                    name = name if found.watched[0] is not leaves else name.replace("argument", "result")
+                    raise RuntimeError(
+                        f"wengert.compile: the function {what} {name}, where it is not renewed at each call; return the tensor "
+                        f"itself, or copy it into one that was there before"
+                    )
+
+    def restore(self) -> None:
+        """Put everything back as it was: the capture failed."""
+        for _, source, was in self.draws:
+            _set_drawn(source, was)
+        for (_, _, _, tensor, array, _), edge in zip(self.tensors, self.edges, strict=True):
+            tensor._array, tensor._edge = array, edge
+        stood = [(c, key, x) for _, c, key, x, *_ in self.tensors] + [x[1:] for x in (*self.numbers, *self.objects)]
+        for container, key, value in stood:
+            with contextlib.suppress(IndexError, TypeError, ValueError):  # a list that is shorter, a default
+                if container[key] is not value:
+                    container[key] = value
+        for _, container, size in self.sizes:
+            for _ in range(len(container) - size if isinstance(container, list | dict) else 0):
+                container.popitem() if isinstance(container, dict) else container.pop()
 
     def floats_that_changed(self) -> list[Number]:
         """Return the floats that are other floats now."""
@@ -280,6 +339,9 @@ class Guard:
                     return f"{name} has other memory"
                 if (tensor._edge is not None) is not requires:
                     return f"{name}.requires_grad is {tensor.requires_grad}"
+            for t, there in self.grads:
+                if (t._grad is not None) is not there:
+                    return f"a gradient of {list(t._array.shape)} is {'gone' if there else 'there'}"
             for name, array, values in self.inside:
                 if array.values is not values:
                     return f"{name} holds other values"
@@ -298,14 +360,39 @@ class Guard:
         return next((f"{name} has other elements" for name, array, was in self.arrays if array.tobytes() != was), None)
 
 
-def defined(function: str, text: str, names: dict[str, Any]) -> Callable[..., Any]:
-    """Return a function of a text, its last parameters bound to these names: nothing is looked up when it runs."""
+def defined(function: str, parameters: str, lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:
+    """Return a function of parameters and indented lines, with these names bound: nothing is looked up when it runs. The name
+    of a closure's cell is a variable of that closure."""
+    cells = [name for name, value in names.items() if isinstance(value, types.CellType)]
+    values = {name: value for name, value in names.items() if name not in cells}
+    inside = [f"def {function}({', '.join([*filter(None, [parameters]), *values])}):", *lines]
+    around = ["def around():", *(f" {name} = None" for name in cells), *(f" {line}" for line in inside), f" return {function}"]
     scope: dict[str, Any] = {}
-    exec(compile(text, "<what a compiled function watches>", "exec"), scope)  # noqa: S102
-    made = scope[function]
-    made.__defaults__ = tuple(names.values())
-    found: Callable[..., Any] = made
-    return found
+    exec(compile("\n".join(around), "<what a compiled function watches>", "exec"), scope)  # noqa: S102
+    code = scope["around"]().__code__
+    closure = tuple(names[name] for name in code.co_freevars)
+    return types.FunctionType(code, scope, function, tuple(values.values()), closure)
+
+
+def _generators() -> list[tuple[str, Any]]:
+    """Return the random generators that Python and NumPy have for everybody."""
+    return [("random", random.random.__self__), ("numpy.random", np.random.get_state.__self__)]  # type: ignore[attr-defined]
+
+
+def _drawn(source: Any) -> Any:
+    """Return the state of a random generator, which changes as numbers are drawn."""
+    if isinstance(source, random.Random):
+        return source.getstate()
+    return pickle.dumps(source.get_state() if isinstance(source, np.random.RandomState) else source.bit_generator.state)
+
+
+def _set_drawn(source: Any, was: Any) -> None:
+    if isinstance(source, random.Random):
+        source.setstate(was)
+    elif isinstance(source, np.random.RandomState):
+        source.set_state(pickle.loads(was))  # noqa: S301
+    else:
+        source.bit_generator.state = pickle.loads(was)  # noqa: S301
 
 
 class _Cell:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wengert.compiler.rows import lead
-from wengert.compiler.schedule import Group, Step, values
+from wengert.compiler.schedule import Group, Step
 from wengert.graph import Equation, Value
 
 JOINS = ("stack", "concatenate")
@@ -41,12 +41,12 @@ def placed(steps: Sequence[Step], writes: Callable[[Equation], bool], fixed: set
     writes: whether an equation's kernel computes in memory that it is given. fixed: values whose memory is decided already.
     """
     made_by: dict[Value, tuple[Equation, Step]] = {}
-    readers: dict[Value, list[Equation]] = {}
+    readers: dict[Value, set[int]] = {}  # equations, by `id`: a view that a group takes may be taken again outside
     for step in steps:
         for e in getattr(step, "equations", [step]):
             made_by.update(dict.fromkeys(e.outs, (e, step)))
-            for v in values(e):
-                readers.setdefault(v, []).append(e)
+            for v in e.reads:
+                readers.setdefault(v, set()).add(id(e))
 
     def turned(v: Value) -> tuple[Value, tuple[int, ...]] | None:
         """Return (the result of a product that a value is, the order of its dims in the value), None where it is none."""

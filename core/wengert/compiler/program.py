@@ -12,6 +12,7 @@ import itertools
 import math
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -19,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from wengert import threads
-from wengert._tensor import wrap
+from wengert._tensor import Tensor, new, wrap
 from wengert.compiler.passes import owner_of, results
 from wengert.compiler.placing import Layout, placed
 from wengert.compiler.rows import CUT, HERE, SUMMED, WHOLE, Cut, flat_inputs, lead
-from wengert.compiler.schedule import Group, Kernel, Step, generated, readers, schedule, size, values
-from wengert.graph import Equation, Graph, Value, _flatten, _rebuild, on_host
+from wengert.compiler.schedule import Group, Kernel, Step, generated, readers, schedule, size
+from wengert.graph import Equation, Graph, Value, _rebuild, like, on_host
 from wengert.memory import LINE, aligned
 from wengert.narrow import BFloat16Array
 from wengert.op import OPS
@@ -54,36 +55,49 @@ class Program:
         self.owner = owner_of(graph)
         self.kind = self.owner.array_type
         self.hosts = on_host(graph) if len(graph.devices) > 1 else set()  # values on the host, where others are not
-        self.quiet = self.owner.quiet
+        self.one = isinstance(graph.outputs, Value)  # it returns one tensor
         self.host = self.kind is np.ndarray
         self.names: dict[str, Any] = {"wrap": wrap, "copy": self.owner.copy, "write": self.owner.write,
                                       "spread": threads.spread, "quiet": self.owner.quiet, "product": np.matmul}  # fmt: skip
         self.functions: list[str] = []  # of groups
         self.lines: list[str] = []
-        self.lock = threading.Lock()
         self.scratch = Scratch()
         self._build()
         self.source = "\n".join([*self.functions, *self.lines])
         self.names["__name__"] = "wengert.program"  # whose warnings of arithmetic are not shown
         exec(compile(self.source, f"<wengert program of {len(graph.equations)} equations>", "exec"), self.names)  # noqa: S102
-        self.body: Callable[..., list[Any]] = self.names["program"]
-        self.bare = all(e.outs[0] in self.scalars for e in graph.equations)  # it runs on single elements alone
-        numbers = itertools.count()
-        self.skeleton = _rebuild(graph.outputs, lambda v: _Place(next(numbers)))
-        self.one = type(self.skeleton) is _Place  # it returns one tensor
+        self.run = self._runner()  # a function of the arrays
 
     def __call__(self, arrays: list[Any]) -> Any:
-        with self.lock:
-            if not self.bare:
-                with self.quiet():
-                    made = self.body(*arrays)
-            else:  # as single ops run: see wengert.record.recover; nothing is written before all is computed
-                try:
-                    made = self.body(*arrays)
+        return self.run(*arrays)
+
+    def _runner(self) -> Callable[..., Any]:
+        body, quiet, turn, lock = self.names["program"], self.owner.quiet, [True], threading.Lock()
+        if all(e.outs[0] in self.scalars for e in self.graph.equations):
+
+            def run(*arrays: Any) -> Any:
+                while True:  # in place of a lock, which takes ten times as long (0.3 us): `del` is one step of the interpreter
+                    try:
+                        del turn[0]
+                        break
+                    except IndexError:  # another thread has it, for some microseconds
+                        time.sleep(0)
+                try:  # as single ops run: see wengert.record.recover; nothing is written before all is computed
+                    return body(*arrays)
                 except (Warning, FloatingPointError):
-                    with self.quiet():
-                        made = self.body(*arrays)
-        return made[0] if self.one else _fill(self.skeleton, made)
+                    with quiet():
+                        return body(*arrays)
+                finally:
+                    turn.append(True)
+        else:
+
+            def run(*arrays: Any) -> Any:
+                with lock, quiet():
+                    return body(*arrays)
+
+        numbers = itertools.count()
+        skeleton = _rebuild(self.graph.outputs, lambda v: _Place(next(numbers)))
+        return run if self.one else lambda *arrays: _fill(skeleton, run(*arrays))
 
     @property
     def groups(self) -> list[Group]:
@@ -166,7 +180,7 @@ class Program:
             return generated(equations, self.wanted, self.owner.fused, self.hosts)
         if not self.host:
             return list(equations)
-        whole = [e for e in equations if not any(v.dtype.char not in "?bBhHiIlLqQefdFD" for v in (*values(e), *e.outs))]
+        whole = [e for e in equations if not any(v.dtype.char not in "?bBhHiIlLqQefdFD" for v in (*e.reads, *e.outs))]
         return schedule(equations, self.wanted) if len(whole) == len(equations) else list(equations)
 
     def _fixed(self, e: Equation) -> bool:
@@ -198,7 +212,7 @@ class Program:
         last: dict[Value, int] = {}
         for i, step in enumerate(self.steps):
             for e in equations_of(step):
-                last.update(dict.fromkeys((*e.outs, *values(e)), i))
+                last.update(dict.fromkeys((*e.outs, *e.reads), i))
         last.update(dict.fromkeys(self.wanted, len(self.steps)))
         self.last = last
         self.ends: dict[Value, int] = {}
@@ -238,7 +252,7 @@ class Program:
         out = e.outs[0]
         return (
             self.host and not e.op.elementwise and fills(self.kernel(e)) and out.dtype.char in "fdFD" and out.shape != ()
-            and len(e.outs) == 1 and all(v.dtype == out.dtype for v in values(e))
+            and len(e.outs) == 1 and all(v.dtype == out.dtype for v in e.reads)
         )  # fmt: skip
 
     def _in_order(self, e: Equation) -> bool:
@@ -319,7 +333,7 @@ class Program:
         if not self.host:
             return found
         for e in self.graph.equations:
-            out, inputs = e.outs[0], [v for v in _flatten(e.inputs) if isinstance(v, Value)]
+            out, inputs = e.outs[0], e.reads
             if out.dtype.char not in "fd" or size(out) != 1 or any(v.dtype != out.dtype or size(v) != 1 for v in inputs):
                 continue
             if e.op.name in SCALAR or e.op.name in STILL or isinstance(self.kernel(e), np.ufunc):
@@ -334,8 +348,16 @@ class Program:
             return self.bind("c", self.constants[x].reshape(())[()])
         if x not in self.as_scalar and x not in self.scalars:
             self.as_scalar.add(x)
-            self.lines.append(f"    x{x.number} = v{x.number}[{', '.join('0' * len(x.shape)) or '()'}]")
+            self.lines.append(f"    x{x.number} = {self.element(x)}")
         return f"x{x.number}"
+
+    def element(self, v: Value) -> str:
+        """Return the element of an array as text, to be read or set. An array that stays has a view of no dims: an index takes
+        long."""
+        if v in self.stays:
+            self.names[f"z{v.number}"] = element_of(self.stays[v])
+            return f"z{v.number}[()]"
+        return f"v{v.number}[{', '.join('0' * len(v.shape)) or '()'}]"
 
     def _emit_scalar(self, e: Equation) -> None:
         args = [self.scalar(x) for x in e.inputs]
@@ -358,9 +380,9 @@ class Program:
 
     # ---- text
     def kernel(self, e: Equation) -> Any:
-        if self.hosts and all(v in self.hosts for v in values(e)):
+        if self.hosts and all(v in self.hosts for v in e.reads):
             return e.op.kernels[np.ndarray]
-        narrow = any(v.dtype.char not in "?bBhHiIlLqQefdFDgG" for v in values(e))
+        narrow = any(v.dtype.char not in "?bBhHiIlLqQefdFDgG" for v in e.reads)
         return e.op.kernels[BFloat16Array if narrow and self.host else self.kind]
 
     def _emit(self, e: Equation, out: str | None) -> None:
@@ -389,28 +411,32 @@ class Program:
 
         def taken(v: Value) -> str:
             name = self.array(v)
-            shared = v in self.given or (v in self.alias and v not in self.scalars) or v in handed or v in self.direct
+            shared = v in self.given or v in self.alias or v in handed or v in self.direct
             handed.add(v)
             return f"copy({name})" if shared else name
+
+        def tensor(v: Value) -> str:
+            if v in self.scalars:
+                return f"{self.bind('give', single(v.shape, v.dtype))}(x{v.number})"
+            return f"wrap({taken(v)})"
 
         after = []
         for target, v in self.graph.writes:
             if v in self.direct:
                 continue
-            old = f"v{self.graph.arguments[target].number}" if isinstance(target, int) else f"v{place[id(target)].number}"
+            old = self.graph.arguments[target] if isinstance(target, int) else place[id(target)]
             if v in self.scalars:
-                shape = self.graph.arguments[target].shape if isinstance(target, int) else place[id(target)].shape
-                after.append(f"    {old}[{', '.join('0' * len(shape)) or '()'}] = x{v.number}")
+                after.append(f"    {self.element(old)} = x{v.number}")
             elif self.root(v) in self.given:
                 self.lines.append(f"    w{v.number} = copy(v{v.number})")
-                after.append(f"    write({old}, w{v.number})")
+                after.append(f"    write(v{old.number}, w{v.number})")
             else:
-                after.append(f"    write({old}, v{v.number})")
+                after.append(f"    write(v{old.number}, v{v.number})")
         for leaf, value in self.graph.grads:
             name = self.bind("leaf", leaf)
-            self.lines.append(f"    {name}._grad = " + ("None" if value is None else f"wrap({taken(value)})"))
-        found = [f"wrap({taken(v)})" for v in _outputs(self.graph)]
-        self.lines.append(f"    made = [{', '.join(found)}]")
+            self.lines.append(f"    {name}._grad = " + ("None" if value is None else tensor(value)))
+        found = [tensor(v) for v in _outputs(self.graph)]
+        self.lines.append(f"    made = {found[0] if self.one else '[' + ', '.join(found) + ']'}")
         self.lines += after
         self.lines.append("    return made")
 
@@ -427,7 +453,7 @@ class Blocks:
     """
 
     def __init__(self, program: Program, group: Group, i: int) -> None:
-        self.program, self.group = program, group
+        self.program, self.group, self.i = program, group, i
         self.n, self.step = group.n, group.step
         self.marks: dict[Value, str] = {}
         for e, c in zip(group.equations, group.cuts, strict=True):
@@ -449,7 +475,7 @@ class Blocks:
     def summed_products(self) -> dict[Value, Equation]:
         """Return the products of two arrays of which only each row's sum is read: BLAS adds them up as it makes them."""
         makers = {e.outs[0]: e for e in self.group.equations if e.op.name == "multiply"}
-        readers = Counter(v for e in self.group.equations for v in values(e))
+        readers = Counter(v for e in self.group.equations for v in e.reads)
         found: dict[Value, Equation] = {}
         if not hasattr(np, "vecdot"):
             return found
@@ -511,10 +537,10 @@ class Blocks:
         for v, n in reads.items():
             ends[root(v)] = max(ends.get(root(v), -1), n)
         for v, product in self.summed.items():
-            for x in values(product):
+            for x in product.reads:
                 ends[root(x)] = max(ends[root(x)], reads[v])
         for v in self.whole:
-            self.prepare(v)
+            self.prepare(v, ends)
         for n, (e, cut) in enumerate(zip(group.equations, group.cuts, strict=True)):
             if e.outs[0] not in self.summed and (not e.op.view or e.outs[0] in reads):  # views for others are taken outside
                 self.equation(e, cut, n, ends)
@@ -547,7 +573,7 @@ class Blocks:
         shape, dtype = self.sizes[place]
         return math.prod(shape), dtype
 
-    def prepare(self, v: Value) -> None:
+    def prepare(self, v: Value, ends: dict[Value, int]) -> None:
         """Make room for a result that is read outside of the group."""
         program = self.program
         if self.marks[v] == SUMMED:
@@ -557,9 +583,29 @@ class Blocks:
         target = program.direct.get(v)
         if target is None and program.root(v) in program.leaving:
             target = program._fresh(v) or f"{program.bind('room', Room(v.shape, v.dtype))}()"
+        dying = None if target else self.dying(v, ends)
+        if dying is not None:
+            program.held[v] = program.held.pop(dying)
         self.head.append(f"    v{v.number} = {target or program.buffer(v)}")
         flat = f"v{v.number}" if lead(v, self.n) == 1 else f"v{v.number}.reshape({(self.n, *self.rows(v))})"
         self.arrays[f"f{v.number}"] = flat
+
+    def dying(self, v: Value, ends: dict[Value, int]) -> Value | None:
+        """Return an input whose buffer a result that is read outside may take, block for block: one that is read neither later
+        nor by other rows."""
+        program, group = self.program, self.group
+        n, e = next((n, e) for n, e in enumerate(group.equations) if v in e.outs)
+        if v in program.layouts or not e.op.elementwise or not isinstance(program.kernel(e), np.ufunc):
+            return None
+        for x in e.inputs:
+            if not isinstance(x, Value) or x not in program.held or x in program.layouts or program.ends[x] > self.i:
+                continue
+            reads = [(y, mark) for o, c in zip(group.equations, group.cuts, strict=True)
+                     for y, mark in zip(flat_inputs(o), c.inputs, strict=True)
+                     if isinstance(y, Value) and program.root(y) is x]  # fmt: skip
+            if (x.shape, x.dtype) == (v.shape, v.dtype) and set(reads) == {(x, CUT)} and ends[x] <= n:
+                return x
+        return None
 
     def equation(self, e: Equation, cut: Cut, n: int, ends: dict[Value, int]) -> None:
         program = self.program
@@ -707,8 +753,10 @@ def fills(kernel: Any) -> bool:
 
 
 def add_rows(ones: Any, x: Any, axes: Any, keepdims: bool) -> Any:
-    """Return the sum of each row of a matrix: as a product, as BLAS adds several times as fast as a reduction."""
-    made = np.matmul(x, ones[: x.shape[1]])
+    """Return the sum of each row of a matrix: as a product, as BLAS adds several times as fast as a reduction.
+
+    `dot` has the interpreter's lock for half of the time that np.matmul has it: other threads wait for it less often."""
+    made = x.dot(ones[: x.shape[1]])
     return made[:, None] if keepdims else made
 
 
@@ -728,7 +776,7 @@ def add_all(ones: Any, x: Any, axes: Any, keepdims: bool) -> Any:
 
 def add_columns(ones: Any, x: Any, axes: Any, keepdims: bool) -> Any:
     """Return the sum of each column of a matrix."""
-    made = np.matmul(ones[: len(x)], x)
+    made = ones[: len(x)].dot(x)
     return made[None] if keepdims else made
 
 
@@ -791,6 +839,18 @@ class Room:
         return np.empty(self.shape, self.dtype)
 
 
+def _holders(arrays: list[Any]) -> int:
+    """Return how many hold the last array, as `Recycled` counts them: the list, the loop, the argument, or fewer of these in
+    some versions of Python."""
+    count = 0
+    for array in arrays:
+        count = sys.getrefcount(array)
+    return count
+
+
+NOBODY = _holders([np.empty(0)])  # else
+
+
 class Recycled:
     """Memory that leaves a program: that of an earlier run, once nobody holds it any more, else new memory."""
 
@@ -800,12 +860,46 @@ class Recycled:
 
     def __call__(self) -> Any:
         for array in self.known:
-            if sys.getrefcount(array) == 3:  # the list, the loop, the argument
+            if sys.getrefcount(array) == NOBODY:
                 return array
         array = np.empty(self.shape, self.dtype)
         if len(self.known) < 2:
             self.known.append(array)
         return array
+
+
+def single(shape: tuple[int, ...], dtype: Any) -> Callable[[Any], Tensor]:
+    """Return a function that gives a number as a tensor of one element: its memory is that of an earlier run, once nobody holds
+    it any more, as with `Recycled`. The result of the last run may be held while the next is made, so there are two."""
+    one, other = np.empty(shape, dtype), np.empty(shape, dtype)
+    of_one, of_other = element_of(one), element_of(other)
+    ndim, array, held = len(shape), np.array, sys.getrefcount
+
+    def holders() -> int:
+        return held(one)
+
+    nobody = holders()  # else
+
+    def give(x: Any) -> Tensor:
+        result = new(Tensor)
+        if held(one) == nobody:
+            of_one[()] = x
+            result._array = one
+        elif held(other) == nobody:
+            of_other[()] = x
+            result._array = other
+        else:
+            result._array = array(x, ndmin=ndim)
+        result._edge = None
+        result._box = None
+        return result
+
+    return give
+
+
+def element_of(array: Any) -> Any:
+    """Return a view of no dims of an array of one element."""
+    return array[(*(0,) * array.ndim, ...)]
 
 
 def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
@@ -825,7 +919,7 @@ def _fill(tree: Any, made: list[Any]) -> Any:
     if isinstance(tree, tuple | list):
         parts = [_fill(v, made) for v in tree]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
-    return {k: _fill(v, made) for k, v in tree.items()} if isinstance(tree, dict) else tree
+    return like(tree, {k: _fill(v, made) for k, v in tree.items()}) if isinstance(tree, dict) else tree
 
 
 def _outputs(graph: Graph) -> list[Value]:

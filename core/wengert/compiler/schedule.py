@@ -50,19 +50,8 @@ def size(v: Value) -> int:
     return math.prod(v.shape)
 
 
-def values(e: Equation) -> list[Value]:
-    """Return the values that an equation reads."""
-    found: list[Value] = []
-    for x in e.inputs:
-        if isinstance(x, Value):
-            found.append(x)
-        elif isinstance(x, tuple):
-            found += [v for v in x if isinstance(v, Value)]
-    return found
-
-
 def _read(equations: Sequence[Equation]) -> set[Value]:
-    return {v for e in equations for v in values(e)}
+    return set[Value]().union(*[e.reads for e in equations])
 
 
 class Links:
@@ -71,9 +60,10 @@ class Links:
     def __init__(self, equations: Sequence[Equation]) -> None:
         self.users: dict[Value, list[Equation]] = {}  # who makes a value, and who reads it
         for e in equations:
-            for v in dict.fromkeys((*values(e), *e.outs)):
+            for v in dict.fromkeys((*e.reads, *e.outs)):
                 self.users.setdefault(v, []).append(e)
         self.cuts: dict[tuple[int, int], Cut | None] = {}
+        self.beside: dict[tuple[int, int], list[Equation]] = {}
 
     def cut(self, e: Equation, n: int) -> Cut | None:
         key = (id(e), n)
@@ -81,22 +71,25 @@ class Links:
             self.cuts[key] = cut(e, n)
         return self.cuts[key]
 
-    def related(self, e: Equation, n: int) -> set[int]:
+    def linked(self, e: Equation, n: int) -> list[Equation]:
+        """Return the equations that make or read rows which this one makes or reads."""
+        key = (id(e), n)
+        if key not in self.beside:
+            c = self.cut(e, n)
+            marked = zip((*flat_inputs(e), *e.outs), (*c.inputs, *c.outs), strict=True) if c is not None else ()
+            rows = [v for v, mark in marked if isinstance(v, Value) and mark not in (WHOLE, SUMMED)]
+            self.beside[key] = [other for v in rows for other in self.users[v]]
+        return self.beside[key]
+
+    def related(self, e: Equation, n: int) -> dict[int, Equation]:
         """Return the equations (by `id`) that a chain of common rows links to this one: what one makes or reads, another reads.
         Others would fill the cache with what has nothing to do with it."""
-        found, stack = {id(e)}, [e]
+        found, stack = {id(e): e}, [e]
         while stack:
-            one = stack.pop()
-            c = self.cut(one, n)
-            if c is None:
-                continue
-            for v, mark in zip((*flat_inputs(one), *one.outs), (*c.inputs, *c.outs), strict=True):
-                if mark in (WHOLE, SUMMED) or not isinstance(v, Value):
-                    continue
-                for other in self.users[v]:
-                    if id(other) not in found:
-                        found.add(id(other))
-                        stack.append(other)
+            for other in self.linked(stack.pop(), n):
+                if id(other) not in found:
+                    found[id(other)] = other
+                    stack.append(other)
         return found
 
 
@@ -123,7 +116,7 @@ def schedule(equations: Sequence[Equation], wanted: set[Value], links: Links | N
 
 
 def _large(e: Equation) -> bool:
-    return not e.op.view and max(map(size, (*values(e), *e.outs)), default=0) >= LARGE
+    return not e.op.view and max(map(size, (*e.reads, *e.outs)), default=0) >= LARGE
 
 
 Parts = tuple[list[Equation], Group, list[Equation]]
@@ -132,54 +125,68 @@ Parts = tuple[list[Equation], Group, list[Equation]]
 def _grown(rest: list[Equation], start: int, wanted: set[Value], links: Links) -> Parts | None:
     """Return (what runs before, the largest group around an equation, what runs after), None where there is none."""
     e = rest[start]
-    largest = max((*values(e), *e.outs), key=size)
-    best = None
+    largest = max((*e.reads, *e.outs), key=size)
+    best: Parts | None = None
     rows = 1
     for n in largest.shape:
         rows *= n
         if rows < 2 or size(largest) > ROW * rows:
             continue
-        if links.cut(e, rows) is not None:
-            found = _around(rest, start, rows, wanted, links)
+        related = links.related(e, rows) if links.cut(e, rows) is not None else {}
+        if related:
+            found = _around(rest, start, rows, related, links)
             if best is None or len(found[1].equations) >= len(best[1].equations):
                 best = found
-    if best is None or sum(not e.op.view for e in best[1].equations) < 2:
-        return None
-    return best
+    return _apart(rest, best, wanted) if best is not None and _several(best[1]) else None
 
 
-def _around(rest: list[Equation], start: int, n: int, wanted: set[Value], links: Links) -> Parts:
-    """Return what a group of n rows that begins at an equation takes in, what runs before it, and what after."""
+def _several(group: Group) -> bool:
+    return sum(not e.op.view for e in group.equations) >= 2
+
+
+def _around(rest: list[Equation], start: int, n: int, related: dict[int, Equation], links: Links) -> Parts:
+    """Return (what is there before, the group of n rows that begins at an equation, what waits for it); of a group of one
+    equation nothing else is known."""
     before, after = rest[:start], list[Equation]()
     group = Group(n, 1)
     marks: dict[Value, str] = {}  # of what the group makes
     late: set[Value] = set()  # what is there after the group only
     drawn_late = False
-    related = links.related(rest[start], n)
-    for e in rest[start:]:
-        read = values(e)
-        if not late.isdisjoint(read) or (drawn_late and e.op.name == "drawn"):
-            after.append(e)
-            late.update(e.outs)
-            drawn_late |= e.op.name == "drawn"
-            continue
-        inside = [v for v in read if v in marks]
-        if e.op.view and not inside:  # a view of what is there anyway
-            before.append(e)
-            continue
-        c = _fitting(e, n, marks, links) if id(e) in related else None
+    stop = next(i for i in range(len(rest), start, -1) if id(rest[i - 1]) in related)  # behind it none is in the group
+    for e in rest[start:stop]:
+        waits = not late.isdisjoint(e.reads) or (drawn_late and e.op.name == "drawn")
+        inside = not waits and not marks.keys().isdisjoint(e.reads)
+        fits = not waits and id(e) in related and (inside or not e.op.view)  # a view of what is there anyway is taken before
+        c = _fitting(e, n, marks, links) if fits else None
         if c is not None:
             group.equations.append(e)
             group.cuts.append(c)
             marks.update(zip(e.outs, c.outs, strict=True))
             late.update(v for v, mark in zip(e.outs, c.outs, strict=True) if mark == SUMMED)
-        elif inside:
+        elif waits or inside:
             after.append(e)
             late.update(e.outs)
             drawn_late |= e.op.name == "drawn"
         else:
             before.append(e)
-    # views of the group's values that are read outside are taken again outside
+    if _several(group):
+        late |= marks.keys()
+        for e in rest[stop:]:
+            if not late.isdisjoint(e.reads) or (drawn_late and e.op.name == "drawn"):
+                after.append(e)
+                late.update(e.outs)
+                drawn_late |= e.op.name == "drawn"
+            else:
+                before.append(e)
+    return before, group, after
+
+
+def _apart(rest: list[Equation], parts: Parts, wanted: set[Value]) -> Parts:
+    """Complete a group: its blocks have a size, views of its values that are read outside are taken again outside, and what can
+    wait for the rest waits."""
+    before, group, after = parts
+    n, marks = group.n, {v: mark for e, c in zip(group.equations, group.cuts, strict=True)
+                         for v, mark in zip(e.outs, c.outs, strict=True)}  # fmt: skip
     made = {e.outs[0]: e for e in group.equations if e.op.view}
     outside = wanted | _read(after)
     again: dict[Value, Equation] = {}
@@ -188,7 +195,7 @@ def _around(rest: list[Equation], start: int, n: int, wanted: set[Value], links:
         v = stack.pop()
         if v not in again:
             again[v] = made[v]
-            stack += [x for x in values(made[v]) if x in made]
+            stack += [x for x in made[v].reads if x in made]
     views = [e for e in group.equations if e.outs[0] in again]
     step = max(1, min(n, int(BLOCK_BYTES // max(_row_bytes(group, marks), 1))))
     step = -(-n // -(-n // step))  # blocks of one size
@@ -204,7 +211,7 @@ def _row_bytes(group: Group, marks: dict[Value, str]) -> int:
     live, most = 0, 1
     seen: set[Value] = set()
     for i, e in enumerate(group.equations):
-        used = {v for v in (*values(e), *e.outs) if lead(v, group.n) is not None or marks.get(v) == TURNED}
+        used = {v for v in (*e.reads, *e.outs) if lead(v, group.n) is not None or marks.get(v) == TURNED}
         live += 0 if e.op.view else sum(_bytes(v) for v in used - seen)
         seen |= used
         most = max(most, live // group.n)
@@ -234,7 +241,7 @@ def _fitting(e: Equation, n: int, marks: dict[Value, str], links: Links) -> Cut 
 
 def readers(group: Group) -> dict[Value, int]:
     """Return by which equation of a group, counted from 0, each value is read last."""
-    return {v: i for i, e in enumerate(group.equations) for v in values(e)}
+    return {v: i for i, e in enumerate(group.equations) for v in e.reads}
 
 
 # ---- devices that generate kernels
@@ -283,14 +290,14 @@ def generated(equations: Sequence[Equation], wanted: set[Value], fused: Fused, h
 def _later(rest: list[Equation], before: list[Equation], group: list[Equation], after: list[Equation]) -> set[int]:
     """Return the places in `before` of elementwise equations of given values that are read in `after` alone: what an optimizer
     does to its state runs with the rest of the update, then."""
-    made, needed, wanted = {v for e in rest for v in e.outs}, _read(group), _read(after)
+    made, needed, wanted = set[Value]().union(*[e.outs for e in rest]), _read(group), _read(after)
     found: set[int] = set()
     for i in reversed(range(len(before))):
         e = before[i]
-        if _pointwise(e) and made.isdisjoint(values(e)) and needed.isdisjoint(e.outs) and not wanted.isdisjoint(e.outs):
+        if _pointwise(e) and made.isdisjoint(e.reads) and needed.isdisjoint(e.outs) and not wanted.isdisjoint(e.outs):
             found.add(i)
         else:
-            needed |= set(values(e))
+            needed.update(e.reads)
     return found
 
 
@@ -312,7 +319,7 @@ def _joined(
 ) -> tuple[list[Equation], list[Equation], list[Equation]]:  # fmt: skip
     """Return (what runs before, the group that the first equation begins, what runs after)."""
     first = rest[0]
-    if not hosts.isdisjoint((*values(first), *first.outs)):
+    if not hosts.isdisjoint((*first.reads, *first.outs)):
         return [], [first], rest[1:]
     if not _pointwise(first):
         if not (reductions and first.op.name in REDUCTIONS and first.inputs[0].shape):
@@ -324,7 +331,7 @@ def _joined(
     late: set[Value] = set()
     drawn, row = False, 0  # row: how many dims a row has, once there is a reduction
     for e in rest:
-        read = values(e)
+        read = e.reads
         fits = _reduced(e, shape) if reductions else 0
         fits = fits if row in (0, fits) else 0
         if not late.isdisjoint(read) or (drawn and e.op.name == "drawn"):
@@ -355,7 +362,7 @@ def _kernel(
     if len(group) < 2:
         return None
     made = {v for e in group for v in e.outs}
-    inputs = list(dict.fromkeys(v for e in group for v in values(e) if v not in made))
+    inputs = list(dict.fromkeys(v for e in group for v in e.reads if v not in made))
     outside = wanted | _read(after)
     outputs = [v for e in group for v in e.outs if v in outside]
     run = fused(group, inputs, outputs) if inputs and outputs else None

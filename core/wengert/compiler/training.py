@@ -13,20 +13,21 @@ from typing import Any
 import numpy as np
 
 from wengert._tensor import Tensor, wrap
-from wengert.compiler.guards import root_id
+from wengert.compiler.guards import Guard, root_id
 from wengert.compiler.passes import optimised, prune, recompute
 from wengert.compiler.program import Program
-from wengert.func.layers import mapped, rebuilt
-from wengert.graph import Equation, Graph, Value, _flatten, _tensors, on_host
+from wengert.func.layers import mapped
+from wengert.graph import Equation, Graph, Value, _lookup, _tensors, on_host
 from wengert.modes import state
+from wengert.record import call_raw
 from wengert.tape import AccumulateGrad
 
 
 class Joint:
     """A function and, where its results require grad, their gradients for seeds that become arguments too."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., Any], guard: Guard) -> None:
+        self.function, self.guard = function, guard
         self.given: list[Tensor] = []  # the arguments, as the function had them
         self.leaves: list[Tensor] = []  # whose gradients the graph gives, beside the arguments'
         self.places: list[int] = []  # the arguments that require grad, by their number
@@ -40,9 +41,20 @@ class Joint:
         required = [x.requires_grad for x in given]
         fresh = [x.detach().requires_grad_() if x.requires_grad else x for x in given]
         self.given = fresh
+        arrays = [x._array for x in fresh]
         rest = iter(fresh)
         args, kwargs = mapped((args, kwargs), lambda v: next(rest) if isinstance(v, Tensor) else v)
         result = self.function(*args, **kwargs)
+        self.guard.settle(result)
+        if any(id(x) in state.recorder.looks for x in fresh):
+            raise RuntimeError(
+                "wengert.compile: the function reads the .grad of an argument, which is another tensor at each call; let the "
+                "function reach it by its closure, or pass the gradient as an argument too"
+            )
+        if any(x._array is not a for x, a in zip(fresh, arrays, strict=True)):
+            raise RuntimeError(
+                "wengert.compile: the function gives an argument other memory (x.data = y); write to it (x.copy_(y)) instead"
+            )
         for x, was in zip(fresh, required, strict=True):
             if x._edge is not None and not was:
                 x._edge = None
@@ -53,29 +65,43 @@ class Joint:
         if state.grad:  # an argument that is a result has its gradient too
             result = mapped(result, lambda v: v.view_as(v) if any(v is x for x in fresh) and v._edge is not None else v)
         made = _tensors(result)
+        if any(y._grad is not None and hasattr(type(y._array), "recorder") for y in made):
+            raise RuntimeError(
+                "wengert.compile: the function returns a tensor that it made and that has a .grad, which a program's results "
+                "have not; return the gradient too"
+            )
         outs = [y for y in made if y._edge is not None and not any(y is x for x in fresh)]
         if not outs or not state.grad or state.recorder.leaves:  # the last: it ran backward itself
             return result, ()
         self.outputs = [i for i, y in enumerate(made) if any(y is o for o in outs)]
         self.places = [i for i, x in enumerate(fresh) if x.requires_grad]
         own = [fresh[i] for i in self.places]
-        self.leaves = [*own, *(x for x in _leaves_behind(outs) if not any(x is y for y in own))]
+        histories = {edge for *_, x, _, _ in self.guard.tensors if (edge := x._edge) is not None and not x.is_leaf}
+        self.leaves = [*own, *(x for x in _leaves_behind(outs, histories) if not any(x is y for y in own))]
+        state.recorder.outside = dict.fromkeys(state.recorder.outside)  # the seeds are the last arguments
         seeds = []
         for y in outs:
             array = state.recorder.placed(np.zeros(y.shape, y._array.dtype))
             state.recorder.argument(array)
             seeds.append(wrap(state.recorder.lift(array)))
         found = autograd.grad(outs, self.leaves, seeds, allow_unused=True)
+        self.guard.settle(result)  # again: hooks ran
         self.used = [g is not None for g in found]
         return result, tuple(g for g in found if g is not None)
 
 
-def _leaves_behind(outputs: list[Tensor]) -> list[Tensor]:
+def _leaves_behind(outputs: list[Tensor], histories: set[Any]) -> list[Tensor]:
+    """Return the leaves that results were computed from. Raises RuntimeError where one was by a history from outside."""
     found, stack, seen = [], [y._edge for y in outputs], set()
     while stack:
         node = stack.pop()
         if node is None or node in seen:
             continue
+        if node in histories:
+            raise RuntimeError(
+                "wengert.compile: the function reads a tensor around it that was computed from others that require grad; pass "
+                "it as an argument"
+            )
         seen.add(node)
         if type(node) is AccumulateGrad:
             if node.variable is not None:
@@ -109,7 +135,7 @@ class Training:
         # storages that no watched tensor has could change unnoticed before backward: their values are kept as well
         seen = {root_id(x._array) for x in (*watched, *joint.leaves)}
         unseen = {v for v, array in whole.states if root_id(array) not in seen}
-        read = [v for e in second for v in _flatten(e.inputs) if isinstance(v, Value)] + [v for v in grads if v not in late]
+        read = [v for e in second for v in e.reads] + [v for v in grads if v not in late]
         for v in read:
             source = made_by.get(v)
             if source is not None and source.op.view and isinstance(source.inputs[0], Value):
@@ -146,7 +172,8 @@ class Training:
         made = _tensors(box[0])
         for i, y in zip(self.joint.outputs, outs, strict=True):
             made[i] = y
-        return rebuilt(box[0], made) if isinstance(box[0], tuple | list | dict) else made[0]
+        rest = iter(made)
+        return mapped(box[0], lambda v: next(rest) if isinstance(v, Tensor) else v)
 
 
 @functools.cache
@@ -176,11 +203,22 @@ def _compiled_function() -> Any:
                     "one of the variables needed for gradient computation has been modified by an inplace operation: a tensor "
                     "that a compiled function reads was written to between forward and backward"
                 )
-            found = iter(training.backward([x._array for x in (*ctx.kept, *seeds)]))
+            arrays = [x._array for x in (*ctx.kept, *seeds)]
+            batched = any(hasattr(type(a), "transform") for a in arrays)  # one of func's transforms goes over the gradient
+            found = iter(by_equations(training.backward.graph, arrays) if batched else training.backward(arrays))
             return (None, None, None, *(next(found) if used else None for used in training.joint.used))
 
     return CompiledFunction
 
 
+def by_equations(graph: Graph, arrays: list[Any]) -> list[Tensor]:
+    """Return the results of a graph whose ops are called one by one, on arrays of any kind."""
+    values: dict[Any, Any] = dict(zip(graph.arguments, arrays, strict=True)) | dict(graph.states) | dict(graph.literals)
+    for e in graph.equations:
+        made = call_raw(e.op, [_lookup(values, x) for x in e.inputs], e.params)
+        values.update(zip(e.outs, made if len(e.outs) > 1 else (made,), strict=True))
+    return [wrap(values[v]) for v in graph.outputs]
+
+
 def _depends(e: Equation, late: set[Value]) -> bool:
-    return any(v in late for v in _flatten(e.inputs) if isinstance(v, Value))
+    return not late.isdisjoint(e.reads)

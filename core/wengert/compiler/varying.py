@@ -28,7 +28,7 @@ from wengert._tensor import Tensor, wrap
 from wengert.compiler.guards import OWN
 from wengert.compiler.passes import owner_of
 from wengert.func.layers import innermost, mapped
-from wengert.graph import Equation, Graph, Recorder, Value, _flatten, on_host
+from wengert.graph import Equation, Graph, Recorder, Value, like, on_host
 from wengert.modes import state
 from wengert.op import Op
 
@@ -438,6 +438,8 @@ class General:
             if [e.op for e in g.equations] != [e.op for e in base.equations]:
                 raise Unlike(_first_difference(base, g, first, t))
             same = [a is b for (_, a), (_, b) in zip(g.states, base.states, strict=False)]
+            if [id(t) for t in g.entered] != [id(t) for t in base.entered]:
+                raise Unlike("it reads other gradients")
             if not all(same) or len(g.states) != len(base.states):
                 raise Unlike("it reads other tensors")
             if (joint.outputs, joint.places, joint.used) != (first.joint.outputs, first.joint.places, first.joint.used):
@@ -575,7 +577,7 @@ class General:
             if len({len(v) for v in values}) > 1 or (isinstance(first, dict) and any(list(v) != list(first) for v in values)):
                 raise Unlike(f"{what} has another form")
             if isinstance(first, dict):
-                return {k: self.merged([v[k] for v in values], what) for k in first}
+                return like(first, {k: self.merged([v[k] for v in values], what) for k in first})
             parts = [self.merged([v[i] for v in values], what) for i in range(len(first))]
             return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
         if isinstance(first, slice):
@@ -692,11 +694,11 @@ class General:
             if isinstance(x, tuple | list):
                 parts = [at(v) for v in x]
                 return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
-            return {k: at(v) for k, v in x.items()} if isinstance(x, dict) else x
+            return like(x, {k: at(v) for k, v in x.items()}) if isinstance(x, dict) else x
 
-        def value(like: Value, shape: Any) -> Value:
-            made = place[like.number] = Value(like.number, shape, like.dtype)
-            if like in base.hosts:
+        def value(of: Value, shape: Any) -> Value:
+            made = place[of.number] = Value(of.number, shape, of.dtype)
+            if of in base.hosts:
                 graph.hosts.add(made)
             return made
 
@@ -714,7 +716,7 @@ class General:
                 raise Unlike("data made in Python are needed for a larger size")
             graph.literals.append((value(v, cut), np.ascontiguousarray(largest[tuple(map(slice, cut))]).reshape(cut)))
         for (op, inputs, params), e in zip(self.equations, base.equations, strict=True):
-            reads_device = any(isinstance(v, Value) and v not in hosts for v in _flatten(e.inputs))
+            reads_device = any(v not in hosts for v in e.reads)
             given, options = at(inputs), at(params)
             try:
                 specs = op.infer(*given, *options)  # type: ignore[misc]

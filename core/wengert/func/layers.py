@@ -19,6 +19,7 @@ import numpy as np
 from wengert import backend, dtypes, errors, record
 from wengert._tensor import Tensor, wrap
 from wengert.autograd.function import Function
+from wengert.graph import like
 from wengert.inplace import move, refresh
 from wengert.modes import state, turn
 from wengert.op import OPS, Op
@@ -29,6 +30,7 @@ class _Stack(threading.local):
 
 
 _stack = _Stack()
+running: list[Level] = []  # those of all threads. Mostly there are none, and the stack of this thread need not be asked
 
 
 class Level:
@@ -45,9 +47,11 @@ class Level:
 
     def __enter__(self) -> Any:
         _stack.levels = (*_stack.levels, self)
+        running.append(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
+        running.remove(self)
         living = [b for r in self.adopted if (b := r()) is not None]
         if living:
             with self.outside():
@@ -337,7 +341,7 @@ def mapped(tree: Any, function: Callable[[Any], Any]) -> Any:
         parts = [mapped(part, function) for part in tree]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     if isinstance(tree, dict):
-        return type(tree)((k, mapped(v, function)) for k, v in tree.items())
+        return like(tree, {k: mapped(v, function) for k, v in tree.items()})
     return function(tree)
 
 

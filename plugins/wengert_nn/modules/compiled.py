@@ -5,6 +5,8 @@ Owns: `OptimizedModule`. May import: Module. Must not know: the compiler, which 
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,20 +16,28 @@ from wengert_nn.modules.module import Module
 class OptimizedModule(Module):
     """A module around another, `_orig_mod`, that runs its compiled call; parameters, modes and attributes are the other's."""
 
-    def __init__(self, mod: Module, call: Callable[..., Any]) -> None:
+    def __init__(self, mod: Module, call: Callable[..., Any], again: Callable[[Module], Module]) -> None:
         super().__init__()
         self._orig_mod = mod
-        self.__dict__["_call_compiled"] = call
+        forward = functools.wraps(mod.forward)(lambda *args, **kwargs: call(*args, **kwargs))  # with the other's signature
+        self.__dict__.update(forward=forward, _again=again)  # again: compiles another module like this one
         self.training = mod.training
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what the module returns."""
-        return self.__dict__["_call_compiled"](*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         if name in self._modules or "_orig_mod" not in self._modules:
             return super().__getattr__(name)
         return getattr(self._modules["_orig_mod"], name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = name in self.__dict__ or hasattr(type(self), name) or "_orig_mod" not in self.__dict__.get("_modules", ())
+        super().__setattr__(name, value) if own or name == "_orig_mod" else setattr(self._modules["_orig_mod"], name, value)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Module:
+        made: Module = self._again(copy.deepcopy(self._orig_mod, memo))
+        memo[id(self)] = made
+        own = ("_modules", "forward", "_again")
+        made.__dict__.update({k: copy.deepcopy(v, memo) for k, v in self.__dict__.items() if k not in own})
+        return made
+
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError("a compiled module cannot be copied or pickled: take its _orig_mod, and compile that again")
+        raise TypeError("a compiled module cannot be pickled: take its _orig_mod, and compile that again")

@@ -1,6 +1,6 @@
 """What passes have in common: walking and rebuilding a graph.
 
-Owns: `substituted`, `finished`, `rewritten`, `results`. May import: graph. Must not know: any pass, any op.
+Owns: `substituted`, `renamed`, `finished`, `rewritten`, `results`. May import: graph. Must not know: any pass, any op.
 A pass is a function of a graph; it never changes the graph it is given.
 """
 
@@ -16,8 +16,15 @@ from wengert.graph import Equation, Graph, Value, _rebuild
 def substituted(x: Any, known: dict[Value, Any]) -> Any:
     """Return an input with replaced values in it."""
     if isinstance(x, tuple):
-        return tuple(substituted(v, known) for v in x)
+        return tuple([substituted(v, known) for v in x])
     return known.get(x, x) if isinstance(x, Value) else x
+
+
+def renamed(e: Equation, known: dict[Value, Any]) -> Equation:
+    """Return an equation with replaced values among its inputs, itself where none was."""
+    if known.keys().isdisjoint(e.reads):
+        return e
+    return Equation(e.op, substituted(e.inputs, known), e.params, e.outs)
 
 
 def finished(graph: Graph, equations: list[Equation], known: dict[Value, Any], literals: list[Any]) -> Graph:
@@ -45,7 +52,7 @@ def rewritten(graph: Graph, rule: Callable[[Equation, dict[Value, Equation]], Va
     made_by: dict[Value, Equation] = {}
     equations = []
     for equation in graph.equations:
-        e = dataclasses.replace(equation, inputs=substituted(equation.inputs, known))
+        e = renamed(equation, known)
         found: Value | Equation | None = e
         while isinstance(found, Equation):
             e = found

@@ -6,9 +6,8 @@ op's formula, any device.
 
 from __future__ import annotations
 
+import math
 from typing import Any
-
-import numpy as np
 
 from wengert import backend, record
 from wengert.compiler.passes.common import finished, substituted
@@ -23,9 +22,9 @@ def fold(graph: Graph) -> Graph:
     like = next((a for _, a in [*graph.states, *graph.literals]), None)
     equations = []
     for e in graph.equations:
-        inputs = [v for v in _flatten(e.inputs) if isinstance(v, Value)]
-        size = sum(int(np.prod(v.shape)) * v.dtype.itemsize for v in e.outs)
+        inputs = e.reads
         same = e.op.name == "filled" or (e.op.name != "drawn" and all(v in constant for v in inputs))
+        size = sum(math.prod(v.shape) * v.dtype.itemsize for v in e.outs)
         if not same or size > FOLDED_BYTES or (e.op.name == "filled" and like is None and inputs[0] not in constant):
             equations.append(e)
             continue

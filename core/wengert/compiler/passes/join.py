@@ -14,7 +14,6 @@ import numpy as np
 
 from wengert.compiler.passes.common import Numbers, finished, results
 from wengert.compiler.passes.prune import prune
-from wengert.compiler.schedule import values
 from wengert.graph import Equation, Graph, Value
 from wengert.op import OPS
 
@@ -26,7 +25,7 @@ def join(graph: Graph) -> Graph:
     if sum(e.op.name == "placed" for e in graph.equations) < 2:
         return graph
     uses: dict[Value, int] = {}
-    for v in [*results(graph), *(v for e in graph.equations for v in values(e))]:
+    for v in [*results(graph), *(v for e in graph.equations for v in e.reads)]:
         uses[v] = uses.get(v, 0) + 1
     numbers = Numbers(graph)
     made_by: dict[Value, Equation] = {}

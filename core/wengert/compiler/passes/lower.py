@@ -7,16 +7,15 @@ import: graph, backend, registry. Must not know: any op's formula; the functions
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
 
 from wengert import backend
-from wengert.compiler.passes.common import finished, substituted
+from wengert.compiler.passes.common import finished, renamed
 from wengert.compiler.schedule import LARGE
 from wengert.decompositions import TABLE
-from wengert.graph import Cell, Equation, Graph, Recorder, Symbol, Value, _flatten
+from wengert.graph import Cell, Equation, Graph, Recorder, Symbol, Value
 from wengert.modes import state
 from wengert.registry import registry
 
@@ -36,7 +35,7 @@ def lower(graph: Graph, owner: Any) -> Graph:
         state.recorder = recorder
         try:
             for equation, function in zip(graph.equations, chosen, strict=True):
-                e = dataclasses.replace(equation, inputs=substituted(equation.inputs, known))
+                e = renamed(equation, known)
                 if function is None:
                     equations.append(e)
                     continue
@@ -57,10 +56,10 @@ def _symbols(recorder: Recorder, x: Any) -> Any:
 def _written(e: Equation, owner: Any) -> Written | None:
     """Return the function that writes an equation in smaller ops, None where it stays as it is."""
     generates = hasattr(owner, "fused")
-    largest = max((math.prod(v.shape) for v in (*_flatten(e.inputs), *e.outs) if isinstance(v, Value)), default=0)
+    largest = max((math.prod(v.shape) for v in (*e.reads, *e.outs)), default=0)
     if largest < LARGE and not generates:
         return None  # few elements: the calls cost more than the passes over memory
-    if any(v.dtype.kind == "f" and v.dtype.itemsize < 4 for v in (*_flatten(e.inputs), *e.outs) if isinstance(v, Value)):
+    if any(v.dtype.kind == "f" and v.dtype.itemsize < 4 for v in (*e.reads, *e.outs)):
         return None  # half types are computed in float32 and rounded once
     found = registry.kernel_for(e.op.name, f"compiled {owner.name}") or registry.kernel_for(e.op.name, "compiled")
     if found is None and generates and not e.op.elementwise:

@@ -5,12 +5,11 @@ Owns: when two equations are equal. May import: graph. Must not know: any op bey
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 
-from wengert.compiler.passes.common import finished, substituted
+from wengert.compiler.passes.common import finished, renamed
 from wengert.graph import Graph, Value, _flatten
 
 
@@ -20,7 +19,7 @@ def merge(graph: Graph) -> Graph:
     seen: dict[Any, tuple[Value, ...]] = {}
     equations = []
     for equation in graph.equations:
-        e = dataclasses.replace(equation, inputs=substituted(equation.inputs, known))
+        e = renamed(equation, known)
         key = (e.op.name, _key(e.inputs), repr(e.params))
         if key in seen and e.op.name != "drawn" and all(not isinstance(p, np.ndarray) for p in _flatten(e.params)):
             known.update(zip(e.outs, seen[key], strict=True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from wengert.compiler.passes.common import results
-from wengert.graph import Graph, Value, _flatten
+from wengert.graph import Graph
 
 
 def prune(graph: Graph) -> Graph:
@@ -18,7 +18,7 @@ def prune(graph: Graph) -> Graph:
     for e in reversed(graph.equations):
         if not wanted.isdisjoint(e.outs):
             kept.append(e)
-            wanted.update(v for v in _flatten(e.inputs) if isinstance(v, Value))
+            wanted.update(e.reads)
     kept.reverse()
     return dataclasses.replace(
         graph,

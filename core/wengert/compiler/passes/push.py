@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert.compiler.passes.common import Numbers, finished, substituted
+from wengert.compiler.passes.common import Numbers, finished, renamed
 from wengert.graph import Equation, Graph, Value
 
 
@@ -22,7 +22,7 @@ def push(graph: Graph) -> Graph:
     known: dict[Value, Any] = {}
     equations = []
     for equation in graph.equations:
-        e = dataclasses.replace(equation, inputs=substituted(equation.inputs, known))
+        e = renamed(equation, known)
         if e.op.elementwise:
             e = _direct(e, made_by)
             before = _early(e, made_by, numbers)
@@ -47,12 +47,14 @@ def _shape(inputs: Any) -> tuple[int, ...]:
 
 def _direct(e: Equation, made_by: dict[Value, Equation]) -> Equation:
     """Let an op read the source of a broadcast where its other inputs have the result's shape."""
-    inputs = list(e.inputs)
-    for i, x in enumerate(inputs):
-        source = _source(x, made_by)
-        if source is not x and _shape([*inputs[:i], source, *inputs[i + 1 :]]) == e.outs[0].shape:
-            inputs[i] = source
-    return dataclasses.replace(e, inputs=tuple(inputs))
+    for i in range(len(e.inputs)):
+        source = _source(e.inputs[i], made_by)
+        if source is e.inputs[i]:
+            continue
+        inputs = (*e.inputs[:i], source, *e.inputs[i + 1 :])
+        if _shape(inputs) == e.outs[0].shape:
+            e = dataclasses.replace(e, inputs=inputs)
+    return e
 
 
 def _early(e: Equation, made_by: dict[Value, Equation], numbers: Numbers) -> Equation | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from wengert.graph import Equation, Value, _flatten
+from wengert.graph import Equation, Value
 
 CHEAP_CALLS = {"fabs", "fmin", "fmax"}
 
@@ -32,7 +32,7 @@ def recompute(kept: Iterable[Value], made_by: dict[Value, Equation], free: set[V
         e = made_by.get(v)
         if e is None or not cheap(e) or len(staying) < 2:
             continue
-        read = {x for x in _flatten(e.inputs) if isinstance(x, Value)}
+        read = set(e.reads)
         if read <= (staying.keys() - {v}) | free and all(x.shape == v.shape or x in free or not x.shape for x in read):
             del staying[v]
             again.append(e)

@@ -10,7 +10,7 @@ import dataclasses
 import math
 from typing import Any
 
-from wengert.compiler.passes.common import Numbers, finished, substituted
+from wengert.compiler.passes.common import Numbers, finished, renamed
 from wengert.compiler.passes.prune import prune
 from wengert.graph import Equation, Graph, Value
 from wengert.op import OPS
@@ -27,7 +27,7 @@ def signs(graph: Graph) -> Graph:
     opposite: dict[Value, Value] = {}  # of what is a negated value, that value
     equations: list[Equation] = []
     for equation in graph.equations:
-        e = dataclasses.replace(equation, inputs=substituted(equation.inputs, known))
+        e = renamed(equation, known)
         if e.op.name in SIGNED and _real(e):
             e = _absorbed(e, opposite)
             bare = [opposite.get(x) if isinstance(x, Value) else None for x in e.inputs]
