@@ -663,6 +663,21 @@ def test_sizes_that_are_kept_around_a_function() -> None:
             assert type(model.batch) is int and model.batch in (1, *SIZES)
 
 
+def test_sizes_are_watched_also_where_a_class_overrides_functions() -> None:
+    class Overriding(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return super().__torch_function__(func, types, args, kwargs or {})
+
+    assert (torch.ones(2).as_subclass(Overriding) * 2).tolist() == [2, 2]
+    f, runs = ran(ANY_SIZE["power"])
+    compiled, counts = torch.compile(f, dynamic=True), []
+    for n in SIZES:
+        compiled(torch.randn(n, 3))
+        counts.append(runs())
+    assert counts[1:] == [counts[1]] * (len(SIZES) - 1), compiled.explanation()
+
+
 def test_floats_without_a_result_raise_as_eager_does() -> None:
     class Settings:
         scale = 1.0

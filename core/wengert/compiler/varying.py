@@ -121,7 +121,7 @@ def _result(value: Any, function: Any, *args: Any) -> Any:
     return made
 
 
-_PASSED = {__name__, "wengert._tensor", "wengert.graph"}  # modules whose properties others ask
+_PASSED = {__name__, "wengert._tensor", "wengert.graph", "wengert.overrides"}  # whose properties, and entrances, others ask
 
 
 def _asking() -> tuple[Any, str]:
