@@ -468,6 +468,13 @@ def test_complex_numbers_have_no_order(name: str) -> None:
         getattr(z.clone(), f"{name}_" if name[0] in "lg" else "clamp_")(0.0)
 
 
+@pytest.mark.parametrize("name", ["all", "any", "lerp", "softmax", "log_softmax", "std", "flip", "index_select", "gather"])
+def test_what_is_no_tensor_is_named(name: str) -> None:
+    given = [[1.0, 2.0], *{"lerp": ([2.0], 0.5), "index_select": (0, 1), "gather": (0, 1), "std": ()}.get(name, (0,))]
+    with pytest.raises(TypeError, match=rf"{name}\(\).*list"):
+        getattr(wengert, name)(*given)
+
+
 def test_more_arguments_than_an_op_has() -> None:
     x = wengert.ones(2)
     for name in ("i0e", "i1", "sinc", "ndtr", "expit"):

@@ -7,6 +7,7 @@ May import: op, record, tensor, inplace. Must not know: any formula.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any, TypeVar
@@ -65,7 +66,20 @@ def again(gate: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
 
         if overrides.again(gate, args, kwargs):
             return gate(*args, **kwargs)
+    error = sys.exception()
+    if isinstance(error, AttributeError):
+        no_tensor(gate, args, kwargs, error)
     raise  # noqa: PLE0704  (the exception that the caller handles)
+
+
+def no_tensor(gate: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: AttributeError) -> None:
+    """Raise TypeError for a function that asked one of its first two arguments for what only a tensor has."""
+    import inspect  # slow to import
+
+    for i, value in enumerate(args[:2]):
+        if value is error.obj and not isinstance(value, Tensor):
+            names = [*inspect.signature(gate).parameters]
+            raise errors.not_a_tensor(gate.__name__, value, names[i] if i < len(names) else i) from None
 
 
 def _leaves(values: Iterable[Any]) -> list[Any]:
