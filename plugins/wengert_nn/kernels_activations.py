@@ -187,21 +187,26 @@ def odds(x: Any) -> Any:
     return made
 
 
-def normal(backend: Any, made: Any, x: Any) -> None:
-    """Write P(X < x) of a standard normal X."""
+def normal(backend: Any, made: Any, x: Any, times: Any = None) -> None:
+    """Write P(X < x) of a standard normal X, times an array."""
     if x.dtype == SINGLE and isinstance(x, np.ndarray):
-        np.divide(1, odds(x), out=made)
+        np.divide(1 if times is None else times, odds(x), out=made)
         return
     backend.xp.multiply(backend.xp.asarray(backend.scipy("special").erf(x * ROOT_HALF)) + 1, 0.5, out=made)
+    if times is not None:
+        made *= times
+
+
+def bell(xp: Any, squares: Any) -> None:
+    """Write exp(-squares / 2) over squares."""
+    exp, rate = (POWER, RATE) if xp is np else (xp.exp, 1.0)
+    squares *= -0.5 * rate
+    exp(squares, out=squares)
 
 
 @elementwise(1)
 def gelu(backend: Any, made: Any, x: Any) -> None:
-    if x.dtype == SINGLE and isinstance(x, np.ndarray):
-        np.divide(x, odds(x), out=made)
-    else:
-        normal(backend, made, x)
-        made *= x
+    normal(backend, made, x, x)
 
 
 @elementwise(3, spare=1)
@@ -210,9 +215,7 @@ def gelu_pull(backend: Any, made: Any, spare: Any, a: Any, x: Any, y: Any) -> No
     xp = backend.xp
     other = xp.multiply(x, x, out=spare[0])
     small = xp.less(other, 1e-30) if other.size and not xp.min(other) > 1e-30 else None
-    exp, rate = (POWER, RATE) if xp is np else (xp.exp, 1.0)
-    other *= -0.5 * rate
-    exp(other, out=other)
+    bell(xp, other)
     xp.multiply(x, DENSITY, out=made)
     made *= other
     xp.divide(y, x, out=other)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from wengert_nn.kernels_activations import DENSITY, POWER, RATE, elementwise, normal
+from wengert_nn.kernels_activations import DENSITY, bell, elementwise, normal
 from wengert_nn.kernels_losses import places
 
 
@@ -27,10 +25,8 @@ normal_share = elementwise(1)(normal)
 @elementwise(2)
 def gelu_slope(backend: Any, made: Any, x: Any, y: Any) -> None:
     xp = backend.xp
-    exp, rate = (POWER, RATE) if xp is np else (xp.exp, 1.0)
     xp.multiply(x, x, out=made)
-    made *= -0.5 * rate
-    exp(made, out=made)
+    bell(xp, made)
     made *= x
     made *= DENSITY
     made += y
