@@ -447,20 +447,15 @@ def attach(result: Tensor, source: Tensor, op: Op, params: tuple[Any, ...]) -> N
     if source._blind:
         result._blind = True
     if source._edge is not None and not state.grad:
-        blind(result, base)
+        result._blind = True
+        if base._edge is not None and dtypes.category(result._array.dtype) >= dtypes.FLOATING:
+            result._edge = AccumulateGrad(None)
     views = base._views
     if views is None:
         views = base._views = []
     elif len(views) > 32 and len(views) & (len(views) - 1) == 0:  # a power of two: drop the dead ones
         views[:] = [r for r in views if r() is not None]
     views.append(weakref.ref(result))
-
-
-def blind(view: Tensor, base: Tensor) -> None:
-    """Make a view one whose history is unknown, as what it looks at has one that is not recorded now."""
-    view._blind = True
-    if base._edge is not None and dtypes.category(view._array.dtype) >= dtypes.FLOATING:
-        view._edge = AccumulateGrad(None)
 
 
 # ---- the specialised forms
@@ -542,10 +537,10 @@ def reads_shape(plan: Plan) -> bool:
 
 
 def single(op: Op) -> Callable[..., Any]:
-    """Return the call of a one-input structural op (a reduction): as `call`, in fewer steps."""
+    """Return the call of a one-input structural op (a reduction, a view): as `call`, in fewer steps."""
     kernels = op.kernels
     plan = op.plan((True,))
-    keep_x, keep_out, constant_, broadcasts = bool(plan.inputs), plan.out, op.constant, op.broadcasts
+    keep_x, keep_out, constant_, view, broadcasts = bool(plan.inputs), plan.out, op.constant, op.view, op.broadcasts
     read, shape_alone = specs_of(op, plan), reads_shape(plan)
 
     def run(input: Any, *params: Any, out: Tensor | None = None) -> Any:
@@ -562,8 +557,10 @@ def single(op: Op) -> Callable[..., Any]:
         result = new(Tensor)
         result._array = made
         result._edge = result._box = None
+        if view:
+            attach(result, input, op, params)
         if off and not state.grad:
-            if state.inference:
+            if state.inference and not view:  # a view is of the kind its base is, and shares its counter
                 result._box = INFERENCE
             return result
         edge = input._edge
@@ -582,61 +579,6 @@ def single(op: Op) -> Callable[..., Any]:
         saved = (a if keep_x else None, made if keep_out else None, *params, *((a.shape,) if shape_alone else read(a, made)))
         followed = plan if category == dtypes.FLOATING else op.complex_plan((True,))
         result._edge = make_node(followed, (edge,), saved, (a.shape,) if broadcasts else None, guards)
-        return result
-
-    return run
-
-
-def looking(op: Op) -> Callable[..., Any]:
-    """Return the call of a view op, whose rule reads no elements: as `call` and `attach`, in fewer steps."""
-    kernels = op.kernels
-    plan = op.plan((True,))
-    constant_, broadcasts = op.constant, op.broadcasts
-    read, shape_alone = specs_of(op, plan), reads_shape(plan)
-
-    def run(input: Any, *params: Any, out: Tensor | None = None) -> Any:
-        if out is not None:
-            return into(op, (input,), params, out)
-        if not isinstance(input, Tensor):
-            kernel = kernels.get(type(input))
-            return call_raw(op, (input,), params) if kernel is None else kernel(input, *params)
-        a = input._array
-        try:
-            made = kernels[type(a)](a, *params)
-        except Exception as error:
-            made = recover(op, (a,), (input,), params, error)
-        result = new(Tensor)
-        result._array = made
-        result._edge = None
-        box = input._box
-        result._box = input.version_box() if box is None else box
-        base = input._base
-        if base is None:
-            base = input
-            result._path = ((op, params),)
-        else:
-            result._path = (*input._path, (op, params))
-        result._base = base
-        if input._blind:
-            result._blind = True
-        views = base._views
-        if views is None:
-            views = base._views = []
-        elif len(views) > 32 and len(views) & (len(views) - 1) == 0:
-            views[:] = [r for r in views if r() is not None]
-        views.append(weakref.ref(result))
-        edge = input._edge
-        if edge is None:
-            return result
-        if off and not state.grad:
-            blind(result, base)
-            return result
-        category = dtypes.category(made.dtype)
-        if constant_ or category < dtypes.FLOATING:
-            return result
-        saved = (None, None, *params, *((a.shape,) if shape_alone else read(a, made)))
-        followed = plan if category == dtypes.FLOATING else op.complex_plan((True,))
-        result._edge = make_node(followed, (edge,), saved, (a.shape,) if broadcasts else None)
         return result
 
     return run
@@ -862,10 +804,7 @@ def structural(
     caller: Callable[[Op], Callable[..., Any]] = general
     if not variadic and outputs == 1:
         if len(names) == 1 and domain == ANY:
-            if not view:
-                caller = single
-            elif not op.plan((True,)).keeps_arrays:
-                caller = looking
+            caller = single
         elif len(names) == 2 and not (params or view or free) and domain != FLOAT:
             caller = pair
     show_kept(op)
