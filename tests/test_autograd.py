@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import warnings
 from typing import Any
 
 import pytest
@@ -824,6 +825,29 @@ def no_grad_as_a_context(torch: Any) -> Any:
     return states, y.requires_grad, z.requires_grad, error(lambda: y.sum().backward()), x.grad
 
 
+def warned(act: Any) -> list[tuple[str, bool]]:
+    """Return the categories of what an action warns of, and whether each says what to do."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        act()
+    return [(w.category.__name__, "retain_grad" in str(w.message) or "Decorat" in str(w.message)) for w in caught]
+
+
+@program
+def what_is_warned_of(torch: Any) -> Any:
+    class Plain:
+        def __init__(self) -> None:
+            self.recording = torch.is_grad_enabled()
+
+    x = torch.ones(1, requires_grad=True)
+    y, z = x * 2, x * 3
+    z.retain_grad()
+    made: list[Any] = []
+    said = [warned(lambda: made.append(torch.no_grad()(Plain))), warned(lambda: y.grad), warned(lambda: z.grad), warned(lambda: x.grad)]
+    z.sum().backward()
+    return said, made[0]().recording, warned(lambda: z.grad)
+
+
 @program
 def no_grad_as_a_decorator(torch: Any) -> Any:
     x = leaf(torch, 1.0, 2.0)
@@ -960,6 +984,7 @@ def inference_mode(torch: Any) -> Any:
         error(lambda: x * y),
         error(lambda: y.requires_grad_()),
         error(lambda: y.add_(1)),
+        error(lambda: torch.mul(x.detach(), 2, out=y)),
         error(lambda: y._version),
         (x + y).requires_grad,
         (x * y.clone()).requires_grad,

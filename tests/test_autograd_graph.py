@@ -284,6 +284,81 @@ def gradient_edges(torch: Any) -> Any:
 
 
 @program
+def edges_made_by_hand(torch: Any) -> Any:
+    x, y = leaf(torch, 1.0, 2.0) * 1, leaf(torch, 3.0, 4.0) * 1
+    a, b = (torch.autograd.graph.GradientEdge(t.grad_fn, t.output_nr) for t in (x, y))
+    parts = leaf(torch, 1.0, 2.0).unbind()
+    part = torch.autograd.graph.GradientEdge(parts[1].grad_fn, parts[1].output_nr)
+    torch.autograd.backward((x * y).sum(), inputs=(a, y))
+    return [
+        torch.autograd.grad((x * y).sum(), (a, b)), torch.autograd.grad((parts[0] * parts[1]), part), y.grad,
+        torch.autograd.grad(x.sum(), (x, b), allow_unused=True),
+        says(lambda: torch.autograd.grad(x.sum(), (x, b), allow_unused=True, materialize_grads=True), "materialize_grads cannot"),
+    ]  # fmt: skip
+
+
+@program
+def hooks_of_what_grad_is_asked_for(torch: Any) -> Any:
+    """`grad` hears the hooks of a tensor, and those of its node only if that runs too."""
+    x = leaf(torch, 1.0)
+    y = x * 2
+    log: list[str] = []
+    node, end = y.grad_fn, y.grad_fn.next_functions[0][0]
+    y.register_hook(lambda g: log.append("y"))
+    x.register_hook(lambda g: log.append("x"))
+    for name, at in (("node", node), ("end", end)):
+        at.register_prehook(lambda g, name=name: log.append(f"before {name}"))
+        at.register_hook(lambda a, b, name=name: log.append(f"after {name}"))
+    z = (y * 2).sum()
+    for act in (
+        lambda: torch.autograd.grad(z, y, retain_graph=True), lambda: torch.autograd.grad(z, (x, y), retain_graph=True),
+        lambda: z.backward(inputs=(x, y), retain_graph=True), lambda: z.backward(retain_graph=True),
+        lambda: torch.autograd.grad(z, x, retain_graph=True),
+    ):  # fmt: skip
+        act()
+        log.append("|")
+    return log
+
+
+@program
+def hooks_after_accumulation_run_as_gradients_arrive(torch: Any) -> Any:
+    x, w = leaf(torch, 1.0, 2.0), leaf(torch, 3.0, 4.0)
+    log: list[str] = []
+    w.register_post_accumulate_grad_hook(lambda t: log.append(f"w {t.grad.tolist()}"))
+    y = x.exp()
+    y.register_hook(lambda g: log.append("y"))
+    (y * w).sum().backward()
+    x.register_post_accumulate_grad_hook(lambda t: t.grad)
+    return log, says(lambda: (x * 2).sum().backward(), "hooks should return None")
+
+
+@program
+def a_node_is_called(torch: Any) -> Any:
+    x, y = leaf(torch, 1.0, 2.0), leaf(torch, 3.0)
+    (x * y).grad_fn.next_functions[1][0](torch.tensor(5.0, dtype=torch.float64))
+    g, h = (x * y).grad_fn(torch.ones(2, dtype=torch.float64))
+    (second,) = torch.autograd.grad((x**2).grad_fn(x).sum(), x)
+    return g, h.sum(), y.grad, second, says(lambda: x.exp().grad_fn(), "expected 1 arguments, got 0")
+
+
+@program
+def hooks_of_a_module_and_second_order(torch: Any) -> Any:
+    loss, x, log = torch.nn.MSELoss(), leaf(torch, 1.0, 2.0), []
+    loss.register_full_backward_hook(lambda module, given, arrived: log.append([arrived[0].tolist(), given[0].tolist()]))
+    (g,) = torch.autograd.grad(loss(x, torch.zeros(2, dtype=torch.float64)), x, create_graph=True)
+    return torch.autograd.grad(g.sum(), x), log
+
+
+@program
+def unreached_tensors_of_a_hook_of_several(torch: Any) -> Any:
+    x, y, z = leaf(torch, 1.0), leaf(torch, 2.0), leaf(torch, 3.0)
+    log: list[Any] = []
+    torch.autograd.graph.register_multi_grad_hook((x, y, z), lambda grads: log.append([g is not None for g in grads]))
+    (y * z).sum().backward(inputs=(x, z))
+    return log
+
+
+@program
 def versions_by_hand(torch: Any) -> Any:
     x, c = leaf(torch, 1.0, 2.0), torch.ones(2, dtype=torch.float64)
     y = x * c

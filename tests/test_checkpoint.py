@@ -21,7 +21,7 @@ import pytest
 import wengert
 from programs import Programs
 from test_autograd_full import outcomes
-from test_function import leaf, says
+from test_function import function, leaf, says
 
 PROGRAMS = program = Programs("test_checkpoint")
 
@@ -181,6 +181,20 @@ def an_early_stop(torch: Any) -> Any:
 
 
 @program
+def gradients_inside_without_an_early_stop(torch: Any) -> Any:
+    """The second run begins before the first has ended."""
+
+    def slope(x: Any) -> Any:
+        return torch.autograd.grad(curve(x).sum(), x, create_graph=True)[0]
+
+    checkpoint, x = tools(torch).checkpoint, leaf(torch, 0.3, 0.7)
+    with tools(torch).set_checkpoint_early_stop(False):
+        made = checkpoint(slope, x, use_reentrant=False)
+        (second,) = torch.autograd.grad(made.sum(), x)
+    return made.detach(), second
+
+
+@program
 def chains(torch: Any) -> Any:
     steps = [lambda a: a.sin().exp()] * 5
     made = []
@@ -257,6 +271,11 @@ def test_nothing_waits_for_the_collector() -> None:
             y.sum().backward()
             del y
             assert watch() is None
+        results: list[Any] = []
+        f = function(wengert, lambda ctx, x: (made := x.exp(), ctx.save_for_backward(made), results.append(weakref.ref(made)))[0],
+                     lambda ctx, g: g * ctx.saved_tensors[0])  # fmt: skip
+        tools(wengert).checkpoint(f.apply, leaf(wengert, 0.3), use_reentrant=False).sum().backward()
+        assert [r() for r in results] == [None, None]
     finally:
         gc.enable()
 

@@ -230,6 +230,16 @@ flat = _flatten_dense_tensors(x)
 print(flat.tolist(), [t.tolist() for t in _unflatten_dense_tensors(flat, x)])
 print(torch.finfo(torch.float8_e4m3fn), torch.float8_e5m2.itemsize, isinstance(torch.float8_e5m2, _dtype))
 print(pytree.SUPPORTED_NODES[dict].flatten_fn({"a": 1})[0] != None, pytree.tree_is_leaf(3), pytree._get_node_type([1]) is list)
+tree = {"b": [1, (2, 3)], "a": "c"}
+print([pytree.keystr(path) for path, _ in pytree.tree_leaves_with_path(tree)], pytree.tree_structure([1, [2]]))
+print(pytree.tree_map(lambda x, y: (x, y), {"a": 1, "b": 2}, {"b": [3], "a": ()}), pytree.tree_all_only(str, bool, tree))
+print(pytree.tree_map_with_path(lambda path, x: pytree.key_get(tree, path) == x, {"b": [1, (2, 0)]}))
+for wrong in ([1], (1, 2), [1, 2, 3]):
+    try:
+        print(pytree.tree_map(max, [1, 2], wrong))
+    except ValueError:
+        print("of different structures")
+print(isinstance(torch.ones(2).topk(1), torch.return_types.topk), isinstance(torch.ones(2).max(0), torch.return_types.topk))
 print(SobolEngine(3).draw(4).tolist(), SobolEngine(2, scramble=True, seed=1).draw(8).shape)
 print("Normal" in vars(torch.distributions), "SGD" in vars(torch.optim), type(x[0]).__module__, torch.Tensor.__name__)
 print(_sum_rightmost(torch.ones(2, 3, 4), 2).tolist(), _standard_normal((2,), torch.float64, "cpu").dtype)
@@ -264,6 +274,14 @@ True
 [1.5, -1.5, 7.5] [[1.5, -1.5], [7.5]]
 finfo(resolution=1, min=-448, max=448, eps=0.125, smallest_normal=0.015625, tiny=0.015625, dtype=float8_e4m3fn) 1 True
 True True True
+["['b'][0]", "['b'][1][0]", "['b'][1][1]", "['a']"] TreeSpec(list, None, [*,
+  TreeSpec(list, None, [*])])
+{'a': (1, ()), 'b': (2, [3])} True
+{'b': [True, (True, False)]}
+of different structures
+of different structures
+of different structures
+True False
 [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.75, 0.25, 0.25], [0.25, 0.75, 0.75]] torch.Size([8, 2])
 True True torch Tensor
 [12.0, 12.0] torch.float64
@@ -541,6 +559,11 @@ def test_shared_memory_is_seen_by_forked_processes() -> None:
     assert printed("-c", textwrap.dedent(program)) == "[2.0, 2.0, 2.0] [0.0, 0.0, 0.0]\n"
 
 
+def _fails(i: int, error: BaseException) -> None:
+    if i == 1:
+        raise error
+
+
 def _told(i: int, queue: Any) -> None:
     if i == 5:
         raise ValueError("five")
@@ -566,6 +589,13 @@ def test_set_takes_anothers_memory() -> None:
     assert x.set_(y) is x and x.shape == (4,) and x.data_ptr() == y.data_ptr()
     with pytest.raises(RuntimeError, match="float32"):
         x.set_(w.ones(2, dtype=w.float64))
+    memory, x = w.arange(8.0), w.tensor(())
+    assert x.set_(memory.storage(), 1, (2, 2), (4, 2)).tolist() == [[1, 3], [5, 7]]
+    assert w.tensor(()).set_(memory.untyped_storage()).shape == (8,)
+    x[0, 1] = 9
+    assert memory[3] == 9 and x.set_().shape == (0,)
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        x.set_(memory, 4, (8,))
 
 
 def test_compile_falls_back_where_programs_were_written_for_pytorch(tmp_path: Path) -> None:
@@ -589,6 +619,15 @@ def test_multiprocessing_is_pythons() -> None:
     queue = multiprocessing.get_context("fork").SimpleQueue()
     w.multiprocessing.spawn(_told, args=(queue,), nprocs=2, start_method="fork")
     assert {queue.get(), queue.get()} == {0, 1}
+    mp = w.multiprocessing
+    started = mp.start_processes(_fails, args=(ValueError("lost"),), nprocs=2, join=False, start_method="fork")
+    with pytest.raises(mp.ProcessRaisedException, match="Process 1 terminated.*\n.*Traceback(.|\n)*ValueError: lost") as caught:
+        while not started.join():
+            pass
+    assert (caught.value.error_index, caught.value.pid) == (1, started.pids()[1])
+    with pytest.raises(mp.ProcessExitedException, match="process 1 terminated with exit code 3") as ended:
+        mp.spawn(_fails, args=(SystemExit(3),), nprocs=2, start_method="fork")
+    assert ended.value.exit_code == 3
 
 
 def test_benchmark_times() -> None:
@@ -621,7 +660,8 @@ def test_make_tensor(kind: str) -> None:
 
 
 def test_make_tensor_refuses() -> None:
-    for options in ({"low": 1, "high": 1}, {"low": math.nan}, {"noncontiguous": True, "memory_format": w.channels_last}):
+    assert w.testing.make_tensor(3, dtype=w.float32, device="cpu", low=1, high=1).tolist() == [1, 1, 1]
+    for options in ({"low": 2, "high": 1}, {"low": math.nan}, {"noncontiguous": True, "memory_format": w.channels_last}):
         with pytest.raises(ValueError, match="make_tensor"):
             w.testing.make_tensor(3, dtype=w.float32, device="cpu", **options)
     with pytest.raises(ValueError, match="requires_grad"):

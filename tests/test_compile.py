@@ -5,15 +5,21 @@ Owns: the proofs of wengert.compile. May import: wengert, the case table, NumPy.
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import contextvars
 import copy
+import functools
 import inspect
+import io
+import itertools
 import random
 import sys
 import threading
 import types
 import warnings
-from collections import defaultdict
+import weakref
+from collections import defaultdict, deque
 from typing import Any
 
 import numpy as np
@@ -259,18 +265,17 @@ def test_random_numbers_are_drawn_in_each_run_and_follow_the_seed() -> None:
 
 # ---- kinds of calls and guards
 def test_shapes_types_and_python_arguments_are_kinds_of_calls() -> None:
-    class Runs:  # of the function itself; a class is no state that a function reads
-        count = 0
+    runs = io.StringIO()  # a file is no state that a function reads
 
     @torch.compile
     def f(x: Any, k: int = 1) -> Any:
-        Runs.count += 1
+        runs.write(".")
         return x * k
 
     for _ in range(4):
         for x, k in ((torch.ones(2), 1), (torch.ones(3), 1), (torch.ones(2), 2), (torch.ones(2, dtype=torch.float64), 1)):
             assert (f(x, k) == x * k).all()
-    assert Runs.count == 8 and len(f.programs) == 4  # each kind: once eagerly, once captured
+    assert len(runs.getvalue()) == 8 and len(f.programs) == 4  # each kind: once eagerly, once captured
 
 
 def test_what_the_closure_holds_is_watched() -> None:
@@ -560,15 +565,12 @@ def test_any_tensor_written_between_forward_and_backward_is_noticed() -> None:
 
 
 def test_a_storage_that_cannot_be_watched_is_kept() -> None:
-    class Holder:
-        __slots__ = ("scale",)
-
-    holder, w = Holder(), torch.ones(3, requires_grad=True)
-    holder.scale = torch.ones(3)
-    compiled = torch.compile(lambda x: (w * holder.scale * x).sum())
+    scale, w = contextvars.ContextVar("scale"), torch.ones(3, requires_grad=True)
+    scale.set(torch.ones(3))
+    compiled = torch.compile(lambda x: (w * scale.get() * x).sum())
     for _ in range(3):
         value = compiled(torch.ones(3))
-    holder.scale.mul_(5)
+    scale.get().mul_(5)
     value.backward()
     assert w.grad.tolist() == [1.0, 1.0, 1.0]  # as the forward was
     assert compiled(torch.ones(3)).item() == 15.0
@@ -1039,3 +1041,234 @@ def test_writes_through_data_are_captured() -> None:
     compiled = torch.compile(count)
     assert [compiled().tolist()[0] for _ in range(5)] == [1.0, 2.0, 3.0, 3.0, 3.0]
     assert layer.bias.tolist() == [3.0, 3.0] and compiled.programs
+
+
+# ---- what a function's Python reads, leaves behind and returns
+SCALE = 2.0
+
+
+class Holder(torch.nn.Module):
+    """A module whose methods read what stands around them."""
+
+    rate = 1.0
+    table = [1.0, 2.0]  # noqa: RUF012
+
+    def forward(self, x: Any) -> Any:
+        return self.scaled(x) * self.rate + self.table[0]
+
+    def scaled(self, x: Any) -> Any:
+        return x * SCALE
+
+
+class Slots:
+    __slots__ = ("k", "t")
+
+
+class Named(list[float]):
+    pass
+
+
+def watched() -> dict[str, tuple[Any, Any]]:
+    """Return functions, and changes of what they read beside their arguments."""
+    module, slots, tensor, function = Holder(), Slots(), torch.ones(2), lambda x: x * function.k
+    slots.k, slots.t, tensor.rate, function.k = 2.0, torch.ones(2), 2.0, 1.0
+    some, queue, table, named = {1, 2}, deque([torch.ones(2), 2.0], maxlen=2), {"a": 1.0}, Named([1.0])
+    shown, reached, users = types.MappingProxyType(table), weakref.ref(some_function := Holder()), collections.UserDict(a=1.0)
+
+    @functools.singledispatch
+    def dispatched(x: Any) -> Any:
+        return x * table["a"]
+
+    return {
+        "a global of a method": (lambda x: module(x), lambda: globals().update(SCALE=5.0)),
+        "a global of an object's method": (lambda x: module.scaled(x), lambda: globals().update(SCALE=6.0)),
+        "a number of a class": (lambda x: module(x), lambda: setattr(Holder, "rate", 3.0)),
+        "a list of a class": (lambda x: x * Holder.table[0], lambda: Holder.table.__setitem__(0, 7.0)),
+        "a method of a class": (lambda x: module(x), lambda: setattr(Holder, "scaled", lambda self, x: x * 11)),
+        "a slot": (lambda x: x * slots.k + slots.t, lambda: setattr(slots, "k", 3.0)),
+        "a tensor in a slot": (lambda x: x * slots.t, lambda: setattr(slots, "t", torch.zeros(2))),
+        "a set": (lambda x: x * len(some), lambda: some.add(3)),
+        "a deque": (lambda x: x + queue[0] * queue[1], lambda: queue.append(7.0) or queue.append(torch.ones(2))),
+        "an attribute of a list": (lambda x: x * getattr(named, "k", 1), lambda: setattr(named, "k", 3)),
+        "an attribute of a function": (function, lambda: setattr(function, "k", 3.0)),
+        "an attribute of a tensor": (lambda x: x * tensor * tensor.rate, lambda: setattr(tensor, "rate", 3.0)),
+        "a dict behind a proxy": (lambda x: x * shown["a"], lambda: table.update(a=4.0)),
+        "a dict in a wrapper": (lambda x: x * users["a"], lambda: users.update(a=4.0)),
+        "what a weak reference leads to": (lambda x: x * reached().rate, lambda: setattr(some_function, "rate", 5.0)),
+        "a closure behind functools": (lambda x: dispatched(x), lambda: table.update(a=5.0)),
+    }
+
+
+@pytest.mark.parametrize("name", watched())
+def test_what_is_read_anywhere_is_watched(name: str) -> None:
+    function, change = watched()[name]
+    compiled, x, found = torch.compile(function), torch.full((2,), 1.5), []
+    with contextlib.ExitStack() as stack:
+        for n, value in (*((n, vars(Holder)[n]) for n in ("rate", "scaled")), ("table", [1.0, 2.0])):
+            stack.callback(setattr, Holder, n, value)
+        stack.callback(globals().update, SCALE=2.0)
+        for _ in range(2):
+            for _ in range(3):
+                found.append((compiled(x).tolist(), function(x).tolist()))
+            change()
+    assert all(ours == theirs for ours, theirs in found) and compiled.programs
+    assert found[0] != found[-1]
+
+
+def test_arguments_that_are_equal_may_be_others() -> None:
+    class Point:
+        def __init__(self, k: float) -> None:
+            self.k = k
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Point)
+
+        def __hash__(self) -> int:
+            return 1
+
+    compiled, x, some = torch.compile(lambda x, p: x * (p.k if isinstance(p, Point) else sum(p))), torch.ones(()), {1, 2}
+    assert [compiled(x, Point(k)).item() for k in (1, 1, 1, 2, 3)] == [1, 1, 1, 2, 3]
+    assert [compiled(x, some).item() for _ in range(3)] == [3, 3, 3]
+    some.add(4)
+    assert [compiled(x, some).item() for _ in range(3)] == [7, 7, 7]
+    assert torch.compile(lambda **options: options["self"] * 2)(self=x).item() == 2
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_what_a_function_leaves_behind_is_left_at_each_call(dynamic: bool | None) -> None:
+    def run(compiler: Any) -> list[Any]:
+        state, table, total, found = types.SimpleNamespace(n=0, seen=0, rate=1.0, on=True, name="a", last=None), {}, 0, list[Any]()
+        rows: list[Any] = []
+
+        def counts(x: Any) -> Any:
+            nonlocal total
+            total += 2
+            state.n += 1
+            state.seen += x.shape[0]
+            rows.append(tuple(x.shape))
+            return x * 2
+
+        def decays(x: Any) -> Any:
+            state.rate = state.rate * 0.5 + 1
+            return x * state.rate
+
+        def turns(x: Any) -> Any:
+            state.on, state.name = not state.on, {"a": "b", "b": "a"}[state.name]
+            return x * 3 if state.on else x
+
+        def keeps(x: Any) -> Any:
+            state.last = x.shape
+            table["n"] = table.get("n", 0) + 1
+            table[x.shape[0]] = [x.shape[0]]
+            if len(rows) > 3:
+                rows.clear()
+            rows.append(1)
+            return x
+
+        for function in (counts, decays, turns, keeps):
+            f = compiler(function)
+            for n in (2, 2, 2, 3, 3, 4, 5, 2, 2):
+                y = f(torch.ones(n))
+                found.append((y.tolist(), total, {**vars(state)}, {**table}, [*rows]))
+        return found
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what changes each time ends eagerly, and says so
+        assert run(torch.compile(dynamic=dynamic)) == run(lambda f: f)
+
+
+REFUSED: dict[str, tuple[Any, Any, str]] = {  # functions, arguments, and why they are refused
+    "an iterator": ((lambda it: lambda x: x + next(it))(itertools.count()), lambda: (torch.ones(1),), "iterator"),
+    "an entry that goes": (lambda d: d["x"] * len([d.pop("y")]), lambda: ({"x": torch.ones(1), "y": 1},), "changes a list, dict"),
+    "an entry that changes": (lambda x, y: (y.__setitem__(0, 3), x * y[0])[1], lambda: (torch.ones(1), [1]), "changes a list"),
+    "an attribute of an argument": (lambda x: setattr(x, "tag", 1) or x * 2, lambda: (torch.ones(1),), "sets an attribute"),
+    "a leaf that is made": (lambda: torch.ones(2, requires_grad=True), lambda: (), "is to have a .grad"),
+    "a set that is made": (lambda x: (x * 2, {1})[0:2], lambda: (torch.ones(1),), "returns a set"),
+    "a seed": (lambda x: torch.manual_seed(3) and x, lambda: (torch.ones(1),), "manual_seed inside"),
+    "recording that is left off": (lambda x: torch.set_grad_enabled(False) and x, lambda: (torch.ones(1),), "turns recording"),
+    "a leaf that is asked for": (lambda x: x * x.is_leaf, lambda: (torch.ones(1, requires_grad=True),), "asks for is_leaf"),
+    "other memory": (lambda d: torch.mul(d["x"], 2, out=d["out"]), lambda: ({"x": torch.ones(2), "out": torch.empty(0)},), "memory"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_program_would_not_do_is_refused(name: str) -> None:
+    function, arguments, why = REFUSED[name]
+    compiled, kept = torch.compile(function), torch.compile(function, fallback="eager")
+    compiled(*arguments())
+    torch.set_grad_enabled(True)
+    with pytest.raises(RuntimeError, match=why):
+        compiled(*arguments())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it runs eagerly, and says so
+        for _ in range(3):
+            given = arguments()
+            made = kept(*given)
+            torch.set_grad_enabled(True)
+    if name == "other memory":
+        assert made is given[0]["out"] and made.tolist() == [2.0, 2.0]
+    elif name == "an entry that goes":
+        assert list(given[0]) == ["x"]
+
+
+def test_a_tensor_that_is_returned_as_it_was_is_the_very_same() -> None:
+    weight, x = torch.ones(2, requires_grad=True), torch.ones(2)
+
+    @torch.compile
+    def f(x: Any) -> Any:
+        y = x * weight
+        return x, weight, y, [y, y.detach()]
+
+    for _ in range(3):
+        same, of, y, (again, flat_y) = f(x)
+        assert same is x and of is weight and again is y and flat_y is not y and y.tolist() == flat_y.tolist()
+        (y * 3 + again).sum().backward()
+    assert weight.grad.tolist() == [12.0, 12.0]
+    add = torch.compile(lambda x, y: x.add_(y))
+    assert all(add(x, torch.ones(2)) is x for _ in range(3)) and x.tolist() == [4.0, 4.0]
+
+
+def test_numbers_that_are_equal_may_be_others() -> None:
+    state, x = types.SimpleNamespace(k=0.0), torch.ones(1)
+    table = {"a": 1, "b": 2, "c": 3, "d": 4}
+    divided, given = torch.compile(lambda x: x / state.k), torch.compile(lambda x, k: x / k)
+    summed = torch.compile(lambda x: x * table["a"] * table["b"] * table["c"] * table["d"])
+    for k in (0.0, 0.0, 0.0, -0.0, -0.0, 0, 0):
+        state.k = k
+        assert divided(x).item() == given(x, k).item() == (-np.inf if str(k) == "-0.0" else np.inf)
+    for a in (1, 1, 1, 1.0, 1.0, True):
+        table["a"] = a
+        assert summed(torch.ones(1, dtype=torch.int64)).dtype == (torch.float32 if type(a) is float else torch.int64)
+
+
+@pytest.mark.parametrize("to_none", [True, False])
+def test_gradients_are_cleared_inside_and_made_outside(to_none: bool) -> None:
+    def run(compiler: Any) -> list[Any]:
+        torch.manual_seed(0)
+        model = torch.nn.Linear(3, 2)
+        optimizer, found = torch.optim.SGD(model.parameters(), lr=0.1), []
+
+        def loss(x: Any) -> Any:
+            optimizer.zero_grad(set_to_none=to_none)
+            y = torch.utils.checkpoint.checkpoint(model, x, use_reentrant=False)
+            return y.pow(2).mean()
+
+        f = compiler(loss)
+        for i in range(5):
+            f(torch.full((2, 3), float(i))).backward()
+            optimizer.step()
+            found.append(model.weight.detach().tolist())
+        return found
+
+    for ours, theirs in zip(run(torch.compile), run(lambda f: f), strict=True):
+        np.testing.assert_allclose(ours, theirs, 1e-5)
+
+
+def test_how_arguments_lie_in_memory_is_seen() -> None:
+    x, i = torch.arange(12.0).view(3, 4), torch.arange(12.0).view(4, 3)
+    f, g = (lambda x: x.as_strided((2,), (2,)) * 2), (lambda x: x.t() if x.is_contiguous() else x * 2)
+    for function in (f, g):
+        compiled = torch.compile(function)
+        for given in (x, x, x, i.t(), i.t(), x[1:], x):
+            assert compiled(given).tolist() == function(given).tolist()
+        assert compiled.programs

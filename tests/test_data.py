@@ -493,3 +493,46 @@ time.sleep(60)
     while any(map(running, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert len(pids) == 2 and not any(map(running, pids))
+
+
+@needs_fork
+def test_a_program_may_go_on_after_a_batch_that_failed() -> None:
+    batches, got = iter(DataLoader(Failing(ValueError("bad row")), batch_size=1, num_workers=2)), []
+    while True:
+        try:
+            got.append(next(batches).item())
+        except ValueError:
+            got.append("failed")
+        except StopIteration:
+            break
+    assert "failed" in got and got[-1] != "failed" and len(got) == len(Failing(ValueError()))
+
+
+def test_stacked_datasets_are_asked_for_several_items_at_once() -> None:
+    class Several(list):  # type: ignore[type-arg]
+        def __getitems__(self, indices: list[int]) -> list[Any]:
+            return [10 * self[i] for i in indices]
+
+    stacked = StackDataset(Several([1, 2, 3]), [4, 5, 6])
+    assert stacked.__getitems__([0, 2]) == [(10, 4), (30, 6)]
+    assert StackDataset(a=[1, 2], b=[3, 4]).__getitems__([1]) == [{"a": 2, "b": 4}]
+    with pytest.raises(ValueError, match="Nested dataset's output size mismatch. Expected 2, got 1"):
+        Several.__getitems__ = lambda self, indices: [1]  # type: ignore[method-assign]
+        stacked.__getitems__([0, 1])
+    assert ConcatDataset.cumsum([[1], [2, 3]]) == [1, 3]
+    with pytest.warns(UserWarning, match="Length of split at index 1 is 0"):
+        random_split([1], [0.9, 0.1])
+
+
+def test_own_types_can_be_collated(monkeypatch: pytest.MonkeyPatch) -> None:
+    from wengert_data.collate import collate, default_collate, default_collate_fn_map
+
+    class Length:
+        def __init__(self, metres: float) -> None:
+            self.metres = metres
+
+    monkeypatch.setitem(default_collate_fn_map, Length, lambda batch, *, collate_fn_map=None: sum(x.metres for x in batch))
+    assert default_collate([(Length(1.0), {"n": 1}), (Length(2.0), {"n": 2})])[0] == 3.0
+    with pytest.raises(TypeError, match="batch must contain tensors"):
+        collate([w.ones(1)])
+    assert collate([[1, 2], [3, 4]], collate_fn_map={int: lambda batch, *, collate_fn_map: list(batch)}) == [[1, 3], [2, 4]]

@@ -598,3 +598,63 @@ def test_a_subclass_may_bring_its_own_factor() -> None:
     expected = w.distributions.MultivariateNormal(loc, covariance)
     assert w.allclose(Lazy(loc, covariance).log_prob(x), expected.log_prob(x))
     assert w.allclose(Lazy(loc, covariance).entropy(), expected.entropy())
+
+
+def test_a_chosen_outcome_has_its_logit_also_beside_an_impossible_one() -> None:
+    d = w.distributions.OneHotCategorical(logits=w.tensor([-math.inf, 0.0]))
+    assert d.log_prob(w.tensor([[0.0, 1.0], [1.0, 0.0]])).tolist() == [0, -math.inf]
+
+
+def test_small_concentrations_do_not_underflow() -> None:
+    """In float32 half of Beta(0.01, 0.01) is near each end: gamma values that small are no float32."""
+    w.manual_seed(0)
+    x = w.distributions.Beta(w.tensor(0.01), w.tensor(0.01)).sample((4000,))
+    assert x.dtype is w.float32 and ((x > 0.4) & (x < 0.6)).sum() < 40 and ((x > 0) & (x < 1)).all()
+    k = w.tensor([0.3, 2.0, 5.0], requires_grad=True)
+    (w.distributions.Dirichlet(k).rsample((20000,))[:, 0] ** 2).mean().backward()
+    total = k.detach().sum().requires_grad_(True)
+    a = k.detach()[0].clone().requires_grad_(True)
+    by_a, by_total = w.autograd.grad(a * (a + 1) / (total * (total + 1)), (a, total))
+    assert w.allclose(k.grad, by_total + w.tensor([by_a.item(), 0, 0]), atol=2e-3)
+
+
+def test_expanded_distributions_stay_of_their_class() -> None:
+    ds, zeros = w.distributions, w.zeros(3)
+    classes = [
+        (ds.LogisticNormal, (zeros, 1 + zeros)), (ds.Independent, (ds.Normal(zeros, 1.0), 1)),
+        (ds.TransformedDistribution, (ds.Normal(zeros, 1.0), [ds.TanhTransform()])),
+        (ds.MixtureSameFamily, (ds.Categorical(1 + zeros), ds.Normal(zeros, 1.0))),
+    ]  # fmt: skip
+    for cls, arguments in classes:
+        d = type("Own", (cls,), {})(*arguments)
+        new = d.expand((4, *d.batch_shape))
+        assert type(new) is type(d) and new.batch_shape == (4, *d.batch_shape)
+    assert type(classes[0][0](*classes[0][1]).expand((2,))) is ds.LogisticNormal
+    with pytest.raises(NotImplementedError, match="must also define a custom .expand"):
+        type("Own", (ds.LogisticNormal,), {"__init__": lambda d: ds.LogisticNormal.__init__(d, zeros, 1 + zeros)})().expand((2,))
+    with pytest.raises(ValueError, match="transforms must be a Transform or a list"):
+        ds.TransformedDistribution(ds.Normal(0.0, 1.0), w.exp)
+
+
+def test_a_symmetric_matrix_may_be_rounded() -> None:
+    """Of large elements: in proportion to these, as in PyTorch."""
+    matrix = w.eye(3, dtype=w.float64) * 1e4 + 100
+    matrix[0, 1] *= 1 + 1e-6
+    assert w.distributions.MultivariateNormal(w.zeros(3, dtype=w.float64), matrix).batch_shape == ()
+
+
+def test_transforms_know_their_inverse_and_compare_with_numbers() -> None:
+    ts = w.distributions.transforms
+    t = ts.AffineTransform(0.0, 2 * w.ones(2), event_dim=1)
+    assert t.inv is t.inv and t.inv.inv is t and t.with_cache(1).inv is not t.inv and t.inv == t.with_cache(1).inv
+    assert t.event_dim == 1 and ts.ExpTransform().event_dim == 0 and t.inv.with_cache(1)._cache_size == 1
+    assert t != ts.AffineTransform(0.0, 3.0, event_dim=1) and t != ts.ExpTransform() and t.inv != ts.ExpTransform().inv
+    with pytest.raises(ValueError, match=r"either \.domain\.event_dim or"):
+        ts.ReshapeTransform((4,), (2, 2)).event_dim  # noqa: B018
+    whole, x = ts.CatTransform([t, t], dim=1, lengths=[2, 2]), w.ones(5, 4)  # the events contain the dimension
+    assert whole.log_abs_det_jacobian(x, whole(x)).tolist() == pytest.approx([4 * math.log(2)] * 5)
+    for diag in range(-3, 4):
+        matrix = w.arange(1.0, 17).reshape(4, 4).tril(diag)
+        from wengert_distributions.base import tril_matrix_to_vec, vec_to_tril_matrix
+
+        assert w.equal(vec_to_tril_matrix(tril_matrix_to_vec(matrix, diag), diag), matrix)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import wengert
@@ -315,6 +316,7 @@ CASES: dict[str, Case] = {
     "an unknown device by constructor": ("RuntimeError", lambda w: w.torch.device("gpu9x"), r"gpu9x"),
     "a device that is no name": ("RuntimeError", lambda w: w.torch.device("cpu:first"), r"cpu:first"),
     "an unknown function": ("AttributeError", lambda w: w.torch.sinn, r"sinn"),
+    "a function misspelt": ("AttributeError", lambda w: w.torch.linspaced, r"linspace"),
     "an unknown method": ("AttributeError", lambda w: w.x.sinn, r"sinn"),
     "an unknown optimizer": ("AttributeError", lambda w: w.torch.optim.Adamm, r"Adamm"),
     "an unknown layer": ("AttributeError", lambda w: w.torch.nn.Linnear, r"Linnear"),
@@ -473,6 +475,23 @@ def test_what_is_no_tensor_is_named(name: str) -> None:
     given = [[1.0, 2.0], *{"lerp": ([2.0], 0.5), "index_select": (0, 1), "gather": (0, 1), "std": ()}.get(name, (0,))]
     with pytest.raises(TypeError, match=rf"{name}\(\).*list"):
         getattr(wengert, name)(*given)
+
+
+@pytest.mark.parametrize("name", ["avg_pool2d", "max_pool2d", "adaptive_max_pool2d", "softmax", "interpolate", "one_hot", "rms_norm",
+                                  "group_norm", "local_response_norm", "batch_norm"])  # fmt: skip
+def test_what_is_no_tensor_is_named_by_layers(name: str) -> None:
+    with pytest.raises(TypeError, match=rf"{name}\(\): argument input .*not ndarray"):
+        getattr(wengert.nn.functional, name)(np.ones((1, 1, 4, 4), np.float32), 2, *[None] * (name == "batch_norm"))
+
+
+def test_what_is_no_second_tensor_is_named() -> None:
+    F, x, array = wengert.nn.functional, wengert.ones(1, 2, 4), np.ones((1, 2, 4), np.float32)
+    for call, told in (
+        (lambda: F.conv1d(x, array), "weight"), (lambda: F.cross_entropy(x, array), "target"),
+        (lambda: F.embedding(wengert.tensor([0]), array[0]), "weight"), (lambda: F.layer_norm(x, (4,), x[0, 0], array), "bias"),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=f"argument {told} must be Tensor.*not ndarray"):
+            call()
 
 
 def test_more_arguments_than_an_op_has() -> None:

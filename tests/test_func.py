@@ -446,3 +446,37 @@ def test_a_tensor_with_a_history_keeps_it_where_jvp_writes_to_it() -> None:
     assert func.jvp(lambda x: outside.mul_(x), (x,), (t,))[1].tolist() == [4.0, 8.0]
     outside.sum().backward()
     assert leaf.grad.tolist() == pytest.approx([1.2, 2.8])
+
+
+def test_transforms_differentiate_wherever_they_are_called() -> None:
+    x, leaf = w.tensor([1.0, 2.0]), w.tensor([1.0, 2.0], requires_grad=True)
+    for mode in (w.inference_mode, w.no_grad):
+        with mode():
+            for given in (x, leaf, w.ones(2) * x):
+                found = [func.grad(lambda x: (x**2).sum())(given), func.vjp(lambda x: x**2, given)[1](x / x)[0]]
+                found += [func.jacrev(lambda x: x**2)(given).sum(0), func.grad_and_value(lambda x: x.sum())(given)[1]]
+                assert [y.tolist() for y in found] == [[2.0, 4.0]] * 3 + [3.0] and not any(y.requires_grad for y in found)
+            assert w.is_inference_mode_enabled() is (mode is w.inference_mode)
+    with w.no_grad():
+        value, pull = func.vjp(lambda x: x**2, leaf)
+    (found,) = pull(w.ones(2))
+    assert not value.requires_grad and found.tolist() == [2.0, 4.0]
+    inner = func.grad(lambda y: func.vjp(w.sin, x[0])[1](y)[0])(x[1])
+    assert not inner.requires_grad and inner.item() == pytest.approx(np.cos(1.0))
+
+
+def test_results_that_are_no_tensors_and_texts_of_a_batch() -> None:
+    texts, x = [], w.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert w.vmap(lambda x: (texts.append(repr(x)), x * 2, "a")[1:], out_dims=(0, None))(x)[1] == "a"
+    assert texts == ["BatchedTensor(lvl=1, bdim=0, value=\n    tensor([[1., 2.],\n            [3., 4.]])\n)"]
+    assert w.vmap(lambda x: w.arange(3), out_dims=None)(x).tolist() == [0, 1, 2]
+    found = w.vmap(lambda x: {"n": 3, "y": x.sum()}, out_dims={"n": None, "y": 0}, chunk_size=1)(x)
+    assert found["n"] == 3 and found["y"].tolist() == [3.0, 7.0]
+    with pytest.raises(ValueError, match="out_dims is None"):
+        w.vmap(lambda x: x, out_dims=None)(x)
+    drawn = w.vmap(lambda x: w.bernoulli(x / x) + w.normal(x, x * 0), randomness="different")(x)
+    assert drawn.tolist() == [[2.0, 3.0], [4.0, 5.0]]
+    with pytest.raises(RuntimeError, match="Expected p_in"):
+        w.vmap(w.bernoulli, randomness="same")(x)
+    with pytest.raises(RuntimeError, match="training mode"):
+        func.stack_module_state([w.nn.Linear(1, 1), w.nn.Linear(1, 1).eval()])

@@ -7,6 +7,7 @@ May import wengert's public names, tests/programs.py and, in tests marked `parit
 from __future__ import annotations
 
 import gc
+import warnings
 import weakref
 from typing import Any
 
@@ -621,6 +622,103 @@ def own_rules_serve_transforms(torch: Any) -> Any:
 
 
 @program
+def the_backward_serves_forward_mode_where_there_is_no_jvp(torch: Any) -> Any:
+    """PyTorch raises here: what it is compared with are the gradients that the Function itself gives."""
+    x, y, t = leaf(torch, 1.2, 2.7), leaf(torch, 2.0, 3.0), torch.tensor([1.0, 10.0], dtype=torch.float64)
+    straight = function(
+        torch, lambda ctx, x, y: (ctx.save_for_backward(x, y), (x.round() * y, x > 2, "rest"))[1],
+        lambda ctx, g, _, __: (g * ctx.saved_tensors[1], g * ctx.saved_tensors[0].round()),
+    )  # fmt: skip
+    once = function(torch, lambda ctx, x: x * 2, torch.autograd.function.once_differentiable(lambda ctx, g: g * 2))
+    if torch is not wengert:
+        made = straight.apply(x, y)[0]
+        gx, gy = torch.autograd.grad(made.sum(), (x, y))
+        return made.detach(), gx * t, gy, (gx + gy) * t, gx, torch.diag(gx), ("RuntimeError", True), ("RuntimeError", True)
+    from wengert import func
+    from wengert.autograd import forward_ad
+
+    plain_x, plain_y = x.detach(), y.detach()
+    value, moved = func.jvp(lambda x: straight.apply(x, y)[0], (plain_x,), (t,))
+    (gy,) = wengert.autograd.grad(value.sum(), y)
+    with forward_ad.dual_level():
+        primal, tangent = forward_ad.unpack_dual(straight.apply(forward_ad.make_dual(x, t), forward_ad.make_dual(y, t))[0])
+    (gx,) = wengert.autograd.grad(primal.sum(), x)
+    return (
+        value.detach(), moved.detach(), gy, tangent.detach(), gx, func.jacfwd(lambda x: straight.apply(x, plain_y)[0])(plain_x),
+        says(lambda: func.jvp(once.apply, (plain_x,), (t,)), "differentiate twice"),
+        says(lambda: func.hessian(lambda x: straight.apply(x, plain_y)[0].sum())(plain_x), "setup_context"),
+    )  # fmt: skip
+
+
+@program
+def the_gradient_around_a_vmap_is_the_function_s_own(torch: Any) -> Any:
+    from importlib import import_module
+
+    func = import_module(f"{torch.__name__}.func")
+
+    class Straight(torch.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(x: Any, y: Any, n: int) -> Any:
+            return x.round() * y * n, x > 2
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+            ctx.save_for_backward(*inputs[:2])
+            ctx.n = inputs[2]
+
+        @staticmethod
+        def backward(ctx: Any, g: Any, _: Any) -> Any:
+            x, y = ctx.saved_tensors
+            return g * y * ctx.n, g * x.round() * ctx.n, None
+
+    rows, w = leaf(torch, [1.2, 2.7], [3.3, 0.6]), leaf(torch, 2.0, 3.0)
+    over = func.vmap(lambda x: Straight.apply(x, w, 2)[0])
+    over(rows).sum().backward()
+    plain_rows = rows.detach()
+    return (
+        rows.grad, w.grad, over(plain_rows).detach(), func.vmap(lambda x: Straight.apply(x, w.detach(), 2)[1])(plain_rows),
+        func.grad(lambda x: over(x).sum())(plain_rows).detach(),
+        func.vmap(func.grad(lambda x: Straight.apply(x, w.detach(), 2)[0].sum()))(plain_rows),
+    )  # fmt: skip
+
+
+@program
+def old_names(torch: Any) -> Any:
+    from importlib import import_module
+
+    inplace = import_module(f"{torch.__name__}.autograd.function").InplaceFunction
+
+    class Add(inplace):  # type: ignore[misc, valid-type]
+        @staticmethod
+        def forward(ctx: Any, x: Any, y: Any) -> Any:
+            ctx.mark_dirty(x)
+            ctx.save_for_backward(y)
+            return x.add_(y)
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                (y,) = ctx.saved_variables
+            return g, g * y * len(caught)
+
+    x, y = torch.zeros(2, dtype=torch.float64), leaf(torch, 2.0, 3.0)
+    Add.apply(x, y).sum().backward()
+    return x, y.grad
+
+
+@program
+def sparse_arguments(torch: Any) -> Any:
+    rows = torch.tensor([[1.0, 0.0], [0.0, 2.0]], dtype=torch.float64).to_sparse()
+    f = function(torch, lambda ctx, x, s: (ctx.save_for_backward(s), x * 1)[1], lambda ctx, g: (ctx.saved_tensors[0], None))
+    x = leaf(torch, [1.0, 2.0], [3.0, 4.0])
+    f.apply(x, rows).sum().backward()
+    return x.grad.is_sparse, x.grad.to_dense()
+
+
+@program
 def dual_tensors(torch: Any) -> Any:
     from importlib import import_module
 
@@ -632,9 +730,12 @@ def dual_tensors(torch: Any) -> Any:
         y = (d.sin() * d).exp()
         parts, nothing = ad.unpack_dual(y), ad.unpack_dual(x)
         failed += [error(lambda: ad.make_dual(d, t)), error(lambda: ad.make_dual(x, torch.ones(3))), error(ad.enter_dual_level)]
-        failed += [error(lambda: ad.make_dual(torch.tensor([1, 2]), t))]
+        failed += [error(lambda: ad.make_dual(torch.tensor([1, 2]), t)), error(lambda: ad.make_dual(x, d))]
         weighed = ad.unpack_dual((d.double() * w).sum())
         weighed.tangent.backward()
+        (d * w).sum().backward()
+        ad.make_dual(w, t.double()).exp().sum().backward()
+        printed = repr(d), repr(d.detach()), repr(parts.primal)
         d2 = ad.make_dual(x.clone(), t.clone())
         d2.mul_(3.0).sin_()
         written = ad.unpack_dual(d2).tangent
@@ -642,7 +743,7 @@ def dual_tensors(torch: Any) -> Any:
     third = ad.unpack_dual(ad.make_dual(x, t) ** 3).tangent
     ad.exit_dual_level()
     after = y * 2, torch.stack([y, d2]), (y + t).sum().item(), ad.unpack_dual(y).tangent  # what is left are the values
-    return failed, level, again, list(parts), nothing.tangent is None, weighed.primal.detach(), w.grad, written, third, after
+    return printed, failed, level, again, list(parts), nothing.tangent is None, weighed.primal.detach(), w.grad, written, third, after
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -664,6 +765,22 @@ def test_a_node_is_no_reference_cycle() -> None:
         for name in ("Square", "Exp"):
             x = leaf(wengert, 1.0, 2.0)
             y = table(wengert)[name].apply(x * 1)
+            watch = weakref.ref(y.grad_fn), weakref.ref(y)
+            del y
+            assert [w() for w in watch] == [None, None]
+
+        def written(ctx: Any, x: Any) -> Any:
+            ctx.mark_dirty(x.mul_(2))
+            ctx.save_for_backward(x)
+            return x
+
+        def doubled(ctx: Any, x: Any) -> Any:
+            made = x * 2
+            ctx.save_for_forward(x, made)
+            return made
+
+        for forward in (written, doubled):
+            y = function(wengert, forward, lambda ctx, g: g * 2).apply((leaf(wengert, 1.0, 2.0) * 1)[:1])
             watch = weakref.ref(y.grad_fn), weakref.ref(y)
             del y
             assert [w() for w in watch] == [None, None]

@@ -89,6 +89,7 @@ def a_wrong_gradient(torch: Any) -> Any:
         check(bad.apply, (x,), raise_exception=False), check(second.apply, (x,)),
         says(lambda: again(second.apply, (x,)), words), again(second.apply, (x,), raise_exception=False),
         says(lambda: check(lambda x, w: (x, bad.apply(w)), (x, leaf(torch, 3.0))), "for output 1 with respect to input 1"),
+        says(lambda: check(function(torch, lambda ctx, x: x * 2, lambda ctx, g: g * 2 + 1e-3).apply, (x,), atol=0.1), "backward not"),
     )  # fmt: skip
 
 
@@ -97,10 +98,13 @@ def forward_mode_and_batches(torch: Any) -> Any:
     check, again = tools(torch)
     x, w = leaf(torch, 0.5, 1.5), leaf(torch, 2.5, -1.0)
     z = torch.tensor([1 + 2j, 2 - 1j], dtype=torch.complex128, requires_grad=True)
+    wrong = function(torch, lambda ctx, x: x * 2, lambda ctx, g: g * 2)
+    wrong.jvp = staticmethod(lambda ctx, t: t * 3)
     f = lambda x, w: (x.exp() * w, (x * x.detach().long()).sum(), (x - w).tanh())  # noqa: E731
     return (
         check(f, (x, w), check_forward_ad=True), check(f, (x, w), check_batched_grad=True), check(f, (x, w), check_forward_ad=True, check_backward_ad=False),
         check(lambda z: z * z, (z,), check_forward_ad=True), again(lambda x, w: x.exp() * w, (x, w), check_fwd_over_rev=True),
+        says(lambda: check(wrong.apply, (x,), check_forward_ad=True), "Jacobian computed with forward mode mismatch for output 0"),
     )  # fmt: skip
 
 

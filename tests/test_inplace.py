@@ -705,6 +705,15 @@ def a_view_made_without_grad_of_a_leaf(torch: Any) -> Any:
 
 
 @program
+def a_blind_view_looks_differently(torch: Any) -> Any:
+    base = grid(torch) * 1
+    with torch.no_grad():
+        view = base[0:2]
+        view.t_()
+    return error(lambda: view.mul_(2))
+
+
+@program
 def a_blind_view_after_its_base_was_rebased(torch: Any) -> Any:
     x, w = leaf(torch, 1.0, 2.0, 3.0), leaf(torch, 5.0)
     y = x * 2

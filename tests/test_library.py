@@ -436,3 +436,50 @@ def test_a_fake_may_come_before_its_op() -> None:
 
     op = custom_op("test::early", lambda x: x * 2)
     assert op.fake is fake and op(wengert.ones(2)).tolist() == [2.0, 2.0]
+
+
+def test_a_schema_says_what_the_parameters_are() -> None:
+    @library.custom_op("test::scaled", mutates_args=(), schema="(Tensor x, float y) -> Tensor")
+    def scaled(x, y):  # type: ignore[no-untyped-def]
+        return wengert.from_numpy(x.numpy(force=True) * y)
+
+    assert scaled(wengert.ones(2), 3.0).tolist() == [3, 3] and scaled.inputs == ("x",)
+
+    @library.custom_op("test::sine_", mutates_args=["x"], schema="(Tensor(a!) x) -> ()")
+    def sine_(x):  # type: ignore[no-untyped-def]
+        np.sin(x.numpy(), out=x.numpy())
+
+    x = wengert.ones(2)
+    assert sine_(x) is None and x.tolist() == wengert.ones(2).sin().tolist()
+
+
+def test_backward_is_prepared_only_where_it_may_come() -> None:
+    asked = []
+
+    @library.custom_op("test::double", mutates_args=())
+    def double(x: wengert.Tensor, times: int = 2) -> wengert.Tensor:
+        return x * times
+
+    double.register_autograd(lambda ctx, g: g * 2, setup_context=lambda ctx, inputs, output: asked.append(inputs[1]))
+    x = wengert.ones(2, requires_grad=True)
+    with wengert.no_grad():
+        assert not double(x).requires_grad
+    assert double(wengert.ones(2)).tolist() == [2, 2] and asked == []
+    double(x).sum().backward()  # the plain value needs no None
+    assert asked == [2] and x.grad.tolist() == [2, 2]
+    library.register_kernel(double, None, lambda x, times=2: x - 1)  # on all devices
+    assert double(wengert.ones(2)).tolist() == [0, 0]
+
+
+def test_what_writes_to_unknown_arguments_counts_for_all() -> None:
+    @library.custom_op("test::anything", mutates_args="unknown")
+    def anything(x: wengert.Tensor, y: wengert.Tensor) -> None:
+        x.add_(y)
+
+    x, y = wengert.ones(2), wengert.ones(2, requires_grad=True)
+    kept = (x * y).sum()
+    anything(x, y.detach())
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        kept.backward()
+    with pytest.raises(ValueError, match="mutates_args is a list of names"):
+        library.custom_op("test::other", anything.fn, mutates_args="x")

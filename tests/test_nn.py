@@ -7,6 +7,7 @@ and, in tests marked `parity`, torch; tests/parity/modules.py brings PyTorch's m
 from __future__ import annotations
 
 import copy
+import gc
 import importlib
 import importlib.util
 import math
@@ -231,6 +232,42 @@ def test_state_dict_hooks_and_extra_state() -> None:
         net.load_state_dict(state)
 
 
+def test_loading_leaves_no_cycles_and_warns_of_nothing_done() -> None:
+    net = nn.Sequential(nn.Linear(1, 1))
+    state = net.state_dict()
+    gc.collect()
+    net.load_state_dict(state)
+    assert gc.collect() == 0
+    with wengert.device("meta"):
+        empty = nn.Sequential(nn.Linear(1, 1))
+    with pytest.warns(UserWarning, match="no-op.*assign=True"):
+        empty.load_state_dict(state)
+    norm = nn.Module()
+    norm.register_buffer("count", wengert.tensor(1.0))
+    norm.load_state_dict({"count": wengert.tensor([2.0])})  # as old checkpoints have numbers
+    assert norm.count.shape == () and float(norm.count) == 2
+    norm = nn.BatchNorm1d(1).to("meta")
+    norm.load_state_dict({}, strict=False, assign=True)
+    assert norm.num_batches_tracked.item() == 0
+
+
+def test_a_class_that_registers_buffers_itself() -> None:
+    class Own(nn.Module):
+        def register_buffer(self, name: str, tensor: Any) -> None:  # type: ignore[override]
+            super().register_buffer(name, tensor)
+
+    net = Own()
+    net.held = nn.Buffer(wengert.ones(1))
+    assert list(net.state_dict()) == ["held"]
+
+
+def test_memory_that_processes_share() -> None:
+    net = nn.Linear(2, 2)
+    assert not net.weight.storage().is_shared() and net.share_memory().weight.storage().is_shared()
+    with pytest.raises(RuntimeError, match="share memory on an uninitialized"):
+        nn.LazyLinear(2).share_memory()
+
+
 # ---- conversion, modes
 def test_conversion_keeps_parameters() -> None:
     net = Net()
@@ -241,9 +278,14 @@ def test_conversion_keeps_parameters() -> None:
     assert net(wengert.randn(5, 3, dtype=wengert.float64)).dtype is wengert.float64
     assert net.to(wengert.float32).half().first.bias.dtype is wengert.float16
     assert net.to("cpu", wengert.float32).scale.dtype is wengert.float32
-    assert net.type(wengert.float64).scale.dtype is wengert.float64
+    assert net.type(wengert.float64).scale.dtype is wengert.float64 is net.float().to(float).scale.dtype
     with pytest.raises(TypeError, match="only accepts floating point or complex"):
         net.to(wengert.int64)
+    for wrong in (("cpu", True), (None, True), ([],), ("cpu", wengert.ones(1))):
+        with pytest.raises(TypeError, match="expected a"):
+            net.to(*wrong)
+    with pytest.raises(TypeError, match="copy"):
+        net.to("cpu", copy=True)
 
 
 def test_modes_and_gradients() -> None:
@@ -324,6 +366,62 @@ def test_hooks_of_all_modules() -> None:
         nn.Sequential(nn.ReLU())(wengert.ones(1))
     nn.ReLU()(wengert.ones(1))
     assert seen == ["ReLU", "Sequential"]
+
+
+def test_hooks_of_all_registrations() -> None:
+    seen: list[str] = []
+    module = nn.modules.module
+    registers = (
+        module.register_module_parameter_registration_hook,
+        module.register_module_buffer_registration_hook,
+        module.register_module_module_registration_hook,
+    )
+    handles = [register(lambda m, name, value: seen.append(name)) for register in registers]
+    Net()
+    for handle in handles:
+        handle.remove()
+    Net()
+    assert seen.count("first") == seen.count("scale") == seen.count("running_mean") == 1
+    with module.register_module_parameter_registration_hook(lambda m, name, value: nn.Parameter(value.detach() * 0)):
+        net = nn.Module()
+        net.p = nn.Parameter(wengert.ones(1))
+        assert float(net.p) == 0
+
+
+def test_a_removed_hook_leaves_nothing() -> None:
+    net = nn.Identity()
+    handle = net.register_forward_hook(lambda m, a, k, o: None, with_kwargs=True, always_call=True)
+    assert handle.hooks_dict_ref() is net._forward_hooks
+    handle.remove()
+    assert not net._forward_hooks_with_kwargs and not net._forward_hooks_always_called
+
+
+def test_backward_hooks_of_the_older_kind() -> None:
+    class Named(nn.Linear):
+        def forward(self, x: Any) -> Any:
+            return {"out": super().forward(x)}
+
+    seen: list[Any] = []
+    net, x = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True)), wengert.ones(1, 2, requires_grad=True)
+    net[0].register_backward_hook(lambda m, i, o: seen.append(o[0].shape))
+    with pytest.warns(FutureWarning, match="non-full backward hook"):
+        net(x).sum().backward()  # the next layer writes to what the hooked one returned
+    assert seen == [(1, 3)]
+    with pytest.raises(RuntimeError, match="Cannot use both"):
+        net[0].register_full_backward_hook(lambda m, i, o: None)
+    net = Named(2, 3)
+    net.register_backward_hook(lambda m, i, o: seen.append(o[0].shape))
+    with pytest.warns(FutureWarning, match="does not return a single Tensor"):
+        net(x)["out"].sum().backward()
+    assert len(seen) == 2
+    net = nn.Sigmoid()
+    net.register_backward_hook(lambda m, i, o: i[1:])
+    with pytest.warns(FutureWarning), pytest.raises(RuntimeError, match="got 0, but expected 1"):
+        net(x).sum().backward()
+    net = Named(2, 3)
+    net.register_full_backward_hook(lambda m, i, o: None)
+    with pytest.warns(UserWarning, match="module output should be a Tensor"):
+        net(x)
 
 
 # ---- copies, text, programs
@@ -417,6 +515,27 @@ def test_functional_call_swaps_parameters() -> None:
     assert far(grads["weight"], net.weight.grad) < 1e-6
 
 
+def test_functional_call_writes_what_is_assigned() -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("count", wengert.zeros(1))
+            self.factor = 2.0
+
+        def forward(self, x: Any) -> Any:
+            self.count = self.count + 1
+            return x * self.count
+
+    net, given = Counting(), {"count": wengert.ones(1)}
+    held, call = net.count, wengert.func.functional_call
+    assert float(call(net, given, wengert.ones(1))) == 2 == float(given["count"]) and net.count is held and float(held) == 0
+    for wrong in ({"count": 3.0}, {"factor": wengert.ones(1)}):
+        with pytest.raises(TypeError, match="not an instance of torch.Tensor"):
+            call(net, wrong, wengert.ones(1))
+    net.below = nn.Sequential(net)  # a module below itself
+    assert float(call(net, {"below.0.count": wengert.ones(1)}, wengert.ones(1), tie_weights=False)) == 2
+
+
 def test_functional_call_ties_what_is_one_parameter() -> None:
     net, index = nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 4, bias=False)), wengert.tensor([1, 2])
     net[1].weight = net[0].weight
@@ -441,7 +560,7 @@ def test_functional_call_ties_what_is_one_parameter() -> None:
 @pytest.mark.parametrize(
     "path",
     ["modules.module:Module", "parameter:Parameter", "modules.batchnorm:_BatchNorm", "modules.conv:_ConvNd", "init:xavier_uniform_",
-     "utils.rnn:pad_sequence", "utils.parametrize:cached", "modules.utils:_pair", "init:_calculate_fan_in_and_fan_out"],
+     "modules.lazy:LazyModuleMixin", "utils.rnn:pad_sequence", "utils.parametrize:cached", "modules.utils:_pair", "init:_calculate_fan_in_and_fan_out"],
 )  # fmt: skip
 def test_modules_are_where_programs_import_them_from(path: str) -> None:
     module, name = path.split(":")
@@ -624,6 +743,28 @@ def test_embedding_from_pretrained() -> None:
         nn.Embedding(3, 2, padding_idx=3)
 
 
+def test_losses_and_attention_refuse_what_does_not_fit() -> None:
+    F, x = nn.functional, wengert.randn(5, 2, 3)
+    labels, times, lengths = wengert.ones(2, 2, dtype=wengert.int64), wengert.tensor([5, 5]), wengert.tensor([2, 2])
+    for wrong in ((x, labels, times.float(), lengths), (x, labels, times, lengths.float()), (x, labels, times, (-1, -1))):
+        with pytest.raises(RuntimeError, match="ctc_loss: .*length"):
+            F.ctc_loss(*wrong)
+    with pytest.raises(NotImplementedError, match="float16"):
+        F.ctc_loss(x.half(), labels, times, lengths)
+    with pytest.raises(RuntimeError, match="differ in shape"):
+        F.soft_margin_loss(wengert.ones(3), wengert.ones(3, 1))
+    with pytest.raises(RuntimeError, match="Output size is too small"):
+        F.conv_transpose1d(wengert.ones(1, 1, 1), wengert.ones(1, 1, 1), padding=1)
+    for layer in (nn.Linear(3, 3), nn.Linear(3, 3, bias=False)):
+        with pytest.raises(RuntimeError, match="the same dtype"):
+            layer(x.double())
+    with pytest.raises(RuntimeError, match="the same dtype"):
+        F.linear(x, wengert.ones(3, 3), wengert.ones(3, dtype=wengert.float64))
+    with pytest.raises(AssertionError, match="key_padding_mask must be"):
+        nn.MultiheadAttention(3, 1)(x, x, x, key_padding_mask=wengert.ones(3, 5) > 0)
+    assert float(wengert.compile(F.gaussian_nll_loss)(wengert.ones(2), wengert.ones(2), wengert.ones(2))) == 0
+
+
 def test_packed_and_padded_sequences_agree() -> None:
     wengert.manual_seed(0)
     lengths = [3, 5, 1, 4]
@@ -637,12 +778,23 @@ def test_packed_and_padded_sequences_agree() -> None:
                 assert far(a[:, i], b) < 1e-6
 
 
+def test_no_samples_go_through_a_recurrence() -> None:
+    for layer in (nn.LSTM(2, 3, 2, bidirectional=True), nn.LSTM(2, 6), nn.GRU(2, 6), nn.RNN(2, 6)):
+        output, _ = layer(wengert.zeros(5, 0, 2))
+        output.sum().backward()
+        assert output.shape == (5, 0, 6)
+    table = nn.Embedding(3, 0, sparse=True)  # nor do features there are none of
+    table(wengert.tensor([[0, 2]])).sum().backward()
+    assert table.weight.grad.is_sparse and table.weight.grad.shape == (3, 0)
+
+
 def test_packing() -> None:
     padded = packed.pad_sequence([wengert.arange(3.0), wengert.arange(1.0)], batch_first=True, padding_value=9)
     assert array(padded).tolist() == [[0, 1, 2], [0, 9, 9]]
     left = packed.pad_sequence([wengert.arange(3.0), wengert.arange(1.0)], padding_side="left")
     assert array(left).T.tolist() == [[0, 1, 2], [0, 0, 0]]
     made = packed.pack_padded_sequence(padded, [3, 1], batch_first=True)
+    assert made.long().data.dtype is wengert.int64 and made.byte().data.dtype is wengert.uint8
     assert array(made.data).tolist() == [0, 0, 1, 2] and made.batch_sizes.tolist() == [2, 1, 1] and made.sorted_indices is None
     back, lengths = packed.pad_packed_sequence(made, batch_first=True, padding_value=9, total_length=4)
     assert array(back).tolist() == [[0, 1, 2, 9], [0, 9, 9, 9]] and lengths.tolist() == [3, 1]
@@ -730,12 +882,49 @@ def test_parametrizations() -> None:
         parametrize.register_parametrization(net, "weight", nn.Flatten(0))
 
 
+def test_a_second_parametrization_comes_on_top() -> None:
+    class Twice(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x * 2
+
+        def right_inverse(self, x: Any) -> Any:
+            return x / 2
+
+    class Other(nn.Module):
+        def __init__(self, forward: Any, back: Any) -> None:
+            super().__init__()
+            self.forward, self.right_inverse = forward, back
+
+    net = nn.Linear(2, 2)
+    before = net.weight.detach().clone()
+    parametrize.register_parametrization(net, "weight", nn.Identity())
+    for forward, back, problem in (
+        (lambda x: (x, x), None, "must return a tensor"), (lambda x: x > 0, None, "may not change the dtype"),
+        (lambda x: x, lambda x: (x, x), "right_inverse must return a tensor"), (lambda x: x, lambda x: x[:1], "the same shape"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=problem):
+            parametrize.register_parametrization(net, "weight", Other(forward, back or (lambda x: x)))
+    assert len(net.parametrizations.weight) == 1 and far(net.weight, before) == 0
+    parametrize.register_parametrization(net, "weight", Twice())
+    assert far(net.weight, before * 2) == 0
+
+
 def test_norms_as_parametrizations() -> None:
     net, x = nn.Linear(3, 4), wengert.randn(2, 3)
     before = net(x)
     parametrizations.weight_norm(net)
     assert list(net.state_dict())[1:] == ["parametrizations.weight.original0", "parametrizations.weight.original1"]
     assert far(net(x), before) < 1e-6
+    with pytest.warns(FutureWarning, match="deprecated"):
+        older = utils.weight_norm(nn.Linear(3, 4))
+    net.load_state_dict(older.state_dict())
+    assert far(net(x), older(x)) < 1e-6
+    scaled = parametrizations.spectral_norm(nn.Linear(2, 2, dtype=wengert.complex64))
+    assert abs(np.linalg.norm(array(scaled.eval().weight), 2) - 1) < 1e-2
+    held = scaled.parametrizations.weight[0]
+    u = array(scaled.parametrizations.weight.original) @ array(held._v)
+    scaled.train().weight  # noqa: B018  (a step of the power iteration: u first)
+    assert np.allclose(array(held._u), u / np.linalg.norm(u), atol=1e-6)
     conv = parametrizations.spectral_norm(nn.ConvTranspose1d(2, 3, 3), n_power_iterations=30)
     conv(wengert.randn(1, 2, 5))
     matrix = array(conv.eval().weight).transpose(1, 0, 2).reshape(3, -1)
@@ -752,6 +941,8 @@ def test_norms_as_parametrizations() -> None:
     made = nn.Linear(4, 4)
     made.weight = nn.Parameter(start)
     assert far(parametrizations.orthogonal(made).weight, start) < 1e-5
+    with pytest.raises(ValueError, match="matrices of shape"):
+        made.weight = wengert.eye(5)
 
 
 def test_pruning() -> None:

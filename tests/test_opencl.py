@@ -803,3 +803,30 @@ def test_large_unsigned_integers() -> None:
         np.testing.assert_array_equal(getattr(a, name)(b).cpu().numpy(), expected)
     beyond = torch.tensor(np.full(3, 64, np.uint64), device=HERE)
     assert (a << beyond).tolist() == (a >> beyond).tolist() == [0, 0, 0]
+
+
+def test_a_library_of_another_processor_is_called_by_halves() -> None:
+    from wengert_opencl import declarations, runtime
+
+    zen = "OpenCL 3.0 PoCL HSTR: pthread-x86_64-unknown-linux-gnu-znver3"
+    assert declarations.is_narrow(zen, 16) and not declarations.is_narrow(zen, 8)
+    assert not declarations.is_narrow(zen.replace("znver3", "sapphirerapids"), 16)
+    text = declarations.halves("y = tanh(x); z = mine(x);")
+    assert "double8 W_NAMED tanh(double8 x) { return (double8)(tanh(x.lo), tanh(x.hi)); }" in text and "mine" not in text
+
+    here = runtime.Runtime(0)
+    if not here.dialect.cpu:
+        pytest.skip("vectors are for processors")
+    here.narrow = True
+    source = """
+__kernel void k(__global double *o, __global const double *x, __global const long *add) {
+  w_double8 v = *(__global const w_double8 *)x; long own[8]; for (int i = 0; i < 8; i++) own[i] = add[i];
+  *(__global w_double8 *)o = pow(v, tanh(v)) + fma(v, v, __builtin_convertvector(vload8(0, own), double8));
+}"""
+    x, add, made = np.linspace(0.1, 3, 8), np.arange(8), np.empty(8)
+    buffers = [here.allocate(64) for _ in range(3)]
+    for buffer, values in zip(buffers[1:], (x, add), strict=True):
+        here.cl.enqueue_copy(here.queue, buffer, values)
+    here.launch(here.kernel(source, "k", [None] * 3), (1,), None, buffers)
+    here.cl.enqueue_copy(here.queue, made, buffers[0])
+    np.testing.assert_allclose(made, x ** np.tanh(x) + x * x + add, rtol=1e-13)

@@ -895,3 +895,22 @@ def test_gradients_keep_bfloat16_beside_numbers() -> None:
             y = x * 3.0
         (g,) = w.autograd.grad(y.sum(), x, create_graph=True)
         assert g.dtype is w.bfloat16 and g.requires_grad is False
+
+
+def test_labels_by_number_and_ranges_of_one_number() -> None:
+    assert w.einsum(w.ones(3, 5, 2), [0, 27, 1]).shape == (3, 2, 5)  # in their order, as of capitals before small letters
+    hist, edges = w.histogram(w.tensor([1.0, 2.0, 3.0]), 2, range=(1.0, 1.0))
+    assert hist.tolist() == [0, 1] and edges.tolist() == [0.5, 1, 1.5]
+    large = w.tensor([2**53, 2**53])
+    assert w.isclose(large, large + w.tensor([0, 1]), rtol=0, atol=0).tolist() == [True, False]
+    assert w.ldexp(w.ones(2, dtype=w.half), w.tensor([1, 2])).dtype is w.half
+    assert w.ldexp(w.tensor(1e-300, dtype=w.float64), w.tensor(1500)).isfinite()
+    drawn = w.empty(500, dtype=w.int8).random_(-9, None)
+    assert drawn.min() >= -9 and drawn.max() > 50 and drawn.min() < 0
+
+
+def test_singular_systems_in_machine_precision() -> None:
+    a, b = w.tensor([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]]), w.tensor([[1.0], [2.0], [4.0]])
+    for rcond in (None, -1.0, 0.0, 1.0):
+        assert w.linalg.lstsq(a, b, rcond=rcond).solution.flatten().tolist() == pytest.approx([17 / 70, 34 / 70])
+    assert w.linalg.matrix_rank(a[:2], 0.01, True) == 1

@@ -1587,3 +1587,12 @@ def test_a_subclass_sees_each_group_that_is_added() -> None:
     p = wengert.nn.Parameter(wengert.tensor([0.0, 1.0]))
     opt = Masked(iter([p]), lr=0.5)
     assert len(opt.param_groups) == 1 and opt.state[p]["mask"].tolist() == [False, True]
+
+
+def test_the_sums_of_adagrad_can_be_shared() -> None:
+    p = wengert.nn.Parameter(wengert.ones(2))
+    opt = optim.Adagrad([p], lr=1.0)
+    opt.share_memory()
+    p.grad = wengert.ones(2)
+    opt.step()
+    assert opt.state[p]["sum"].is_shared() and opt.state[p]["sum"].tolist() == [1.0, 1.0] and p.tolist() == [0.0, 0.0]

@@ -276,6 +276,16 @@ def optimizers_of_tables(torch: Any) -> Any:
 
 
 @program
+def narrow_types_stay_narrow(torch: Any) -> Any:
+    found = []
+    for dtype in (torch.bfloat16, torch.int16, torch.bool):
+        x = torch.eye(3).to(dtype).to_sparse()
+        found += [x[0, 0], x.to_dense(), x.t().coalesce().values(), x.layout is torch.sparse_coo]
+    x = torch.eye(3).to(torch.bfloat16).to_sparse()
+    return found, (x + x).to_dense(), torch.sparse.mm(x, torch.ones(3, 2, dtype=torch.bfloat16)), x.sum()
+
+
+@program
 def refused(torch: Any) -> Any:
     x, d = matrix(torch, True), torch.ones(2, 3)
     w = table(torch)
@@ -463,6 +473,22 @@ def test_dense_programs_load_none_of_it() -> None:
     code = "import wengert as t, sys\nx = t.ones(2, requires_grad=True)\n(x @ x).backward()\nassert not x.is_sparse\n"
     code += "print(*[m for m in sys.modules if m.startswith('wengert_sparse.')])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    """As PyTorch refuses them: sizes of sparse tensors are not broadcast, and no element is beyond the last."""
+    x, y = wengert.ones(2, 3, 4).to_sparse(), wengert.ones(2, 1, 4).to_sparse()
+    with pytest.raises(RuntimeError, match="Sizes of tensors must match except in dimension 0"):
+        wengert.cat([x, y], 0)
+    assert wengert.cat([x, y], 1).shape == (2, 4, 4)
+    for index in (2, -3):
+        with pytest.raises(IndexError, match="out of bounds for dimension 0 with size 2"):
+            x.select(0, index)
+    with pytest.raises(RuntimeError, match="copy_ between sparse tensors takes one size"):
+        x.copy_(y)
+    with pytest.raises(RuntimeError, match="copy_ between sparse tensors takes one size"):
+        (x.clone().requires_grad_() * 2).copy_(y)
+    assert wengert.sparse_coo_tensor([[0], [1]], [1.0], (2, 2)).is_coalesced()  # one place cannot come twice
 
 
 def of_device(torch: Any, device: str) -> list[Any]:

@@ -307,6 +307,34 @@ def modes(torch: Any) -> Any:
 
 
 @program
+def what_modes_see_without_tensors(torch: Any) -> Any:
+    class Counted(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return func.__name__
+
+    class OnlyReflected:
+        @classmethod
+        def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return "reflected" if func is torch.Tensor.__rpow__ else NotImplemented
+
+        def __rpow__(self, other: Any) -> str:
+            return "own"
+
+    class Wants:
+        @classmethod
+        def __torch_function__(cls, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+            return kwargs
+
+    @torch.overrides.wrap_torch_function(lambda x: (x,))
+    def wrapped(x: Any) -> Any:
+        return x
+
+    with Counted():
+        seen = [torch.tensor([1]), torch.as_tensor([1]), torch.split(None, [2]), torch.nn.functional.relu(None)]
+    return seen, torch.ones(2) ** OnlyReflected(), error(lambda: torch.ones(2) + OnlyReflected()), wrapped(Wants())
+
+
+@program
 def asking_nobody(torch: Any) -> Any:
     c = classes(torch)
     x = c.Plain([1.0, 2.0])

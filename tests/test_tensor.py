@@ -476,6 +476,63 @@ def bits_of_floats(torch: Any) -> Any:
     return error(lambda: ~x), error(lambda: torch.bitwise_not(x)), ~torch.tensor([True, False]), ~torch.tensor(5)
 
 
+@program
+def dtypes_of_mixed_data(torch: Any) -> Any:
+    f64, half, one = np.float64(2), np.float16(1), np.array([1.0, 2.0])
+    given = (
+        [1.0, f64], [1, f64], [np.float32(1), 2.0], [True, np.int32(1)], [half, np.float32(2)], [[3, 4], one],
+        [np.float32(3), 1], [2.0, torch.tensor(1.0, dtype=torch.float64)], [torch.tensor([1]), torch.tensor([2])], [[], []],
+        [torch.tensor([1.5]), torch.tensor(2)], [[2**64, 1.5]], range(2), [range(2), range(2)],
+    )  # fmt: skip
+    large = torch.tensor([2**64, 1], dtype=torch.float32), torch.tensor([2**70, 0], dtype=torch.bool)
+    return [torch.tensor(x) for x in given], large, str(torch.tensor([np.complex64(1), 2.0]).dtype)
+
+
+@program
+def ranges_keep_the_shape_of_out(torch: Any) -> Any:
+    x, y, z = torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2, 2)
+    torch.arange(0, 4, out=x.narrow(1, 1, 2))
+    torch.linspace(0, 3, 4, out=y[:, :2])
+    return x, y, torch.arange(5.0, out=z), torch.cat([torch.zeros(0), torch.zeros(0)], dim=1)
+
+
+@program
+def names_of_types_and_layouts(torch: Any) -> Any:
+    torch.set_default_tensor_type("torch.DoubleTensor")
+    made = torch.zeros(1)
+    torch.set_default_tensor_type(torch.FloatTensor)
+    layouts = made.layout is torch.strided, made.to_sparse().layout is torch.sparse_coo
+    return made, torch.zeros(1), layouts, torch.FloatTensor([1, 2], device="cpu"), torch.zeros(1).new(size=(2, 1)).shape
+
+
+@program
+def operators_ask_what_they_do_not_know(torch: Any) -> Any:
+    class Other:
+        __rmatmul__ = __matmul__ = __rpow__ = __pow__ = lambda self, x: "asked"
+
+    x, other = torch.ones(2), Other()
+    refused = error(lambda: x @ "a"), error(lambda: x ** [1]), error(lambda: x @ 3), error(lambda: 3 @ x)
+    return x @ other, other @ x, x**other, other**x, refused
+
+
+@program
+def products_in_old_orders(torch: Any) -> Any:
+    a, v, b = torch.arange(4.0).reshape(2, 2), torch.arange(2.0), torch.arange(8.0).reshape(2, 2, 2)
+    functions = torch.addmm(2, a, 3, a, a), torch.addmv(2, v, 3, a, v), torch.addbmm(2, a, b, b), torch.baddbmm(2, b, 3, b, b)
+    return *functions, a.addmm(2, a, a), a.clone().addmm_(2, 3, a, a), a.addr(2, v, v), error(lambda: a.addmm(a, a, 2))
+
+
+@program
+def memory_as_values(torch: Any) -> Any:
+    x = torch.arange(3.0)
+    x.storage()[1] = 7
+    copied = torch.tensor(x.storage()).tolist()
+    sizes = x.storage().element_size(), len(x.untyped_storage().tolist()), list(x.storage())
+    x.grad = torch.ones(3)
+    both = copy.deepcopy([x, x.grad])
+    return copied, sizes, x.storage().fill_(2).tolist(), x, both[0].grad is both[1]
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program(name: str) -> None:
     assert PROGRAMS.compare(name, wengert) == []
@@ -526,3 +583,17 @@ def test_shapes_stay_shapes_and_a_tensor_is_reversed_as_one() -> None:
     for made, wanted in ((wengert.Size([1]) * 2, [1, 1]), (2 * wengert.Size([3]), [3, 3]), ((2,) + wengert.Size([1]), [2, 1])):  # noqa: RUF005
         assert type(made) is wengert.Size and list(made) == wanted
     assert reversed(wengert.arange(3)).tolist() == [2, 1, 0] and reversed(wengert.tensor(4)).item() == 4
+
+
+def test_functions_results_and_generators_are_pickled() -> None:
+    functional, f = wengert.nn.functional, wengert
+    for function in (f.abs, f.absolute, f.addmm, f.zeros, f.randn, f.tanh_, f.linalg.norm, f.fft.fft, functional.relu, f.masked.sum):
+        assert pickle.loads(pickle.dumps(function)) is function
+    pair, solved = wengert.eye(2).max(0), wengert.linalg.svd(wengert.eye(2))
+    for result in (pair, solved, wengert.sort(wengert.ones(2))):
+        again = pickle.loads(pickle.dumps(result))
+        assert type(again) is type(result) and repr(again) == repr(result)
+    generator = wengert.Generator().manual_seed(3)
+    wengert.rand(5, generator=generator)
+    twins = [pickle.loads(pickle.dumps(generator)), copy.deepcopy(generator), generator]
+    assert len({wengert.rand((), generator=g).item() for g in twins}) == 1

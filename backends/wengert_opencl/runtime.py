@@ -27,7 +27,7 @@ import numpy as np
 
 from wengert.backend import OutOfMemoryError
 from wengert_codegen import CPU_PREAMBLE, PREAMBLE, Dialect
-from wengert_opencl.declarations import PLATFORMS, declarations
+from wengert_opencl.declarations import PLATFORMS, declarations, halves, is_narrow
 
 ITEMS = 4  # work items a core: enough that a slow one holds nobody up
 ELEMENTS = 2048  # elements that a work item of a cpu has at least
@@ -150,6 +150,7 @@ class Runtime:
         self.options = ["-w", *(["-cl-fp32-correctly-rounded-divide-sqrt"] if exact else [])]
         self.options += os.environ.get("WENGERT_OPENCL_OPTIONS", "").split()  # for the compiler, as -cl-opt-disable
         self.without_header = PLATFORMS.get(self.device.platform.name)
+        self.narrow = is_narrow(self.device.version, self.device.native_vector_width_float)
         self.kernels: dict[tuple[str, str], Any] = {}
         self.sources: dict[str, str] = {}
         self.lock = threading.RLock()
@@ -265,9 +266,10 @@ class Runtime:
 
     def compiled(self, text: str, name: str) -> Any:
         """Return a kernel of a text, by the short way where there is one and it works."""
-        ways = [(text, self.options)]
+        defined = halves(text) if self.narrow else ""
+        ways = [(defined + text, self.options)]
         if self.without_header is not None:
-            ways.insert(0, (declarations(text) + text, [*self.options, self.without_header]))
+            ways.insert(0, (declarations(text, self.narrow) + defined + text, [*self.options, self.without_header]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # compilers say what they did
             for text, options in ways:

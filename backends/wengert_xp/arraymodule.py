@@ -20,6 +20,7 @@ from wengert.op import Op
 from wengert_xp import reductions
 
 Kernel = Callable[..., Any]
+MANY = 1 << 14  # elements from which on it pays to add rows by more than one call
 PRODUCTS = ("matmul", "rows", "mv", "dot")
 # Structural ops whose kernels give arrays, never scalars, and warn of nothing as they are.
 BARE = (*PRODUCTS, "concatenate", "stack", "flip", "roll", "gather", "mask_get", "mask_put")
@@ -240,11 +241,11 @@ class ArrayModule:
             """Add each row to the row of `made` that the index names, in their order; return `made`. A product with a sparse
             matrix of ones runs at the speed of memory. fresh: all of it is 0."""
             count, width = rows.shape
-            if width >= 4 and rows.size >= 1 << 14 and rows.dtype.char in "fdFD" and len(made) <= 4 * count:
+            if width >= 4 and rows.size >= MANY and rows.dtype.char in "fdFD" and len(made) <= 4 * count:
                 ones = xp.ones(count, rows.dtype)
                 places = self.scipy("sparse").csc_matrix((ones, index, xp.arange(count + 1)), shape=(len(made), count))
                 return xp.add(made, places @ rows, out=made)
-            if width >= 8 and rows.size >= 1 << 14:  # whole rows, each for the first time it is named
+            if width >= 8 and rows.size >= MANY:  # whole rows, each for the first time it is named
                 numbers, first = xp.arange(count), xp.empty(len(made), np.int64)
                 first[index[::-1]] = numbers[::-1]
                 new = first[index] == numbers
@@ -260,6 +261,10 @@ class ArrayModule:
             """Add values to the elements of an array that index arrays name, each as often as it is named. fresh: it is 0."""
             if values.size < 256:
                 xp.add.at(made, key(indices, places), values)
+                return made
+            if values.size < MANY and places == (0,) and values.shape == (*indices[0].shape, *made.shape[1:]):
+                index = indices[0].astype(np.int64, copy=False).reshape(-1)
+                add_rows(made.reshape(len(made), -1), index, values.reshape(index.size, -1), fresh)
                 return made
             picked = np.broadcast_shapes(*[i.shape for i in indices])
             values = xp.broadcast_to(values, np.broadcast_shapes(values.shape, result_shape(made.shape, picked, places)))

@@ -465,9 +465,9 @@ def table(backend: Any) -> dict[str, Kernel]:
         if not descending:
             return xp.argsort(x, axis=axis, kind="stable").astype(np.int64, copy=False)
         # stable and descending: sort the reversed array ascending, then reverse the order back
-        n = x.shape[axis]
-        order = xp.flip(xp.argsort(xp.flip(x, axis), axis=axis, kind="stable"), axis)
-        return (n - 1 - order).astype(np.int64, copy=False)
+        back = (slice(None),) * (axis % x.ndim) + (slice(None, None, -1),)
+        order = x.shape[axis] - 1 - xp.argsort(x[back], axis=axis, kind="stable")[back]
+        return order.astype(np.int64, copy=False)
 
     def sort(x: Any, axis: int, descending: bool) -> Any:
         order = argsort(x, axis, descending)

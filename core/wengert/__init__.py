@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import sys
 from math import e, inf, nan, pi
 from typing import Any
 
@@ -15,6 +16,7 @@ from wengert import cuda, doors, dtypes, faces
 from wengert._version import __version__
 from wengert.backend import device, get_default_device, set_default_device
 from wengert.dtypes import can_cast, dtype, finfo, get_default_dtype, iinfo, promote_types, set_default_dtype
+from wengert.errors import NoSuchName as _NoSuchName
 from wengert.modes import (
     enable_grad,
     inference_mode,
@@ -40,9 +42,9 @@ globals().update({alias: dtypes.ALL[name] for alias, name in dtypes.ALIASES.item
 globals().update(creation.typed_tensors())
 doors.open_doors()
 
-strided, preserve_format, contiguous_format = "torch.strided", "torch.preserve_format", "torch.contiguous_format"
+strided, preserve_format, contiguous_format = sys.intern("torch.strided"), "torch.preserve_format", "torch.contiguous_format"
 legacy_contiguous_format = contiguous_format
-sparse_coo, sparse_csr = "torch.sparse_coo", "torch.sparse_csr"
+sparse_coo, sparse_csr = sys.intern("torch.sparse_coo"), sys.intern("torch.sparse_csr")
 sparse_csc, sparse_bsr, sparse_bsc = "torch.sparse_csc", "torch.sparse_bsr", "torch.sparse_bsc"  # names; there are none such
 channels_last, channels_last_3d = "torch.channels_last", "torch.channels_last_3d"  # accepted; results lie in row-major order
 newaxis = None
@@ -87,7 +89,12 @@ def __getattr__(name: str) -> Any:
     if name in _LATE:
         found = getattr(importlib.import_module(f"wengert.{_LATE[name]}"), name)
     else:
-        found = _registry.resolve("ops", name)
+        try:
+            found = _registry.resolve("ops", name)
+        except _NoSuchName as error:  # the nearest name may be one of those that are here already
+            before, _, known, after = error.args
+            error.args = before, name, [n for n in (*known, *globals()) if not n.startswith("_")], after
+            raise
     globals()[name] = found
     return found
 
@@ -101,6 +108,14 @@ def is_inference(input: Tensor) -> builtins.bool:
     return input.is_inference()
 
 
+_device_by_type = False
+
+
 def set_default_tensor_type(t: Any) -> None:
-    """Set the default float dtype by a legacy type such as FloatTensor."""
-    set_default_dtype(t.dtype)
+    """Set the default float dtype, and the device of new tensors, by a legacy type such as FloatTensor, or its name."""
+    global _device_by_type
+    kind, place = creation.legacy_name(t) if isinstance(t, str) else (t.dtype, t.device)
+    set_default_dtype(kind)
+    if place is not None or _device_by_type:
+        set_default_device(cuda.accelerator() if place == "cuda" else place)
+    _device_by_type = place is not None

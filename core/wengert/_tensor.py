@@ -8,6 +8,8 @@ the tape, or the node that made this.
 
 from __future__ import annotations
 
+import sys
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -90,6 +92,9 @@ def refuse_dispatch(kind: type) -> None:
     """Raise NotImplementedError for a class with `__torch_dispatch__`: it may be defined, and never be that of a tensor."""
     if getattr(kind, "__torch_dispatch__", _disabled_torch_function_impl) is not _disabled_torch_function_impl:
         raise errors.no_dispatch(kind)
+
+
+DENSE = sys.intern("torch.strided")  # interned, as all names of layouts: programs compare them by `is`
 
 
 class _InferenceBox(list[int]):
@@ -291,7 +296,7 @@ class Tensor:
     @property
     def layout(self) -> str:
         """How elements lie in memory: "torch.strided", or as a sparse tensor's are."""
-        return getattr(self._array, "form", "torch.strided")
+        return getattr(self._array, "form", DENSE)
 
     @property
     def is_sparse(self) -> bool:
@@ -414,6 +419,8 @@ class Tensor:
         """What backward added up here; None before."""
         if backend._recorders and state.recorder is not None:
             state.recorder.look(self)
+        if self._grad is None and self._edge is not None and not self.is_leaf and not self.retains_grad:
+            warnings.warn(errors.NO_LEAF, UserWarning, stacklevel=2)
         return self._grad
 
     @grad.setter
@@ -580,6 +587,8 @@ class Tensor:
         if not isinstance(self._array, np.ndarray):
             if state.recorder is not None:
                 raise errors.captured_value("numpy()")
+            if hasattr(self._array, "level"):
+                self.host()  # raises in a vmap, where there is no single value
             if hasattr(self._array, "parts"):
                 raise TypeError("can't convert Sparse layout tensor to numpy. Use Tensor.to_dense() first.")
             raise TypeError(
@@ -739,6 +748,8 @@ class Tensor:
                 grad_fn=None if self.grad_fn is None else self.grad_fn.name().rpartition("::")[2],
                 requires_grad=edge is not None,
             )
+        if hasattr(self._array, "level") and (shown := self._array.shown()) is not None:
+            return str(shown)
         host = self._array if self.is_meta else self.host()
         text = printing.render(
             host,
@@ -767,7 +778,9 @@ class Tensor:
         if self._edge is not None:
             result._edge = AccumulateGrad(result)
         if self._grad is not None:
-            result._grad = self._grad.detach().clone()
+            if id(self._grad) not in memo:
+                memo[id(self._grad)] = self._grad.detach().clone()
+            result._grad = memo[id(self._grad)]
         return result
 
     def __copy__(self) -> Tensor:

@@ -51,7 +51,7 @@ def _type(schema: str, text: str) -> Any:
     return hint if bare in TYPES or hint is object else list[Tensor | None]
 
 
-def _read(schema: str) -> tuple[str, inspect.Signature, tuple[str, ...]]:
+def read(schema: str) -> tuple[str, inspect.Signature, tuple[str, ...]]:
     """Return name, signature and the parameters written to. Raises RuntimeError for what is no schema."""
     found = re.fullmatch(r"\s*([\w.]+)\s*\((.*)\)\s*->\s*(.+?)\s*", schema, re.S)
     if found is None:
@@ -209,7 +209,7 @@ def _definition(name: str) -> Definition:
 
 
 def _tagged(name: str, schema: str) -> str:
-    bare, signature, mutated = _read(schema)
+    bare, signature, mutated = read(schema)
     _definition(f"{name}::{bare}").define(schema.strip(), signature, mutated)
     _definition(f"{name}::{bare.partition('.')[0]}")  # what has the overloads
     return bare.partition(".")[0]
@@ -232,7 +232,7 @@ class Library:
 
     def define(self, schema: str, alias_analysis: str = "", *, tags: Any = ()) -> str:
         """Define an operation, by 'name(Tensor x, float s=1.0) -> Tensor'; returns its name. alias_analysis, tags: accepted."""
-        self.names.add(f"{self.ns}::{_read(schema)[0]}")
+        self.names.add(f"{self.ns}::{read(schema)[0]}")
         return _tagged(self.ns, schema)
 
     def impl(self, op_name: Any, fn: Callable[..., Any], dispatch_key: str = "", *, with_keyset: bool = False) -> None:

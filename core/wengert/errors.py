@@ -215,8 +215,8 @@ def not_scalar(shape: Sequence[int]) -> RuntimeError:
 
 def grad_mismatch(position: int, given: Sequence[int], expected: Sequence[int]) -> RuntimeError:
     return RuntimeError(
-        f"Mismatch in shape: grad_output[{position}] has a shape of {list(given)} and output[{position}] has a shape of "
-        f"{list(expected)}."
+        f"Mismatch in shape: grad_output[{position}] has a shape of torch.Size({list(given)}) and output[{position}] has a "
+        f"shape of torch.Size({list(expected)})."
     )
 
 
@@ -279,6 +279,17 @@ def inplace_dtype(op: str, own: Any, result: Any) -> RuntimeError:
 def _typename(d: Any) -> str:
     names = {"float32": "Float", "float64": "Double", "float16": "Half", "int64": "Long", "int32": "Int", "bool": "Bool"}
     return names.get(d.name, str(d.name))
+
+
+NO_LEAF = (
+    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated "
+    "during autograd.backward(). If you want it, call .retain_grad() on the non-leaf Tensor."
+)
+
+
+def hook_count(hook: Any, got: int, expected: int) -> RuntimeError:
+    title = getattr(hook, "__qualname__", repr(hook))
+    return RuntimeError(f"hook '{title}' has returned an incorrect number of values (got {got}, but expected {expected})")
 
 
 def hook_result(hook: Any, given: Any, result: Any) -> Exception | None:
@@ -384,12 +395,25 @@ def plain_target(name: str) -> RuntimeError:
     )
 
 
+class NoSuchName(AttributeError):
+    """An unknown name; the nearest ones are looked for when the words are read: `hasattr` asks for none. It shows itself, and
+    is pickled, as the AttributeError that it is."""
+
+    def __str__(self) -> str:
+        before, name, known, after = self.args
+        return f"{before}{nearest(name, known)}{after}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AttributeError, (str(self),)
+
+
+NoSuchName.__name__ = NoSuchName.__qualname__ = "AttributeError"
+NoSuchName.__module__ = "builtins"
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], left_out: Sequence[Any] = ()) -> AttributeError:
-    names = sorted(known)
-    return AttributeError(
-        f"wengert has no {kind} {name!r}.{nearest(name, names)}{_perhaps_of(left_out)} "
-        f"`wengert plugins` lists the plugins that were loaded."
-    )
+    after = f"{_perhaps_of(left_out)} `wengert plugins` lists the plugins that were loaded."
+    return NoSuchName(f"wengert has no {kind} {name!r}.", name, sorted(known), after)
 
 
 def _perhaps_of(left_out: Sequence[Any]) -> str:

@@ -252,6 +252,8 @@ def dress() -> None:
             if not hasattr(function, "__wrapped__") and not function.__name__.startswith("<"):  # else it is one already
                 FUNCTIONS[name] = gated.setdefault(function, gate(function))
             gates[FUNCTIONS[name]] = FUNCTIONS[name].__code__
+    for name, function in FUNCTIONS.items():
+        findable(name, function)
     twins: dict[int, Any] = {}
     for name, function in METHODS.items():
         if vars(Tensor).get(name) is function and (function in gated or FUNCTIONS.get(name) is function):
@@ -282,8 +284,21 @@ compiled_calls: list[Any] = []  # by the compiler: methods by which objects with
 plain: dict[Any, FunctionType] = {}  # by overrides.py: what public functions were before they asked first
 
 
+_found: set[FunctionType] = set()
+
+
+def findable(name: str, function: Any) -> None:
+    """Let pickle find a public function by its public name, where its own leads to something else, or nowhere."""
+    if not isinstance(function, FunctionType) or function in _found:
+        return
+    _found.add(function)
+    if vars(sys.modules.get(function.__module__, registry_)).get(function.__qualname__) is not function:
+        function.__module__, _, function.__qualname__ = f"wengert.{name}".rpartition(".")
+
+
 def shown(name: str, value: Any) -> Any:
     """Return what a family's function is in public."""
+    findable(name, value)
     if published is not None:
         published("ops", name, value)
     return value

@@ -544,20 +544,30 @@ def _map(x: Any, kind: type, f: Callable[[Any], Any]) -> Any:
     if isinstance(x, kind):
         return f(x)
     if isinstance(x, tuple | list):
-        mapped = [_map(v, kind, f) for v in x]
-        return type(x)(*mapped) if hasattr(x, "_fields") else type(x)(mapped)
+        return like(x, [_map(v, kind, f) for v in x])
     if not isinstance(x, dict):
         return x
     return like(x, {k: _map(v, kind, f) for k, v in x.items()})
 
 
-def like(tree: dict[Any, Any], items: dict[Any, Any]) -> dict[Any, Any]:
-    """Return items as a dict of another's kind, which may have attributes beside them."""
-    if type(tree) is dict:
-        return items
-    made = copy.copy(tree)
-    for key, value in items.items():
-        made[key] = value
+def like(tree: Any, parts: Any) -> Any:
+    """Return parts as a tuple, list or dict of another's kind, with its attributes: a part that is one is the new one there."""
+    kind = type(tree)
+    if kind is tuple:
+        return tuple(parts)
+    if kind is list or kind is dict:
+        return parts
+    if isinstance(tree, tuple):
+        made = kind(*parts) if hasattr(tree, "_fields") else kind(parts)
+    else:
+        made = copy.copy(tree)
+        for key, value in parts.items() if isinstance(tree, dict) else enumerate(parts):
+            made[key] = value
+    own = getattr(tree, "__dict__", None)
+    if own:
+        olds, news = (tree.values(), parts.values()) if isinstance(tree, dict) else (tree, parts)
+        new = {id(old): new for old, new in zip(olds, news, strict=True)}
+        vars(made).update({name: new.get(id(value), value) for name, value in own.items()})
     return made
 
 
@@ -585,7 +595,7 @@ def capture(function: Callable[..., Any], *args: Any, log: Any = None, leaves: S
         tensors = _tensors(args)
         place = tensors[0].device if tensors else backend.default_device()
         recorder = Recorder(place, log)
-        for x in leaves:
+        for x in {id(x): x for x in leaves}.values():
             array = None if x._grad is None else x._grad._array
             if array is not None and not hasattr(array, "parts"):
                 root = _root(array)

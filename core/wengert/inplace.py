@@ -158,11 +158,11 @@ LOOKS = {"t_": 1, "transpose_": 1, "swapaxes_": 1, "swapdims_": 1, "squeeze_": 3
 
 def look(name: str, target: Tensor, view: Tensor) -> Tensor:
     """Let a tensor look at its memory as `view`, a view of it, does; other views of the memory stay as they are."""
-    path = view._path
+    path, blind = view._path, target._blind
     bump(target)
     if target._edge is None or not target.is_leaf:
         base = target.leave_storage()
-        target._base, target._path = base, path
+        target._base, target._path, target._blind = base, path, blind
         base._views = [*(base._views or ()), weakref.ref(target)]
         if state.grad:
             move(target, view._edge)
@@ -339,6 +339,8 @@ def write_out(name: str, result: Any, out: Any) -> Any:
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments "
             f"requires grad."
         )
+    if out._box is INFERENCE and not state.inference:
+        raise errors.inference_write()
     if dtypes.category(result._array.dtype) > dtypes.category(out._array.dtype):
         raise errors.inplace_dtype(name, out._array.dtype, result._array.dtype)
     if out._array.shape != result._array.shape:

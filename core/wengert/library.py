@@ -46,17 +46,38 @@ def custom_op(
     others are plain values. arrays: the function gets raw device arrays and not Tensors. gradient: a rule (its parameters
     say what is kept: `g` and any of the inputs, `out`, the plain values), a dict of rules by input, or a backward function
     `(ctx, *grads)`. template: one element in C, for devices that generate kernels. mutates_args: parameters that the
-    function writes to. device_types, schema, tags: accepted for PyTorch programs.
+    function writes to, or "unknown": it may write to any. schema: "(Tensor x, float y) -> Tensor", instead of annotations.
+    device_types, tags: accepted for PyTorch programs.
     Raises TypeError for a signature or a rule that cannot be used, ValueError for a name that is taken or malformed.
     """
     if callable(name) and fn is None:
         return custom_op(None, name, gradient=gradient, template=template, arrays=arrays, mutates_args=mutates_args)
     if fn is None:
         return lambda function: custom_op(
-            name, function, gradient=gradient, template=template, arrays=arrays, mutates_args=mutates_args
+            name, function, gradient=gradient, template=template, arrays=arrays, mutates_args=mutates_args, schema=schema
         )
-    mutated = tuple(mutates_args) if not isinstance(mutates_args, str) else ()
+    if schema is not None:
+        fn = _annotated(fn, schema)
+    if isinstance(mutates_args, str) and mutates_args != "unknown":
+        raise ValueError(f'custom_op: mutates_args is a list of names, or "unknown" for all tensors, not {mutates_args!r}')
+    mutated = None if mutates_args == "unknown" else tuple(mutates_args)
     return CustomOp(_qualified(name, fn), fn, gradient, template, arrays, mutated)
+
+
+def _annotated(fn: Callable[..., Any], schema: str) -> Callable[..., Any]:
+    """Return a function with the annotations that a schema says."""
+    from wengert import definitions
+
+    _, signature, _ = definitions.read(f"op{schema}")
+
+    @functools.wraps(fn)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return fn(*args, **kwargs)
+
+    run.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    run.__annotations__["return"] = signature.return_annotation
+    run.__dict__["__signature__"] = signature
+    return run
 
 
 def _qualified(name: Any, fn: Callable[..., Any]) -> str:
@@ -71,15 +92,17 @@ class CustomOp:
     """A function as an operation; called as the function is."""
 
     def __init__(
-        self, name: str, fn: Callable[..., Any], gradient: Any, template: str | None, arrays: bool, mutated: tuple[str, ...]
-    ) -> None:
-        self.name, self.fn, self.arrays, self.mutated = name, fn, arrays, mutated
+        self, name: str, fn: Callable[..., Any], gradient: Any, template: str | None, arrays: bool,
+        mutated: tuple[str, ...] | None,
+    ) -> None:  # fmt: skip
+        self.name, self.fn, self.arrays = name, fn, arrays
         functools.update_wrapper(self, fn)
         self.signature = inspect.signature(fn)
         self.inputs, self.params = _parameters(name, fn, self.signature)
         self.positional = [p.name for p in self.signature.parameters.values() if p.kind is not p.KEYWORD_ONLY]
         self.outputs = _results(name, fn)
-        strange = [n for n in mutated if n not in self.inputs]
+        self.mutated = self.inputs if mutated is None else mutated
+        strange = [n for n in self.mutated if n not in self.inputs]
         if strange:
             raise TypeError(f"{name}: mutates_args names {strange}, but its tensors are {', '.join(self.inputs) or 'none'}")
         self.fake: Callable[..., Any] | None = _fakes.get(name)
@@ -104,7 +127,7 @@ class CustomOp:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         bound = self.signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        if self.function is not None:
+        if self.function is not None and (state.grad or any([_transformed(v) for v in bound.arguments.values()])):
             return self.function.apply(*bound.arguments.values())
         return self._run(bound.arguments)
 
@@ -215,9 +238,8 @@ class CustomOp:
             if t.requires_grad:
                 raise RuntimeError(f"{self.name} writes to a tensor that requires grad, and has no gradient for that")
         tensors = [arguments[n] for n in self.inputs]
-        transformed = any(hasattr(type(x._array), "transform") for x in tensors if isinstance(x, Tensor))
         with no_grad():
-            if transformed or state.recorder is not None:
+            if any([_transformed(x) for x in tensors]) or state.recorder is not None:
                 results = _several(self._call(arguments))
                 for t, r in zip(targets, results, strict=False):
                     t.copy_(r)
@@ -242,7 +264,7 @@ class CustomOp:
         named = len(self.signature.parameters) - last
 
         def context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-            if setup_context is None:
+            if setup_context is None or not any(ctx.needs_input_grad):
                 return
             if named:
                 more = dict(zip(list(self.signature.parameters)[last:], inputs[last:], strict=True))
@@ -251,8 +273,9 @@ class CustomOp:
                 setup_context(ctx, inputs, output)
 
         def gradients(ctx: Any, *grads: Any) -> Any:
-            made = backward(ctx, *grads)
-            return (*_several(made), *[None] * named) if named else made
+            made = _several(backward(ctx, *grads))
+            less = self.positional[len(made) :]  # plain values at the end need no None
+            return (*made, *[None] * (named + (len(less) if not set(less) & set(self.inputs) else 0)))
 
         self._dress(forward=self._forward, setup_context=context, backward=gradients)
 
@@ -294,9 +317,18 @@ class CustomOp:
             return lambda function: self.register_kernel(device_types, function)
         if self.op is None or self.mutated:
             raise RuntimeError(f"{self.name} has no kernels: it writes to its inputs, or has none")
-        for device in (device_types,) if isinstance(device_types, str) else device_types:
+        for device in _devices(device_types):
             registry.kernel(self.op.name, device, self._kernel(fn), override=True)
         return fn
+
+
+def _devices(device_types: Any) -> Any:
+    """Return device names; "*": all, for None."""
+    return ("*",) if device_types is None else (device_types,) if isinstance(device_types, str) else device_types
+
+
+def _transformed(x: Any) -> bool:
+    return isinstance(x, Tensor) and hasattr(type(x._array), "transform")
 
 
 def _raw(result: Any) -> Any:
@@ -391,7 +423,7 @@ def register_autograd(
     _found(op).register_autograd(backward, setup_context=setup_context)
 
 
-def register_fake(op: Any, func: Callable[..., Any] | None = None, /, *, lib: Any = None) -> Any:
+def register_fake(op: Any, func: Callable[..., Any] | None = None, *, lib: Any = None) -> Any:
     """Say what shape and type the results of a custom op have."""
     if func is None:
         return lambda function: register_fake(op, function, lib=lib)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -57,6 +58,15 @@ class _Switch:
         return type(self)()
 
     def __call__(self, function: F) -> F:
+        if isinstance(function, type):
+            warnings.warn(
+                "Decorating classes is deprecated: the setting holds in the class's constructor only. Decorate functions and "
+                "methods.",
+                FutureWarning,
+                stacklevel=2,
+            )
+            function.__init__ = self(function.__init__)  # type: ignore[misc]
+            return function
         if inspect.isgeneratorfunction(function):
             return self._wrap_generator(function)
 

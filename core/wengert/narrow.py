@@ -95,4 +95,6 @@ def told(op: Op, args: Sequence[Any]) -> list[Any]:
 
 
 def as_told(made: Any, dtype: Any) -> Any:
+    if hasattr(made, "like"):  # an array that holds others
+        return made.like(as_told(made.values, dtype))
     return rounded(made) if dtype is dtypes.BF16 and made.dtype == F32 else hosted(made)

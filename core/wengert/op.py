@@ -56,8 +56,8 @@ class Op:
     C, for generated kernels. view: the result shares its input's memory. broadcasts: inputs are broadcast, so the
     tape sums gradients back to each input's shape. free: inputs that take no part in promotion. boolean: the result is
     bool. constant: the result does not vary smoothly with any input, so nothing is recorded. once: a rule whose value the
-    other rules may read under that name, computed once for all of them. words: the value of one element as people write it,
-    for the docstring, where `expr` is not it.
+    other rules may read under that name, computed once for all of them; it may read `needs`, which arrays get a gradient.
+    words: the value of one element as people write it, for the docstring, where `expr` is not it.
     """
 
     name: str
@@ -114,12 +114,13 @@ class Op:
         self.reads = tuple(frozenset(a) | (shared if "once" in a else frozenset()) for a in arguments)
         self.pulls = tuple(self._pull(i, rule, a) for i, (rule, a) in enumerate(zip(self.rules, arguments, strict=True)))
 
-    def _pull(self, i: int, rule: Rule | None, arguments: tuple[str, ...]) -> Callable[..., Any]:
+    def _pull(self, i: int, rule: Rule | None, arguments: tuple[str, ...], needs: tuple[bool, ...] = ()) -> Callable[..., Any]:
         """Return (g, saved values) -> gradient of input i; for a variadic input also its index."""
         if rule is None:
             return refuse(self, i)
         values = ["s[-1]" if n == "once" else n if n not in self.places else f"s[{self.places[n]}]" for n in arguments]
-        return eval(f"lambda g, s, index=0: rule({', '.join(values)})", {"rule": rule})  # type: ignore[no-any-return]
+        names = {"rule": rule, "needs": needs}
+        return eval(f"lambda g, s, index=0: rule({', '.join(values)})", names)  # type: ignore[no-any-return]
 
     def plan(self, needs: tuple[bool, ...]) -> Plan:
         """Return the plan of a call whose inputs need gradients as `needs` says, one flag an array."""
@@ -158,14 +159,13 @@ class Op:
                     specs.append((self.places[f"{name}_{what}"], -1 if name == "out" else number, what))
         kept = tuple(i for i, name in enumerate(self.inputs) if name in reads)
         out = "out" in reads
-        once = None if self.once is None or "once" not in reads else self.pull_once
+        once = None if self.once is None or "once" not in reads else self.pull_once(needs)
         return Plan(self, tuple(pulls), kept, out, tuple(specs), bool(kept) or out, once)
 
-    @property
-    def pull_once(self) -> Callable[[Any, Any], Any]:
+    def pull_once(self, needs: tuple[bool, ...]) -> Callable[[Any, Any], Any]:
         """What the rules share, as a function of g and the saved values, at whose end they expect it."""
         assert self.once is not None
-        return self._pull(0, self.once, rule_arguments(self, 0, self.once))
+        return self._pull(0, self.once, rule_arguments(self, 0, self.once), needs)
 
     def label_of(self, params: tuple[Any, ...]) -> str:
         return self.label if isinstance(self.label, str) else self.label(*params)
@@ -211,7 +211,7 @@ def rule_arguments(op: Op, i: int, rule: Rule | None) -> tuple[str, ...]:
     code = rule.__code__
     names = code.co_varnames[: code.co_argcount]
     known = {"g", *op.places} | ({"index"} if op.variadic else set())
-    known |= {"once"} if op.once is not None and rule is not op.once else set()
+    known |= set() if op.once is None else {"needs"} if rule is op.once else {"once"}
     unknown = [n for n in names if n not in known]
     if unknown or code.co_kwonlyargcount or code.co_flags & 0x0C:
         raise TypeError(

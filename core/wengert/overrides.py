@@ -65,19 +65,31 @@ def _overrides(kind: type) -> bool:
     return own is not None and own is not _disabled_torch_function_impl and kind is not Tensor
 
 
-def ask(func: Any, found: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Ask the innermost mode and then those who override, in turn. Raises TypeError where all return NotImplemented."""
+def ask(func: Any, found: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any], named: bool = False) -> Any:
+    """Return what `answer` does. Raises TypeError where all return NotImplemented."""
+    result = answer(func, found, args, kwargs, named)
+    if result is NotImplemented:
+        kinds = [type(x) for x in (*found, *_state.modes[-1:])]
+        raise errors.no_override(resolve_name(func) or repr(func), kinds)
+    return result
+
+
+def answer(func: Any, found: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any], named: bool = False) -> Any:
+    """Ask the innermost mode and then those who override, in turn, until one does not return NotImplemented.
+
+    named: say that there are no arguments by name, too; functions of PyTorch's own leave that to the default."""
     types = tuple([type(x) for x in found])
+    given = (kwargs,) if kwargs or named else ()
     if _state.modes and _state.off < 2:
         with _outer() as mode:
-            result = mode.__torch_function__(func, types, args, *[kwargs] * bool(kwargs))
+            result = mode.__torch_function__(func, types, args, *given)
         if result is not NotImplemented:
             return result
     for x in found:
-        result = x.__torch_function__(func, types, args, *[kwargs] * bool(kwargs))  # else its own default, as in PyTorch
+        result = x.__torch_function__(func, types, args, *given)
         if result is not NotImplemented:
             return result
-    raise errors.no_override(resolve_name(func) or repr(func), [*types, *[type(mode) for mode in _state.modes[-1:]]])
+    return NotImplemented
 
 
 @contextlib.contextmanager
@@ -101,10 +113,8 @@ def of_record(op: Op, operands: tuple[Any, ...], unusual: Callable[..., Any] | N
         if _inside_a_gate():  # it comes again by its entrance, as the function that was called
             raise errors.not_a_tensor(op.face, found[0], "input")
     if unusual is faces.unusual:
-        func = getattr(Tensor, _SYMBOLS.get(op.face, op.face))
-    else:
-        func = faces.FUNCTIONS.get(op.face, op.__call__)
-    return ask(func, found, operands, {})
+        return answer(getattr(Tensor, _SYMBOLS.get(op.face, op.face)), found, operands, {})
+    return ask(faces.FUNCTIONS.get(op.face, op.__call__), found, operands, {})
 
 
 def _inside_a_gate() -> bool:
@@ -128,6 +138,8 @@ def again(gate: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
 class _Entrance:
     """What a function does first, once there are classes that override: ask them. It is the same function as before."""
 
+    ask = staticmethod(ask)
+
     def __init__(self, function: FunctionType, func: Any, always: bool, name: str) -> None:
         self.func, self.name = func, name
         self.always = always  # modes are asked also where no argument is a tensor
@@ -140,7 +152,7 @@ class _Entrance:
         if _state.off < 2:
             found = [] if _state.off else overriding((*args, *kwargs.values()) if kwargs else args)
             if found or (_state.modes and (self.always or any([_holds(x) for x in args]))):
-                return ask(self.func, found, args, kwargs)
+                return self.ask(self.func, found, args, kwargs)
         if _state.cast is not None:
             return _state.cast(self.name, self.plain, args, kwargs)
         return self.plain(*args, **kwargs)
@@ -162,11 +174,19 @@ class _Entrance:
 
 
 class _Quiet(_Entrance):
-    """The entrance of what is never overridden: nobody is asked inside either."""
+    """The entrance of what no class overrides: none is asked inside either, but modes are, where there is anything to say."""
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.always and _state.modes and _state.off < 2:
+            return ask(self.func, [], args, kwargs)
         with DisableTorchFunctionSubclass():
             return self.plain(*args, **kwargs)
+
+
+class _Operator(_Entrance):
+    """The entrance of an operator: where all return NotImplemented, Python asks the other operand."""
+
+    ask = staticmethod(answer)
 
 
 class _Eager(_Entrance):
@@ -228,7 +248,7 @@ class _Entrances:
         elif kind == "calls":
             cls.add(value, value, name, form=_Eager)
         elif name in _NEVER:
-            cls.add(value, value, name, form=_Quiet)
+            cls.add(value, value, name, name in _MODES_ONLY, form=_Quiet)
         else:
             if value.__name__ not in vars(Tensor) and value.__name__ not in faces.FUNCTIONS:
                 value.__name__ = name.rpartition(".")[2]
@@ -237,7 +257,8 @@ class _Entrances:
             one, two = _asking()  # of methods, those of binary operators ask by themselves; functions all do
             code = value.__code__
             asks = code is two and name.startswith("__") if kind == "methods" else code in (one, two)
-            cls.add(value, func, name, factory, factory or asks)
+            form = _Operator if kind == "methods" and name in _OPERATORS else _Entrance
+            cls.add(value, func, name, kind == "ops", factory or asks, form)
 
     @classmethod
     def add(
@@ -291,7 +312,7 @@ def casting(cast: Callable[..., Any] | None) -> Iterator[None]:
         _state.cast = before
 
 
-_FACTORIES = ("wengert.ops.creation", "wengert.ops.random", "wengert_ops.creation")
+_FACTORIES = ("wengert.ops.creation", "wengert.ops.random", "wengert_ops.creation", "wengert_sparse.making")
 _SYMBOLS = {  # methods of operators that are overridden under their own names
     "floor_divide": "__floordiv__", "eq": "__eq__", "bitwise_and": "__and__", "bitwise_or": "__or__", "bitwise_xor": "__xor__",
     "bitwise_left_shift": "__lshift__", "bitwise_right_shift": "__rshift__", "rsub": "__rsub__",
@@ -306,6 +327,11 @@ _NEVER = frozenset(
     "broadcast_shapes result_type can_cast promote_types as_subclass masked.masked_tensor masked.as_masked_tensor "
     "masked.is_masked_tensor".split()
 )
+_MODES_ONLY = frozenset({"tensor", "as_tensor"})
+_OPERATORS = frozenset(
+    f"__{reflected}{name}__" for reflected in ("", "r")
+    for name in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()
+) | {f"__{name}__" for name in "eq ne lt le gt ge".split()}  # fmt: skip
 _INSIDE = frozenset(  # of a class, or of wengert
     "__new__ __init__ __init_subclass__ __torch_function__ __hash__ __getattribute__ __getattr__ __setattr__ __delattr__ "
     "__class_getitem__ __array_namespace__ __iter__ version_box leave_storage retain_last host as_subclass".split()
@@ -313,7 +339,10 @@ _INSIDE = frozenset(  # of a class, or of wengert
 
 
 def _is_factory(function: Any) -> bool:
-    return getattr(function, "__module__", "") in _FACTORIES and "_like" not in function.__name__
+    inner = function
+    while hasattr(inner, "__wrapped__"):
+        inner = inner.__wrapped__
+    return getattr(inner, "__globals__", {}).get("__name__") in _FACTORIES and "_like" not in function.__name__
 
 
 @functools.cache
@@ -434,7 +463,7 @@ def has_torch_function_variadic(*relevant_args: Any) -> bool:
 
 def handle_torch_function(public_api: Callable[..., Any], relevant_args: Iterable[Any], /, *args: Any, **kwargs: Any) -> Any:
     """Ask those who override a call of `public_api`. Raises TypeError where all return NotImplemented."""
-    return ask(public_api, [] if _state.off else overriding(relevant_args), args, kwargs)
+    return ask(public_api, [] if _state.off else overriding(relevant_args), args, kwargs, named=True)
 
 
 def wrap_torch_function(dispatcher: Callable[..., Iterable[Any]]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -1,8 +1,8 @@
 """Pickles of tensors and plain values, written and read without the pickle module's machinery: nothing is called by name.
 
 Owns: the few opcodes that such a pickle has, the names that may stand in it, `add_safe_globals`. May import: dtypes, backend
-(device), tensor, registry (what a module is, and names of functions). Must not know: files, memory: the caller says where
-tensors lie.
+(device), tensor, values, registry (what a module is, and names of functions). Must not know: files, memory: the caller says
+where tensors lie.
 The names are PyTorch's own, so that `torch.load(weights_only=True)` reads what is written here.
 """
 
@@ -12,7 +12,7 @@ import contextlib
 import pickle
 import struct
 import sys
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -22,6 +22,7 @@ import numpy as np
 from wengert import backend, dtypes
 from wengert._tensor import Size, Tensor, of_parts
 from wengert.registry import registry
+from wengert.values import MADE, NAMED, TYPES, Parts, give, parts
 
 DEPTH = 200  # containers within containers
 FUNCTIONAL = "wengert.nn.functional"
@@ -147,8 +148,10 @@ class _Writer:
             self.tensor(x)
         elif _named(kind)[0] in _safe or _of_attributes(kind):
             self.object(x)
-        elif (address := _address(x)) is not None:
+        elif (address := _address(x)) is not None or (address := TYPES.get(x) if isinstance(x, type) else None):
             self.name(*address)
+        elif (made_of := parts(x)) is not None:
+            self.of_parts(x, made_of)
         else:
             self.refuse(x)
         self.open.pop()
@@ -160,9 +163,8 @@ class _Writer:
     def refuse(self, x: Any) -> NoReturn:
         kind = type(x)
         remedy = "save its state_dict() and load that" if hasattr(x, "state_dict") else (
-            "wengert.from_numpy() makes a tensor of it" if isinstance(x, np.ndarray) else
             f"save what it holds as plain values, or vouch for it: wengert.serialization.add_safe_globals([{kind.__name__}])"
-        )  # fmt: skip
+        )
         key, _ = self.open.pop()
         raise TypeError(f"save: {self.where(key)} is a {kind.__module__}.{kind.__qualname__}; {remedy}")
 
@@ -226,6 +228,22 @@ class _Writer:
         self.name("_codecs", "encode")
         self.out += b"(" + _text(bytes(x).decode("latin1")) + _text("latin1") + b"tR"
         self.put(x)
+
+    def of_parts(self, x: Any, made_of: Parts) -> None:
+        self.name(*made_of.function)
+        self.value(made_of.arguments)
+        self.out += b"R"
+        self.put(x)
+        if made_of.state is not None:
+            self.value(made_of.state)
+            self.out += b"b"
+        if made_of.elements:
+            self.out += b"("
+            for i, value in enumerate(made_of.elements):
+                self.value(value, i)
+            self.out += b"e"
+        if made_of.pairs:
+            self.items(made_of.pairs)
 
     def size(self, x: Size) -> None:
         self.name("torch", "Size")
@@ -436,7 +454,8 @@ class _Reader:
             kind = next((k for k, storage in STORAGES.items() if storage == name), None)
             if kind is not None:
                 return _Kind(kind)
-        found = _at(module, name)
+        made = MADE.get(f"{module}.{name}")
+        found = NAMED.get(f"{module}.{name}") or _at(module, name) if made is None else _Function(made)
         if found is not None and self.modules:
             return found
         remedy = (
@@ -453,9 +472,14 @@ class _Reader:
     def tensor_v2(
         self, storage: Any, offset: Any, shape: Any, strides: Any, grad: Any, hooks: Any, metadata: Any = None
     ) -> Any:
-        if hooks or metadata or type(shape) is not tuple or type(strides) is not tuple or type(grad) is not bool:
+        views = metadata if type(metadata) is dict else {}  # of what is conjugated, or negated, when it is used
+        if hooks or (metadata and views.keys() - {"conj", "neg"}) or type(shape) is not tuple or type(strides) is not tuple:
             _fail("a tensor with backward hooks, metadata, or a shape that is none")
-        return self.make_tensor(storage, offset, shape, strides, grad, None)
+        if type(grad) is not bool:
+            _fail("a tensor of which it is not said whether it requires a gradient")
+        made = self.make_tensor(storage, offset, shape, strides, grad and not views, None)
+        made = made.conj() if views.get("conj") else made
+        return (-made if views.get("neg") else made).requires_grad_(grad) if views else made
 
     def tensor_v3(
         self, storage: Any, offset: Any, shape: Any, strides: Any, grad: Any, hooks: Any, dtype: Any, metadata: Any = None
@@ -494,7 +518,8 @@ class _Reader:
     def attributes(x: Any, state: Any) -> Any:
         """Return a tensor with the attributes that its user had put on it."""
         for name, value in (state or {}).items() if type(state) in (dict, type(None)) else ():
-            if type(name) is not str or hasattr(type(x), name) or (name.startswith("_") and name != "_is_param"):
+            own = name in ("_is_param", "_is_buffer")
+            if type(name) is not str or hasattr(type(x), name) or (name.startswith("_") and not own):
                 _fail(f"a tensor with the attribute {name!r}")
             setattr(x, name, value)
         return x
@@ -585,13 +610,13 @@ class _Reader:
     def fill(self, values: list[Any]) -> None:
         """Put pairs into the dict on the stack."""
         target = self.top()
-        if type(target) not in (dict, OrderedDict) or len(values) % 2:
+        if type(target) not in (dict, OrderedDict, defaultdict) or len(values) % 2:
             _fail(f"items for a {type(target).__name__}")
         for i in range(0, len(values), 2):
             target[_key(values[i])] = values[i + 1]
 
     def extend(self, values: list[Any]) -> None:
-        if type(self.top()) is not list:
+        if type(self.top()) not in (list, deque):
             _fail(f"elements for a {type(self.top()).__name__}")
         self.top().extend(values)
 
@@ -617,6 +642,8 @@ class _Reader:
             if type(state) is not dict or {*state} - {"_metadata"}:
                 _fail("an OrderedDict with attributes")
             vars(target).update(state)
+        elif type(target) is np.ndarray or isinstance(target, np.dtype):
+            give(target, state)
         elif self.vouched(type(target)):
             if hasattr(target, "__setstate__"):
                 target.__setstate__(state)
@@ -750,6 +777,9 @@ def read(
     return found
 
 
+_CONTAINERS = (list, tuple, dict, deque)
+
+
 def _refuse_cycles(root: Any) -> None:
     """Raise UnpicklingError for a container that contains itself, or that lies too deep."""
     done: set[int] = set()
@@ -762,10 +792,10 @@ def _refuse_cycles(root: Any) -> None:
             done.add(id(x))
         elif id(x) in path:
             _fail("a container contains itself")
-        elif id(x) not in done and isinstance(x, list | tuple | dict):
+        elif id(x) not in done and isinstance(x, _CONTAINERS):
             if len(path) > 4 * DEPTH:
                 _fail(f"containers lie more than {4 * DEPTH} deep in each other")
             path[id(x)] = None
             todo.append((False, x))
             inner = x.values() if isinstance(x, dict) else x
-            todo.extend((True, value) for value in inner if isinstance(value, list | tuple | dict))
+            todo.extend((True, value) for value in inner if isinstance(value, _CONTAINERS))

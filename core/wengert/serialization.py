@@ -43,7 +43,8 @@ def save(
     A path that ends in `.safetensors` or `.npz` gets that format, which keeps the values of tensors by name and nothing
     else: a dict of tensors, where dicts within become dotted names ("model.weight"). A path holds the old file or the new
     one at any time, also when the process is killed. NumPy numbers become Python's; modules are kept whole, and so are
-    dataclasses and namespaces, for `load(weights_only=False)`.
+    dataclasses and namespaces, NumPy arrays, and the standard library's paths, times and containers, for
+    `load(weights_only=False)`.
     Raises TypeError naming the place of a value that the format cannot keep (of a class: its state_dict(), or
     `add_safe_globals`), ValueError for a container that contains itself and for two tensors of one name.
     """
@@ -70,14 +71,16 @@ def load(
     **options: Any,
 ) -> Any:  # fmt: skip
     """Return what a `.pt` file holds, or the tensors by name of a safetensors or `.npz` file; nothing in it is run, with
-    `weights_only=False` neither, which reads modules too, of classes that the program has imported.
+    `weights_only=False` neither, which reads modules too, of classes that the program has imported, and plain values of NumPy
+    and the standard library.
 
     map_location: the device for all (a name or device), and of a `.pt` file for each (a dict of names), or a function
     (storage, name) that returns storage.cpu() or .cuda(). Raises pickle.UnpicklingError for what is no tensor, plain value
     or container, RuntimeError for a file that is broken, or of a device that is not here.
     """
     if hasattr(f, "read"):
-        if not (hasattr(f, "seek") and f.seekable()):
+        seekable = getattr(f, "seekable", None)
+        if seekable is None or not seekable():
             f = io.BytesIO(f.read())
         return _read(f, map_location, weights_only is False)
     with open(f, "rb") as file:
@@ -260,11 +263,13 @@ class _Counted:
 
 # ---- reading
 def _read(file: BinaryIO, map_location: Any, modules: bool) -> Any:
-    file.seek(0, os.SEEK_END)
-    size = file.tell()
-    file.seek(0)
+    start, size = file.tell(), file.seek(0, os.SEEK_END)
+    file.seek(start)
+    if file.read(2) != b"PK":  # else it stands in a file that has something else before, such as pickles
+        start = 0
+    file.seek(start)
     first = file.read(9)
-    file.seek(0)
+    file.seek(start)
     if first[8:] == b"{" and first[:2] != b"PK":  # the length of a header in JSON
         from wengert.utils import safetensors
 

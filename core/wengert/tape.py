@@ -34,6 +34,8 @@ class GraphNode:
     __slots__ = ()
     if TYPE_CHECKING:
         edges: tuple[Any, ...]  # where gradients go: to nodes, to slots of nodes, to leaves; None where none is wanted
+        shapes: tuple[tuple[int, ...], ...] | None
+        pull: Callable[..., Iterable[tuple[int, Any]]]
         hooks: Hooks | None
         metadata_: dict[str, Any]  # set when first needed
     outputs = 1
@@ -64,6 +66,23 @@ class GraphNode:
     def register_prehook(self, hook: Callable[..., Any]) -> Handle:
         """Call `hook(grad_outputs)` before this node runs; what it returns replaces grad_outputs."""
         return hooks_of(self).add("pre", hook)
+
+    def __call__(self, *grads: Any) -> Any:
+        """Return the gradients that this node sends on for those of its results, all of them tensors.
+
+        Raises TypeError for another number of gradients than it has results.
+        """
+        if len(grads) != self.outputs:
+            raise TypeError(f"expected {self.outputs} arguments, got {len(grads)} instead")
+        g = grads[0]
+        if self.outputs > 1:
+            g = Part(-1, None)
+            g.parts = {i: part for i, part in enumerate(grads) if part is not None}
+        sent = dict(self.pull(g, True, None, None))
+        if self.shapes is not None:
+            sent = {i: sum_to(gi, self.shapes[i]) for i, gi in sent.items()}
+        found = tuple([sent.get(i) for i in range(len(self.edges))])
+        return found[0] if len(found) == 1 else found
 
     def __repr__(self) -> str:
         return f"<{self.name().rpartition('::')[2]} object at {id(self):#x}>"
@@ -307,6 +326,11 @@ class AccumulateGrad(GraphNode):
     def name(self) -> str:
         return "torch::autograd::AccumulateGrad"
 
+    def __call__(self, *grads: Any) -> None:
+        """Add a gradient to the leaf's."""
+        (g,) = grads
+        accumulate(self, g._array, False, False)
+
     def free(self) -> None:
         pass
 
@@ -331,12 +355,18 @@ class Handle:
 
     _next = 0
 
-    def __init__(self, table: dict[int, Callable[..., Any]]) -> None:
-        self.table, self.id = table, Handle._next
+    def __init__(self, table: dict[int, Callable[..., Any]], *beside: dict[int, bool]) -> None:
+        self.table, self.id, self.beside = table, Handle._next, beside  # beside: what else is known of the hook
         Handle._next += 1
+
+    def hooks_dict_ref(self) -> dict[int, Callable[..., Any]]:
+        """Return the table that the hook is in."""
+        return self.table
 
     def remove(self) -> None:
         self.table.pop(self.id, None)
+        for marks in self.beside:
+            marks.pop(self.id, None)
 
     def __enter__(self) -> Handle:
         return self
@@ -374,7 +404,9 @@ def accumulate(node: AccumulateGrad, g: Any, create: bool, own: bool) -> None:
             grad._accumulate_(g)
     if node.hooks is not None:
         for hook in node.hooks.of("leaf"):
-            hook(leaf)
+            made = hook(leaf)
+            if made is not None and made is not leaf:  # as an in-place step gives
+                raise RuntimeError("Tensor post accumulate grad hooks should return None.")
         if "post" in node.hooks.kinds:
             _after(node, {}, g, create)
 
@@ -469,10 +501,17 @@ def _run(
             if needed is not None and node in targets:  # type: ignore[operator]
                 found[node] = g
             if type(node) is AccumulateGrad and (needed is None or (leaves and node in targets)):  # type: ignore[operator]
+                if hooks is not None:
+                    g = _before_all(node, g, create)
+                    if "leaf" in hooks.kinds:  # such as an optimizer's step, after which nobody holds this gradient
+                        accumulate(node, g, create, False)
+                        continue
                 arrived.append((node, g, hooks is None and node in summed))
                 continue
         edges, shapes = node.edges, node.shapes
         runs = needed is None or any([e in needed for e in edges])
+        if hooks is not None and g is not None and (runs or leaves):
+            g = _before_all(node, g, create)
         sent: dict[int, Any] = {}
         if edges and runs and g is not None:
             if anomaly is None or type(node) is Slot:
@@ -541,7 +580,7 @@ def _count(roots: Sequence[Any]) -> dict[Any, int]:
 
 
 def _ancestors(targets: Iterable[Any], roots: Iterable[Any]) -> set[Any]:
-    """Return the nodes below the roots from which a target can be reached, targets included."""
+    """Return the nodes below the roots from which a target can be reached, those targets included."""
     consumers: dict[Any, list[Any]] = {}
     seen = set(roots)
     stack = list(seen)
@@ -553,7 +592,7 @@ def _ancestors(targets: Iterable[Any], roots: Iterable[Any]) -> set[Any]:
                 if edge not in seen:
                     seen.add(edge)
                     stack.append(edge)
-    needed = set(targets)
+    needed = {node for node in targets if node in seen}
     stack = list(needed)
     while stack:
         for node in consumers.get(stack.pop(), ()):
@@ -605,16 +644,21 @@ def _down(value: Any, create: bool) -> Any:
 
 
 def _before(node: Any, g: Any, create: bool) -> Any:
-    """Run the hooks that see a node's incoming gradient; each may replace it."""
+    """Run the hooks of the tensor that a node made, which see its gradient; each may replace it."""
     for hook in node.hooks.of("tensor"):
         result = hook(_up(g, create))
         if result is not None:
             g = _down(result, create)
+    return g
+
+
+def _before_all(node: Any, g: Any, create: bool) -> Any:
+    """Run the hooks of a node that is about to run, which see the gradients of all its results; each may replace them."""
     for hook in node.hooks.of("pre"):
         result = hook(tuple([_up(v, create) for v in spread(g, node.outputs)]))
         if result is None:
             continue
-        values = [_down(v, create) for v in (result if isinstance(result, tuple) else (result,))]
+        values = [_down(v, create) for v in _counted(hook, result, node.outputs)]
         if type(g) is Part:
             g.parts = {i: v for i, v in enumerate(values) if v is not None}
         else:
@@ -628,6 +672,14 @@ def _after(node: Any, sent: dict[int, Any], g: Any, create: bool) -> dict[int, A
     for hook in node.hooks.of("post"):
         result = hook(tuple([_up(sent.get(i), create) for i in range(len(node.edges))]), given)
         if result is not None:
-            results = result if isinstance(result, tuple) else (result,)
+            results = _counted(hook, result, len(node.edges))
             sent = {i: _down(r, create) for i, r in enumerate(results) if r is not None}
     return sent
+
+
+def _counted(hook: Any, result: Any, expected: int) -> Any:
+    """Return what a hook returned as a tuple of as many gradients as it was given. Raises RuntimeError."""
+    results = result if isinstance(result, tuple | list) else (result,)
+    if len(results) != expected:
+        raise errors.hook_count(hook, len(results), expected)
+    return results

@@ -21,7 +21,7 @@ def wengert_register_ops(registry: Registry) -> None:
         ("datasets", "Dataset IterableDataset TensorDataset ConcatDataset ChainDataset StackDataset Subset random_split"),
         ("samplers", "Sampler SequentialSampler RandomSampler SubsetRandomSampler WeightedRandomSampler BatchSampler "
          "DistributedSampler"),
-        ("collate", "default_collate default_convert"),
+        ("collate", "collate default_collate default_collate_fn_map default_convert"),
         ("workers", "get_worker_info WorkerInfo"),
         ("loader", "DataLoader _BaseDataLoaderIter=_Iteration _MultiProcessingDataLoaderIter=_Workers "
          "_SingleProcessDataLoaderIter=_Here"),

@@ -1,6 +1,7 @@
 """Collating: a list of samples becomes one batch.
 
-Owns: `default_collate`, `default_convert`. May import: `wengert`'s public names. Must not know: datasets, loaders.
+Owns: `collate`, `default_collate` and its table, `default_convert`. May import: `wengert`'s public names.
+Must not know: datasets, loaders.
 """
 
 from __future__ import annotations
@@ -65,34 +66,63 @@ def default_convert(data: Any) -> Any:
     return data
 
 
-def default_collate(batch: Any) -> Any:
-    """Return one batch of a list of samples: tensors are stacked, numbers become a tensor, containers are gone into.
+# ---- what joins the samples of a type; a program may enter types of its own
+def _tensors(batch: Any, *, collate_fn_map: Any = None) -> Any:
+    return wengert.stack(list(batch), 0)
 
-    Strings stay a list. Raises RuntimeError for samples of different lengths, TypeError for what cannot be put together.
+
+def _arrays(batch: Any, *, collate_fn_map: Any = None) -> Any:
+    if not _numeric(batch[0]):
+        raise TypeError(_refusal(batch[0].dtype))
+    return wengert.stack([wengert.as_tensor(b) for b in batch], 0)
+
+
+def _floats(batch: Any, *, collate_fn_map: Any = None) -> Any:
+    return wengert.tensor(batch, dtype=wengert.float64)
+
+
+def _ints(batch: Any, *, collate_fn_map: Any = None) -> Any:
+    return wengert.tensor(batch)
+
+
+def _words(batch: Any, *, collate_fn_map: Any = None) -> Any:
+    return batch
+
+
+default_collate_fn_map: dict[Any, Callable[..., Any]] = {
+    str: _words, bytes: _words, Tensor: _tensors, (np.ndarray, np.generic): _arrays, float: _floats, int: _ints,
+}  # fmt: skip
+
+
+def collate(batch: Any, *, collate_fn_map: Mapping[Any, Callable[..., Any]] | None = None) -> Any:
+    """Return one batch of a list of samples: those of a type in the map are joined by `f(batch, collate_fn_map=...)`,
+    containers are gone into. Keys of the map are types or tuples of types.
+
+    Raises RuntimeError for samples of different lengths, TypeError for what cannot be put together.
     """
-    first = batch[0]
-    if isinstance(first, Tensor):
-        return wengert.stack(list(batch), 0)
-    if isinstance(first, np.ndarray | np.generic) and not isinstance(first, str | bytes):
-        if not _numeric(first):
-            raise TypeError(_refusal(first.dtype))
-        return wengert.stack([wengert.as_tensor(b) for b in batch], 0)
-    if isinstance(first, float):
-        return wengert.tensor(batch, dtype=wengert.float64)
-    if isinstance(first, int):
-        return wengert.tensor(batch)
-    if isinstance(first, str | bytes):
-        return batch
+    first, known = batch[0], collate_fn_map or {}
+    join = known.get(type(first)) or next((f for kind, f in known.items() if isinstance(first, kind)), None)
+    if join is not None:
+        return join(batch, collate_fn_map=collate_fn_map)
     if isinstance(first, Mapping):
-        return _mapped(first, lambda key: default_collate([sample[key] for sample in batch]))
+        return _mapped(first, lambda key: collate([sample[key] for sample in batch], collate_fn_map=collate_fn_map))
     if _named(first):
-        return type(first)(*(default_collate(values) for values in zip(*batch, strict=True)))
+        return type(first)(*(collate(values, collate_fn_map=collate_fn_map) for values in zip(*batch, strict=True)))
     if isinstance(first, Sequence):
         if len({len(sample) for sample in batch}) > 1:
             raise RuntimeError("each element in list of batch should be of equal size; pass collate_fn= to join others")
-        columns = [default_collate(values) for values in zip(*batch, strict=True)]
+        columns = [collate(values, collate_fn_map=collate_fn_map) for values in zip(*batch, strict=True)]
         return columns if isinstance(first, tuple) else _listed(first, columns)
     raise TypeError(_refusal(type(first)))
+
+
+def default_collate(batch: Any) -> Any:
+    """Return one batch of a list of samples: tensors are stacked, numbers become a tensor, containers are gone into, and
+    `default_collate_fn_map` says what else is joined how.
+
+    Strings stay a list. Raises RuntimeError for samples of different lengths, TypeError for what cannot be put together.
+    """
+    return collate(batch, collate_fn_map=default_collate_fn_map)
 
 
 def _refusal(found: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -74,6 +75,21 @@ class StackDataset(Dataset[Any]):
             return {name: d[index] for name, d in self.datasets.items()}
         return tuple(d[index] for d in self.datasets)
 
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        """Return several items, by the `__getitems__` of the datasets that have one. Raises ValueError for too few."""
+        named = isinstance(self.datasets, dict)
+        columns = []
+        for d in self.datasets.values() if named else self.datasets:
+            several = getattr(d, "__getitems__", None)
+            columns.append(several(indices) if callable(several) else [d[i] for i in indices])
+            if len(columns[-1]) != len(indices):
+                raise ValueError(
+                    "Nested dataset's output size mismatch. "
+                    f"Expected {len(indices)}, got {len(columns[-1])} from {type(d).__name__}.__getitems__"
+                )
+        rows = zip(*columns, strict=True)
+        return [dict(zip(self.datasets, row, strict=True)) for row in rows] if named else list(rows)
+
     def __len__(self) -> int:
         return self._length
 
@@ -88,7 +104,12 @@ class ConcatDataset(Dataset[Any]):
         for d in self.datasets:
             if isinstance(d, IterableDataset):
                 raise AssertionError("ConcatDataset does not support IterableDataset; ChainDataset does")
-        self.cumulative_sizes = list(itertools.accumulate(len(d) for d in self.datasets))
+        self.cumulative_sizes = self.cumsum(self.datasets)
+
+    @staticmethod
+    def cumsum(sequence: Iterable[Any]) -> list[int]:
+        """Return how many items the datasets up to each one have."""
+        return list(itertools.accumulate(len(d) for d in sequence))
 
     def __len__(self) -> int:
         return self.cumulative_sizes[-1]
@@ -157,6 +178,9 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | 
         counts = [math.floor(total * f) for f in lengths]
         for i in range(total - sum(counts)):
             counts[i % len(counts)] += 1
+        for i, count in enumerate(counts):
+            if count == 0:
+                warnings.warn(f"Length of split at index {i} is 0. This might result in an empty dataset.", stacklevel=2)
     else:
         counts = list(lengths)  # type: ignore[arg-type]
     if sum(counts) != total:

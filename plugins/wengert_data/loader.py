@@ -273,10 +273,9 @@ class _Workers(_Iteration):
             self.turn += 1
             if isinstance(answer, workers.Exhausted):
                 continue
-            if isinstance(answer, workers.Failure):
-                self._end()
-                raise answer.raised()
             self.ask()
+            if isinstance(answer, workers.Failure):  # of this batch: a program may go on with the next
+                raise answer.raised()
             return answer
         if not self.persistent:
             self._end()

@@ -6,6 +6,7 @@ NumPy. Must not know: loaders.
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -15,9 +16,10 @@ import wengert
 from wengert import Tensor
 
 
-def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
+def new(self: Tensor, *args: Any, device: Any = None, size: Any = None) -> Tensor:
     """Return a tensor of this dtype and device: of the given sizes (values not set), or with the given data."""
     place = self.device if device is None else device
+    args = args if size is None else (wengert.Size(size),)
     if len(args) == 1 and not isinstance(args[0], int):
         (given,) = args
         if isinstance(given, Tensor):
@@ -28,14 +30,26 @@ def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
     return wengert.empty(args or (0,), dtype=self.dtype, device=place)  # type: ignore[no-any-return]
 
 
-def set_(self: Tensor, source: Tensor) -> Tensor:
+def set_(
+    self: Tensor, source: Tensor | UntypedStorage | None = None, storage_offset: int = 0, size: Any = None, stride: Any = None
+) -> Tensor:
     """Let the tensor be another's values, shape and memory, as `self.data = source` does, and return self.
 
-    Raises RuntimeError for a source of another dtype.
+    With a size, or a storage as the source, the shape, strides and offset say what of the memory it is, in elements. Without
+    a source the tensor is empty then. Raises RuntimeError for a source of another dtype, and beyond the end of the memory.
     """
-    if source.dtype != self.dtype:
-        raise RuntimeError(f"set_: the source is {source.dtype}, the tensor {self.dtype}")
-    self.data = source.detach()
+    typed = getattr(source, "dtype", self.dtype)
+    if typed != self.dtype:
+        raise RuntimeError(f"set_: the source is {typed}, the tensor {self.dtype}")
+    if source is None:
+        self.data = self.new_empty((0,))
+    elif isinstance(source, Tensor) and size is None:
+        self.data = source.detach()
+    else:
+        flat = (source if isinstance(source, UntypedStorage) else UntypedStorage(source))._flat().view(self.dtype)
+        shape = (flat.numel() - storage_offset,) if size is None else tuple(size)
+        steps = [math.prod(shape[i + 1 :]) for i in range(len(shape))] if stride is None else stride
+        self.data = flat.as_strided(shape, tuple(steps), storage_offset)
     return self
 
 
@@ -70,8 +84,9 @@ def share_memory_(self: Tensor) -> Tensor:
 
 
 def is_shared(self: Tensor) -> bool:
-    """Say whether `share_memory_` was called."""
-    return bool(self.__dict__.get("_shared", False))
+    """Say whether `share_memory_` was called, of this tensor or the one it is a view of."""
+    whole = self if self._base is None else self._base
+    return any([x.__dict__.get("_shared", False) for x in (self, whole)])
 
 
 class UntypedStorage:
@@ -90,8 +105,12 @@ class UntypedStorage:
         mapped = np.memmap(filename, np.uint8, "r+" if shared else "c", shape=(nbytes,) if nbytes else None)
         return cls(wengert.from_numpy(np.asarray(mapped)))
 
+    def _flat(self) -> Tensor:
+        """Return the whole memory as a vector."""
+        return self._tensor.detach().as_strided((self._tensor.numel(),), (1,), 0)  # type: ignore[no-any-return]
+
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        flat = self._tensor.detach().as_strided((self._tensor.numel(),), (1,), 0).numpy().view(np.uint8)
+        flat = self._flat().numpy().view(np.uint8)
         return flat if dtype is None and not copy else np.array(flat, dtype, copy=copy)
 
     def __getitem__(self, index: Any) -> Any:
@@ -102,6 +121,18 @@ class UntypedStorage:
     def untyped(self) -> UntypedStorage:
         """Return the memory, counted in bytes."""
         return UntypedStorage(self._tensor) if type(self) is not UntypedStorage else self
+
+    def tolist(self) -> list[int]:
+        """Return the bytes in the order of memory."""
+        return list(self.__array__().tolist())
+
+    def element_size(self) -> int:
+        """Return the number of bytes that are counted as one."""
+        return 1
+
+    def is_shared(self) -> bool:
+        """Say whether the tensor's `share_memory_` was called."""
+        return is_shared(self._tensor)
 
     def data_ptr(self) -> int:
         """Return the address of the first byte."""
@@ -137,12 +168,29 @@ class TypedStorage(UntypedStorage):
     def dtype(self) -> Any:
         return self._tensor.dtype
 
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        flat = self._flat().numpy()
+        return flat if dtype is None and not copy else np.array(flat, dtype, copy=copy)
+
+    def element_size(self) -> int:
+        """Return the number of bytes of an element."""
+        return int(self._tensor.itemsize)
+
     def tolist(self) -> list[Any]:
         """Return the elements in the order of memory."""
-        return list(self._tensor.as_strided((self.size(),), (1,), 0).tolist())
+        return list(self._flat().tolist())
 
-    def __getitem__(self, index: int) -> Any:
-        return self.tolist()[index]
+    def fill_(self, value: Any) -> TypedStorage:
+        """Write one number to the whole memory and return self."""
+        self._flat().fill_(value)
+        return self
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return an element as a number, or a range of them as a list."""
+        return self._flat()[index].tolist()
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._flat()[index] = value
 
 
 def untyped_storage(self: Tensor) -> UntypedStorage:

@@ -69,10 +69,11 @@ def standard_normal(shape: Any, dtype: Any, device: Any) -> Any:
 
 def vec_to_tril_matrix(vec: Any, diag: int = 0) -> Any:
     """Return the lower triangular matrices whose elements up to a diagonal are, row by row, those of the vectors."""
-    n = round((0.25 + 2 * vec.shape[-1]) ** 0.5 - 0.5) - diag
-    if (n + diag) * (n + diag + 1) // 2 != vec.shape[-1]:
+    count = vec.shape[-1]  # of a triangle of n + diag rows, but for its first diag rows and what is right of the n columns
+    n = round((0.25 + 2 * (count + max(diag, 0) * (diag + 1))) ** 0.5 - 0.5) - diag
+    if (n + diag) * (n + diag + 1) // 2 - max(diag, 0) * (diag + 1) != count:
         raise ValueError(
-            f"The size of last dimension is {vec.shape[-1]} which cannot be expressed as the lower triangular part of a "
+            f"The size of last dimension is {count} which cannot be expressed as the lower triangular part of a "
             "square D x D matrix."
         )
     rows, columns = w.tril_indices(n, n, diag, device=vec.device)
@@ -146,6 +147,12 @@ class Distribution:
             raise NotImplementedError(f"Subclass {type(self).__name__} of {cls.__name__} that defines a custom __init__ method "
                                       "must also define a custom .expand() method.")  # fmt: skip
         return type(self).__new__(type(self)) if _instance is None else _instance
+
+    def _as_instance(self, cls: type, made: Any, _instance: Any) -> Any:
+        """Return what `expand` of a class that is built from others returns: `made`, as an object of this class."""
+        new = self._get_checked_instance(cls, _instance)
+        new.__dict__.update(made.__dict__, _validate_args=self._validate_args)
+        return new
 
     def _check_argument(self, name: str, constraint: Any) -> None:
         value = self.__dict__[name]

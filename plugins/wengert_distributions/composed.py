@@ -37,7 +37,7 @@ class Independent(Distribution):
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         n = self.reinterpreted_batch_ndims
         whole = (*batch_shape, *self._event_shape[:n])
-        return Independent(self.base_dist.expand(whole), n, validate_args=False)
+        return self._as_instance(Independent, Independent(self.base_dist.expand(whole), n, False), _instance)
 
     @property
     def has_rsample(self) -> bool:  # type: ignore[override]
@@ -94,10 +94,10 @@ class TransformedDistribution(Distribution):
     arg_constraints = {}
 
     def __init__(self, base_distribution: Any, transforms: Any, validate_args: bool | None = None) -> None:
-        self.transforms = [transforms] if isinstance(transforms, Transform) else list(transforms)
-        for t in self.transforms:
-            if not isinstance(t, Transform):
-                raise ValueError(f"transforms must be a Transform or a list of Transforms, but was {transforms}")
+        given = [transforms] if isinstance(transforms, Transform) else transforms
+        if not isinstance(given, list | tuple) or not all([isinstance(t, Transform) for t in given]):
+            raise ValueError(f"transforms must be a Transform or a list of Transforms, but was {transforms}")
+        self.transforms = list(given)
         whole = ComposeTransform(self.transforms)
         shape = base_distribution.batch_shape + base_distribution.event_shape
         need = whole.domain.event_dim
@@ -115,7 +115,8 @@ class TransformedDistribution(Distribution):
         Distribution.__init__(self, after[: len(after) - event], after[len(after) - event :], validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
-        return TransformedDistribution(self.base_dist.expand(batch_shape), self.transforms, validate_args=False)
+        made = TransformedDistribution(self.base_dist.expand(batch_shape), self.transforms, False)
+        return self._as_instance(TransformedDistribution, made, _instance)
 
     @property
     def has_rsample(self) -> bool:  # type: ignore[override]
@@ -179,6 +180,9 @@ class LogisticNormal(TransformedDistribution):
             base = base.expand([1])
         super().__init__(base, StickBreakingTransform(), validate_args)
 
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        return super().expand(batch_shape, self._get_checked_instance(LogisticNormal, _instance))
+
     @property
     def loc(self) -> Any:
         """The means of the normal numbers."""
@@ -210,11 +214,12 @@ class MixtureSameFamily(Distribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         component = self._component_distribution
-        return MixtureSameFamily(
+        made = MixtureSameFamily(
             self._mixture_distribution.expand(batch_shape),
             component.expand((*batch_shape, component.batch_shape[-1])),
             validate_args=False,
         )
+        return self._as_instance(MixtureSameFamily, made, _instance)
 
     @property
     def mixture_distribution(self) -> Any:

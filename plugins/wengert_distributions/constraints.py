@@ -188,7 +188,7 @@ def _one_hot(x: Any) -> Any:
 
 
 def _near(a: Any, b: Any) -> Any:
-    return ((a - b).abs() <= 1e-6).flatten(-2).all(-1)
+    return w.isclose(a, b, atol=1e-6).flatten(-2).all(-1)
 
 
 def _positive_diagonal(x: Any) -> Any:

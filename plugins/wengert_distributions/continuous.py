@@ -12,7 +12,7 @@ from typing import Any
 import wengert as w
 from wengert_distributions import constraints as c
 from wengert_distributions.base import EULER, LOG_2PI, Distribution, ExponentialFamily, unrecorded
-from wengert_distributions.gammas import inside, standard_gamma
+from wengert_distributions.gammas import standard_dirichlet, standard_gamma
 
 
 def normals_like(x: Any, shape: Any) -> Any:
@@ -697,9 +697,8 @@ class Beta(ExponentialFamily):
         return self.concentration1 * self.concentration0 / (self._total**2 * (self._total + 1))
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        shape = self._extended_shape(sample_shape)
-        x, y = (standard_gamma(k.expand(shape)) for k in (self.concentration1, self.concentration0))
-        return inside(x / (x + y))
+        both = w.stack([self.concentration1, self.concentration0], -1)
+        return standard_dirichlet(both.expand((*self._extended_shape(sample_shape), 2)))[..., 0]
 
     def log_prob(self, value: Any) -> Any:
         self._validate_sample(value)

@@ -392,7 +392,10 @@ class Categorical(Distribution):
 
     def log_prob(self, value: Any) -> Any:
         self._validate_sample(value)
-        index, logits = w.broadcast_tensors(value.long().unsqueeze(-1), self.logits)
+        return self._log_chance(value.long())
+
+    def _log_chance(self, chosen: Any) -> Any:
+        index, logits = w.broadcast_tensors(chosen.unsqueeze(-1), self.logits)
         return logits.gather(-1, index[..., :1]).squeeze(-1)
 
     def entropy(self) -> Any:
@@ -431,7 +434,7 @@ class OneHotCategorical(Categorical):
 
     def log_prob(self, value: Any) -> Any:
         self._validate_sample(value)
-        return (value * self.logits).sum(-1)
+        return self._log_chance(value.argmax(-1))
 
     def enumerate_support(self, expand: bool = True) -> Any:
         n = self._num_events

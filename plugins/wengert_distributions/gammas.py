@@ -1,6 +1,6 @@
-"""Standard gamma variables: drawn by rejection, and differentiable in their concentration.
+"""Standard gamma variables and their shares of a sum: drawn by rejection, and differentiable in their concentration.
 
-Owns: `standard_gamma`. May import: wengert.extend, NumPy; SciPy late. Must not know: distributions.
+Owns: `standard_gamma`, `standard_dirichlet`. May import: wengert.extend, NumPy; SciPy late. Must not know: distributions.
 Numbers and their slopes are computed on the host and handed over, as those of `poisson` are.
 """
 
@@ -83,12 +83,36 @@ class StandardGamma(w.autograd.Function):
         return g * creation.made(slope(k.astype(np.float64), z).astype(k.dtype), g.device)
 
 
-def inside(x: Any) -> Any:
-    """Return parts of a whole, kept away from 0 and 1, which rounding reaches and the density does not allow."""
-    limits = w.finfo(x.dtype)
-    return x.clamp(limits.tiny, 1 - limits.eps / 2)
+class StandardDirichlet(w.autograd.Function):
+    """Draw parts of a whole, and differentiate implicitly, once.
+
+    Small concentrations give gamma values below the smallest float32, so both are computed in float64 whatever the dtype. Parts
+    are kept away from 0 and 1, which rounding reaches and the density does not allow.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, concentration: Any) -> Any:
+        k = concentration.detach().host()
+        z = np.maximum(draws(k.astype(np.float64).reshape(-1)), np.finfo(np.float64).tiny).reshape(k.shape)
+        ctx.slopes = (k, z)
+        limits = np.finfo(k.dtype)
+        x = np.clip((z / z.sum(-1, keepdims=True)).astype(k.dtype), limits.tiny, 1 - limits.eps / 2)
+        return creation.made(x, concentration.device)
+
+    @staticmethod
+    @w.autograd.function.once_differentiable
+    def backward(ctx: Any, g: Any) -> Any:
+        k, z = ctx.slopes
+        total, coming = z.sum(-1, keepdims=True), g.host().astype(np.float64)
+        along = coming - (coming * z).sum(-1, keepdims=True) / total
+        return creation.made((along * slope(k.astype(np.float64), z) / total).astype(k.dtype), g.device)
 
 
 def standard_gamma(concentration: Any) -> Any:
     """Return a gamma value of rate 1 for each concentration, differentiable once."""
     return StandardGamma.apply(concentration)
+
+
+def standard_dirichlet(concentration: Any) -> Any:
+    """Return gamma values of the concentrations, divided by their sums along the last dimension; differentiable once."""
+    return StandardDirichlet.apply(concentration)

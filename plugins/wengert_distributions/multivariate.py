@@ -11,7 +11,7 @@ import wengert as w
 from wengert_distributions import constraints as c
 from wengert_distributions.base import LOG_2PI, Distribution, ExponentialFamily, lazy_property
 from wengert_distributions.continuous import normals_like
-from wengert_distributions.gammas import inside, standard_gamma
+from wengert_distributions.gammas import standard_dirichlet
 
 
 def squared_length(scale_tril: Any, difference: Any) -> Any:
@@ -156,8 +156,7 @@ class Dirichlet(ExponentialFamily):
         return a * (total - a) / (total**2 * (total + 1))
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        x = standard_gamma(self.concentration.expand(self._extended_shape(sample_shape)))
-        return inside(x / x.sum(-1, keepdim=True))
+        return standard_dirichlet(self.concentration.expand(self._extended_shape(sample_shape)))
 
     def log_prob(self, value: Any) -> Any:
         self._validate_sample(value)

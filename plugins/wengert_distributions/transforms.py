@@ -36,8 +36,10 @@ class Transform:
 
     @property
     def inv(self) -> Any:
-        """The inverse transform."""
-        return _Inverse(self)
+        """The inverse transform, the same object each time."""
+        if "_inv" not in self.__dict__:
+            self._inv = _Inverse(self)
+        return self._inv
 
     def with_cache(self, cache_size: int = 1) -> Any:
         """Return the same transform with another cache_size."""
@@ -45,6 +47,7 @@ class Transform:
             return self
         new = type(self).__new__(type(self))
         new.__dict__.update(self.__dict__, _cache_size=cache_size, _cached_x_y=(None, None))
+        new.__dict__.pop("_inv", None)
         return new
 
     def __call__(self, x: Any) -> Any:
@@ -60,6 +63,13 @@ class Transform:
         if self._cached_x_y[1] is not y:
             self._cached_x_y = (self._inverse(y), y)
         return self._cached_x_y[0]
+
+    @property
+    def event_dim(self) -> int:
+        """How many dimensions are one event, where that is one number. Raises ValueError where it is not."""
+        if self.domain.event_dim != self.codomain.event_dim:
+            raise ValueError("Please use either .domain.event_dim or .codomain.event_dim")
+        return int(self.domain.event_dim)
 
     def _call(self, x: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no _call(x)")
@@ -80,7 +90,7 @@ class Transform:
         return shape
 
     def _key(self) -> Any:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_cache_size", "_cached_x_y")}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_cache_size", "_cached_x_y", "_inv")}
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -88,7 +98,7 @@ class Transform:
         mine, theirs = self._key(), other._key()
 
         def same(a: Any, b: Any) -> bool:
-            return a is b or (bool((a == b).all()) if isinstance(a, w.Tensor) and isinstance(b, w.Tensor) else bool(a == b))
+            return a is b or (bool((a == b).all()) if isinstance(a, w.Tensor) or isinstance(b, w.Tensor) else bool(a == b))
 
         return mine.keys() == theirs.keys() and all(same(mine[k], theirs[k]) for k in mine)
 
@@ -102,49 +112,52 @@ class _Inverse(Transform):
     """The inverse of a transform."""
 
     def __init__(self, transform: Transform) -> None:
-        super().__init__()
-        self._of = transform
+        super().__init__(transform._cache_size)
+        self._inv: Any = transform
+
+    def _key(self) -> Any:
+        return {"_inv": self._inv}
 
     @property
     def domain(self) -> Any:
-        return self._of.codomain
+        return self._inv.codomain
 
     @property
     def codomain(self) -> Any:
-        return self._of.domain
+        return self._inv.domain
 
     @property
     def bijective(self) -> Any:
-        return self._of.bijective
+        return self._inv.bijective
 
     @property
     def sign(self) -> Any:
-        return self._of.sign
+        return self._inv.sign
 
     @property
     def inv(self) -> Any:
-        return self._of
+        return self._inv
 
     def with_cache(self, cache_size: int = 1) -> Any:
-        return self._of.with_cache(cache_size).inv
+        return self._inv.with_cache(cache_size).inv
 
     def __call__(self, x: Any) -> Any:
-        return self._of._inv_call(x)
+        return self._inv._inv_call(x)
 
     def _inv_call(self, y: Any) -> Any:
-        return self._of(y)
+        return self._inv(y)
 
     def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
-        return -self._of.log_abs_det_jacobian(y, x)
+        return -self._inv.log_abs_det_jacobian(y, x)
 
     def forward_shape(self, shape: Any) -> Any:
-        return self._of.inverse_shape(shape)
+        return self._inv.inverse_shape(shape)
 
     def inverse_shape(self, shape: Any) -> Any:
-        return self._of.forward_shape(shape)
+        return self._inv.forward_shape(shape)
 
     def __repr__(self) -> str:
-        return f"_InverseTransform({self._of!r})"
+        return f"_InverseTransform({self._inv!r})"
 
 
 # ---- of numbers
@@ -259,11 +272,6 @@ class AffineTransform(Transform):
     def __init__(self, loc: Any, scale: Any, event_dim: int = 0, cache_size: int = 0) -> None:
         super().__init__(cache_size)
         self.loc, self.scale, self._event_dim = loc, scale, event_dim
-
-    @property
-    def event_dim(self) -> int:
-        """How many dimensions are one event."""
-        return self._event_dim
 
     @property
     def domain(self) -> Any:
@@ -640,6 +648,17 @@ class CatTransform(_Joined):
 
     def _parts(self, x: Any) -> Any:
         return x.split(self.lengths, self.dim)
+
+    def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
+        """Return log |det dy/dx| of the events, which are those of the part with most dimensions: where they contain `dim`,
+        the sum over the parts."""
+        event = self.domain.event_dim
+        parts = [
+            sum_rightmost(t.log_abs_det_jacobian(a, b), event - t.domain.event_dim)
+            for t, a, b in zip(self.transforms, self._parts(x), self._parts(y), strict=True)
+        ]
+        dim = self.dim - x.dim() if self.dim >= 0 else self.dim
+        return w.cat(parts, dim + event) if dim + event < 0 else sum(parts[1:], parts[0])
 
 
 class StackTransform(_Joined):

@@ -190,6 +190,8 @@ def vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *,
     """Return (sum |x|^ord)^(1/ord) over dim, by default of all elements; inf, -inf and 0 as usual."""
     if isinstance(ord, str):
         raise TypeError(f"linalg.vector_norm(): argument 'ord' must be Number, not str: {ord!r}")
+    if isinstance(ord, complex):
+        raise RuntimeError(f"linalg.vector_norm: Expected a non-complex scalar as the order of norm, got {ord}")
     x = _widened("linalg.vector_norm", x, dtype)
     axis = axes_of("linalg.vector_norm", x, dim)
     axis = tuple(range(x._array.ndim)) if axis is None else axis

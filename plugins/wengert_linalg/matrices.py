@@ -6,6 +6,7 @@ wengert.extend. Must not know: any factorization, devices.
 
 from __future__ import annotations
 
+import functools
 from collections import namedtuple
 from typing import Any
 
@@ -116,6 +117,7 @@ def check_square(name: str, x: Any) -> None:
 
 
 # ---- results
+@functools.cache
 def named(name: str, fields: str) -> Any:
     """Return a named tuple type that prints as PyTorch's results of a function do."""
 
@@ -125,4 +127,16 @@ def named(name: str, fields: str) -> Any:
 
     made = namedtuple(name, fields)  # type: ignore[misc]
     made.__repr__ = show  # type: ignore[method-assign]
+    made.__reduce__ = _reduced(name, fields)  # type: ignore[method-assign]
     return made
+
+
+def _reduced(name: str, fields: str) -> Any:
+    def reduce(self: Any) -> tuple[Any, ...]:
+        return _result, (name, fields, *self)
+
+    return reduce
+
+
+def _result(name: str, fields: str, *values: Any) -> Any:
+    return named(name, fields)(*values)

@@ -421,7 +421,7 @@ def pinverse(input: Any, rcond: float = 1e-15) -> Any:
     return pinv(input, rtol=rcond)
 
 
-def matrix_rank(A: Any, tol: Any = None, *, atol: Any = None, rtol: Any = None, hermitian: bool = False) -> Any:
+def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Any:
     """Return how many singular values are above max(atol, rtol * the largest); `tol` is an atol alone."""
     matrix("linalg.matrix_rank", A)
     if tol is not None:
@@ -459,7 +459,8 @@ def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: Any = None) -> Any:
         raise RuntimeError(f"torch.linalg.lstsq: A.size(-2) should match B.size(-2), got shapes {shapes}")
     right = column(B) if vector else B
     m, n = A.shape[-2:]
-    tolerance = max(m, n) * float(np.finfo(e.real_type(A._array.dtype)).eps) if rcond is None else rcond
+    eps = float(np.finfo(e.real_type(A._array.dtype)).eps)
+    tolerance = max(m, n) * eps if rcond is None else rcond if 0 < rcond < 1 else eps  # as LAPACK's drivers take it
     X = mm(pinv_(A, 0.0, 0.0 if driver == "gels" else tolerance, False), right)
     rank = matrix_rank(A, rtol=tolerance)
     if m > n and driver is not None and (driver == "gels" or driver != "gelsy" and bool((rank == n).all())):

@@ -42,6 +42,7 @@ def wengert_register_ops(registry: Registry) -> None:
         registry.kernel(name, "compiled cpu", f"wengert_nn.compiled:{name}")
     for name in ("moments", "normalise", "normalise_back", "normalise_weight"):
         registry.kernel(name, "compiled", f"wengert_nn.compiled:{name}")
+    registry.kernel("normalise_pull", "*", "wengert_nn.normalisation:pull_of_ops")
     registry.kernel("share_less", "*", "wengert_nn.compiled:share_less_of_ops")
     for name in ("share_less", "normal_share", "gelu_slope"):
         registry.kernel(name, "xp", f"wengert_nn.kernels_compiled:{name}")
@@ -127,7 +128,7 @@ def wengert_register_ops(registry: Registry) -> None:
     for module, names in {
         "windows": "convolution convolution_input convolution_weight fold_windows pool_max pool_put pool_spread pool_sum "
         "pool_take pool_winner unfold_windows",
-        "norm": "moments normalise normalise_back normalise_weight",
+        "norm": "moments normalise normalise_back normalise_pull normalise_weight",
         "taps": "constant_pad resample",
     }.items():
         for name in names.split():

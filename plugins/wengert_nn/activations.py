@@ -10,7 +10,22 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from wengert.extend import SAME, category, creation, dtypes, e, elementwise, indexing, inplace, labelled, one_dim, r, random, s
+from wengert.extend import (
+    SAME,
+    category,
+    creation,
+    dtypes,
+    e,
+    elementwise,
+    indexing,
+    inplace,
+    kind_of,
+    labelled,
+    one_dim,
+    r,
+    random,
+    s,
+)  # fmt: skip
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 ROOT_TWO_OVER_PI, CUBIC = 0.7978845608028654, 0.044715  # gelu's approximation by tanh
@@ -88,14 +103,14 @@ hardswish_ = elementwise("hardswish", "x * fmin(fmax(x + 3, 0), 6) / 6", x=hards
 # ---- what faces share
 def real_floats(name: str, input: Any) -> Any:
     """Return input. Raises NotImplementedError for integers, bools and complex numbers."""
-    if category(input._array.dtype) != dtypes.FLOATING:
+    if category(kind_of(name, input)) != dtypes.FLOATING:
         raise NotImplementedError(f"{name} is not implemented for {input.dtype}; convert with .float()")
     return input
 
 
 def floats(name: str, input: Any) -> Any:
     """Return input, which may be complex. Raises NotImplementedError for integers and bools."""
-    if category(input._array.dtype) < dtypes.FLOATING:
+    if category(kind_of(name, input)) < dtypes.FLOATING:
         raise NotImplementedError(f"{name} is not implemented for {input.dtype}; convert with .float()")
     return input
 

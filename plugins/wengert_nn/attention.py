@@ -43,7 +43,10 @@ def infer_linear(x: Any, weight: Any, bias: Any) -> Any:
     if tuple(bias.shape) not in ((weight.shape[0],), (1,), ()):
         raise RuntimeError(f"linear: the bias must be one number for each of {weight.shape[0]} outputs: {list(bias.shape)}")
     if not x.dtype == weight.dtype == bias.dtype:
-        raise RuntimeError(f"linear: input, weight and bias must have one dtype, got {x.dtype}, {weight.dtype}, {bias.dtype}")
+        raise RuntimeError(
+            f"mat1 and mat2 must have the same dtype, but got {x.dtype} and {weight.dtype} (linear; its bias: {bias.dtype}); "
+            "convert one with .to()"
+        )
     return (*x.shape[:-1], weight.shape[0]), x.dtype
 
 
@@ -92,6 +95,9 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
         product = products.matmul(input, s.mT(weight) if len(weight.shape) == 2 else weight)
         return product if bias is None else product + bias
     result = linear_(input, weight, bias)
+    kind = input._array.dtype
+    if weight._array.dtype is not kind or bias._array.dtype is not kind:  # which NumPy would promote
+        infer_linear(input, weight, bias)
     return result if len(input.shape) == 2 else relabel(result, "ViewBackward0")
 
 
@@ -213,32 +219,32 @@ def multi_head_attention_forward(
     """Return the output of attention in several heads, and its weights (None unless need_weights).
 
     query, key and value are [length, batch, features], or [length, features] of one sample. Masks of bools hide where they
-    are true; those of floats are added. Raises RuntimeError where sizes do not fit.
+    are true; those of floats are added. Raises AssertionError, as PyTorch, or RuntimeError where sizes do not fit.
     """
     single = len(query.shape) == 2
     if single:
         query, key, value = (s.unsqueeze(x, 1) for x in (query, key, value))
         key_padding_mask = None if key_padding_mask is None else s.unsqueeze(key_padding_mask, 0)
     if len(query.shape) != 3 or len(key.shape) != 3 or len(value.shape) != 3:
-        raise RuntimeError(
+        raise AssertionError(
             f"query should be unbatched 2D or batched 3D tensor, and key and value as it is, but received {len(query.shape)}D, "
             f"{len(key.shape)}D and {len(value.shape)}D"
         )
     target, batch, features = query.shape
     if features != embed_dim_to_check:
-        raise RuntimeError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {features}")
+        raise AssertionError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {features}")
     head = features // num_heads
     if head * num_heads != features:
-        raise RuntimeError(f"embed_dim {features} not divisible by num_heads {num_heads}")
+        raise AssertionError(f"embed_dim {features} not divisible by num_heads {num_heads}")
     if is_causal and attn_mask is None:
         raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
     if tuple(key.shape[: 2 if use_separate_proj_weight else 3]) != tuple(value.shape[: 2 if use_separate_proj_weight else 3]):
-        raise RuntimeError(f"key shape {list(key.shape)} does not match value shape {list(value.shape)}")
+        raise AssertionError(f"key shape {list(key.shape)} does not match value shape {list(value.shape)}")
     # ---- projections
     if use_separate_proj_weight:
         parts = [q_proj_weight, k_proj_weight, v_proj_weight]
         if any(part is None for part in parts):
-            raise RuntimeError("use_separate_proj_weight is True but q_proj_weight, k_proj_weight or v_proj_weight is None")
+            raise AssertionError("use_separate_proj_weight is True but q_proj_weight, k_proj_weight or v_proj_weight is None")
     else:
         parts = [in_proj_weight[features * i : features * (i + 1)] for i in range(3)]
     biases = [None if in_proj_bias is None else in_proj_bias[features * i : features * (i + 1)] for i in range(3)]
@@ -247,7 +253,7 @@ def multi_head_attention_forward(
     padding = additive_mask(key_padding_mask, query)
     if bias_k is not None and bias_v is not None:
         if static_k is not None or static_v is not None:
-            raise RuntimeError("bias cannot be added to static key or value.")
+            raise AssertionError("bias cannot be added to static key or value.")
         k = s.cat([k, s.expand(bias_k, 1, batch, features)])
         v = s.cat([v, s.expand(bias_v, 1, batch, features)])
         attn_mask, padding = one_more(attn_mask), one_more(padding)
@@ -258,7 +264,7 @@ def multi_head_attention_forward(
 
     def given(x: Any) -> Any:
         if tuple(x.shape[::2]) != (batch * num_heads, head):
-            raise RuntimeError(f"static key and value must be [{batch * num_heads}, length, {head}], got {list(x.shape)}")
+            raise AssertionError(f"static key and value must be [{batch * num_heads}, length, {head}], got {list(x.shape)}")
         return s.reshape(x, (batch, num_heads, x.shape[1], head))
 
     q = by_head(q)
@@ -284,7 +290,7 @@ def multi_head_attention_forward(
             )
     if padding is not None:
         if tuple(padding.shape) != (batch, source):
-            raise RuntimeError(f"key_padding_mask must be {[batch, source]}, got {list(padding.shape)}")
+            raise AssertionError(f"key_padding_mask must be {[batch, source]}, got {list(padding.shape)}")
         padding = s.reshape(padding, (batch, 1, 1, source))
         mask = padding if mask is None else mask + padding
     output, weights = attend(q, k, v, mask, dropout_p if training else 0.0, 1 / math.sqrt(head))
@@ -304,7 +310,7 @@ def additive_mask(mask: Any, like: Any) -> Any:
     if mask._array.dtype == dtypes.B8:
         return additive(~mask, like)
     if dtypes.category(mask._array.dtype) != dtypes.FLOATING:
-        raise RuntimeError(f"attention: only bool and floating types of masks are supported, got {mask.dtype}")
+        raise AssertionError(f"attention: only bool and floating types of masks are supported, got {mask.dtype}")
     return mask.to(like.dtype)
 
 

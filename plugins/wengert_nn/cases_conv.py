@@ -191,6 +191,12 @@ def normalise_weight(y: Any, x: Any, mean: Any, rstd: Any, shape: Any, axes: Any
     return made.sum(tuple(d for d, n in enumerate(wide) if n == 1 and x.shape[d] != 1), keepdims=True).reshape(shape)
 
 
+def normalise_pull(y: Any, x: Any, mean: Any, rstd: Any, weight: Any, *params: Any) -> Any:
+    by_weight = normalise_weight(y, x, mean, rstd, weight.shape, *params)
+    over = tuple(d for d, n in enumerate((1,) * (y.ndim - weight.ndim) + weight.shape) if n == 1)
+    return normalise_back(y, x, mean, rstd, (weight,), *params), by_weight, y.sum(over).reshape(weight.shape)
+
+
 def with_statistics(name: str, first: int) -> Any:
     """Return the call of a record whose mean and rstd, arguments first and first + 1, are those of the x before them."""
 
@@ -261,4 +267,10 @@ RECORDS = table(
         s(R(2, 2, 3, 4), R(2, 2, 3, 4), None, None, (2, 3, 1), (2, 3), 0.1, "batch"),
         s(R(2, 3, 4), R(2, 3, 4), C(1, 3, 1), S(1, 3, 1), (3, 1), (0, 2), 0.1, "fixed"),
         oracle=normalise_weight, call=with_statistics("normalise_weight", 2)),
+    row("normalise_pull", s(R(3, 4), R(3, 4), None, None, R(4), (1,), 0.1, "batch"),
+        s(R(2, 3, 4), R(2, 3, 4), None, None, R(3, 1), (0, 2), 0.1, "batch"),
+        s(R(300, 40), R(300, 40), None, None, R(40), (1,), 0.1, "batch"),
+        s(R(300, 5, 8), R(300, 5, 8), None, None, R(5, 8), (1, 2), 0.1, "rms"),
+        s(R(40, 300), R(40, 300), None, None, R(1, 300), (0,), 0.1, "batch"),
+        oracle=normalise_pull, order=0, call=with_statistics("normalise_pull", 2)),
 )  # fmt: skip

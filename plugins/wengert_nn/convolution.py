@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from wengert.extend import r, relabel, s, structural
+from wengert.extend import kind_of, r, relabel, s, structural
 from wengert_nn.padding import constant_pad_
 from wengert_nn.windows import Ints, batched, per_dim, positive, sizes, unbatched
 
@@ -68,6 +68,8 @@ fold_windows = structural("fold_windows", "y", infer_fold, params="kernel stride
 # ---- faces
 def _checked(name: str, input: Any, weight: Any, bias: Any, groups: int, dims: int, transposed: bool) -> None:
     """Raise RuntimeError where input, weight and bias do not belong together."""
+    kind_of(name, input)
+    kind_of(name, weight, "weight")
     shape, taken, kind = weight._array.shape, input._array.shape, input.dtype
     if len(shape) != dims + 2:
         raise RuntimeError(
@@ -155,7 +157,7 @@ def _transposed(
         x = constant_pad_(x, ((0, 0), (0, 0), *after), 0)
     every = zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, more, strict=True)
     spatial = tuple([(n - 1) * step - 2 * p + d * (k - 1) + m % step + 1 for n, k, step, p, d, m in every])
-    if min(spatial) < 0 or min(weight.shape[2:]) < 1:
+    if min(spatial) < 1 or min(weight.shape[2:]) < 1:
         raise RuntimeError(
             f"{name}: Given input size per channel: {list(x.shape[2:])}. Calculated output size per channel: {list(spatial)}. "
             f"Output size is too small"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import creation, e, indexing, r, relabel, s
+from wengert.extend import creation, dtypes, e, indexing, r, relabel, s
 from wengert_nn.activations import real_floats
 from wengert_nn.losses import chosen_reduction, reduced
 
@@ -35,6 +35,8 @@ def ctc_loss(
     logs = real_floats("ctc_loss", s.unsqueeze(log_probs, 1) if single else log_probs)
     if len(logs.shape) != 3:
         raise RuntimeError(f"ctc_loss: log_probs must be [time, samples, classes], got {list(log_probs.shape)}")
+    if logs.dtype is dtypes.ALL["float16"]:
+        raise NotImplementedError("ctc_loss is not implemented for torch.float16 (small probabilities); convert with .float()")
     steps, samples, classes = logs.shape
     lasting, lengths = as_host(input_lengths, samples), as_host(target_lengths, samples)
     if lasting.size and not 0 <= lasting.min() <= lasting.max() <= steps:
@@ -74,10 +76,12 @@ def ctc_loss(
 
 
 def as_host(values: Any, samples: int) -> Host:
-    """Return lengths, a tensor or a sequence, as an array. Raises RuntimeError unless there is one for each sample."""
+    """Return lengths, a tensor or a sequence, as an array. Raises RuntimeError unless there is a whole one for each sample."""
+    if hasattr(values, "detach") and (values.is_floating_point() or values.is_complex()):
+        raise RuntimeError(f"ctc_loss: lengths are whole numbers, got {values.dtype}")
     host = np.asarray(values.detach().host() if hasattr(values, "detach") else values, np.int64).reshape(-1)
-    if host.size != samples:
-        raise RuntimeError(f"ctc_loss: a length for each of {samples} samples is expected, got {host.size}")
+    if host.size != samples or host.min(initial=0) < 0:
+        raise RuntimeError(f"ctc_loss: a length of 0 or more is expected for each of {samples} samples, got {host.tolist()}")
     return host
 
 

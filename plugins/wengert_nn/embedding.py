@@ -10,7 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import OPS, cast, category, creation, dtypes, e, has_values, indexing, labelled, r, s, structural
+from wengert.extend import (
+    OPS,
+    cast,
+    category,
+    creation,
+    dtypes,
+    e,
+    has_values,
+    indexing,
+    kind_of,
+    labelled,
+    r,
+    s,
+    structural,
+)  # fmt: skip
 from wengert.registry import registry
 
 
@@ -44,11 +58,11 @@ def rows_that_count(g: Any, weight_shape: Any, index: Any, padding: int, by_freq
     if by_frequency:
         raise RuntimeError("embedding_backward: scale_grad_by_freq not supported with sparse gradients")
     index = s.reshape(index, (-1,))
-    g = s.reshape(g, (-1, *weight_shape[1:]))
+    g = s.reshape(g, (*index.shape, *weight_shape[1:]))
     if padding >= 0:
         counts = index != padding
         index, g = OPS["mask_get"](index, counts, 0), OPS["mask_get"](g, counts, 0)
-    return OPS["sparse_coo"](s.reshape(index, (1, -1)), g, tuple(weight_shape), False)
+    return OPS["sparse_coo"](s.reshape(index, (1, *index.shape)), g, tuple(weight_shape), False)
 
 
 # the same, whose gradient holds the rows that were taken and no others
@@ -69,9 +83,11 @@ def taken(weight: Any, index: Any, padding: int, by_frequency: bool, sparse: boo
 
 
 def table(name: str, weight: Any, index: Any) -> None:
+    kind = kind_of(name, index)
+    kind_of(name, weight, "weight")
     if len(weight.shape) != 2:
         raise RuntimeError(f"{name}: 'weight' must be 2-D, got {len(weight.shape)}-D")
-    if index._array.dtype not in (dtypes.I64, np.dtype(np.int32)):
+    if kind not in (dtypes.I64, np.dtype(np.int32)):
         raise RuntimeError(f"{name}: expected indices of dtype Long or Int, but got {index.dtype}")
 
 
@@ -205,7 +221,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
 
     Raises RuntimeError for a class that is negative or too large, where values can be read.
     """
-    if category(tensor._array.dtype) != dtypes.INTEGRAL:
+    if category(kind_of("one_hot", tensor)) != dtypes.INTEGRAL:
         raise RuntimeError(f"one_hot is only applicable to index tensor of type LongTensor, got {tensor.dtype}")
     if tensor._array.size == 0:
         if num_classes <= 0:

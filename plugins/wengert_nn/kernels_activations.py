@@ -30,6 +30,8 @@ NORMAL = np.array([
 ])  # fmt: skip
 FAR = 1e12  # of squares: what lies beyond overflows in a power of t
 BLOCK = 1 << 15  # elements of a part that is worked on in the cache
+MOST = BLOCK * 3 // 2  # of one that is not cut into parts
+FEW = 1 << 10  # elements up to which it takes longer to lay memory out than to use it as it comes
 LINE = 16  # elements of which parts have a multiple: each then begins with a cache line, if the array does
 
 
@@ -61,7 +63,7 @@ def elementwise(count: int, spare: int = 0) -> Callable[[Callable[..., Any]], Ca
         def in_parts(backend: Any, made: Any, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> None:
             target, last = made.reshape(-1), np.ascontiguousarray(inputs[-1]).reshape(-1)
             others = [laid(a) for a in inputs[:-1]]
-            count = max(round(target.size / BLOCK), 1)
+            count = 1 if target.size <= MOST else round(target.size / BLOCK)
             step = target.size if count == 1 else -(-target.size // count // LINE) * LINE
             rest = (backend.scratch((spare, step), target.dtype),) if spare else ()
             if count == 1:
@@ -76,9 +78,10 @@ def elementwise(count: int, spare: int = 0) -> Callable[[Callable[..., Any]], Ca
         @functools.wraps(function)
         def run(backend: Any, *args: Any, out: Any = ...) -> Any:
             inputs, params = args[:count], args[count:]
-            if out is ... and plain(inputs):  # the common call, in few steps
-                made = np.empty(inputs[-1].shape, inputs[-1].dtype)
-                rest = (np.empty((spare, made.size), made.dtype),) if spare else ()
+            if plain(inputs) and (out is ... or apart(out, inputs)):  # the common calls, in few steps
+                made = np.empty(inputs[-1].shape, inputs[-1].dtype) if out is ... else out
+                room = np.empty if made.size <= FEW else backend.scratch
+                rest = (room((spare, made.size), made.dtype),) if spare else ()
                 function(backend, made.reshape(-1), *rest, *[a.reshape(-1) for a in inputs], *params)
                 return made
             half = inputs[0].dtype == HALF
@@ -91,11 +94,7 @@ def elementwise(count: int, spare: int = 0) -> Callable[[Callable[..., Any]], Ca
                 else:
                     inputs = tuple(backend.xp.broadcast_arrays(*inputs))
             shape, kind = inputs[-1].shape, last.dtype
-            made = out
-            if out is ... or not host or not out.flags.c_contiguous or (out.shape, out.dtype) != (shape, kind) or any(
-                [np.may_share_memory(out, a) for a in inputs]
-            ):
-                made = backend.xp.empty(shape, kind)
+            made = out if out is not ... and host and apart(out, inputs) else backend.xp.empty(shape, kind)
             if host:
                 in_parts(backend, made, inputs, params)
             else:
@@ -114,9 +113,17 @@ def elementwise(count: int, spare: int = 0) -> Callable[[Callable[..., Any]], Ca
 def plain(inputs: tuple[Any, ...]) -> bool:
     """Say whether inputs are host arrays of one shape, one part of the cache at most, and not of float16."""
     last = inputs[-1]
-    if type(last) is not np.ndarray or last.size > BLOCK or last.dtype.char not in "fd":
+    if type(last) is not np.ndarray or last.size > MOST or last.dtype.char not in "fd":
         return False
     return len(inputs) == 1 or all([a.shape == last.shape for a in inputs])
+
+
+def apart(out: Any, inputs: tuple[Any, ...]) -> bool:
+    """Say whether a result of the last input's shape and type can be written to out, part by part."""
+    last = inputs[-1]
+    if not out.flags.c_contiguous or out.shape != last.shape or out.dtype != last.dtype:
+        return False
+    return not any([np.may_share_memory(out, a) for a in inputs])
 
 
 def laid(x: Any) -> Any:

@@ -251,48 +251,99 @@ def normalise_back(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, weights: 
     result = made = xp.empty(x.shape, x.dtype)
     x, axes, (made, y, mean, rstd, *weights) = rows(x, axes, made, y, mean, rstd, *weights)
     weight = weights[0] if weights else None
+    if weight is not None and by_columns(x, axes, weight):
+        rows_back(backend, made, y, x, mean, rstd, weight, mode)
+        return result
     close = near(mean, rstd, mode)
     count = x.dtype.type(max(1, x.size // max(1, rstd.size)))
     scratch = Scratch(backend, x.dtype)
-    by_row = weight is not None and x.ndim == 2 and weight.ndim == 1 and axes == (1,)
     within = inner(weight, axes, x.ndim)
-    if by_row:
-        left, right = pair(xp, rstd, None, 1), pair(xp, weight, None, 0)
-        ones, column = pair(xp, xp.ones_like(weight), None, 0), xp.zeros((len(x), 2), x.dtype)
-    factor = rstd if weight is None or by_row else rstd * weight
+    factor = rstd if weight is None else rstd * weight
     share = rstd / count
     cube = share * rstd * rstd
     for part, cut in parts(x, axes):
         g, block = y[part], made[part]
         other = scratch.like(block)
         values = x[part] if close else x[part] - cut(mean)
-        if by_row:
-            s, t = xp.matmul(g, weight)[:, None], xp.matmul(xp.multiply(g, values, out=other), weight)[:, None]
-            xp.matmul(cut(left), right, out=block)
-            block *= g
-        else:
-            s, t = total(xp, g, within), dots(xp, g, values, within)
-            if weight is not None:
-                s, t = folded(xp, s * cut(weight), axes), folded(xp, t * cut(weight), axes)
-            xp.multiply(g, cut(factor), out=block)
+        s, t = total(xp, g, within), dots(xp, g, values, within)
+        if weight is not None:
+            s, t = folded(xp, s * cut(weight), axes), folded(xp, t * cut(weight), axes)
+        xp.multiply(g, cut(factor), out=block)
         middle = cut(mean) if close else 0
         slope = ((middle * s if mode != "rms" else 0) - t) * cut(cube)
-        less = s * cut(share) + middle * slope if mode != "rms" else None
-        if by_row:
-            repeated = column[: len(g)]
-            repeated[:, :1] = slope
-            other = xp.matmul(repeated, ones, out=other)
-            other *= values
-            block += other
-            if less is not None:
-                repeated[:, :1] = less
-                block -= xp.matmul(repeated, ones, out=other)
-            continue
         xp.multiply(values, slope, out=other)
-        if less is not None:
-            other -= less
+        if mode != "rms":
+            other -= s * cut(share) + middle * slope
         block += other
     return result
+
+
+def by_columns(x: Any, axes: Any, weight: Any) -> bool:
+    """Say whether x is a matrix with a statistic for each row and a weight for each column."""
+    return bool(x.ndim == 2 and weight.ndim == 1 and axes == (1,))
+
+
+def rows_back(
+    backend: Any, made: Any, y: Any, x: Any, mean: Any, rstd: Any, weight: Any, mode: str, sums: tuple[Any, ...] = ()
+) -> None:
+    """Write normalise_back of such a matrix to made. sums: arrays to which the gradients of weight and bias are added."""
+    xp = backend.xp
+    close = near(mean, rstd, mode)
+    left, right = pair(xp, rstd, None, 1), pair(xp, weight, None, 0)
+    ones, column = pair(xp, xp.ones_like(weight), None, 0), xp.zeros((len(x), 2), x.dtype)
+    down = xp.ones(len(x), x.dtype)
+    share = rstd / x.dtype.type(max(1, x.shape[1]))
+    cube = share * rstd * rstd
+    scratch = Scratch(backend, x.dtype)
+    for part, cut in parts(x, (1,)):
+        g, block = y[part], made[part]
+        values = x[part] if close else x[part] - cut(mean)
+        middle = cut(mean) if close and mode != "rms" else 0
+        other = xp.multiply(g, values, out=scratch.like(block))
+        if sums:
+            by_weight, by_bias = sums
+            by_weight += column_sums(xp, g, other, middle, cut(rstd))
+            by_bias += xp.matmul(down[: len(g)], g)
+        s, t = xp.matmul(g, weight)[:, None], xp.matmul(other, weight)[:, None]
+        slope = (middle * s - t) * cut(cube)
+        xp.matmul(cut(left), right, out=block)
+        block *= g
+        repeated = column[: len(g)]
+        repeated[:, :1] = slope
+        other = xp.matmul(repeated, ones, out=other)
+        other *= values
+        block += other
+        if mode != "rms":
+            repeated[:, :1] = s * cut(share) + middle * slope
+            block -= xp.matmul(repeated, ones, out=other)
+
+
+def column_sums(xp: Any, g: Any, product: Any, middle: Any, rstd: Any) -> Any:
+    """Return the sum of g * (values - middle) * rstd over rows, the product being that of g and values."""
+    made = xp.matmul(rstd[:, 0], product)
+    if not isinstance(middle, int):
+        made -= xp.matmul((rstd * middle)[:, 0], g)
+    return made
+
+
+def normalise_pull(
+    backend: Any, y: Any, x: Any, mean: Any, rstd: Any, weight: Any, axes: Any, eps: float, mode: str
+) -> tuple[Any, Any, Any]:
+    """The gradients of x, weight and bias: `normalise_back`, `normalise_weight` and a sum, together where that is faster."""
+    xp, params = backend.xp, (axes, eps, mode)
+    made = xp.empty(x.shape, x.dtype)
+    matrix, inside, (block, g, means, scales, row) = rows(x, axes, made, y, mean, rstd, weight)
+    if few(x, rstd) or not by_columns(matrix, inside, row):
+        made = normalise_back(backend, y, x, mean, rstd, (weight,), *params)
+        over = tuple([d for d, n in enumerate((1,) * (y.ndim - weight.ndim) + weight.shape) if n == 1])
+        sums = (
+            normalise_weight(backend, y, x, mean, rstd, weight.shape, *params),
+            xp.add.reduce(y, over).reshape(weight.shape),
+        )
+    else:
+        sums = xp.zeros(row.shape, x.dtype), xp.zeros(row.shape, x.dtype)
+        rows_back(backend, block, g, matrix, means, scales, row, mode, sums)
+    return made, *[a.reshape(weight.shape) for a in sums]
 
 
 def normalise_weight(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, shape: Any, axes: Any, eps: float, mode: str) -> Any:
@@ -313,14 +364,12 @@ def normalise_weight(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, shape: 
     for part, cut in parts(x, axes):
         g, scale = y[part], cut(rstd)
         values = x[part] if close else x[part] - cut(mean)
-        middle = cut(mean) if close and mode != "rms" else None
-        if x.ndim == 2 and like.ndim == 1 and axes == (1,):
-            made += xp.matmul(scale[:, 0], xp.multiply(g, values, out=scratch.like(g)))
-            if middle is not None:
-                made -= xp.matmul((scale * middle)[:, 0], g)
+        middle = cut(mean) if close and mode != "rms" else 0
+        if by_columns(x, axes, like):
+            made += column_sums(xp, g, xp.multiply(g, values, out=scratch.like(g)), middle, scale)
             continue
         product = dots(xp, g, values, within)
-        if middle is not None:
+        if not isinstance(middle, int):
             product -= total(xp, g, within) * middle
         target = cut(made)
         target += folded(xp, product * scale, over).reshape(target.shape)

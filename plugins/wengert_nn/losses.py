@@ -22,7 +22,9 @@ from wengert.extend import (
     e,
     elementwise,
     errors,
+    has_values,
     indexing,
+    kind_of,
     labelled,
     r,
     relabel,
@@ -273,6 +275,8 @@ def soft_margin_loss(
 ) -> Any:
     """Return the mean of log(1 + exp(-y x)) for targets y of 1 and -1."""
     reduction = chosen_reduction(reduction, size_average, reduce)
+    if input.shape != target.shape:
+        raise RuntimeError(f"soft_margin_loss: input {list(input.shape)} and target {list(target.shape)} differ in shape")
     return reduced(-logsigmoid_(real_floats("soft_margin_loss", input) * target), reduction)
 
 
@@ -295,13 +299,13 @@ def gaussian_nll_loss(
 ) -> Any:
     """Return the mean of (log v + (x - t)^2 / v) / 2, where the variance v counts as at least eps.
 
-    Raises ValueError for a negative variance, and for one of another shape.
+    Raises ValueError for a negative variance, where values can be read, and for one of another shape.
     """
     if not hasattr(var, "shape"):
         if var < 0:
             raise ValueError("gaussian_nll_loss: var has negative entry/entries")
         var = creation.full_like(input, float(var))
-    elif bool(r.any(var < 0)):
+    elif has_values(var._array) and bool(r.any(var < 0)):
         raise ValueError("gaussian_nll_loss: var has negative entry/entries")
     shape = tuple(input.shape)
     if tuple(var.shape) != shape:
@@ -380,7 +384,7 @@ def check_weight(name: str, weight: Any, classes: int) -> None:
 
 def integers(name: str, target: Any) -> Any:
     """Return class numbers as int64. Raises RuntimeError for what are no integers."""
-    if category(target._array.dtype) != dtypes.INTEGRAL:
+    if category(kind_of(name, target, "target")) != dtypes.INTEGRAL:
         raise RuntimeError(f"{name}: expected a target of class numbers, of dtype Long, but got {target.dtype}")
     return target if target._array.dtype == dtypes.I64 else cast(target, dtypes.I64)
 
@@ -418,6 +422,7 @@ def cross_entropy(
     label_smoothing: the part of each target that is spread evenly over the classes.
     """
     reduction = chosen_reduction(reduction, size_average, reduce)
+    kind_of("cross_entropy", input)
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if tuple(input.shape) == tuple(target.shape):
@@ -449,7 +454,7 @@ def class_vector(weight: Any, input: Any) -> Any:
 
 def expected_losses(input: Any, target: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:
     """Return the cross entropy of a target of probabilities; its mean is over samples."""
-    if category(target._array.dtype) < dtypes.FLOATING:
+    if category(kind_of("cross_entropy", target, "target")) < dtypes.FLOATING:
         raise RuntimeError(f"Expected floating point type for target with class probabilities, got {target.dtype}")
     axis = 0 if len(input.shape) == 1 else 1
     classes = input.shape[axis]

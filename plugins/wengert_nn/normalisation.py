@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from wengert.extend import category, dtypes, e, r, relabel, s, structural, sum_to
+import numpy as np
+
+from wengert.extend import category, dtypes, e, kind_of, r, relabel, s, structural, sum_to
 from wengert_nn.padding import constant_pad_
 from wengert_nn.pooling import avg_pool2d
 
@@ -30,8 +32,31 @@ def infer_weight(y: Any, x: Any, mean: Any, rstd: Any, shape: Any, axes: Axes, e
     return shape, x.dtype
 
 
+def infer_pull(y: Any, x: Any, mean: Any, rstd: Any, weight: Any, axes: Axes, eps: float, mode: str) -> Any:
+    return (x.shape, x.dtype), (weight.shape, x.dtype), (weight.shape, x.dtype)
+
+
+def pull_of_ops(y: Any, x: Any, mean: Any, rstd: Any, weight: Any, *params: Any) -> Any:
+    """Return what normalise_pull does, where a device has no kernel for it."""
+    shape = tuple(weight.shape)
+    by_weight = normalise_weight(y, x, mean, rstd, shape, *params)
+    return normalise_back(y, x, mean, rstd, (weight,), *params), by_weight, sum_to(y, shape)
+
+
 # ---- rules that need more than a line
-def normalise_x(g: Any, x: Any, mean: Any, rstd: Any, affine: Any, axes: Axes, eps: float, mode: str, kinds: str) -> Any:
+def normalise_once(
+    g: Any, needs: Any, x: Any, mean: Any, rstd: Any, affine: Any, axes: Axes, eps: float, mode: str, kinds: str
+) -> Any:
+    """Return the gradients of x, weight and bias where all are asked for and no transform looks into them, else None."""
+    at_once = kinds == "wb" and mode != "fixed" and needs == (True, False, False, True, True) and isinstance(x, np.ndarray)
+    return normalise_pull(g, x, mean, rstd, affine[0], axes, eps, mode) if at_once else None
+
+
+def normalise_x(
+    g: Any, once: Any, x: Any, mean: Any, rstd: Any, affine: Any, axes: Axes, eps: float, mode: str, kinds: str
+) -> Any:
+    if once is not None:
+        return once[0]
     weights = affine[:1] if "w" in kinds else ()
     if mode == "fixed":
         return g * (rstd * weights[0] if weights else rstd)
@@ -39,8 +64,11 @@ def normalise_x(g: Any, x: Any, mean: Any, rstd: Any, affine: Any, axes: Axes, e
 
 
 def normalise_affine(
-    g: Any, index: int, x: Any, mean: Any, rstd: Any, affine_shape: Any, axes: Axes, eps: float, mode: str, kinds: str
-) -> Any:
+    g: Any, once: Any, index: int, x: Any, mean: Any, rstd: Any, affine_shape: Any, axes: Axes, eps: float, mode: str,
+    kinds: str,
+) -> Any:  # fmt: skip
+    if once is not None:
+        return once[1 + index]
     shape = tuple(affine_shape[index])
     return sum_to(g, shape) if kinds[index] == "b" else normalise_weight(g, x, mean, rstd, shape, axes, eps, mode)
 
@@ -78,12 +106,14 @@ P = "axes eps mode"
 moments          = structural("moments", "x", infer_moments, params="axes centred", outputs=2, constant=True,
     rows="c -> c c axes axes")
 normalise        = structural("normalise", "x mean rstd *affine", infer_normalise, params=f"{P} kinds",
-    x=normalise_x, affine=normalise_affine, rows="c b b b -> c axes axes")
+    once=normalise_once, x=normalise_x, affine=normalise_affine, rows="c b b b -> c axes axes")
 normalise_back   = structural("normalise_back", "y x mean rstd *weight", infer_normalise, params=P,
     y=back_y, x=back_x, weight=back_weight, rows="c c b b b -> c axes axes")
 normalise_weight = structural("normalise_weight", "y x mean rstd", infer_weight, params=f"shape {P}",
     y=lambda g, x, mean, rstd, axes, eps, mode: normalise(x, mean, rstd, (g,), axes, eps, mode, "w"),
     x=weight_x, rows="c c b b -> s axes axes")
+# of x, weight and bias; not differentiable itself: the rules above are recorded where that is asked for
+normalise_pull   = structural("normalise_pull", "y x mean rstd weight", infer_pull, params=P, outputs=3)
 # fmt: on
 
 
@@ -94,6 +124,14 @@ def _affine(weight: Any, bias: Any, shape: Any) -> tuple[tuple[Any, ...], str]:
     given = [(kind, value) for kind, value in (("w", weight), ("b", bias)) if value is not None]
     made = tuple(value if tuple(value.shape) == shape else s.reshape(value, shape) for _, value in given)
     return made, "".join(kind for kind, _ in given)
+
+
+def _tensors(name: str, input: Any, others: dict[str, Any]) -> None:
+    """Raise TypeError for what is no tensor."""
+    kind_of(name, input)
+    for what, value in others.items():
+        if value is not None:
+            kind_of(name, value, what)
 
 
 def _floats(name: str, input: Any, *others: Any) -> tuple[Any, ...]:
@@ -123,12 +161,13 @@ def _statistics(x: Any, axes: Axes, eps: float, centred: bool = True) -> tuple[A
 # ---- over the last dims
 def _last(name: str, input: Any, normalized_shape: Any, **affine: Any) -> Axes:
     """Return the dims of normalized_shape. Raises RuntimeError where it is not the end of the input's shape."""
+    _tensors(name, input, affine)
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     taken = tuple(input._array.shape)
     if not shape:
         raise RuntimeError(f"{name}: Expected normalized_shape to be at least 1-dimensional, but got normalized_shape = []")
     for what, value in affine.items():
-        if value is not None and tuple(value._array.shape) != shape:
+        if value is not None and value._array.shape != shape:
             raise RuntimeError(
                 f"{name}: Expected {what} to be of same shape as normalized_shape, but got {what} of shape {list(value.shape)} "
                 f"and normalized_shape = {list(shape)}"
@@ -180,6 +219,7 @@ def _complex_rms_norm(x: Any, axes: Axes, weight: Any, eps: float | None) -> Any
 # ---- over channels
 def _channels(name: str, input: Any, **values: Any) -> int:
     """Return the number of channels. Raises RuntimeError where there are none, or a tensor has not one element for each."""
+    _tensors(name, input, values)
     if len(input.shape) < 2:
         raise RuntimeError(f"{name}: Expected an input with at least two dims, (batch, channels, ...), got {list(input.shape)}")
     channels: int = input.shape[1]
@@ -205,6 +245,7 @@ def _batch_norm(
     eps: float,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """Return the result, and the mean and rstd it was made with."""
+    kind_of(name, input)
     if not input._array.size and len(input.shape) < 2:
         return (e.clone(input),) * 3
     channels = _channels(name, input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
@@ -347,6 +388,7 @@ def local_response_norm(input: Any, size: int, alpha: float = 1e-4, beta: float 
 
     Raises ValueError for an input with fewer than three dims.
     """
+    kind_of("local_response_norm", input)
     shape = tuple(input.shape)
     if len(shape) < 3:
         raise ValueError(f"Expected 3D or higher dimensionality input (got {len(shape)} dimensions)")

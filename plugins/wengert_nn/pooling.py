@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wengert.extend import category, dtypes, e, indexing, r, random, relabel, s, structural, tensor_like
+from wengert.extend import category, dtypes, e, indexing, kind_of, r, random, relabel, s, structural, tensor_like
 from wengert_nn.taps import Table, resample, table
 from wengert_nn.windows import Ints, batched, per_dim, positive, unbatched, winner_type
 
@@ -117,7 +117,7 @@ def _images(name: str, input: Any, dims: int) -> None:
 
 
 def _numbers(name: str, input: Any) -> None:
-    if category(input._array.dtype) < dtypes.FLOATING:
+    if category(kind_of(name, input)) < dtypes.FLOATING:
         raise NotImplementedError(f"{name} is not implemented for {input.dtype}; convert with .float()")
 
 
@@ -126,8 +126,9 @@ def _max_pool(
     dims: int, input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, return_indices: bool
 ) -> Any:
     name = f"max_pool{dims}d"
+    kind = kind_of(name, input)
     _images(name, input, dims)
-    if input._array.dtype == dtypes.B8 or category(input._array.dtype) == dtypes.COMPLEX:
+    if kind == dtypes.B8 or category(kind) == dtypes.COMPLEX:
         raise NotImplementedError(f"{name} is not implemented for {input.dtype}")
     window = _window(name, input.shape[-dims:], kernel, stride, padding, dilation, ceil_mode)
     values = pool_max(input, *window)
@@ -321,8 +322,9 @@ def _avg_pool(
     dims: int, input: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool, divisor: Any = None
 ) -> Any:
     name = f"avg_pool{dims}d"
+    kind = kind_of(name, input)
     _images(name, input, dims)
-    if input._array.dtype == dtypes.B8 or category(input._array.dtype) == dtypes.COMPLEX:
+    if kind == dtypes.B8 or category(kind) == dtypes.COMPLEX:
         raise NotImplementedError(f"{name} is not implemented for {input.dtype}")
     if divisor == 0:
         raise RuntimeError(f"{name}: divisor must be not zero")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import category, creation, dtypes, e, indexing, products, relabel, s, tensor_like
+from wengert.extend import category, creation, dtypes, e, indexing, kind_of, products, relabel, s, tensor_like
 from wengert_nn.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from wengert_nn.taps import Table, resample, table
 
@@ -105,7 +105,7 @@ def interpolate(
     align_corners: the corners' elements keep their places, else the images' edges do. antialias: a smaller image sees all
     elements. Raises ValueError for arguments that exclude each other, NotImplementedError for another mode.
     """
-    dims = len(input.shape) - 2
+    kind, dims = kind_of("interpolate", input), len(input.shape) - 2
     if mode in ("nearest", "area", "nearest-exact"):
         if align_corners is not None:
             raise ValueError("align_corners option can only be set with the modes linear, bilinear, bicubic and trilinear")
@@ -124,7 +124,7 @@ def interpolate(
             f"{list(size)}"
         )
     pixels = input.dtype is dtypes.ALL["uint8"] and mode in ("bilinear", "bicubic")
-    if category(input._array.dtype) < dtypes.FLOATING and not (pixels or mode.startswith("nearest")):
+    if category(kind) < dtypes.FLOATING and not (pixels or mode.startswith("nearest")):
         raise NotImplementedError(f"interpolate: mode {mode!r} is not implemented for {input.dtype}; convert with .float()")
     if mode == "area":
         return (adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d)[dims - 1](input, size)

@@ -205,7 +205,7 @@ def range(
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     wanted = creation.chosen("range", dtype, out)
     values = start + np.arange(math.floor((end - start) / step) + 1) * step
-    return creation.given("range", creation.made(values.astype(wanted), device, requires_grad), out)
+    return creation.in_order("range", values.astype(wanted), device, requires_grad, out)
 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:

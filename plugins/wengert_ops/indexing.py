@@ -310,7 +310,7 @@ def triu_indices(
 def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     """Return, for places of the flattened tensor of a shape, a tensor of indices for each dim."""
     if dtypes.category(indices._array.dtype) != dtypes.INTEGRAL:
-        raise ValueError(f"unravel_index: expected 'indices' to be an integer dtype, but got {indices.dtype}")
+        raise TypeError(f"unravel_index: expected 'indices' to be an integer dtype, but got {indices.dtype}")
     sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
     if any(n < 0 for n in sizes):
         raise ValueError(f"unravel_index: 'shape' cannot have negative values, but got {sizes}")

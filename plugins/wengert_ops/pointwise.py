@@ -102,8 +102,11 @@ def ldexp(input: Any, other: Any) -> Any:
     only_tensors("ldexp", (input,))
     if not isinstance(other, Tensor) or dtypes.category(other._array.dtype) != dtypes.INTEGRAL:
         return input * e.pow_face(2.0, other)
+    floating = dtypes.category(input._array.dtype) >= dtypes.FLOATING
+    wide = dtypes.by_name("float64" if floating and input.dtype.itemsize > 4 else "float32")
     half = e.floor_divide(other, 2)  # 2^other may be out of range where the result is not
-    return input * e.pow_face(2.0, half) * e.pow_face(2.0, other - half)
+    result = input * e.pow_face(2.0, half.to(wide)) * e.pow_face(2.0, (other - half).to(wide))
+    return result.to(input.dtype) if floating else result
 
 
 def float_power(input: Any, exponent: Any) -> Any:

@@ -40,14 +40,18 @@ def kron(input: Any, other: Any) -> Any:
 
 # ---- beta * input + alpha * a product
 @labelled("AddmvBackward0")
-def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+def addmv(input: Any, mat: Any, vec: Any, *older: Any, beta: Any = 1, alpha: Any = 1) -> Any:
     """Return beta * input + alpha * mat @ vec."""
+    if older:
+        input, mat, vec, beta, alpha = products.in_order("addmv", input, mat, vec, *older)
     return products.added("addmv", input, products.mv(mat, vec), beta, alpha)
 
 
 @labelled("AddrBackward0")
-def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+def addr(input: Any, vec1: Any, vec2: Any, *older: Any, beta: Any = 1, alpha: Any = 1) -> Any:
     """Return beta * input + alpha * the outer product of two vectors."""
+    if older:
+        input, vec1, vec2, beta, alpha = products.in_order("addr", input, vec1, vec2, *older)
     product = products.outer(vec1, vec2)
     common = dtypes.result_of([input._array, product._array])
     input, product = (x if x._array.dtype == common else call(cast, (x,), (common,)) for x in (input, product))
@@ -57,14 +61,18 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> 
 
 
 @labelled("BaddbmmBackward0")
-def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+def baddbmm(input: Any, batch1: Any, batch2: Any, *older: Any, beta: Any = 1, alpha: Any = 1) -> Any:
     """Return beta * input + alpha * batch1 @ batch2."""
+    if older:
+        input, batch1, batch2, beta, alpha = products.in_order("baddbmm", input, batch1, batch2, *older)
     return products.added("baddbmm", input, products.bmm(batch1, batch2), beta, alpha)
 
 
 @labelled("AddbmmBackward0")
-def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+def addbmm(input: Any, batch1: Any, batch2: Any, *older: Any, beta: Any = 1, alpha: Any = 1) -> Any:
     """Return beta * input + alpha * the sum of the products of a batch, which is one product of longer matrices."""
+    if older:
+        input, batch1, batch2, beta, alpha = products.in_order("addbmm", input, batch1, batch2, *older)
     products.factors("addbmm", batch1, batch2)
     a, b = tuple(batch1.shape), tuple(batch2.shape)
     if len(a) != 3 or len(b) != 3 or a[0] != b[0]:

@@ -290,6 +290,8 @@ def _edges(name: str, column: Any, bins: Any, limits: tuple[float, float] | None
     low, high = limits or (0.0, 0.0)
     if limits is None and not size_of(column.shape):
         low, high = 0.0, 1.0
+    if limits is not None and low == high:  # of histc that means the range of the data
+        low, high = low - 0.5, high + 0.5
     low, high = _limits(f"torch.{name}", column, low, high, 0.5)
     return creation.linspace(low, high, bins + 1, dtype=column.dtype, device=column.device)
 

@@ -47,6 +47,11 @@ class Adagrad(Optimizer):
     def init_state(self, p: Tensor, group: Group) -> State:
         return {"step": new_step(p), "sum": wengert.zeros_like(p).add_(group["initial_accumulator_value"])}
 
+    def share_memory(self) -> None:
+        """Move the sums to where processes made by fork see each other's writes."""
+        for state in self.state.values():
+            state["sum"].share_memory_()
+
     def update(self, p: Tensor, g: Tensor, state: State, group: Group) -> None:
         t, s, lr = count(state, p), state["sum"], group["lr"]
         if group["lr_decay"]:

@@ -8,6 +8,7 @@ indices; values never leave their device.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from wengert.extend import OPS, Tensor, device_of, dtypes, give_operators, of_ar
 
 Shape = tuple[int, ...]
 Host = np.ndarray[Any, Any]
-COO, CSR = "torch.sparse_coo", "torch.sparse_csr"
+COO, CSR = sys.intern("torch.sparse_coo"), sys.intern("torch.sparse_csr")
 
 
 class Flags:
@@ -228,6 +229,12 @@ def compressed(x: Coo) -> Csr:
     return Csr(beside(x.values, crow), OPS["getitem"](x.indices, (1,)), x.values, x.shape)
 
 
+def one_size(target: Any, values: Any) -> None:
+    """Raise RuntimeError for sparse values of another size than what they are written to: they are not broadcast."""
+    if target.shape != values.shape:
+        raise RuntimeError(f"copy_ between sparse tensors takes one size, got {list(target.shape)} and {list(values.shape)}")
+
+
 def as_coo(x: Any) -> Coo:
     """Return an array of either layout by coordinates."""
     found: Coo = x.coo if isinstance(x, Csr) else x
@@ -298,6 +305,7 @@ class Sparse:
 
     def write(self, target: Any, values: Any) -> Any:
         if isinstance(values, SparseArray):
+            one_size(target, values)
             made = compressed(as_coo(values)) if isinstance(target, Csr) else as_coo(values)
         elif not values.ndim and not np.any(of_array(values).to_host(values)):
             made = OPS["overwrite"](target, values)

@@ -27,6 +27,7 @@ from wengert_sparse.arrays import (
     is_sparse,
     no_kernel,
     of_keys,
+    one_size,
     sorted_coo,
     take,
 )
@@ -139,6 +140,7 @@ def divide(x: Any, y: Any) -> Any:
 def overwrite(x: Any, y: Any) -> Any:
     """The value of y in the place of x, of x's type."""
     if isinstance(y, Coo):
+        one_size(x, y)
         return OPS["copy"](as_type(y, np.dtype(x.dtype))) if isinstance(x, Coo) else dense(y)
     if is_number(y) and not np.any(of_array(y).to_host(y)):
         return empty_like(x, x.shape)
@@ -284,6 +286,8 @@ def getitem(x: Coo, index: Any) -> Any:
             found.append(at)
             shape.append(len(span))
         else:
+            if not -n <= part < n:
+                raise IndexError(f"index {part} is out of bounds for dimension {dim - 1} with size {n}")
             keep &= row == part % n
     rest = tuple(index[after:])
     found += places[dim:]
@@ -294,7 +298,8 @@ def getitem(x: Coo, index: Any) -> Any:
     if rest:
         values = OPS["getitem"](values, (slice(None), *rest))
     if not found:
-        return OPS["sum"](values, (0,), False)
+        total = OPS["sum"](values, (0,), False)  # of small integers as int64
+        return total if total.dtype == values.dtype else OPS["cast"](total, values.dtype)
     host = np.stack(found)[:, chosen]
     return Coo(beside(values, host), values, (*shape, *values.shape[1:]), x.coalesced, host)
 
@@ -322,6 +327,9 @@ def concatenate(xs: Any, axis: int) -> Coo:
     d, offset, hosts = axis % xs[0].ndim, 0, []
     if d >= xs[0].sparse_dim:
         raise no_kernel("cat along a dense dim", COO)
+    rests = [(*x.shape[:d], *x.shape[d + 1 :]) for x in xs]
+    if any(rest != rests[0] for rest in rests):
+        raise RuntimeError(f"cat: the sizes of sparse tensors must be equal but for dimension {d}")
     for x in xs:
         host = x.host.copy()
         host[d] += offset

@@ -5,6 +5,7 @@ Owns: the constructors and conversions. May import: wengert.extend, the arrays a
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from wengert_sparse import records
 from wengert_sparse.arrays import COO, CSR, Coo, Csr, as_coo, beside, indices_of, is_sparse, no_kernel, on_host
 
 
-class check_sparse_tensor_invariants:
+class check_sparse_tensor_invariants(contextlib.ContextDecorator):
     """Whether constructors look at indices on other devices than the host, too, and at all of a compressed tensor's.
 
-    A context manager; `enable()`, `disable()` and `is_enabled()` turn it for good.
+    A context manager, or a decorator; `enable()`, `disable()` and `is_enabled()` turn it for good.
     """
 
     _on = False
@@ -110,7 +111,7 @@ def sparse_coo_tensor(
             )
         if check or isinstance(indices._array, np.ndarray):
             within(on_host(indices._array), shape)
-    return finished(records.made(indices, values, shape, bool(is_coalesced)), requires_grad)
+    return finished(records.made(indices, values, shape, bool(is_coalesced) or count < 2), requires_grad)
 
 
 def within(rows: Any, shape: Any) -> None:

@@ -59,15 +59,20 @@ def _one(array: Any) -> Any:
     return found
 
 
-def _tensors(value: Any) -> tuple[Any, ...]:
-    """Return one or several tensors, of any iterable, as a tuple; a gradient edge stands for a tensor."""
+def _tensors(value: Any, shaped: bool = True) -> tuple[Any, ...]:
+    """Return one or several tensors, of any iterable, as a tuple; a gradient edge stands for a tensor, shaped: of its shape."""
     if isinstance(value, Tensor):
         return (value,)
     if hasattr(value, "ownership_token"):
-        return (value.ownership_token,)
+        return (value.stand_in(shaped),)
     if not isinstance(value, Iterable):
         return (value,)
-    return tuple([x if isinstance(x, Tensor) or not hasattr(x, "ownership_token") else x.ownership_token for x in value])
+    return tuple([x if isinstance(x, Tensor) or not hasattr(x, "ownership_token") else x.stand_in(shaped) for x in value])
+
+
+def _dual(x: Tensor) -> bool:
+    """Say whether a tensor is one of `forward_ad`."""
+    return hasattr(x._array, "level") and bool(x._array.level.outlived)
 
 
 def _roots(outputs: Sequence[Tensor], grads: Sequence[Any] | None, create: bool) -> list[tuple[Any, Any]]:
@@ -80,6 +85,8 @@ def _roots(outputs: Sequence[Tensor], grads: Sequence[Any] | None, create: bool)
     for i, (y, g) in enumerate(zip(outputs, grads, strict=True)):
         if not isinstance(y, Tensor):
             raise TypeError(f"backward/grad takes tensors, but output {i} is a {type(y).__name__}")
+        if _dual(y) and y._array.value.requires_grad:  # what is recorded of its value is all that leads outside
+            y, g = y._array.value, g._array.value if isinstance(g, Tensor) and _dual(g) else g
         if y._edge is None:
             raise errors.no_graph(i)
         if g is None:
@@ -145,7 +152,7 @@ def backward(
     grads = None if grad_tensors is None else _tensors(grad_tensors)
     retain = create_graph if retain_graph is None else retain_graph
     targets = None
-    wanted = () if inputs is None else _tensors(inputs)
+    wanted = () if inputs is None else _tensors(inputs, shaped=False)
     if inputs is not None:
         if not wanted:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
@@ -172,7 +179,7 @@ def grad(
     >>> first.item(), second.item()
     (27.0, 18.0)
     """
-    wanted, outputs = _tensors(inputs), _tensors(outputs)
+    wanted, outputs = _tensors(inputs, materialize_grads), _tensors(outputs)
     if is_grads_batched:
         return _batched(outputs, wanted, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
     if materialize_grads and allow_unused is False:
@@ -220,6 +227,12 @@ def _batched(outputs: Any, inputs: Any, grad_outputs: Any, retain: Any, create: 
         return tuple([made[i] for i in found])
 
     given = _tensors(grad_outputs)
+    for i, (y, g) in enumerate(zip(outputs, given, strict=False)):
+        if isinstance(g, Tensor) and tuple(g.shape[1:]) != tuple(y.shape):
+            raise RuntimeError(
+                f"If `is_grads_batched=True`, we interpret the first dimension of each grad_output as that of the batch, and "
+                f"the others as those of its output: grad_output[{i}] has a shape of {g.shape}, the output one of {y.shape}."
+            )
     batch = vmap(one, randomness="different")(given)
     made: list[Any] = [None] * len(_tensors(inputs))
     for i, g in zip(found, batch, strict=True):
@@ -255,7 +268,8 @@ def _backward(
     gradient: of the final scalar with respect to this tensor, same shape; 1 for a one-element tensor.
     Raises RuntimeError for a non-scalar without `gradient`, and for a graph that was already freed.
     """
-    if gradient is None and inputs is None and not create_graph and self._edge is not None and self._array.size == 1:
+    plain = gradient is None and inputs is None and not create_graph and self._edge is not None
+    if plain and self._array.size == 1 and not hasattr(self._array, "level"):
         # the commonest call, without the checks that only options need
         if self._array.dtype.kind != "c":
             _run([(self._edge, _one(self._array))], bool(retain_graph), False)

@@ -21,6 +21,10 @@ __all__ = ["UnpackedDualTensor", "dual_level", "enter_dual_level", "exit_dual_le
 class _Dual(Forward):
     outlived = True
 
+    def text(self, layer: Layer) -> str | None:
+        tangent = motion(layer) if self.open else None
+        return None if tangent is None else f"{repr(layer.value)[:-1]}, tangent={tangent!r})"
+
 
 class _Running(threading.local):
     level: _Dual | None = None
@@ -77,6 +81,8 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
             raise ValueError(f"Expected {name} to be floating point or complex, but got: {x.dtype}")
     if isinstance(tensor._array, Layer) and tensor._array.level is dual:
         raise RuntimeError("Making a dual Tensor based on a Tensor that already has a forward gradient is not supported.")
+    if isinstance(tangent._array, Layer) and tangent._array.level is dual:
+        raise RuntimeError("Making a dual Tensor with a tangent that itself has a forward gradient at the same level.")
     if tuple(tensor.shape) != tuple(tangent.shape) or tensor.dtype is not tangent.dtype:
         raise RuntimeError(
             f"Trying to set a forward gradient that has a different size or dtype than that of the original Tensor: "

@@ -23,7 +23,7 @@ from wengert.op import OPS
 from wengert.record import attach, recast, sum_to
 from wengert.tape import GraphNode, Slot
 
-__all__ = ["Function", "FunctionCtx", "once_differentiable"]
+__all__ = ["Function", "FunctionCtx", "InplaceFunction", "once_differentiable"]
 
 
 class Saved:
@@ -109,6 +109,12 @@ class FunctionCtx:
             return self.saved_for_forward or self.to_save
         return tuple([None if s is None else s.unpack(node) for s in self._saved])
 
+    @property
+    def saved_variables(self) -> tuple[Tensor | None, ...]:
+        """The old name of `saved_tensors`."""
+        warnings.warn("'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2)
+        return self.saved_tensors
+
     def __getattr__(self, name: str) -> Any:
         if name in _SHOWN and (node := self._node()) is not None:
             return getattr(node, name)
@@ -150,7 +156,8 @@ class BackwardNode(GraphNode):
     def save(self, inputs: tuple[Any, ...], results: tuple[Any, ...], made: tuple[Any, ...]) -> None:
         """Keep what the forward asked for: results without their history, which would be a cycle."""
         saved: list[Saved | None] = []
-        for i, tensor in enumerate(self.ctx.to_save):
+        asked, self.ctx.to_save = self.ctx.to_save, ()  # first: what follows may raise, and a result would lead back here
+        for i, tensor in enumerate(asked):
             if tensor is None:
                 saved.append(None)
                 continue
@@ -160,7 +167,6 @@ class BackwardNode(GraphNode):
             known = made if any(x is tensor for x in inputs) else results  # an input returned as it is counts as an input
             saved.append(Saved(tensor, next((n for n, r in enumerate(known) if r is tensor), None)))
         self.ctx._saved = tuple(saved)
-        self.ctx.to_save = ()
 
     def free(self) -> None:
         """Let go of what was saved; a function that saved nothing can run again."""
@@ -317,7 +323,10 @@ class Function(metaclass=FunctionMeta):
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Call the function: forward runs unrecorded, and its results get one node, whose backward is the class's own."""
-        return cls._applied(*args, **kwargs)[0]
+        made, ctx = cls._applied(*args, **kwargs)
+        if ctx.saved_for_forward:
+            ctx.saved_for_forward = ()  # nobody asks for tangents, and a result among these leads back to the context
+        return made
 
     @classmethod
     def _applied(cls, *args: Any, **kwargs: Any) -> tuple[Any, FunctionCtx]:
@@ -332,23 +341,35 @@ class Function(metaclass=FunctionMeta):
         ctx.needs_input_grad = tuple([isinstance(x, Tensor) and x._edge is not None for x in args])
         edges = tuple([x._edge if isinstance(x, Tensor) else None for x in args])  # forward may write to its inputs
         with no_grad():
-            output = _transformed(cls, args) if split or not any(ctx.needs_input_grad) else None
+            output = _transformed(cls, args)
             if output is None:
                 output = cls.forward(*args) if split else cls.forward(ctx, *args)
+            elif not split:
+                ctx.needs_input_grad = (False,) * len(args)  # it is recorded outside of the transform, with a ctx of its own
             if split:
                 cls.setup_context(ctx, args, output)
         results = output if isinstance(output, tuple) else (output,)
         recorded = state.grad and any(ctx.needs_input_grad)
         node = cls._backward_cls(ctx, edges, args, results) if recorded else None
         made = _results(cls, ctx, node, args, results)
+        if ctx.dirty_tensors or ctx.non_differentiable:
+            ctx.dirty_tensors = ctx.non_differentiable = ()  # they lead back here, too
         if node is not None:
             node.save(args, results, made)
         return made if isinstance(output, tuple) else made[0], ctx
 
 
+class InplaceFunction(Function):
+    """An operation that may write to its input: the name that older programs derive from; every Function may."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+
 def _transformed(cls: type[Function], args: tuple[Any, ...]) -> Any:
     """Return what the class's own rule for the innermost transform of wengert.func gives, or None: forward runs inside it."""
-    levels = [x._array.level for x in args if isinstance(x, Tensor) and _layered(type(x._array))]
+    levels = [x._array.level for x in args if isinstance(x, Tensor) and hasattr(x._array, "level")]
     return max(levels, key=lambda level: level.depth).custom(cls, args) if levels else None
 
 

@@ -72,6 +72,7 @@ def gradcheck(
         if check_backward_ad:
             (check.fast if fast_mode else check.slow)(check.analytical)
             check.repeats(nondet_tol)
+            check.follows()
             if check_undefined_grad:
                 check.undefined()
             if check_grad_dtypes:
@@ -79,6 +80,7 @@ def gradcheck(
             if check_batched_grad:
                 check.batched()
         if check_forward_ad:
+            check.title = "Jacobian computed with forward mode mismatch"
             check.slow(check.forward)
     except GradcheckError:
         if raise_exception:
@@ -123,6 +125,8 @@ def gradgradcheck(
 
 class _Check:
     """One function and its inputs; every method raises GradcheckError for what it finds wrong."""
+
+    title = "Jacobian mismatch"
 
     def __init__(self, func: Callable[..., Any], args: Sequence[Any], eps: float, atol: float, rtol: float) -> None:
         self.func, self.args, self.eps, self.atol, self.rtol = func, args, eps, atol, rtol
@@ -278,7 +282,7 @@ class _Check:
         row, column = (_entry(int(k), t.shape) for k, t in zip(worst, (x, y), strict=True))
         front = f"While considering the {part} part of complex outputs only, " if part and y.is_complex() else ""
         text = (
-            f"{front}Jacobian mismatch for output {o} with respect to input {i},\n"
+            f"{front}{self.title} for output {o} with respect to input {i},\n"
             f"numerical:{wrap(n)!r}\nanalytical:{wrap(a)!r}\n"
             f"{int(wrong.sum())} of {wrong.size} entries are off; the most by {off[worst]:.3g} (allowed {allowed[worst]:.3g}): "
             f"d output[{column}] / d input[{row}] is {n[worst]:.6g} numerically and {a[worst]:.6g} analytically.\n"
@@ -332,6 +336,14 @@ class _Check:
                         f"gives different values (output {o}, input {i}, by {off:.3g}), although analytical gradient matches "
                         f"numerical gradient. The tolerance for nondeterminism was {tolerance}."
                     )
+
+    def follows(self) -> None:
+        outputs = self.outputs()
+        zeros = [_like(y, np.zeros(tuple(y.shape), y._array.dtype)) for y in outputs]
+        found = grad(outputs, [self.args[i] for i in self.checked], zeros, allow_unused=True)
+        for i, g in zip(self.checked, found, strict=True):
+            if g is not None and bool((g != 0).any()):
+                raise GradcheckError(f"backward not multiplied by grad_output: of a zero one, input {i} has a gradient")
 
     def undefined(self) -> None:
         count = len(self.outputs())

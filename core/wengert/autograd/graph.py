@@ -13,8 +13,10 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from wengert import tape
-from wengert._tensor import Tensor
+from wengert._tensor import Tensor, wrap
 from wengert.autograd import saving
 from wengert.backend import device
 from wengert.inplace import bump
@@ -108,12 +110,24 @@ def allow_mutation_on_saved_tensors() -> Iterator[_Kept]:
 class GradientEdge(NamedTuple):
     """Where the gradient of a tensor arrives; `backward` and `grad` take it in the place of the tensor.
 
-    The token is a tensor of the same shape and history, without memory.
+    The token is a tensor of the same shape and history, without memory. One made by hand, `GradientEdge(t.grad_fn,
+    t.output_nr)`, has none, and may only stand for an input.
     """
 
     node: Any
     output_nr: int
     ownership_token: Any = None
+
+    def stand_in(self, shaped: bool) -> Any:
+        """Return the token; where there is none, a number with this history, or RuntimeError if the shape is needed."""
+        if self.ownership_token is not None:
+            return self.ownership_token
+        if shaped:
+            raise RuntimeError(
+                "materialize_grads cannot be used when the given input is a GradientEdge made by hand, which has no shape; nor "
+                "can that be an output. Give the tensor, or get_gradient_edge(tensor)."
+            )
+        return wrap(np.zeros(()), self.node if self.node.outputs == 1 else Slot(self.node, self.output_nr))
 
 
 def get_gradient_edge(tensor: Any) -> GradientEdge:

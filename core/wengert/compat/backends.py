@@ -6,6 +6,7 @@ Owns: `cudnn`, `mps`, `mkldnn` and their kin, as modules. Must not know: any dev
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -31,9 +32,10 @@ class _Library(ModuleType):
         """Return None: there is none."""
 
     @staticmethod
-    def flags(*args: Any, **kwargs: Any) -> contextlib.AbstractContextManager[None]:
-        """Return a context that changes nothing."""
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def flags(*args: Any, **kwargs: Any) -> Iterator[None]:
+        """Return a context, or decorator, that changes nothing."""
+        yield
 
 
 class _Setting:
@@ -67,4 +69,5 @@ cuda = _Library(
     enable_flash_sdp=_nothing, enable_mem_efficient_sdp=_nothing, enable_math_sdp=_nothing, enable_cudnn_sdp=_nothing,
     flash_sdp_enabled=lambda: False, mem_efficient_sdp_enabled=lambda: False, math_sdp_enabled=lambda: True,
     sdp_kernel=lambda *args, **kwargs: contextlib.nullcontext(),
+    preferred_linalg_library=lambda backend=None: "default", preferred_blas_library=lambda backend=None: "default",
 )  # fmt: skip

@@ -40,7 +40,8 @@ ELSEWHERE = [
     (r"types", "compat.types"), (r"nn\.attention", "compat.attention"), (r"utils\.hooks", "compat.hooks"),
     (r"masked\._ops", "masked"), (r"utils\.model_zoo", "hub"), (r"_C", "compat._C"), (r"_C\._nn", "nn.functional"),
     (r"_subclasses\.fake_tensor|fx\.experimental\.proxy_tensor", "compat.fake"),
-    (r"utils\._pytree", "compat.pytree"), (r"fx", "compat.fx"), (r"jit\.annotations", "compat.annotated"),
+    (r"utils\._pytree", "compat.pytree"), (r"return_types", "compat.return_types"),
+    (r"fx", "compat.fx"), (r"jit\.annotations", "compat.annotated"),
     (r"_utils|utils\._foreach_utils", "compat.private"), (r"_custom_ops", "library"),
     (r"distributed\.(distributed_c10d|constants)", "distributed"),
     (r"distributed\.nn(\.functional)?", "compat.collectives"), (r"storage", ""), (r"_tensor_str", "compat.printed"),
@@ -103,11 +104,13 @@ class Shown(ModuleType):
         except AttributeError as error:
             found = (getattr(private, name, None) if self.__name__ == "torch" else None) or named.find(path, name)
             if found is not None:
+                self.__dict__[name] = found
                 return found
             if part_of(whole) is not None:
                 return importlib.import_module(whole)
-            close = errors.nearest(name, [n for n in dir(part) if not n.startswith("_")])
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r} in wengert.{close}") from error
+            known = [n for n in dir(part) if not n.startswith("_")]
+            said = f"module {self.__name__!r} has no attribute {name!r} in wengert."
+            raise errors.NoSuchName(said, name, known, "") from error
         if is_part(found):
             return importlib.import_module(whole)
         if callable(found) or isinstance(found, dtypes.dtype):  # these stay as they are: found at once the next time

@@ -1,4 +1,5 @@
-"""Names of PyTorch's that begin with an underscore and that libraries use nevertheless: checks, and `torch._foreach_*`.
+"""Names of PyTorch's that begin with an underscore and that libraries use nevertheless: checks, and `torch._foreach_*`; and
+the arithmetic of sizes.
 
 Owns: these. May import: tensor, backend, dtypes; `wengert`'s public names late. Must not know: any op by itself.
 `_foreach_add_(tensors, ...)` is `Tensor.add_` for each of a list; PyTorch's one launch for all is a thing of its devices.
@@ -7,6 +8,7 @@ Owns: these. May import: tensor, backend, dtypes; `wengert`'s public names late.
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -173,6 +175,17 @@ def __getattr__(name: str) -> Any:
     if base != name and base.rstrip("_") in (*ONE_BY_ONE, "pow") and base in (base.rstrip("_"), base.rstrip("_") + "_"):
         return _foreach(base)
     raise AttributeError(f"module 'wengert.compat.private' has no attribute {name!r}")
+
+
+# sizes are plain integers here, also in a captured function
+sym_int, sym_float, sym_max, sym_min, sym_sum, sym_not = int, float, max, min, sum, operator.not_
+
+
+def _segment_reduce(*args: Any, **kwargs: Any) -> Tensor:
+    """Return what `segment_reduce` does, under the name that libraries for graphs call."""
+    import wengert
+
+    return wengert.segment_reduce(*args, **kwargs)  # type: ignore[no-any-return]
 
 
 # ---- torch._utils

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 import sys
 import threading
 import traceback
 import warnings
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,10 @@ import numpy as np
 from wengert import backend, dtypes, faces
 from wengert._tensor import INFERENCE, Tensor
 from wengert.compiler.explanation import explained
-from wengert.compiler.guards import OWN, Guard, Number, Wrapper, defined, overlap, root_id, root_of
+from wengert.compiler.guards import OWN, Guard, Left, Number, Wrapper, alike, defined, equal, overlap, root_id, root_of
 from wengert.compiler.passes import optimised
 from wengert.compiler.program import Program
-from wengert.compiler.training import Joint, Training
+from wengert.compiler.training import Joint, Training, resolved
 from wengert.compiler.varying import SMALLEST, Formula, General, Log, Take, Unlike, generalised
 from wengert.func.layers import innermost, leaves, mapped, running
 from wengert.graph import Graph, _tensors, capture
@@ -40,11 +41,13 @@ INLINE = 100  # values that are watched by the function of a call itself; of mor
 INSTANCES = 64  # programs of general graphs that are kept
 RECAPTURES = 8  # so many captures for changed surroundings before a warning says what changes
 FAILURES = 3  # so often a family is tried to be made general
+LAYOUT = ("as_strided", "is_contiguous", "storage_offset")  # what asks how a tensor lies in memory
 SOME = 2  # leading sizes that are captured of their own before a general graph is tried, unless dynamic=True
 
 
 # ---- kinds of calls
 _PLAIN = frozenset((bool, int, float, str, type(None)))
+_CONTAINERS = (tuple, list, deque)
 _MISSED = object()  # what a straight call returns where it is not good for this call
 
 
@@ -55,16 +58,22 @@ def _kind(x: Any) -> Any:
         a = x._array
         return type(a), a.shape, a.dtype, x._edge is not None
     if kind in _PLAIN:
-        return kind, x
-    if isinstance(x, tuple | list):
-        return type(x), tuple([_kind(v) for v in x])
+        return kind, "-0.0" if kind is float and not x and math.copysign(1, x) < 0 else x  # which equals 0.0
+    if isinstance(x, tuple | list | deque):
+        parts: Any = (kind, tuple([_kind(v) for v in x]))
+        return parts if kind in _CONTAINERS or not getattr(x, "__dict__", None) else (*parts, _kind(vars(x)))
     if isinstance(x, dict):
-        return dict, tuple([(k, _kind(v)) for k, v in x.items()])
-    try:
-        hash(x)
-    except TypeError:
-        return type(x), id(x)
-    return type(x), x
+        parts = (kind, tuple([(k, _kind(v)) for k, v in x.items()]))
+        return parts if kind is dict or not getattr(x, "__dict__", None) else (*parts, _kind(vars(x)))
+    if kind is set:
+        return kind, frozenset([(type(v), v) for v in x])
+    if kind is slice:
+        return kind, _kind((x.start, x.stop, x.step))
+    if alike(kind):
+        with contextlib.suppress(TypeError):  # what has no hash
+            hash(x)
+            return kind, x
+    return kind, id(x)
 
 
 def _kinds(kind: Any) -> Iterator[Any]:
@@ -124,15 +133,28 @@ def _writes(x: Tensor) -> int:
     return 0 if x.is_inference() else x._version
 
 
+def _in_order(tensors: list[Tensor]) -> bool:
+    """Say whether tensors lie in row-major order, from the beginning of their memory on."""
+    return all(x.is_contiguous() and x.storage_offset() == 0 for x in tensors)
+
+
 class Captured:
     """What one capture of a function found: what it watches, writes to and reads, and its graph."""
 
     def __init__(self, guard: Guard, given: list[Tensor]) -> None:
         self.guard = guard
         self.around = [t[3] for t in guard.tensors]
+        self.laid = not guard.names.isdisjoint(LAYOUT)  # whether the code asks how arguments lie in memory
         self.before = [_writes(x) for x in (*self.around, *given)]
         self.moving: list[Number] = []  # floats around the function that the graph takes as they are at each call
+        self.counted: list[Number] = []  # numbers that the function changes and no result depends on
+        self.left = Left()  # what each call leaves behind; of a general graph, where
         self.general: General | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the function leaves something behind in numbers and lists."""
+        return bool(self.counted or self.left or (self.general is not None and self.general.moves))
 
     def settle(self, graph: Graph, joint: Joint, given: list[Tensor]) -> None:
         """Note what the capture wrote to. Raises RuntimeError for a tensor that is not watched, or an argument's gradient."""
@@ -142,7 +164,7 @@ class Captured:
                 "call; return torch.autograd.grad(...) instead, or let the function reach the tensor by its closure"
             )
         self.graph, self.joint = graph, joint
-        self.states = {id(a) for _, a in graph.states}
+        self.states = {id(a) for _, a in graph.states} | {root_id(x._array) for x in self.around}
         self.grads = graph.entered  # leaves whose gradients are the last arguments
         looked = {id(t): (t, there) for t, there in graph.looked} | {id(t): (t, True) for t in graph.entered}
         if graph.entered:  # what reads gradients from outside takes all that there are
@@ -161,6 +183,23 @@ class Captured:
                     f"wengert.compile: the function writes to a tensor ({v.spec}) that is reached neither by its closure, "
                     f"globals and self nor by its arguments; pass it as an argument"
                 )
+
+    def leaves(self, size: int | None, floats: list[Any]) -> Left | None:
+        """Return what a call leaves behind, by the numbers as they are now: None where one is of another type."""
+        if self.general is None:
+            return self.left
+        known = [*floats, *(n.now() for n in self.counted)]
+        if [type(x) for x in known] != [type(x) for x in self.general.floats]:
+            return None
+        left = Left()
+        try:
+            moved, counts, added, _, others = self.general.left_behind(size or 0, known)
+        except Unlike:
+            return None
+        left.numbers = [*zip(self.moving, moved, strict=True), *zip(self.counted, counts, strict=True)]
+        left.lists = [(x, new) for (x, _), new in zip(self.left.lists, added, strict=True)]
+        left.others = [(n, new) for (n, _), new in zip(self.left.others, others, strict=True)]
+        return left
 
 
 class Family:
@@ -190,16 +229,20 @@ class Made:
         else:
             graph.outputs = graph.outputs[0]
             self.program = Program(optimised(graph, fast_math))
-        self.straight = _straight(entry, self) if entry.flat and self.floats is None else None
+        captured.joint.released()
+        captured.guard.released()
+        plain = entry.flat and self.floats is None and not captured.counts and not captured.laid
+        self.straight = _straight(entry, self) if plain else None
         self.lock = threading.Lock()
 
     def run(self, tensors: list[Tensor]) -> Any:
         """Run the program on the arguments' tensors."""
-        return self.training(tensors) if self.training is not None else self.program([x._array for x in tensors])
+        result = self.training(tensors) if self.training is not None else self.program([x._array for x in tensors])
+        return resolved(result, tensors) if self.captured.joint.marked else result
 
     def follows(self, floats: list[float]) -> bool:
         """Let the arrays follow the floats, and say whether Python would go the same way with them."""
-        if floats == self.floats:
+        if self.floats and all(map(equal, floats, self.floats)):
             return True
         general = self.captured.general
         if general is None or not all(type(x) is float for x in floats) or not general.holds(self.size, floats):
@@ -249,7 +292,7 @@ def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
     program = made.program.run if made.training is None else made.training.__call__
     names.update(boxes, grad=grad, inference=inference, number=number, program=program)
     names.update(capturing=backend._recorders, running=running, state=state, dtypes=dtypes, MISSED=_MISSED, root=root_of,
-                 bump=bump, states=captured.states, off=off)  # fmt: skip
+                 bump=bump, states=captured.states, off=off, resolved=resolved)  # fmt: skip
     terms, arrays, tensors, roots = ["dtypes._default is number"], list[str](), list[str](), list[str]()
     for i, kind in enumerate(kinds):
         if len(kind) == 4:
@@ -271,7 +314,10 @@ def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
     if len(roots) > 1:
         terms.append(f"len({{{', '.join(roots)}}}) == {len(roots)}")
     unpack = f"{''.join(f'x{i}, ' for i in range(len(kinds)))} = args" if kinds else "if args: return MISSED"
-    given = f"[{', '.join(tensors)}]" if made.training is not None else ", ".join(f"a{x[1:]}" for x in tensors)
+    listed = f"[{', '.join(tensors)}]"
+    run = f"program({listed if made.training is not None else ', '.join(f'a{x[1:]}' for x in tensors)})"
+    if captured.joint.marked:
+        run = f"resolved({run}, {listed})"
     modes = "state.grad is not grad or state.inference is not inference"
     if grad:  # as it is on every thread that is not in `off`
         modes = f"off and ({modes})"
@@ -283,7 +329,7 @@ def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
         " except Exception: return MISSED",
         *(f" {name}[0] += 1" for name, box in boxes.items() if box is not INFERENCE),
         *(f" bump({tensors[i]})" for i in captured.written_arguments),
-        f" return program({given})",
+        f" return {run}",
     ]
     return defined("straight", "args", lines, names)
 
@@ -312,7 +358,7 @@ class Compiled(Wrapper):
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         straight = self.straight
         if straight is not None and not kwargs:  # the kind of the call before, most likely
             made = straight(args)
@@ -351,14 +397,22 @@ class Compiled(Wrapper):
         roots = [root_id(x._array) for x in tensors]
         if roots and (len({*roots}) < len(roots) or not captured.states.isdisjoint(roots)):
             return self.function(*args, **kwargs)  # an argument shares memory with state or another: the program assumed not
-        if made.floats is None:
+        if captured.laid and not _in_order(tensors):
+            return self.function(*args, **kwargs)
+        if made.floats is None and not captured.counts:
             return self._write(made, tensors)
-        for other in (made, *[m for m in reversed(entry.kept) if m is not made and m.captured.guard.changed() is None]):
+        for other in (made, *reversed(entry.kept)):
+            if other is not made and other.captured.guard.changed() is not None:
+                continue
             with other.lock:  # one call at a time has floats of its own
-                if other.floats is None or other.follows(self._floats(entry, other.captured, args, kwargs)):
+                floats = self._floats(entry, other.captured, args, kwargs)
+                left = other.captured.leaves(entry.size, floats) if other.captured.counts else Left()
+                if left is not None and (other.floats is None or other.follows(floats)):
                     entry.made = other
-                    return self._write(other, tensors)
-        return self._again(entry, "a float that varies leads another way", args, kwargs)
+                    result = self._write(other, tensors)
+                    left.leave()
+                    return result
+        return self._again(entry, "a number that varies leads another way", args, kwargs)
 
     def _write(self, made: Made, tensors: list[Tensor]) -> Any:
         for x in made.captured.written:  # writes count, as eager ones do: what was kept of these before is stale
@@ -510,18 +564,26 @@ class Compiled(Wrapper):
     # ---- captures
     def _first(self, entry: Entry, args: Any, kwargs: Any) -> Any:
         """Capture a kind of call, and run it. Raises RuntimeError where the function asks for values."""
-        if overlap(_tensors((args, kwargs))):
+        tensors = _tensors((args, kwargs))
+        if overlap(tensors):
             return self.function(*args, **kwargs)
         with self.lock:
             if entry.made is None:
                 try:
                     before = Guard(self.function, (args, kwargs))
+                    before.ask(tensors)
                 except RuntimeError as error:
                     return self._eagerly(entry, error, args, kwargs)
+                shared = {root_id(t[4]) for t in before.tensors} & {root_id(x._array) for x in tensors}
+                if shared or not (before.names.isdisjoint(LAYOUT) or _in_order(tensors)):
+                    return self.function(*args, **kwargs)
+                given = [(x, x._array, x._edge) for x in tensors]
                 try:
                     self._capture(entry, args, kwargs)
                 except Exception as error:
                     before.restore()
+                    for x, array, edge in given:
+                        x._array, x._edge = array, edge
                     return self._eagerly(entry, error, args, kwargs)
                 if self.explain:
                     print(self.explanation())
@@ -570,7 +632,7 @@ class Compiled(Wrapper):
                 return
             except Unlike as error:
                 self.refused["what it counts itself"] = str(error)
-                left.redo()
+        captured.left = guard.fixed(left)
         captured.settle(graph, joint, given)
         entry.add(captured, [], self.fast_math)
         if family is not None and entry.size is not None:
@@ -625,20 +687,23 @@ class Compiled(Wrapper):
             try:
                 with watched.holding(held):
                     graph = capture(joint, *mine, log=log, leaves=captured.around)
+                    counts = [log.plain([n.now() for n in numbers]) for numbers in (moving, counted)]
             except Exception as error:
                 raise Unlike(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
             finally:
                 left = watched.undo()
-                changed = [n for n, _ in left.numbers if n not in moving and n not in counted]
-                grown = [x for x, _ in left.lists if not any(x is y for y in lists)]
-                new = bool(changed or grown)
+            changed = [n for n, _ in left.numbers if n not in moving and n not in counted]
+            grown = [x for x, _ in left.lists if not any(x is y for y in lists)]
+            if changed or grown:  # once more, with what it counts under watch
+                if limit < float("inf"):
+                    raise Unlike("what it counts differs from capture to capture")
                 counted.extend(changed)
                 lists.extend(grown)
-            if new and limit < float("inf"):
-                raise Unlike("what it counts differs from capture to capture")
-            if new:  # once more, with what it counts under watch
                 return take(size, floats + [n.now() for n in changed])
-            return Take(log, graph, joint)
+            captured.left = captured.left or left
+            watched.fixed(left)
+            others = [n.name for n, _ in left.others], log.plain([value for _, value in left.others])
+            return Take(log, graph, joint, (*counts, log.plain([added for _, added in left.lists]), *others))
 
         captured = Captured(watched, given)
         first = take(size, [n.now() for n in moving] + own)
@@ -646,7 +711,7 @@ class Compiled(Wrapper):
         captured.before[len(captured.around) :] = [0] * len(given)
         captured.settle(first.graph, first.joint, first.log.stands)
         captured.general = generalised(take, first, len(moving) + len(own))
-        captured.moving = moving
+        captured.moving, captured.counted = moving, counted
         captured.guard = Guard(self.function, (args, kwargs), [*moving, *counted], lists)
         captured.guard.grads = watched.grads
         return captured

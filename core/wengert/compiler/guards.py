@@ -1,33 +1,46 @@
 """What a captured function reads beside its arguments, watched.
 
-Owns: `Guard`, `Number`, and which storages tensors share. May import: tensor, func.layers, plugins. Must not know: graphs,
-programs.
+Owns: `Guard`, `Number`, what a capture's Python left behind (`Left`), and which storages tensors share. May import: tensor,
+func.layers, plugins, `like` of graph. Must not know: what a graph consists of, programs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copyreg
+import dataclasses
 import dis
+import enum
 import functools
+import io
+import math
 import pickle
 import random
 import sys
 import types
-from collections import Counter, OrderedDict, defaultdict
+import weakref
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from wengert._tensor import Tensor
-from wengert.func.layers import leaves
+from wengert.func.layers import leaves, mapped
+from wengert.graph import like
 from wengert.plugins import BUILTIN
 
 OWN = {"wengert", "wengert_codegen", "wengert_xp", *BUILTIN.values()}  # our packages
 STILL = OWN | {"numpy", "scipy", "tqdm"} | sys.stdlib_module_names  # those whose functions and numbers are not watched
 CONTAINERS = (list, dict, OrderedDict, defaultdict)  # those that are false where they are empty
+READ = ("__getitem__", "__iter__", "__len__", "__contains__", "get", "keys", "items", "values", "copy")
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+MUTABLE = (set, deque, bytearray, np.ndarray, types.SimpleNamespace)
+LASTING = (type, types.FunctionType, types.MethodType, functools.partial, enum.Enum)
 WATCHED, WATCHED_BYTES = 10_000, 1 << 16  # values, and bytes of a NumPy array, that are looked at before each call
+CALLED = {"forward", "backward", "setup_context", "jvp", "vmap"}  # methods that are called though no code of the user's does
+ONCE = {"__init__", "__new__", "__post_init__", "__del__", "__repr__", "__str__", "__reduce__", "__getstate__", "__setstate__",
+        "__doc__", "__module__", "__qualname__", "__annotations__", "__dict__", "__slots__"}  # not read by calls
 
 
 class Wrapper:
@@ -53,35 +66,67 @@ class Number:
         except (KeyError, IndexError, ValueError):
             return None
 
+    def put(self, value: Any) -> None:
+        """Put something in its place: GONE is nothing."""
+        if value is GONE:
+            self.container.pop(self.key, None)
+        else:
+            self.container[self.key] = value
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Number) or self.key != other.key:
             return False
         mine, theirs = self.container, other.container
-        return mine is theirs or (isinstance(mine, _Cell | _Part) and mine == theirs)
+        return mine is theirs or (isinstance(mine, _Place | _Part) and mine == theirs)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+GONE = object()  # in the place of an entry of a dict that is not there
+
+
+class Known:
+    """What was there before a capture, in what the capture left somewhere: it stays the very same."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Known) and self.value is other.value
 
     __hash__ = None  # type: ignore[assignment]
 
 
 class Left:
-    """What a capture's Python left behind: numbers that it changed, and what it added to lists."""
+    """What a capture's Python left behind: numbers that it changed, what it added to lists, and what else it put somewhere."""
 
-    def __init__(self, numbers: list[tuple[Number, Any]], lists: list[tuple[list[Any], list[Any]]]) -> None:
-        self.numbers, self.lists = numbers, lists
+    def __init__(self) -> None:
+        self.numbers: list[tuple[Number, Any]] = []
+        self.lists: list[tuple[list[Any], Any]] = []
+        self.others: list[tuple[Number, Any]] = []
 
-    def redo(self) -> None:
-        """Leave it behind after all."""
-        for n, value in self.numbers:
-            n.container[n.key] = value
+    def __bool__(self) -> bool:
+        return bool(self.numbers or self.lists or self.others)
+
+    def leave(self) -> None:
+        """Leave it behind again: tuples, lists and dicts are made anew."""
+        for n, value in (*self.numbers, *self.others):
+            n.put(mapped(value, _itself))
         for x, added in self.lists:
-            x += added
+            x += mapped(added, _itself)
+
+
+def _itself(value: Any) -> Any:
+    return value.value if isinstance(value, Known) else value
 
 
 class Guard:
     """What a function can reach by its closure, globals, self and arguments, as it was at the capture.
 
     A captured program reads tensors where they lie, and holds all else fixed; `changed` says what is no longer as it was.
-    Raises RuntimeError where that is too much to be looked at before each call. What a class holds is not watched, nor the
-    numbers in `moving`, which the program takes as they are, and the lists in `lists`, which it does not read.
+    Of the program's classes it is what the code names. Raises RuntimeError where that is too much to be looked at before each
+    call, and for an iterator, of which nobody can say where it is. The numbers in `moving`, which the program takes as they
+    are, are not watched, nor the lists in `lists`, which it does not read.
     """
 
     def __init__(
@@ -95,14 +140,31 @@ class Guard:
         self.edges: list[Any] = []  # where the gradients of the tensors go
         self.sizes: list[tuple[str, Any, int]] = []
         self.objects: list[tuple[str, Any, Any, Any]] = []  # whatever else stands somewhere
-        self.remade: list[tuple[Number, Any]] = []  # where a capture put other objects, and those of the first one
+        self.sets: list[tuple[str, Any, Any]] = []  # (name, set, what is in it)
+        self.iterators: list[tuple[str, Any]] = []  # (name, attribute that it is, or None where code names it)
+        self.classes: dict[type, set[str]] = {}  # those that were met, and what was looked at in each
+        self.names = set(CALLED)  # what the code reads of others
+        self.contents: list[tuple[str, Any, Any]] = []  # (name, container, a copy of it)
+        self.places: list[tuple[Number, Any]] = []  # what is no container, and what stands there
         self.draws = [(name, source, _drawn(source)) for name, source in _generators()]
         self._seen: set[int] = {id(x) for x in lists}
         self.watched = (function, arguments)
         self._function(function, getattr(function, "__name__", "the function"))
         for number, value in enumerate(leaves(arguments)):  # tensors and numbers are part of the kind of call
             if not isinstance(value, Tensor | _PLAIN):
-                self._object(value, f"argument {number}")
+                self._argument(value, f"argument {number}")
+        self._of_classes()
+        given = [n for n in self.names if n[0] != "_" and not hasattr(Tensor, n)]  # attributes that a user gave a tensor
+        for name, _, _, tensor, *_ in list({id(t[3]): t for t in self.tensors}.values()):
+            for attribute in given:
+                if hasattr(tensor, attribute):
+                    self._found(f"{name}.{attribute}", _Slots(tensor), attribute)
+        for name, attribute in self.iterators:
+            if attribute is None or attribute in self.names:
+                raise RuntimeError(
+                    f"wengert.compile: {name} is an iterator, which gives something else at each call; take what it gives "
+                    f"outside and pass that as an argument"
+                )
         skipped = list(moving)
         if skipped:
             self.numbers = [n for n in self.numbers if Number(*n[:3]) not in skipped]
@@ -119,18 +181,23 @@ class Guard:
         if not isinstance(f, types.FunctionType):
             self._object(f, name)
             return
-        if id(f) in self._seen or _still(f.__module__):
+        if id(f) in self._seen or (_still(f.__module__) and f.__module__ != "functools"):  # whose wrappers have others in them
             return
         self._seen.add(id(f))
+        if f.__dict__:
+            self._items(f.__dict__, name)
         for i in range(len(f.__defaults__ or ())):
             self._found(f"{name}'s default {i}", _Defaults(f), i)
         self._items(f.__kwdefaults__ or {}, f"{name}'s defaults")
         for variable, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             self._found(variable, _Cell(cell), "contents")
-        self._module(f.__globals__)
-        for variable, attributes in _reads(f.__code__):
-            if variable in f.__globals__:
-                self._global(f.__globals__, variable, attributes)
+        if not _still(f.__module__):
+            self._module(f.__globals__)
+            reads, names = _reads(f.__code__)
+            self.names.update(names)
+            for variable, attributes in reads:
+                if variable in f.__globals__:
+                    self._global(f.__globals__, variable, attributes)
 
     def _module(self, names: dict[str, Any]) -> None:
         """Find the random generators of a module, which methods may draw from that are not looked into."""
@@ -140,7 +207,7 @@ class Guard:
                 if isinstance(value, GENERATORS):
                     self._object(value, name)
 
-    def _global(self, container: Any, name: str, attributes: list[str]) -> None:
+    def _global(self, container: Any, name: str, attributes: Iterable[str]) -> None:
         """Watch a global; of a module, what is read of it."""
         shown = name
         for attribute in attributes:
@@ -150,6 +217,8 @@ class Guard:
             if _still(value.__name__) or attribute not in vars(value):
                 return
             container, name, shown = vars(value), attribute, f"{shown}.{attribute}"
+        if not any(n.container is container and n.key == name for n, _ in self.places):
+            self.places.append((Number(shown, container, name), container[name]))
         self._found(shown, container, name)
 
     def _found(self, name: str, container: Any, key: Any) -> None:
@@ -157,6 +226,8 @@ class Guard:
             value = container[key]
         except ValueError:  # a cell that is still empty
             return
+        if isinstance(container, _Place):
+            self.places.append((Number(name, container, key), value))
         if isinstance(value, Tensor):
             if hasattr(value, "_array"):
                 self.tensors.append((name, container, key, value, value._array, value.requires_grad))
@@ -167,22 +238,66 @@ class Guard:
             self.numbers.append((name, container, key, value))
         elif isinstance(value, tuple):  # its elements, whichever tuple it is
             self._items(_Part(container, key), name)
+            if hasattr(value, "__dict__"):
+                self._object(vars(value), name)
         else:
             self.objects.append((name, container, key, value))
-            self._object(value, name)
+            if _advances(value):
+                self.iterators.append((name, key if isinstance(key, str) and not isinstance(container, _Cell) else None))
+            else:
+                self._object(value, name)
         if len(self.tensors) + len(self.numbers) > WATCHED:
             raise RuntimeError(
                 f"wengert.compile: {name} and what else the function reaches hold more than {WATCHED} values, too many to look "
                 f"at before each call; pass what changes as arguments, as tensors"
             )
 
+    def _argument(self, value: Any, name: str) -> None:
+        if _advances(value):
+            self.iterators.append((name, None))
+        else:
+            self._object(value, name)
+
+    def _class(self, cls: type, called: bool = False) -> None:
+        """Note a class whose objects, or which itself, the function reaches: what it calls makes objects of it."""
+        for c in cls.__mro__:
+            if c not in self.classes and not _installed(c.__module__) and not issubclass(c, enum.Enum):
+                self.classes[c] = set() if called else set(ONCE)
+
+    def _of_classes(self) -> None:
+        """Watch what the classes hold that code asks for, and what their methods read: these may name more."""
+        found: list[tuple[type, str]] = []
+        while True:
+            found = [(c, n) for c, done in self.classes.items() for n in vars(c)
+                     if n not in done and (n in self.names or n[:2] == "__")]  # fmt: skip
+            if not found:
+                return
+            for cls, key in found:
+                self.classes[cls].add(key)
+                value, name = vars(cls)[key], f"{cls.__name__}.{key}"
+                if isinstance(value, staticmethod | classmethod):
+                    self._function(value.__func__, name)
+                elif isinstance(value, property | functools.cached_property):
+                    for f in (value.fget, value.fset) if isinstance(value, property) else (value.func,):
+                        self._object(f, name)
+                elif isinstance(value, types.FunctionType):
+                    if key not in ONCE:
+                        self.objects.append((name, _Class(cls), key, value))
+                    self._function(value, name)
+                elif key[:2] != "__" and not isinstance(value, types.MemberDescriptorType | types.GetSetDescriptorType):
+                    self._found(name, _Class(cls), key)
+
     def _object(self, value: Any, name: str) -> None:
         if isinstance(value, types.FunctionType | types.MethodType | functools.partial):
             self._function(value, name)
             return
-        if id(value) in self._seen or isinstance(value, types.ModuleType | type | np.generic):
+        if id(value) in self._seen or isinstance(value, types.ModuleType | np.generic):
             return
         self._seen.add(id(value))
+        if isinstance(value, type):
+            self._class(value, called=True)
+            return
+        self._class(type(value))
         if isinstance(value, Wrapper):
             self._function(value.function, name)
         elif isinstance(value, GENERATORS):
@@ -194,18 +309,33 @@ class Guard:
                     f"pass it as a tensor (torch.from_numpy shares its memory)"
                 )
             self.arrays.append((name, value, value.tobytes()))
-        elif isinstance(value, list | tuple | dict):
+        elif isinstance(value, list | tuple | dict | deque | types.MappingProxyType):
             self._items(value, name)
-        elif hasattr(value, "__dict__"):
+            if type(value) not in CONTAINERS and hasattr(value, "__dict__"):
+                self._items(vars(value), name)
+        elif isinstance(value, set):
+            self.sets.append((name, value, frozenset(value)))
+            self.contents.append((name, value, set(value)))
+        elif isinstance(value, weakref.ref):
+            self._object(value(), name)
+        else:
             module = sys.modules.get(type(value).__module__)
             if module is not None and not _still(module.__name__):
                 self._module(vars(module))
-            self._items(vars(value), name, getattr(type(value), "_bookkeeping", ()))
+                for slot in copyreg._slotnames(type(value)):  # type: ignore[attr-defined]
+                    if hasattr(value, slot):
+                        self._found(f"{name}.{slot}", _Slots(value), slot)
+            if hasattr(value, "__dict__"):
+                self._items(vars(value), name, getattr(type(value), "_bookkeeping", ()))
 
     def _items(self, value: Any, name: str, unread: Container[str] = ()) -> None:
+        kind: Any = type(value)
+        if _reads_in_its_own_way(kind):  # which may do anything
+            value = _Raw(value)
         if not isinstance(value, tuple):  # these are what was found at first: none of them can become another one
             self.sizes.append((name, value, len(value)))
-        for key in list(value) if isinstance(value, dict) else range(len(value)):
+            self.contents += [(name, value, value.copy())] if isinstance(value, list | dict | deque) else []
+        for key in list(value) if isinstance(value, dict | types.MappingProxyType | _Raw) else range(len(value)):
             if key in unread:  # what no result depends on
                 continue
             shown = f"{name}.{key}" if isinstance(key, str) else f"{name}[{key if isinstance(key, int) else '...'}]"
@@ -226,9 +356,13 @@ class Guard:
 
         def read(container: Any, key: Any) -> str:
             if isinstance(container, _Cell):
-                return name(container.cell)
+                return name(container.of)
             if isinstance(container, _Part):
                 return f"{read(container.container, container.key)}[{key}]"
+            if isinstance(container, _Slots):
+                return f"{name(container.of)}.{key}"
+            if isinstance(container, _Class):
+                container = container.held
             return f"{name(container)}[{key!r}]" if type(key) in (str, int) else f"{name(container)}[{name(key)}]"
 
         was: dict[int, dict[Any, Any]] = {}  # what containers held
@@ -236,7 +370,11 @@ class Guard:
             was.setdefault(id(container), {})[key] = value
         numbers = Counter(id(container) for _, container, _, _ in self.numbers)
         whole = {id(c): c for _, c, size in self.sizes if type(c) is dict and numbers[id(c)] > 3 and len(was[id(c)]) == size}
-        terms = [f"{name(c)} == {name(was[i])}" for i, c in whole.items()]
+        terms = list[str]()
+        for i, c in whole.items():
+            terms.append(f"{name(c)} == {name(was[i])}")
+            exact = [(key, v) for key, v in was[i].items() if isinstance(v, int | float) and v == v // 1]
+            terms += [f"{read(c, key)} is {name(v)}" for key, v in exact]  # 1, 1.0 and True are equal
         for (_, container, key, tensor, array, _), edge in zip(self.tensors, self.edges, strict=True):
             t = name(tensor)
             terms += [f"{read(container, key)} is {t}", f"{t}._array is {name(array)}", f"{t}._edge is {name(edge)}"]
@@ -248,6 +386,7 @@ class Guard:
             if id(c) not in whole:
                 terms.append(f"len({name(c)}) == {size}" if size or type(c) not in CONTAINERS else f"not {name(c)}")
         terms += [f"{name(array)}.tobytes() == {name(was)}" for _, array, was in self.arrays]
+        terms += [f"{name(now)} == {name(was)}" for _, now, was in self.sets]
         return " and ".join(dict.fromkeys(terms)) or "True", names  # a function may read the same thing more than once
 
     @functools.cached_property
@@ -260,22 +399,73 @@ class Guard:
         """Return the numbers that are among those wanted."""
         return [n for n in (Number(*n[:3]) for n in self.numbers) if n in wanted] if wanted else []
 
+    def ask(self, given: list[Tensor]) -> None:
+        """Raise RuntimeError where the code asks for what the arguments of a capture have and those of other calls may not."""
+        asked = {n for x in given for n in x._extras()}
+        asked |= {"is_leaf", "grad_fn"} if any(x.requires_grad for x in given) else set()
+        asked |= {"Parameter"} if any(type(x) is not Tensor for x in given) else set()
+        found = sorted(self.names & asked) if given else []
+        if found:
+            raise RuntimeError(
+                f"wengert.compile: the function asks for {', '.join(found)} of an argument, which is another tensor at each "
+                f"call; pass what it needs of it as an argument too"
+            )
+
     def undo(self) -> Left:
-        """Put back the numbers that a capture changed and shorten the lists that it added to; return both. What has tensors in
-        it stays: it was made for somebody to read."""
-        changed = [(Number(*n[:3]), n[3]) for n in self.numbers if type(n[3]) in (int, float)]
-        counted = [(n, was) for n, was in changed if n.settable and isinstance(n.now(), int | float) and n.now() != was]
-        grown = [(x, size) for _, x, size in self.sizes if type(x) is list and len(x) > size
-                 and not any(isinstance(v, Tensor) for v in leaves(x[size:]))]  # fmt: skip
-        left = Left([(n, type(was)(n.now())) for n, was in counted], [(x, x[size:]) for x, size in grown])
-        for n, was in (*counted, *self.remade):
-            n.container[n.key] = was
-        for x, size in grown:
-            del x[size:]
-        # what the capture made anew is not read; what the first one made stays, as it had the numbers of the call
-        other = [Number(*o[:3]) for o in self.objects if Number(*o[:3]).now() is not o[3]]
-        self.objects = [o for o in self.objects if Number(*o[:3]) not in other]
-        self.remade += [(n, now) for n in other if n.settable and (now := n.now()) is not None]
+        """Put back what a capture changed of all that is watched, but tensors, and return it."""
+        left, back = Left(), list[tuple[Number, Any]]()
+
+        def note(n: Number, was: Any, now: Any) -> None:
+            if type(was) in (int, float) and isinstance(now, type(was)) and not isinstance(now, bool):
+                left.numbers += [(n, now)] if now != was else []
+            elif now is not was:
+                left.others.append((n, now))
+            back.append((n, was))
+
+        for name, x, was in self.contents:
+            if isinstance(x, dict):
+                for key in (*was, *(k for k in x if k not in was)):
+                    if was.get(key, GONE) is not x.get(key, GONE):
+                        note(Number(f"{name}.{key}", x, key), was.get(key, GONE), x.get(key, GONE))
+            elif isinstance(x, list) and len(x) >= len(was):
+                for i, value in enumerate(was):
+                    if x[i] is not value:
+                        note(Number(f"{name}[{i}]", x, i), value, x[i])
+                if len(x) > len(was):
+                    left.lists.append((x, x[len(was) :]))
+                    del x[len(was) :]
+            elif x != was or any(a is not b for a, b in zip(x, was, strict=True) if not isinstance(x, set)):
+                left.others.append((Number(name, _Contents(x), None), list(x)))
+                _Contents(x)[None] = was
+        for n, value in self.places:
+            if (now := n.now()) is not value:
+                note(n, value, now)
+        for n, value in back:
+            n.put(value)
+        return left
+
+    def fixed(self, left: Left) -> Left:
+        """Return what a capture left as each call can leave it. Raises RuntimeError for what would have to be made anew."""
+        known = self._seen | {id(t[3]) for t in self.tensors}
+
+        def fix(name: str, value: Any) -> Any:
+            if value is GONE or isinstance(value, _PLAIN):
+                return value
+            if id(value) in known:
+                return Known(value)
+            if isinstance(value, dict):
+                return like(value, {k: fix(name, v) for k, v in value.items()})
+            if isinstance(value, tuple | list):
+                return like(value, [fix(name, v) for v in value])
+            if isinstance(value, LASTING) or (_still(type(value).__module__) and not isinstance(value, (Tensor, *MUTABLE))):
+                return Known(value)
+            raise RuntimeError(
+                f"wengert.compile: the function leaves a {type(value).__name__} that it made in {name}, where it is not "
+                f"renewed at each call; return it, or change one that was there before"
+            )
+
+        left.others = [(n, fix(n.name, value)) for n, value in left.others]
+        left.lists = [(x, fix("a list", added)) for x, added in left.lists]
         return left
 
     def settle(self, result: Any) -> None:
@@ -287,6 +477,25 @@ class Guard:
                     f"wengert.compile: the function draws random numbers from {name}, and would have the same at every call; "
                     f"draw them with wengert.rand and the like, or outside and pass them as tensors"
                 )
+        made = [x for x in leaves(result) if not isinstance(x, (Tensor, *LASTING)) and id(x) not in self._seen
+                and (isinstance(x, MUTABLE) or not _still(type(x).__module__))]  # fmt: skip
+        if made:
+            raise RuntimeError(
+                f"wengert.compile: the function returns a {type(made[0]).__name__} that it made, which would be the same one "
+                f"at each call; return tensors and numbers, in tuples, lists and dicts"
+            )
+        attributes = [v for tree in containers(result) for v in leaves(getattr(tree, "__dict__", ())) if isinstance(v, Tensor)]
+        if any(not any(v is x for x in leaves(result)) for v in attributes):
+            raise RuntimeError(
+                "wengert.compile: the function returns a tuple, list or dict with a tensor in an attribute, where it is not "
+                "renewed at each call; return the tensor itself too"
+            )
+        for (name, _, _, tensor, _, required) in self.tensors:
+            if (tensor._edge is not None) is not required:
+                raise RuntimeError(
+                    f"wengert.compile: the function makes {name} require grad, or no longer, which a program would not; call "
+                    f"requires_grad_() outside, and write what has a history to a tensor of its own"
+                )
         for found, what in ((Guard(*self.watched), "leaves a tensor in"), (Guard(leaves, result), "returns an object with")):
             for name, *_, array, _ in found.tensors:
                 if hasattr(type(array), "recorder"):
@@ -296,25 +505,23 @@ class Guard:
                         f"itself, or copy it into one that was there before"
                     )
 
+    def released(self) -> None:
+        """Let go of the capture's tensors, but keep what else was given: a kind of call knows some objects by their `id`."""
+        function, arguments = self.watched
+        self.watched = function, [x for x in leaves(arguments) if not isinstance(x, Tensor)]
+
     def restore(self) -> None:
         """Put everything back as it was: the capture failed."""
         for _, source, was in self.draws:
             _set_drawn(source, was)
         for (_, _, _, tensor, array, _), edge in zip(self.tensors, self.edges, strict=True):
             tensor._array, tensor._edge = array, edge
-        stood = [(c, key, x) for _, c, key, x, *_ in self.tensors] + [x[1:] for x in (*self.numbers, *self.objects)]
-        for container, key, value in stood:
-            with contextlib.suppress(IndexError, TypeError, ValueError):  # a list that is shorter, a default
-                if container[key] is not value:
-                    container[key] = value
-        for _, container, size in self.sizes:
-            for _ in range(len(container) - size if isinstance(container, list | dict) else 0):
-                container.popitem() if isinstance(container, dict) else container.pop()
+        self.undo()
 
     def floats_that_changed(self) -> list[Number]:
         """Return the floats that are other floats now."""
         found = [(Number(*n[:3]), n[3]) for n in self.numbers if type(n[3]) is float]
-        return [n for n, was in found if type(n.now()) is float and n.now() != was]
+        return [n for n, was in found if type(n.now()) is float and not equal(n.now(), was)]
 
     @contextlib.contextmanager
     def holding(self, numbers: Iterable[tuple[Number, Any]]) -> Iterator[None]:
@@ -346,7 +553,7 @@ class Guard:
                 if array.values is not values:
                     return f"{name} holds other values"
             for name, container, key, value in self.numbers:
-                if container[key] is not value and container[key] != value:
+                if container[key] is not value and not equal(container[key], value):
                     return f"{name} is {container[key]!r}, was {value!r}"
             for name, container, key, value in self.objects:
                 if container[key] is not value:
@@ -357,7 +564,9 @@ class Guard:
         for (name, container, size), now in zip(self.sizes, sizes, strict=True):
             if now != size:
                 return f"{name} has {len(container)} entries, had {size}"
-        return next((f"{name} has other elements" for name, array, was in self.arrays if array.tobytes() != was), None)
+        others = [name for name, array, was in self.arrays if array.tobytes() != was]
+        others += [name for name, there, kept in self.sets if there != kept]
+        return f"{others[0]} has other elements" if others else None
 
 
 def defined(function: str, parameters: str, lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:
@@ -395,22 +604,74 @@ def _set_drawn(source: Any, was: Any) -> None:
         source.bit_generator.state = pickle.loads(was)  # noqa: S301
 
 
-class _Cell:
-    """A closure's variable, read as containers are."""
+class _Place:
+    """What is read as containers are, though it is none."""
 
-    def __init__(self, cell: Any) -> None:
-        self.cell = cell
-
-    def __getitem__(self, key: Any) -> Any:
-        return self.cell.cell_contents
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.cell.cell_contents = value
+    def __init__(self, of: Any) -> None:
+        self.of = of
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Cell) and self.cell is other.cell
+        return isinstance(other, _Place) and type(self) is type(other) and self.of is other.of
 
     __hash__ = None  # type: ignore[assignment]
+
+
+class _Cell(_Place):
+    """A closure's variable."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.of.cell_contents
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.of.cell_contents = value
+
+
+class _Raw(_Place):
+    """A dict or list of a class that reads and writes in its own way, as it is without that."""
+
+    def __len__(self) -> int:
+        return dict.__len__(self.of) if isinstance(self.of, dict) else list.__len__(self.of)
+
+    def __iter__(self) -> Iterator[Any]:
+        return dict.__iter__(self.of) if isinstance(self.of, dict) else iter(range(len(self)))
+
+    def __getitem__(self, key: Any) -> Any:
+        return dict.__getitem__(self.of, key) if isinstance(self.of, dict) else list.__getitem__(self.of, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        dict.__setitem__(self.of, key, value) if isinstance(self.of, dict) else list.__setitem__(self.of, key, value)
+
+
+class _Contents(_Place):
+    """All that a list, deque or set holds."""
+
+    def __setitem__(self, key: None, value: Any) -> None:
+        self.of.clear()
+        self.of.update(value) if isinstance(self.of, set) else self.of.extend(value)
+
+
+class _Slots(_Place):
+    """The attributes of an object that its class keeps places for."""
+
+    def __getitem__(self, key: str) -> Any:
+        return getattr(self.of, key, None)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        setattr(self.of, key, value)
+
+
+class _Class(_Place):
+    """What a class holds."""
+
+    def __init__(self, of: type) -> None:
+        super().__init__(of)
+        self.held = vars(of)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.held[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        setattr(self.of, key, value)
 
 
 class _Part:
@@ -451,9 +712,28 @@ def _still(module: str | None) -> bool:
     return (module or "").split(".")[0] in STILL
 
 
-def _reads(code: types.CodeType) -> list[tuple[str, list[str]]]:
-    """Return the globals that a function's code, and the functions inside of it, read; each with the attributes read of it."""
+@functools.cache
+def _reads_in_its_own_way(kind: type) -> bool:
+    """Say whether a class of dicts or lists does not read them as these do."""
+    base = next((b for b in (dict, list) if issubclass(kind, b)), kind)
+    if kind is base or kind in CONTAINERS:
+        return False
+    return any(getattr(kind, n, None) not in [getattr(c, n, None) for c in (base, *CONTAINERS)] for n in READ)
+
+
+@functools.cache
+def _installed(module: str) -> bool:
+    """Say whether a module is of an installed package, whose classes are taken not to change."""
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return _still(module) or "site-packages" in file or "dist-packages" in file
+
+
+@functools.lru_cache(4096)
+def _reads(code: types.CodeType) -> tuple[tuple[tuple[str, tuple[str, ...]], ...], frozenset[str]]:
+    """Return the globals that a function's code, and the functions inside of it, read, each with the attributes read of it;
+    and all names in it that may be attributes of something."""
     found: list[tuple[str, list[str]]] = []
+    names = set(code.co_names)
     reading = False  # whether the instruction before took a global, or an attribute of one
     for step in dis.get_instructions(code):
         if step.opname == "LOAD_GLOBAL":
@@ -463,10 +743,45 @@ def _reads(code: types.CodeType) -> list[tuple[str, list[str]]]:
             found[-1][1].append(str(step.argval))
         else:
             reading = False
+    reads = tuple((variable, tuple(attributes)) for variable, attributes in found)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            found += _reads(constant)
-    return found
+            inner, others = _reads(constant)
+            reads += inner
+            names |= others
+        elif isinstance(constant, str) and constant.isidentifier():  # getattr(x, "name")
+            names.add(constant)
+    return reads, frozenset(names)
+
+
+def containers(tree: Any) -> Iterator[Any]:
+    """Yield nested tuples, lists and dicts, the outer ones first."""
+    if isinstance(tree, tuple | list | dict):
+        yield tree
+        for part in tree.values() if isinstance(tree, dict) else tree:
+            yield from containers(part)
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Say whether two numbers or texts are the very same: 1 is not 1.0, and 0.0 is not -0.0."""
+    if type(a) is not type(b) or a != b:
+        return False
+    return type(a) is not float or bool(a) or math.copysign(1, a) == math.copysign(1, b)
+
+
+def alike(kind: type) -> bool:
+    """Say whether two objects of a type that are equal are so in all that a function may read of them."""
+    if not any("__eq__" in vars(c) for c in kind.__mro__[:-1]) or _still(kind.__module__) or issubclass(kind, enum.Enum):
+        return True
+    if not dataclasses.is_dataclass(kind):
+        return False
+    return bool(kind.__dataclass_params__.frozen) and all(f.compare for f in dataclasses.fields(kind))  # type: ignore[attr-defined]
+
+
+def _advances(value: Any) -> bool:
+    """Say whether something is an iterator that does not show where it is, as an object of a user's class does."""
+    kind = type(value)
+    return hasattr(kind, "__next__") and _still(kind.__module__) and not isinstance(value, io.IOBase)
 
 
 def root_of(array: Any) -> Any:

@@ -473,24 +473,30 @@ class Blocks:
         self.summed = self.summed_products()
 
     def summed_products(self) -> dict[Value, Equation]:
-        """Return the products of two arrays of which only each row's sum is read: BLAS adds them up as it makes them."""
+        """Return the products of two arrays of which only each row's sum is read, or all elements': BLAS adds them up as it
+        makes them."""
         makers = {e.outs[0]: e for e in self.group.equations if e.op.name == "multiply"}
         readers = Counter(v for e in self.group.equations for v in e.reads)
         found: dict[Value, Equation] = {}
         if not hasattr(np, "vecdot"):
             return found
         for e, c in zip(self.group.equations, self.group.cuts, strict=True):
-            if e.op.name not in ("sum", "mean") or SUMMED in c.outs:
-                continue
-            v = e.inputs[0]
-            if v not in makers or v in self.whole or readers[v] > 1:
+            v = e.inputs[0] if e.op.name in ("sum", "mean") else None
+            if v not in makers or v in self.whole or readers[v] > 1 or v.dtype.char not in "fd":
                 continue
             row = self.rows(v)
-            if len(row) != 1 or row[0] < LONG_DOT or c.params[0] != (1,) or v.dtype.char not in "fd":
+            by_row = SUMMED not in c.outs and len(row) == 1 and row[0] >= LONG_DOT and c.params[0] == (1,)
+            if not by_row and not self.adds_all(e, c):
                 continue
             if all(isinstance(x, Value) and (x.shape, x.dtype) == (v.shape, e.outs[0].dtype) for x in makers[v].inputs):
                 found[v] = makers[v]
         return found
+
+    def adds_all(self, e: Equation, cut: Cut) -> bool:
+        """Say whether a sum is that of all elements of a block, which one product can add up."""
+        x, axes = e.inputs[0], cut.params[0]
+        every = axes is None or axes == tuple(range(1 + len(self.rows(x))))
+        return SUMMED in cut.outs and every and x.dtype.char in "fd" and math.prod(x.shape) // self.n * self.step <= ALL
 
     def rows(self, v: Value) -> tuple[int, ...]:
         """Return a value's shape without its lead."""
@@ -561,6 +567,7 @@ class Blocks:
         lines += [
             f"    for i in range(start, stop, {self.step}):",
             f"        j = min(i + {self.step}, stop); m = j - i",
+            *self.shortened([*blocks, *[name for name in parameters if name.endswith("_wide")]]),
             *self.body,
         ]
         program.functions.append("\n".join(lines) + "\n")
@@ -568,6 +575,12 @@ class Blocks:
         given = "".join(f", {text}" for text in self.arrays.values())
         program.lines.append(f"    spread(group{number}, {self.n}, {self.step}, quiet{given})")
         program.lines += self.tail
+
+    def shortened(self, names: list[str]) -> list[str]:
+        """Return the line that cuts blocks to the rows that are left for the last of them."""
+        if not names or not self.n % self.step:
+            return []
+        return [f"        if m < {self.step}: {', '.join(names)}, = {', '.join(f'{name}[:m]' for name in names)},"]
 
     def sizes_of(self, place: int) -> Any:
         shape, dtype = self.sizes[place]
@@ -658,7 +671,7 @@ class Blocks:
                 return text
             widen = self.program.bind("widen", Widened(self.step, width, x.dtype))
             self.arrays[f"w{x.number}_wide"] = f"{widen}({self.arrays[text]})"
-            return f"w{x.number}_wide[:m]"
+            return f"w{x.number}_wide"
         if self.rows(x) != (1,) or not 4 <= width <= SHORT or (e.op.name in DIVISIONS and i == 1):
             return text
         if x not in self.wide:
@@ -666,7 +679,7 @@ class Blocks:
             self.sizes.append((PAIR, x.dtype))
             place = self.wide[x] = self.block(row, x.dtype)
             ones = self.program.bind("ones", np.array([[1.0], [-0.0]], x.dtype).repeat(width, 1))
-            self.body.append(f"        b{pairs}[:m, :1] = {text}; product(b{pairs}[:m], {ones}, {self.part(place, row)})")
+            self.body.append(f"        b{pairs}[:, :1] = {text}; product(b{pairs}, {ones}, {self.part(place, row)})")
         return self.part(self.wide[x], row)
 
     def block(self, row: tuple[int, ...], dtype: Any) -> int:
@@ -678,9 +691,8 @@ class Blocks:
         return len(self.sizes) - 1
 
     def part(self, place: int, row: tuple[int, ...]) -> str:
-        """Return the rows of a block that are in use, in a shape."""
-        text = f"b{place}[:m]"
-        return text if self.sizes[place][0] == row else f"{text}.reshape((m, {''.join(f'{n}, ' for n in row)}))"
+        """Return a block in a shape."""
+        return f"b{place}" if self.sizes[place][0] == row else f"b{place}.reshape((m, {''.join(f'{n}, ' for n in row)}))"
 
     def kernel(self, e: Equation, cut: Cut) -> Any:
         if e.op.name not in ("sum", "mean"):
@@ -689,16 +701,17 @@ class Blocks:
         axes = tuple(range(len(self.rows(x)) + 1)) if axes is None else axes
         ndim = len(x.shape) - (lead(x, self.n) or 1) + 1
         summed = SUMMED in cut.outs
+        every = self.adds_all(e, cut)
         if x in self.summed:
-            return functools.partial(add_products, x.dtype.type(1 if e.op.name == "sum" else 1 / x.shape[-1]))
+            scale = x.dtype.type(1 if e.op.name == "sum" else 1 / x.shape[-1])
+            return add_all_products if every else functools.partial(add_products, scale)
         if ndim == 2 and axes in ((0,), (1,)) and x.dtype == e.outs[0].dtype and x.dtype.char in "fd":
             part = 1 if summed or e.op.name == "sum" else 1 / x.shape[-1]
             return functools.partial(
                 add_columns if axes == (0,) else add_rows, np.full(max(self.step, x.shape[-1]), part, x.dtype)
             )
-        whole = math.prod(x.shape) // self.n * self.step
-        if summed and axes == tuple(range(ndim)) and x.dtype.char in "fd" and whole <= ALL:
-            return functools.partial(add_all, np.ones(whole, x.dtype))
+        if every:
+            return functools.partial(add_all, np.ones(math.prod(x.shape) // self.n * self.step, x.dtype))
         return OPS["sum"].kernels[self.program.kind] if summed else self.program.kernel(e)
 
     def sum(self, e: Equation, cut: Cut, call: str) -> None:
@@ -772,6 +785,11 @@ def add_all(ones: Any, x: Any, axes: Any, keepdims: bool) -> Any:
     """Return the sum of all elements."""
     flat = x.reshape(-1)
     return np.dot(flat, ones[: flat.size])
+
+
+def add_all_products(x: Any, y: Any, axes: Any, keepdims: bool) -> Any:
+    """Return the sum of all elements of a product."""
+    return np.dot(x.reshape(-1), y.reshape(-1))
 
 
 def add_columns(ones: Any, x: Any, axes: Any, keepdims: bool) -> Any:

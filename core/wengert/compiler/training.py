@@ -7,20 +7,25 @@ program, autograd. Must not know: any op, any device.
 from __future__ import annotations
 
 import functools
+import itertools
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from wengert import dtypes
 from wengert._tensor import Tensor, wrap
 from wengert.compiler.guards import Guard, root_id
 from wengert.compiler.passes import optimised, prune, recompute
 from wengert.compiler.program import Program
 from wengert.func.layers import mapped
 from wengert.graph import Equation, Graph, Value, _lookup, _tensors, on_host
-from wengert.modes import state
+from wengert.modes import state, turn
 from wengert.record import call_raw
 from wengert.tape import AccumulateGrad
+
+NESTED = (tuple, list, dict, deque)  # whose attributes may be set
 
 
 class Joint:
@@ -32,7 +37,34 @@ class Joint:
         self.leaves: list[Tensor] = []  # whose gradients the graph gives, beside the arguments'
         self.places: list[int] = []  # the arguments that require grad, by their number
         self.outputs: list[int] = []  # the results that do
+        self.count = 0  # how many arguments there are
         self.used: list[bool] = []
+        self.marked = False  # whether some results are tensors that the function did not make
+
+    def _marked(self, result: Any) -> Any:
+        """Return what the function returns with `Same` for tensors that it did not make, or returns more than once."""
+        around = {id(t[3]) for t in self.guard.tensors}
+        seen: dict[int, int] = {}
+
+        def mark(v: Any) -> Any:
+            if not isinstance(v, Tensor):
+                return v
+            number = next((i for i, x in enumerate(self.given) if x is v), None)
+            own = not hasattr(type(v._array), "recorder")
+            same = Same(number) if number is not None else Same(around=v) if id(v) in around and own else None
+            same = Same(result=seen[id(v)]) if id(v) in seen else same
+            if same is None:
+                seen[id(v)] = len(seen)
+                return v
+            self.marked = True
+            return same
+
+        return mapped(result, mark)
+
+    def released(self) -> None:
+        """Let go of the arguments of the capture."""
+        self.given = []
+        self.guard.released()
 
     def __call__(self, args: Any, kwargs: Any) -> Any:
         from wengert import autograd
@@ -40,11 +72,29 @@ class Joint:
         given = _tensors((args, kwargs))
         required = [x.requires_grad for x in given]
         fresh = [x.detach().requires_grad_() if x.requires_grad else x for x in given]
-        self.given = fresh
-        arrays = [x._array for x in fresh]
+        self.given, self.count = fresh, len(fresh)
+        arrays, edges = [x._array for x in fresh], [x._edge for x in fresh]
         rest = iter(fresh)
         args, kwargs = mapped((args, kwargs), lambda v: next(rest) if isinstance(v, Tensor) else v)
-        result = self.function(*args, **kwargs)
+        before, modes = _parts((args, kwargs)), (state.grad, state.inference, dtypes.get_default_dtype())
+        try:
+            result = self.function(*args, **kwargs)
+        finally:
+            now = (state.grad, state.inference, dtypes.get_default_dtype())
+            turn(modes[0])
+            state.inference = modes[1]
+            dtypes.set_default_dtype(modes[2])
+        if now != modes:
+            raise RuntimeError(
+                "wengert.compile: the function turns recording on or off, or sets the default dtype, and leaves it so, which a "
+                "program would not; do it outside, or in a `with` block"
+            )
+        after = _parts((args, kwargs))
+        if not all(a is b or (isinstance(a, tuple) and a == b) for a, b in itertools.zip_longest(before, after)):
+            raise RuntimeError(
+                "wengert.compile: the function changes a list, dict or set among its arguments, or sets an attribute of a "
+                "tensor, which a program would not; return what it changes, or let the function reach it by its closure"
+            )
         self.guard.settle(result)
         if any(id(x) in state.recorder.looks for x in fresh):
             raise RuntimeError(
@@ -63,15 +113,30 @@ class Joint:
                     "be lost; write to a clone of it and return that"
                 )
         if state.grad:  # an argument that is a result has its gradient too
-            result = mapped(result, lambda v: v.view_as(v) if any(v is x for x in fresh) and v._edge is not None else v)
+            written = [x for x, e in zip(fresh, edges, strict=True) if x._edge is not e]
+            result = mapped(result, lambda v: v.view_as(v) if any(v is x for x in written) else v)
+        result = self._marked(result)
         made = _tensors(result)
+        if any(y._extras() for y in made):
+            raise RuntimeError(
+                "wengert.compile: the function sets an attribute of a tensor that it returns, which a program's results have "
+                "not; return the value too"
+            )
+        if any(y._edge is not None and y.is_leaf and hasattr(type(y._array), "recorder") and not any(y is x for x in fresh)
+               for y in made):  # fmt: skip
+            raise RuntimeError(
+                "wengert.compile: the function returns a tensor that it made and that is to have a .grad (requires_grad, a "
+                "Parameter), which a program's results have not; make it outside"
+            )
         if any(y._grad is not None and hasattr(type(y._array), "recorder") for y in made):
             raise RuntimeError(
                 "wengert.compile: the function returns a tensor that it made and that has a .grad, which a program's results "
                 "have not; return the gradient too"
             )
         outs = [y for y in made if y._edge is not None and not any(y is x for x in fresh)]
-        if not outs or not state.grad or state.recorder.leaves:  # the last: it ran backward itself
+        if state.recorder.leaves:  # it may have run backward itself: what that freed has no gradient any more
+            outs = [y for y in outs if not _freed(y._edge)]
+        if not outs or not state.grad:
             return result, ()
         self.outputs = [i for i, y in enumerate(made) if any(y is o for o in outs)]
         self.places = [i for i, x in enumerate(fresh) if x.requires_grad]
@@ -88,6 +153,58 @@ class Joint:
         self.guard.settle(result)  # again: hooks ran
         self.used = [g is not None for g in found]
         return result, tuple(g for g in found if g is not None)
+
+
+class Same:
+    """In the place of a tensor that a function returns and did not make: an argument by its number, one around it, or one
+    that is a result already."""
+
+    def __init__(self, argument: int | None = None, around: Tensor | None = None, result: int = 0) -> None:
+        self.argument, self.around, self.result = argument, around, result
+
+    def __eq__(self, other: object) -> bool:
+        return (isinstance(other, Same) and (self.argument, self.result) == (other.argument, other.result)
+                and self.around is other.around)  # fmt: skip
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def among(self, arguments: list[Tensor], results: list[Tensor]) -> Tensor:
+        """Return the tensor."""
+        if self.argument is not None:
+            return arguments[self.argument]
+        return results[self.result] if self.around is None else self.around
+
+
+def resolved(result: Any, arguments: list[Tensor]) -> Any:
+    """Return a program's result with the very tensors that the function would return."""
+    made = _tensors(result)
+    return mapped(result, lambda v: v.among(arguments, made) if isinstance(v, Same) else v)
+
+
+def _parts(tree: Any) -> list[Any]:
+    """Return what nested arguments consist of, in order: what stands in them, and for each container its keys or its size."""
+    if isinstance(tree, Tensor):
+        return [tree, *_parts(tree._extras())]
+    own = _parts(vars(tree)) if isinstance(tree, NESTED) and getattr(tree, "__dict__", None) else []
+    if isinstance(tree, dict):
+        return [tuple(tree), *(v for part in tree.values() for v in _parts(part)), *own]
+    if isinstance(tree, tuple | list | deque):
+        return [(type(tree), len(tree)), *(v for part in tree for v in _parts(part)), *own]
+    return [(frozenset(tree),)] if isinstance(tree, set) else [tree]
+
+
+def _freed(root: Any) -> bool:
+    """Say whether a backward has been through a graph and let go of what it kept."""
+    stack, seen = [root], {root}
+    while stack:
+        node = stack.pop()
+        if getattr(node, "saved", ()) is None or getattr(getattr(node, "ctx", None), "_saved", ()) is None:
+            return True
+        for edge in node.edges:
+            if edge is not None and edge not in seen:
+                seen.add(edge)
+                stack.append(edge)
+    return False
 
 
 def _leaves_behind(outputs: list[Tensor], histories: set[Any]) -> list[Tensor]:
@@ -163,7 +280,7 @@ class Training:
 
     def versions(self, tensors: list[Tensor]) -> list[int]:
         """Return the write counters of what backward reads."""
-        return [x._version for x in (*tensors, *self.watched)]
+        return [x._version for x in (*tensors[: self.joint.count], *self.watched)]
 
     def __call__(self, tensors: list[Tensor]) -> Any:
         box: list[Any] = []

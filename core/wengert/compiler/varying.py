@@ -324,10 +324,10 @@ class Log:
 
 
 class Take:
-    """One capture: its log, its graph, and what the gradients from outside need."""
+    """One capture: its log, its graph, what the gradients from outside need, and what its Python left in numbers and lists."""
 
-    def __init__(self, log: Log, graph: Graph, joint: Any) -> None:
-        self.log, self.graph, self.joint = log, graph, joint
+    def __init__(self, log: Log, graph: Graph, joint: Any, left: Any) -> None:
+        self.log, self.graph, self.joint, self.left = log, graph, joint, left
 
 
 # ---- formulas of the size
@@ -457,6 +457,9 @@ class General:
         self.outputs = self.merged([g.outputs for g in graphs], "a result")
         if any(f.of_float for f in _formulas(self.outputs)):
             raise Unlike("it returns a number that a float that varies is in")
+        self.used = len(self.floats)  # what it leaves behind may come of all numbers
+        self.left = self.merged([t.left for t in takes], "what it counts")
+        self.moves = any(tuple(t.left[0]) != t.log.floats[: len(t.left[0])] for t in takes)
         self._check()
         self.literals = [(self._shortened(largest, shape), shape) for largest, shape in self.literals]
         self.takes = (first,)  # the others have served
@@ -481,6 +484,10 @@ class General:
         if not isinstance(way, Way):
             return way
         return way.at([lambda f=f: f(size) for f in self.sizes], floats)
+
+    def left_behind(self, size: int, floats: Sequence[Any]) -> Any:
+        """Return what a call leaves in numbers and lists. Raises Unlike where there is no such number."""
+        return mapped(self.left, lambda x: x.at(size, floats) if isinstance(x, Formula) else x)
 
     def _at_take(self, way: Any, t: Take) -> Any:
         return way.at(t.log.sizes, t.log.floats) if isinstance(way, Way) else way

@@ -8,7 +8,10 @@ Source: the interface is that of PyTorch's torch.func.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import itertools
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -18,7 +21,7 @@ from wengert._tensor import Tensor, wrap
 from wengert.func.batching import Batching, to_front
 from wengert.func.forward import Forward, motion, zeros_like
 from wengert.func.layers import Layer, innermost, leaves, mapped, on_level, rebuilt
-from wengert.modes import enable_grad
+from wengert.modes import state, turn
 from wengert.op import OPS
 from wengert.tape import AccumulateGrad
 
@@ -29,11 +32,28 @@ __all__ = [
 
 
 # ---- reverse mode
+@contextlib.contextmanager
+def _recording() -> Iterator[None]:
+    """Record, inside of inference_mode too: what a function does is differentiated wherever the transform is called."""
+    grad, inference = state.grad, state.inference
+    state.inference = False
+    turn(True)
+    try:
+        yield
+    finally:
+        state.inference = inference
+        turn(grad)
+
+
+_serials = itertools.count(1)
+_serial_of: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()  # of the tape that a leaf is of
+
+
 class _Tape:
     """A function run on fresh leaves, and the gradients of its results with respect to them."""
 
     def __init__(self, name: str, inputs: Any) -> None:
-        self.name = name
+        self.name, self.serial = name, next(_serials)
         self.outer = False  # whether the inputs have a history of their own, on the same level
         self.leaves: list[Tensor] = []
         self.inputs = mapped(inputs, self.fresh)
@@ -43,11 +63,15 @@ class _Tape:
         if not isinstance(x, Tensor):
             raise ValueError(f"{self.name}: expected tensors (nested in tuples, lists and dicts), got {type(x).__name__}")
         x = on_level(x, innermost())
-        if x._edge is not None:
-            self.outer = True
-            leaf = x.view_as(x)
-        else:
-            leaf = x._bare().requires_grad_()
+        with _recording():
+            if x._edge is not None:
+                self.outer = True
+                leaf = x.view_as(x)
+            else:
+                leaf = x._bare()
+                leaf._box = None if leaf.is_inference() else leaf._box
+                leaf.requires_grad_()
+                _serial_of[leaf._edge] = self.serial
         self.leaves.append(leaf)
         return leaf
 
@@ -61,7 +85,7 @@ class _Tape:
         if not used:
             return [zeros_like(x) for x in self.leaves]
         create = self.outer or any(isinstance(g, Tensor) and g._edge is not None for _, g in used)
-        create = create or self._reaches_out([y._edge for y, _ in used])
+        create = state.grad and (create or self._reaches_out([y._edge for y, _ in used]))
         found = autograd.grad(
             [y for y, _ in used], self.leaves, [g for _, g in used], retain_graph=keep or create, create_graph=create,
             allow_unused=True,
@@ -69,12 +93,12 @@ class _Tape:
         return [zeros_like(x) if g is None else g for x, g in zip(self.leaves, found, strict=True)]
 
     def _reaches_out(self, roots: Sequence[Any]) -> bool:
-        """Say whether a graph leads to a leaf that is not one of these."""
+        """Say whether a graph leads to a leaf that is not one of these, nor of a transform inside of this one."""
         own = {x._edge for x in self.leaves}
         seen, stack = set(roots), list(roots)
         while stack:
             node = stack.pop()
-            if type(node) is AccumulateGrad and node not in own:
+            if type(node) is AccumulateGrad and node not in own and _serial_of.get(node, 0) < self.serial:
                 return True
             for edge in node.edges:
                 if edge is not None and edge not in seen:
@@ -88,7 +112,7 @@ class _Tape:
         def release(y: Any) -> Any:
             if not isinstance(y, Tensor) or y._edge is None:
                 return y
-            return y if self.outer or self._reaches_out([y._edge]) else y._bare()
+            return y if state.grad and (self.outer or self._reaches_out([y._edge])) else y._bare()
 
         return mapped(tree, release)
 
@@ -105,7 +129,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     if not primals:
         raise RuntimeError("vjp(f, *primals): expected at least one primal")
     tape = _Tape("vjp(f, *primals)", primals)
-    with enable_grad():
+    with _recording():
         result = func(*tape.inputs)
     aux = None
     if has_aux:
@@ -171,7 +195,7 @@ def grad_and_value(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0,
     def run(*args: Any, **kwargs: Any) -> Any:
         places = _chosen("grad", args, argnums)
         tape = _Tape("grad", [args[n] for n in places])
-        with enable_grad():
+        with _recording():
             result = func(*_replaced(args, places, tape.inputs), **kwargs)
         aux = None
         if has_aux:
@@ -268,7 +292,7 @@ def linearize(func: Callable[..., Any], *primals: Any) -> Any:
     """Return func(*primals) and its derivative at that point as a function of tangents, which does not run func again."""
     value, pull = vjp(func, *primals)
     outputs = [zeros_like(y).requires_grad_() for y in _results("linearize", value)]
-    with enable_grad():
+    with _recording():
         pulled = pull(rebuilt(value, outputs))
     sent = list(leaves(pulled))
 
@@ -290,7 +314,8 @@ def vmap(
     """Return func over a batch: in_dims says which dim of each argument is the batch (None: the argument is the same for all,
     as keyword arguments always are).
 
-    out_dims: where the batch goes in the results. randomness: "error", "different" numbers for each element, or the "same".
+    out_dims: where the batch goes in the results (None: the same for all, or no tensor). randomness: "error", "different"
+    numbers for each element, or the "same".
     chunk_size: run so many elements at once. Raises ValueError for dims that do not fit the arguments.
 
     >>> torch.vmap(torch.dot)(torch.ones(5, 3), torch.ones(5, 3))
@@ -319,14 +344,17 @@ def vmap(
         (size,) = sizes
         batches = [x if d is None else to_front(x, d) for x, d in zip(flat, places, strict=True)]
         if chunk_size is None or chunk_size >= size:
-            return _run_batch(func, args, kwargs, batches, places, size, out_dims, randomness)
+            result, flat, dims = _run_batch(func, args, kwargs, batches, places, size, out_dims, randomness)
+            return rebuilt(result, _moved(flat, dims))
         runs = []
         for start in range(0, size, chunk_size):
             stop = min(start + chunk_size, size)
             part = [x if d is None else OPS["getitem"](x, (slice(start, stop),)) for x, d in zip(batches, places, strict=True)]
-            runs.append(_run_batch(func, args, kwargs, part, places, stop - start, 0, randomness))
-        joined = [OPS["concatenate"](tuple(parts), 0) for parts in zip(*[list(leaves(r)) for r in runs], strict=True)]
-        return rebuilt(runs[0], _moved(joined, runs[0], out_dims))
+            runs.append(_run_batch(func, args, kwargs, part, places, stop - start, out_dims, randomness))
+        result, _, dims = runs[0]
+        parts = zip(*[flat for _, flat, _ in runs], strict=True)
+        joined = [made[0] if d is None else OPS["concatenate"](tuple(made), 0) for made, d in zip(parts, dims, strict=True)]
+        return rebuilt(result, _moved(joined, dims))
 
     return run
 
@@ -365,7 +393,10 @@ def _size(x: Tensor, dim: int) -> int:
     return int(x.shape[dim])
 
 
-def _run_batch(func: Any, args: Any, kwargs: Any, batches: Any, places: Any, size: int, out_dims: Any, randomness: str) -> Any:
+def _run_batch(
+    func: Any, args: Any, kwargs: Any, batches: Any, places: Any, size: int, out_dims: Any, randomness: str
+) -> tuple[Any, list[Any], list[int | None]]:
+    """Return what a function gives for a batch, the parts of it with the batch in front, and where that goes in each."""
     with Batching(size, randomness) as level:
 
         def entering(x: Any, d: int | None) -> Any:
@@ -376,29 +407,34 @@ def _run_batch(func: Any, args: Any, kwargs: Any, batches: Any, places: Any, siz
         positional, named = rebuilt((args, kwargs), map(entering, batches, places))
         result = func(*positional, **named)
 
-        def leaving(y: Any) -> Tensor:
+        def leaving(y: Any, d: int | None) -> Any:
             if not isinstance(y, Tensor):
-                raise ValueError(f"vmap: the function must only return Tensors, got type {type(y).__name__}")
+                return y
             layer: Layer = y._array if isinstance(y._array, Layer) and y._array.level is level else level.lift(y)
-            return level.full(layer)
+            if d is not None:
+                return level.full(layer)
+            if layer.beside:
+                raise ValueError("vmap: a result differs over the batch, and out_dims is None for it: say where the batch goes")
+            return layer.value
 
-        outputs = mapped(result, leaving)
-    return rebuilt(outputs, _moved(list(leaves(outputs)), outputs, out_dims))
+        dims = _out_dims(out_dims, result)
+        return result, [leaving(y, d) for y, d in zip(leaves(result), dims, strict=True)], dims
 
 
-def _moved(flat: Sequence[Tensor], tree: Any, out_dims: Any) -> list[Tensor]:
-    """Return results with their batch moved from the front to where out_dims says."""
-    count = len(tree) if isinstance(tree, tuple | list) else 1
+def _out_dims(out_dims: Any, tree: Any) -> list[int | None]:
+    """Return where the batch goes in each result: None for what is no tensor, or the same for all."""
     if isinstance(out_dims, tuple | list) and not isinstance(tree, tuple | list) and len(out_dims) == 1:
-        out_dims = out_dims[0]
-    dims = _spread_dims("out_dims", out_dims, tree, count)
+        (out_dims,) = out_dims
+    return _spread_dims("out_dims", out_dims, tree, len(tree) if isinstance(tree, tuple | list) else 1)
+
+
+def _moved(flat: Sequence[Any], dims: Sequence[int | None]) -> list[Any]:
+    """Return results with their batch moved from the front to where it goes."""
     moved = []
     for y, d in zip(flat, dims, strict=True):
-        if d is None:
-            raise ValueError("vmap: out_dims must say where the batch goes, got None for a result")
-        if not -y.dim() <= d < y.dim():
-            raise IndexError(f"vmap: out_dim {d} is out of range for a result of {y.dim()} dims")
-        moved.append(y if not d else y.movedim(0, d))
+        if d is not None and not -y.dim() <= d < y.dim():
+            raise IndexError(f"vmap: Dimension out of range: out_dim {d} for a result of {y.dim()} dims")
+        moved.append(y.movedim(0, d) if d else y)
     return moved
 
 
@@ -509,10 +545,13 @@ def functional_call(
     """Call a module with these tensors in the place of its own, by name; the module is left as it was.
 
     tie_weights: a tensor given for one name stands for all names of the same parameter. strict: all have to be given, and no
-    others. Raises ValueError for a name given twice, or two tensors for one parameter; RuntimeError for what is not strict.
+    others. What the module assigns to these names goes into the dict that was given. Raises ValueError for a name given
+    twice, or two tensors for one parameter; RuntimeError for what is not strict; TypeError for what is no tensor.
     """
     given = _given(parameter_and_buffer_dicts)
-    named = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
+    named = {}
+    if tie_weights or strict:
+        named = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
     same: dict[int, list[str]] = {}
     for name, value in named.items():
         same.setdefault(id(value), []).append(name)
@@ -535,11 +574,17 @@ def functional_call(
             path, _, last = name.rpartition(".")
             owner = module.get_submodule(path)
             table = next((t for t in (owner._parameters, owner._buffers) if last in t), owner.__dict__)
-            swapped.append((table, last, table.get(last, swapped)))
+            before = table.get(last, swapped)
+            for known in (value, before):
+                if not isinstance(known, Tensor | None) and known is not swapped:
+                    raise TypeError(f"{known} is not an instance of torch.Tensor")
+            swapped.append((table, last, before))
             table[last] = value
         return module(*positional, **(kwargs or {}))
     finally:
-        for table, last, value in reversed(swapped):
+        for name, (table, last, value) in reversed([*zip(given, swapped, strict=False)]):
+            if isinstance(parameter_and_buffer_dicts, dict) and name in parameter_and_buffer_dicts and last in table:
+                parameter_and_buffer_dicts[name] = table[last]
             table[last] = value
             if value is swapped:  # it was not there
                 del table[last]
@@ -569,9 +614,11 @@ def replace_all_batch_norm_modules_(root: Any) -> Any:
 
 
 def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the parameters and the buffers of several equal modules, stacked by name."""
+    """Return the parameters and the buffers of several modules of a class, stacked by name. Raises RuntimeError for others."""
     if not models:
         raise RuntimeError("stack_module_state: Expected at least one model, got 0.")
+    if len({type(m) for m in models}) > 1 or len({m.training for m in models}) > 1:
+        raise RuntimeError("stack_module_state: Expected all models to be of the same class, and all in training mode or none")
     from wengert.ops.shapes import stack
 
     def joined(tables: Sequence[dict[str, Any]], leaf: bool) -> dict[str, Any]:

@@ -9,12 +9,13 @@ May import: layers, record, ops by name. Must not know: any device, any gradient
 from __future__ import annotations
 
 import contextlib
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from wengert import errors
 from wengert._tensor import Tensor, wrap
-from wengert.func.layers import Layer, Level, overrides
+from wengert.func.layers import Layer, Level, mixed, overrides
 from wengert.modes import state
 from wengert.op import OPS, Op
 from wengert.ops.shapes import mT
@@ -54,10 +55,16 @@ class Batching(Level):
             state.batching = self
 
     def custom(self, function: Any, args: tuple[Any, ...]) -> Any:
-        """Call the static `vmap` of an autograd.Function: (info, where each argument's batch is, *arguments) -> the same."""
-        if not overrides(function, "vmap"):
+        """Call the static `vmap` of an autograd.Function: (info, where each argument's batch is, *arguments) -> the same.
+
+        One that has none runs once for each element where a gradient may be asked for outside, which is to be its own.
+        """
+        if mixed(self, function, args):
             return None
         layers = [self.arg(x._array if isinstance(x._array, Layer) else x) if isinstance(x, Tensor) else x for x in args]
+        if not overrides(function, "vmap"):
+            watched = any([isinstance(x, Layer) and self.watched(x.value) for x in layers])
+            return self.one_by_one(function, layers) if watched else None
         places = tuple([(0 if x.beside else None) if isinstance(x, Layer) else None for x in layers])
         with self.outside():
             values = [x.value if isinstance(x, Layer) else x for x in layers]
@@ -66,6 +73,29 @@ class Batching(Level):
             return self.entered(result, dims)
         spread = dims if isinstance(dims, tuple | list) else (dims,) * len(result)
         return tuple([self.entered(y, d) for y, d in zip(result, spread, strict=True)])
+
+    def watched(self, x: Tensor) -> bool:
+        """Say whether a gradient or a tangent of a value from outside is kept track of there."""
+        if self.grad and x.requires_grad:
+            return True
+        return isinstance(x._array, Layer) and (x._array.level.name != self.name or self.watched(x._array.value))
+
+    def one_by_one(self, function: Any, layers: Sequence[Any]) -> Any:
+        if self.randomness == "same":
+            raise RuntimeError(f"vmap: {function.__name__} has no vmap staticmethod, which randomness='same' needs here")
+        batched = any([isinstance(x, Layer) and x.beside for x in layers])
+        runs = []
+        with self.outside():
+            for i in range(self.size if batched else 1):
+                runs.append(function.apply(*[_element(x, i) if isinstance(x, Layer) else x for x in layers]))
+            if not batched:
+                joined: Any = runs[0]
+            elif isinstance(runs[0], tuple):
+                joined = tuple([_stacked(p) if isinstance(p[0], Tensor) else p[0] for p in zip(*runs, strict=True)])
+            else:
+                joined = _stacked(runs) if isinstance(runs[0], Tensor) else runs[0]
+        dim = 0 if batched else None
+        return tuple([self.entered(y, dim) for y in joined]) if isinstance(joined, tuple) else self.entered(joined, dim)
 
     def entered(self, y: Any, dim: int | None) -> Any:
         """Return a result from outside, whose batch is in a dim, as a tensor of this level."""
@@ -101,10 +131,14 @@ class Batching(Level):
         """Return a tensor whose first dim is the batch as an array of this level."""
         return Layer(self, value, True, 1)
 
+    def text(self, layer: Layer) -> str:
+        place = f"lvl={self.depth}, bdim=0" if layer.beside else f"lvl={self.depth}"
+        return f"BatchedTensor({place}, value=\n{textwrap.indent(repr(layer.value), '    ')}\n)"
+
     def read(self, layer: Layer) -> Any:
         if layer.beside:
             raise RuntimeError(
-                "vmap: it looks like you're calling .item(), .numpy(), .tolist() or a condition on a Tensor, or printing it. "
+                "vmap: it looks like you're calling .item(), .numpy(), .tolist() or a condition on a Tensor. "
                 "A batched value has no single one; compute with tensors (where, masks), or return it from the function"
             )
         return layer.value.host()
@@ -165,13 +199,9 @@ class Batching(Level):
 
     def each(self, op: Op, args: Sequence[Any], params: tuple[Any, ...]) -> Any:
         """Return the op run once for each element of the batch, joined."""
-
-        def element(a: Layer, i: int) -> Tensor:
-            return OPS["getitem"](a.value, (i,)) if a.beside else a.value
-
         runs = []
         for i in range(self.size):
-            given = [tuple(element(a, i) for a in x) if isinstance(x, tuple) else element(x, i) for x in args]
+            given = [tuple(_element(a, i) for a in x) if isinstance(x, tuple) else _element(x, i) for x in args]
             runs.append(op(*given, *params))
         if op.outputs > 1:
             return tuple(_stacked(parts) for parts in zip(*runs, strict=True))
@@ -181,6 +211,10 @@ class Batching(Level):
 def to_front(x: Tensor, dim: int) -> Tensor:
     dim %= x.dim()
     return x if not dim else OPS["transpose"](x, (dim, *(d for d in range(x.dim()) if d != dim)))
+
+
+def _element(a: Layer, i: int) -> Tensor:
+    return OPS["getitem"](a.value, (i,)) if a.beside else a.value
 
 
 def _stacked(parts: Sequence[Tensor]) -> Tensor:

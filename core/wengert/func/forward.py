@@ -16,7 +16,7 @@ from typing import Any
 
 from wengert import dtypes
 from wengert._tensor import Tensor, wrap
-from wengert.func.layers import Layer, Level, overrides
+from wengert.func.layers import Layer, Level, mixed, overrides
 from wengert.modes import state, turn
 from wengert.op import OPS, Op
 from wengert.record import sum_to
@@ -64,18 +64,28 @@ class Forward(Level):
         return self.dual(made, moved)
 
     def custom(self, function: Any, args: tuple[Any, ...]) -> Any:
-        """Call an autograd.Function outside of this level, and its static `jvp` for the tangents."""
+        """Call an autograd.Function outside of this level; its `jvp`, or else its backward, gives the tangents."""
         layers = [self.arg(x._array if isinstance(x._array, Layer) else x) if isinstance(x, Tensor) else x for x in args]
-        if not overrides(function, "jvp") or not any([isinstance(x, Layer) and motion(x) is not None for x in layers]):
+        tangents = [motion(x) if isinstance(x, Layer) else None for x in layers]
+        moving = {i: t for i, t in enumerate(tangents) if t is not None}
+        if not moving:
             return None
+        if mixed(self, function, args):
+            raise RuntimeError(
+                f"{function.__name__}: forward mode over a gradient (such as hessian) needs an autograd.Function that has the "
+                f"setup_context staticmethod, and a forward that takes no ctx"
+            )
         with self.outside():
             values = [x.value if isinstance(x, Layer) else x for x in layers]
-            result, ctx = function._applied(*values)
-            ctx.forwarding = True
-            try:
-                moved = function.jvp(ctx, *[direction(x, ctx.materialize_grads) for x in layers])
-            finally:
-                ctx.forwarding = False
+            if overrides(function, "jvp"):
+                result, ctx = function._applied(*values)
+                ctx.forwarding = True
+                try:
+                    moved = function.jvp(ctx, *[direction(x, ctx.materialize_grads) for x in layers])
+                finally:
+                    ctx.forwarding, ctx.saved_for_forward = False, ()
+            else:
+                result, moved = by_backward(function, values, moving)
             if not isinstance(result, tuple):
                 return self.entered(result, moved, args, layers)
             return tuple([self.entered(y, t, args, layers) for y, t in zip(result, moved, strict=True)])
@@ -141,6 +151,43 @@ def batches(x: Tensor) -> set[int]:
             found.add(array.level.depth)
         array = array.value._array
     return found
+
+
+def by_backward(function: Any, values: Sequence[Any], moving: dict[int, Tensor]) -> tuple[Any, Any]:
+    """Return what an autograd.Function gives, and its tangent: backward is linear in g, and the tangent is its transpose.
+
+    What forward does is no guide: a Function may be there to have another gradient than its forward's. Raises RuntimeError
+    for one that has no backward, or one that cannot be differentiated.
+    """
+    from wengert.autograd import Function, grad
+
+    if function._pick_backward() is Function.backward:
+        function.jvp(None)  # raises
+    before = state.grad
+    turn(True)
+    try:
+        given = list(values)
+        for i in moving:
+            given[i] = values[i].view_as(values[i]) if values[i].requires_grad else values[i]._bare().requires_grad_()
+        made, _ = function._applied(*given)
+        results = made if isinstance(made, tuple) else (made,)
+        live = {n: zeros_like(r).requires_grad_() for n, r in enumerate(results) if isinstance(r, Tensor) and r.requires_grad}
+        wanted, seeds = [given[i] for i in moving], list(live.values())
+        sent = grad([results[n] for n in live], wanted, seeds, create_graph=True, allow_unused=True) if live else ()
+        paired = [(s, t) for s, t in zip(sent, moving.values(), strict=bool(live)) if s is not None and s.requires_grad]
+        found: Sequence[Any] = (None,) * len(seeds)
+        if paired:
+            found = grad([s for s, _ in paired], seeds, [t for _, t in paired], create_graph=before, allow_unused=True)
+    finally:
+        turn(before)
+    real = before and any([isinstance(v, Tensor) and v.requires_grad for v in values])
+    if not real:  # all that is recorded leads to the leaves made here
+        results = tuple([r._bare() if n in live else r for n, r in enumerate(results)])
+    if not real and not any([t.requires_grad for t in moving.values()]):
+        found = [t if t is None else t._bare() for t in found]
+    arrived = dict(zip(live, found, strict=True))
+    moved = tuple([zeros_like(results[n]) if n in live and arrived[n] is None else arrived.get(n) for n in range(len(results))])
+    return (results, moved) if isinstance(made, tuple) else (results[0], moved[0])
 
 
 def direction(x: Any, materialize: bool) -> Any:

@@ -64,6 +64,10 @@ class Level:
         """Return what an op gives for this level's arrays (and plain ones): layers, a tuple of them for several outputs."""
         raise NotImplementedError
 
+    def text(self, layer: Layer) -> str | None:
+        """Return what is printed for an array of this level."""
+        return None
+
     def custom(self, function: Any, args: tuple[Any, ...]) -> Any:
         """Return what an autograd.Function's own rule for this kind of transform gives; None where it has none."""
         return None
@@ -116,6 +120,13 @@ def overrides(function: Any, name: str) -> bool:
     return getattr(function, name) is not getattr(Function, name)
 
 
+def mixed(level: Level, function: Any, args: tuple[Any, ...]) -> bool:
+    """Say whether a call of an autograd.Function is recorded on a level's tensors, with a ctx that forward itself writes to."""
+    if overrides(function, "setup_context"):
+        return False
+    return any([isinstance(x, Tensor) and x.requires_grad and getattr(x._array, "level", None) is level for x in args])
+
+
 def innermost() -> Level | None:
     """Return the transform that runs innermost on this thread."""
     return _stack.levels[-1] if _stack.levels else None
@@ -140,6 +151,10 @@ class Layer:
     @property
     def dtype(self) -> np.dtype[Any]:
         return self._dtype
+
+    def shown(self) -> str | None:
+        """Return the text of a tensor of this, None where that is the text of a tensor with its values."""
+        return self.level.text(self)
 
     @property
     def ndim(self) -> int:
@@ -338,8 +353,7 @@ def leaves(tree: Any) -> Iterator[Any]:
 def mapped(tree: Any, function: Callable[[Any], Any]) -> Any:
     """Return nested tuples, lists and dicts with `function` of what stands in them."""
     if isinstance(tree, tuple | list):
-        parts = [mapped(part, function) for part in tree]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+        return like(tree, [mapped(part, function) for part in tree])
     if isinstance(tree, dict):
         return like(tree, {k: mapped(v, function) for k, v in tree.items()})
     return function(tree)

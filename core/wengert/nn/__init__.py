@@ -5,7 +5,7 @@ Owns: nothing. Must not know: any module.
 
 from typing import TYPE_CHECKING
 
-from wengert.registry import lazy
+from wengert import registry
 
 if TYPE_CHECKING:  # what type checkers and editors see as wengert.nn.*
     from wengert_nn.modules.activation import *  # noqa: F403
@@ -28,4 +28,4 @@ if TYPE_CHECKING:  # what type checkers and editors see as wengert.nn.*
     from wengert_nn.modules.sparse import *  # noqa: F403
     from wengert_nn.modules.transformer import *  # noqa: F403
 
-__getattr__, __dir__ = lazy("modules", "nn", own=("functional", "grad", "init", "modules", "parameter", "utils"))
+__getattr__, __dir__ = registry.lazy("modules", "nn", own=("functional", "grad", "init", "modules", "parameter", "utils"))

@@ -6,14 +6,15 @@ tensor. Must not know: how a device holds data; values are made on the host and 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, Union
 
 import numpy as np
 
-from wengert import backend, dtypes, errors
-from wengert._tensor import INFERENCE, Size, Tensor, wrap
+from wengert import backend, dtypes, errors, faces
+from wengert._tensor import DENSE, INFERENCE, Size, Tensor, wrap
 from wengert.faces import face
 from wengert.modes import state
 from wengert.narrow import hosted
@@ -100,11 +101,16 @@ def to_host_array(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
         return np.array(data, wanted or native)
     if isinstance(data, np.generic):
         return np.asarray(data, wanted)
-    plain = _plain(data)
+    kinds: set[Any] = set()
+    plain = _plain(data, kinds)
     try:
         host = np.asarray(plain)
     except ValueError:
         raise ValueError(f"expected sequence of equal length at every depth, got {_shorten(data)}") from None
+    if host.dtype.kind == "O" and kinds <= {int, float, bool}:  # integers of more than 64 bits: as floats, or as bools
+        if (wanted is None and float not in kinds) or (wanted is not None and dtypes.category(wanted) == dtypes.INTEGRAL):
+            raise RuntimeError(f"Overflow when unpacking long long: {_shorten(data)} does not fit int64")
+        host = np.asarray(plain, np.float64)
     if host.dtype.kind == "O":
         raise RuntimeError(f"Could not infer dtype of {type(data).__name__}: cannot make a tensor of {_shorten(data)}")
     if host.dtype.kind not in "biufc" and host.dtype is not dtypes.BF16:
@@ -112,10 +118,8 @@ def to_host_array(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
     if wanted == dtypes.U64 and host.dtype.kind == "f" and all(type(v) is int for v in np.asarray(plain, object).flat):
         host = np.asarray(plain, wanted)  # NumPy alone would take large and small integers together for floats
     if wanted is None:
-        kinds = {"f": dtypes.default_float(), "c": dtypes._to_complex(dtypes.default_float()), "i": dtypes.I64, "u": dtypes.I64}
-        wanted = host.dtype if isinstance(plain, np.ndarray) or _typed(plain) else kinds.get(host.dtype.kind, dtypes.B8)
-        if host.size == 0 and not isinstance(plain, np.ndarray):
-            wanted = dtypes.default_float()
+        found = [_kind_of(k, host) for k in kinds - {float}] + [dtypes.default_float()] * (float in kinds or not kinds)
+        wanted = functools.reduce(dtypes.promote, found)
     _check_range(host, wanted)
     with np.errstate(all="ignore"):
         return host.astype(wanted)
@@ -135,24 +139,42 @@ def _check_range(host: np.ndarray[Any, Any], wanted: np.dtype[Any]) -> None:
         dtypes.fitting(value, wanted)
 
 
-def _plain(data: Any) -> Any:
-    """Return data with the tensors inside it as host arrays or numbers."""
-    if isinstance(data, Tensor):
-        return data.item() if not data._array.ndim else data.detach().host()
+def _plain(data: Any, kinds: set[Any]) -> Any:
+    """Return data with the tensors inside it as host arrays, or numbers where they have one element; note what was found:
+    the types of Python's values, the dtypes of others."""
+    kind = type(data)
+    if kind is int or kind is float:
+        kinds.add(kind)
+        return data
     if isinstance(data, list | tuple):
-        return [_plain(v) for v in data]
+        return [_plain(v, kinds) for v in data]
+    if isinstance(data, Tensor):
+        kinds.add(data._array.dtype)
+        return data.item() if data.numel() == 1 else data.detach().host()
     if isinstance(data, range):
+        kinds.add(int)
         return list(data)
-    if hasattr(data, "__array__") and not isinstance(data, np.generic):
-        return np.asarray(data)
+    if isinstance(data, np.generic):
+        kinds.add(data.dtype)
+    elif hasattr(data, "__array__"):
+        data = np.asarray(data)
+        kinds.add(dtypes.native(data.dtype))
+    elif hasattr(data, "__dlpack__"):
+        from wengert.utils.dlpack import from_dlpack
+
+        data = from_dlpack(data).host()
+        kinds.add(data.dtype)
+    else:
+        kinds.add(kind)
     return data
 
 
-def _typed(data: Any) -> bool:
-    """Say whether nested data is made of NumPy values, which keep their type."""
-    while isinstance(data, list) and data:
-        data = data[0]
-    return isinstance(data, np.ndarray | np.generic)
+def _kind_of(found: Any, host: np.ndarray[Any, Any]) -> np.dtype[Any]:
+    """Return the dtype that a type of Python's, or a dtype, asks for."""
+    if isinstance(found, np.dtype):
+        return found
+    is_number = issubclass(found, bool | int | float | complex)
+    return dtypes.of_number(found() if is_number else host.dtype.type())
 
 
 def _shorten(data: Any) -> str:
@@ -199,7 +221,8 @@ def legacy(dtype: np.dtype[Any], args: tuple[Any, ...], device: Any = None) -> T
         converted: Tensor = args[0].detach().to(dtype=dtypes.of(dtype), device=device)
         return converted
     if len(args) == 1 and not isinstance(args[0], int) and not isinstance(args[0], Size):
-        return tensor(args[0], dtype=dtype, device=device)
+        make = faces.plain.get(tensor, tensor)  # a class is no function that modes are asked about
+        return make(args[0], dtype=dtype, device=device)
     shape = shape_of(args, "Tensor") if args else (0,)
     return made(np.zeros(shape, dtype), device)
 
@@ -219,8 +242,8 @@ class TypedTensor:
             return cuda.accelerator()
         return self._device
 
-    def __call__(self, *args: Any) -> Tensor:
-        return legacy(self.dtype.numpy, args, self.device)
+    def __call__(self, *args: Any, device: Any = None) -> Tensor:
+        return legacy(self.dtype.numpy, args, self.device if device is None else device)
 
     def __instancecheck__(self, x: Any) -> bool:
         return isinstance(x, Tensor) and x.dtype is self.dtype
@@ -248,6 +271,14 @@ def typed_tensors(device: str | None = None) -> dict[str, TypedTensor]:
     return {f"{n}Tensor": TypedTensor(f"{n}Tensor", dtypes.ALL[d], device) for n, d in LEGACY.items()}
 
 
+def legacy_name(name: str) -> tuple[dtypes.dtype, str | None]:
+    """Return what "torch.cuda.FloatTensor" says: a dtype, and "cuda" or None. Raises ValueError for an unknown name."""
+    short = name.removeprefix("torch.").removeprefix("cuda.").removesuffix("Tensor")
+    if short not in LEGACY:
+        raise ValueError(f"invalid type: {name!r}{errors.nearest(short, LEGACY)}")
+    return dtypes.ALL[LEGACY[short]], "cuda" if ".cuda." in name else None
+
+
 @face("type", function=False)
 def type_(self: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
     """Return the name of the tensor's legacy type, or with an argument the tensor converted to it."""
@@ -257,10 +288,8 @@ def type_(self: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
     if isinstance(dtype, TypedTensor):
         return self.to(dtype=dtype.dtype, device=dtype.device)
     if isinstance(dtype, str):
-        name = dtype.removeprefix("torch.").removeprefix("cuda.").removesuffix("Tensor")
-        if name not in LEGACY:
-            raise ValueError(f"invalid type: {dtype!r}{errors.nearest(name, LEGACY)}")
-        return self.to(dtype=dtypes.ALL[LEGACY[name]], device="cuda" if ".cuda." in dtype else None)
+        wanted, place = legacy_name(dtype)
+        return self.to(dtype=wanted, device=place)
     if dtype is Tensor:
         return self.to(dtype=dtypes.get_default_dtype())
     return self.to(dtype=dtype)
@@ -323,9 +352,6 @@ def filled(shape: Sequence[int], value: Any, dtype: np.dtype[Any], device: Any, 
 
 def _sizes(size: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[int, ...]:
     return shape_of((keywords.pop("size"),) if "size" in keywords and not size else size, "size")
-
-
-DENSE = "torch.strided"
 
 
 def in_layout(layout: str, shape: tuple[int, ...], value: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
@@ -434,6 +460,13 @@ def scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None, requires
 
 
 # ---- of a range
+def in_order(name: str, values: np.ndarray[Any, Any], device: Any, requires_grad: bool, out: Any) -> Tensor:
+    """Return values as a tensor, or in `out=`, which keeps its shape where it has room for just as many."""
+    if out is not None and out.numel() == values.size:
+        values = values.reshape(tuple(out.shape))
+    return given(name, made(values, device, requires_grad), out)
+
+
 def _bounds(name: str, *values: Any) -> list[Any]:
     """Return bounds as numbers, 0-d tensors read. Raises RuntimeError for tensors with dims."""
     for v in values:
@@ -481,7 +514,7 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = No
             host = np.arange(start, start + count * step, step, dtype=wanted)
         else:
             host = (start + np.arange(count) * step).astype(wanted)
-    return given("arange", made(host, device, requires_grad), out)
+    return in_order("arange", host, device, requires_grad, out)
 
 
 @face("linspace", method=False)
@@ -489,7 +522,7 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any
              out: Any = None, layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Return `steps` values spaced evenly from start to end, both included. Raises RuntimeError for steps < 0."""
     wanted, values = spaced("linspace", start, end, steps, dtype, out)
-    return given("linspace", made(values.astype(wanted, copy=False), device, requires_grad), out)
+    return in_order("linspace", values.astype(wanted, copy=False), device, requires_grad, out)
 
 
 @face("logspace", method=False)
@@ -499,7 +532,7 @@ def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any
     wanted, exponents = spaced("logspace", start, end, steps, dtype, out)
     with np.errstate(all="ignore"):
         values = np.power(complex(base) if exponents.dtype.kind == "c" else float(base), exponents).astype(wanted, copy=False)
-    return given("logspace", made(values, device, requires_grad), out)
+    return in_order("logspace", values, device, requires_grad, out)
 
 
 def spaced(name: str, start: Any, end: Any, steps: int, dtype: Any, out: Any) -> tuple[np.dtype[Any], Any]:

@@ -43,6 +43,14 @@ def only_tensors(name: str, values: Sequence[Any]) -> None:
             raise TypeError(f"expected Tensor as element {i} in argument 0 of {name}(), but got {type(x).__name__}")
 
 
+def kind_of(name: str, x: Any, argument: str = "input") -> Any:
+    """Return the NumPy dtype of a tensor. Raises TypeError for what is no tensor."""
+    try:
+        return x._array.dtype
+    except AttributeError:
+        raise errors.not_a_tensor(name, x, argument) from None
+
+
 def axes_of(name: str, input: Any, dim: Any) -> Axes:
     """Return dims (an int, several, or () for all) as a tuple of non-negative ones: an empty one for a 0-d input."""
     if dim is None:

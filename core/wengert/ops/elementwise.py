@@ -299,7 +299,8 @@ def power_operator(self: Any, exponent: Any) -> Any:
     kind = type(exponent)
     if (kind is int or kind is float) and self._array.dtype.kind == "f":
         return _power_number(self, exponent)
-    return pow_face(self, exponent)
+    known = isinstance(exponent, Tensor | bool | int | float | complex | np.generic) or overridden(kind)
+    return pow_face(self, exponent) if known else NotImplemented
 
 
 @face("pow")
@@ -386,7 +387,8 @@ def round_face(input: Any, *, decimals: int | None = None, out: Any = None) -> A
 
 @face("__rpow__", function=False)
 def rpow(input: Any, other: Any) -> Any:
-    return pow_face(other, input)
+    known = isinstance(other, Tensor | bool | int | float | complex | np.generic) or overridden(type(other))
+    return pow_face(other, input) if known else NotImplemented
 
 
 @face("square")
@@ -488,7 +490,10 @@ def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, eq
         raise RuntimeError(f"isclose: {input.dtype} did not match {other.dtype}")
     if rtol < 0 or atol < 0:
         raise RuntimeError(f"isclose: rtol and atol must be greater than or equal to zero, but got {rtol} and {atol}")
-    if _category(input) < dtypes.FLOATING:  # differences of bools and of unsigned integers are none
+    if _category(input) < dtypes.FLOATING:
+        if rtol == 0 and atol == 0:  # exact also beyond 2^53
+            return equal(input, other)
+        # differences of bools and of unsigned integers are none
         input, other = call(cast, (input,), (dtypes.F64,)), call(cast, (other,), (dtypes.F64,))
     near = logical_and(isfinite(other), less_equal(absolute(subtract(input, other)), atol + rtol * absolute(other)))
     close = logical_or(equal(input, other), near)

@@ -123,7 +123,7 @@ def _plain(input: Any, other: Any, ndim: int) -> bool:
 _product = matmul_.__call__
 
 
-@face("matmul", "__matmul__", "__imatmul__")
+@face("matmul")
 def matmul(input: Any, other: Any, *, out: Any = None) -> Any:
     """Return the matrix product: vectors by dot, matrices by rows and columns, more dims as broadcast batches.
 
@@ -159,11 +159,19 @@ def matmul(input: Any, other: Any, *, out: Any = None) -> Any:
     return result if out is None else write_out("matmul", result, out)
 
 
+@face("__matmul__", "__imatmul__", function=False)
+def matmul_operator(input: Any, other: Any) -> Any:
+    """Return input @ other; what is no tensor is asked for its own way."""
+    if _plain(input, other, 2):
+        return _product(input, other)
+    return matmul(input, other) if isinstance(other, Tensor) or overridden(type(other)) else NotImplemented
+
+
 @face("__rmatmul__", function=False)
 def rmatmul(input: Any, other: Any) -> Any:
     from wengert.ops.creation import as_tensor
 
-    return matmul(as_tensor(other), input)
+    return matmul(as_tensor(other), input) if hasattr(other, "__array__") or overridden(type(other)) else NotImplemented
 
 
 @face("mm")
@@ -239,9 +247,20 @@ def _as_type(name: str, factor: Any, x: Any) -> Any:
     return factor if category >= dtypes.FLOATING else bool(factor) if category == dtypes.BOOL else int(factor)
 
 
+def in_order(name: str, *given: Any) -> tuple[Any, ...]:
+    """Return (input, a, b, beta, alpha) of PyTorch's old orders: (beta, input, a, b) and (beta, input, alpha, a, b), in which
+    methods have beta second. Raises TypeError for others."""
+    tensors, numbers = [x for x in given if isinstance(x, Tensor)], [x for x in given if not isinstance(x, Tensor)]
+    if len(tensors) != 3 or len(numbers) > 2 or not all(isinstance(x, Tensor) for x in given[-2:]):
+        raise TypeError(f"{name}() takes 3 positional arguments, all tensors, but {len(given)} were given")
+    return (*tensors, *numbers, 1)[:5]
+
+
 @face("addmm")
-def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Any:
+def addmm(input: Any, mat1: Any, mat2: Any, *older: Any, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Any:
     """Return beta * input + alpha * mat1 @ mat2."""
+    if older:
+        input, mat1, mat2, beta, alpha = in_order("addmm", input, mat1, mat2, *older)
     if not _plain(mat1, mat2, 2):
         matrices("addmm", mat1, mat2)
     result = relabel(added("addmm", input, _product(mat1, mat2), beta, alpha), "AddmmBackward0")
@@ -330,7 +349,7 @@ def einsum(equation: Any, *operands: Any) -> Any:
 
 def _from_lists(arguments: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     """Return the equation and the operands of einsum(a, [0, 1], b, [1, 2], [0, 2])."""
-    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # sorted: the order of a result that is not given
 
     def term(labels: Any) -> str:
         if not all(c is Ellipsis or 0 <= c < len(letters) for c in labels):
@@ -379,12 +398,11 @@ def _parse(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[list[str
     inputs = left.split(",")
     if len(inputs) != len(shapes):
         raise RuntimeError(f"einsum(): {len(inputs)} operands in the equation {equation!r}, but {len(shapes)} were given")
-    letters = iter(c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in equation)
     strange = [c for c in equation.replace("...", "") if not (c.isascii() and c.isalpha()) and c not in " ,->"]
     if strange:
         raise RuntimeError(f"einsum(): invalid subscript {strange[0]!r} in {equation!r}: subscripts must be in [a-zA-Z]")
     counts = [len(shape) - len(t.replace("...", "")) for shape, t in zip(shapes, inputs, strict=True)]
-    dots = [next(letters) for _ in range(max([n for n, t in zip(counts, inputs, strict=True) if "..." in t], default=0))]
+    dots = [chr(945 + i) for i in range(max([n for n, t in zip(counts, inputs, strict=True) if "..." in t], default=0))]
     full = []
     for shape, term, n in zip(shapes, inputs, counts, strict=True):
         if n < 0 or (n > 0 and "..." not in term):

@@ -193,6 +193,12 @@ class Window:
         return values[start : start + count].copy()
 
 
+def _outside(name: str) -> None:
+    """Raise RuntimeError in a capture: a program would neither seed nor ask for the seed again."""
+    if state.recorder is not None:
+        raise RuntimeError(f"{name} inside of a captured function would be called once, for all runs; call it outside")
+
+
 class Generator:
     """A stream of random numbers: a seed and how far it was read, in blocks of four words."""
 
@@ -208,6 +214,7 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of `seed` from its beginning and return the generator."""
+        _outside("manual_seed")
         self._seed, self._offset = int(seed) & 0xFFFFFFFFFFFFFFFF, 0
         return self
 
@@ -220,10 +227,12 @@ class Generator:
 
     def initial_seed(self) -> int:
         """Return the seed."""
+        _outside("initial_seed")
         return self._seed
 
     def get_state(self) -> Tensor:
         """Return seed and position as a uint8 tensor."""
+        _outside("get_state")
         return tensor(np.array([self._seed, self._offset], np.uint64).view(np.uint8))
 
     def set_state(self, new_state: Tensor) -> Generator:
@@ -238,9 +247,10 @@ class Generator:
 
     def clone_state(self) -> Generator:
         """Return a generator that goes on as this one does."""
-        twin = Generator(self._place)
-        twin._seed, twin._offset = self._seed, self._offset
-        return twin
+        return _resumed(self._place, self._seed, self._offset)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _resumed, (str(self._place), self._seed, self._offset)
 
     def draw(self, make: Maker, count: int) -> Array:
         """Return the next `count` values of a kind; whole blocks of four words are consumed."""
@@ -303,6 +313,13 @@ class Generator:
             else:
                 made = ((upper << HALF | lower) % np.uint64(span)).view(np.int64)
         return np.add(made, low, out=made) if low else made
+
+
+def _resumed(place: Any, seed: int, offset: int) -> Generator:
+    """Return a generator that goes on in the stream of a seed."""
+    made = Generator(place)
+    made._seed, made._offset = seed, offset
+    return made
 
 
 default_generator = Generator()
@@ -512,7 +529,7 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
     if isinstance(std, Tensor):
         if std.is_complex():
             raise RuntimeError("normal expects standard deviation to be non-complex")
-        if state.recorder is None and std.numel() and bool((std < 0).any()):
+        if state.recorder is None and std.numel() and bool((_whole(std) < 0).any()):
             raise RuntimeError("normal expects all elements of std >= 0.0")
     elif std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
@@ -532,13 +549,21 @@ def bernoulli(input: Any, p: Any = None, *, generator: Generator | None = None, 
     if p is None and dtypes.category(input._array.dtype) != dtypes.FLOATING:
         raise NotImplementedError(f"bernoulli is not implemented for {input.dtype}: probabilities are floats")
     if isinstance(chance, Tensor):  # a captured function cannot ask for values
-        fits = state.recorder is not None or bool(((chance >= 0) & (chance <= 1)).all())
+        whole = _whole(chance)
+        fits = state.recorder is not None or bool(((whole >= 0) & (whole <= 1)).all())
     else:
         fits = 0 <= chance <= 1
     if not fits:
         raise RuntimeError("bernoulli: Expected p_in >= 0 && p_in <= 1 to be true")
     u = rand(tuple(input.shape), generator=generator, dtype=_draw_dtype(input), device=input.device)
-    return given("bernoulli", (u < chance).to(input.dtype), out)
+    return given("bernoulli", (u < chance).to(input.dtype if out is None else out.dtype), out)
+
+
+def _whole(x: Tensor) -> Tensor:
+    """Return the tensor with all values that a check has to look at: inside of a transform, those of the whole batch."""
+    while hasattr(x._array, "level"):
+        x = x._array.value
+    return x.detach()
 
 
 @face("multinomial")
@@ -626,11 +651,12 @@ def normal_(self: Any, mean: Any = 0.0, std: float = 1.0, *, generator: Generato
 
 
 @face("random_", function=False)
-def random_(self: Any, low: int = 0, high: int | None = None, *, generator: Generator | None = None, **bounds: int) -> Any:
-    """Write uniform integers in [low, high); without bounds all that the type holds exactly, from 0."""
-    low, high, own = bounds.get("from", low), bounds.get("to", high), self._array.dtype
-    if high is None:
-        low, high = (0, low) if low else (0, _exact_up_to(own))
+def random_(self: Any, *limits: int | None, generator: Generator | None = None, **bounds: int) -> Any:
+    """Write uniform integers in [low, high); without a high all that the type holds exactly, from low or 0."""
+    own, most = self._array.dtype, _exact_up_to(self._array.dtype)
+    told = [*limits, *(bounds[name] for name in ("from", "to") if name in bounds)]
+    low, high = told if len(told) == 2 else (told[0], None) if "from" in bounds else (0, told[0] if told else None)
+    high = most if high is None else high
     return write("random_", self, integers(low, high, own, generator), own)
 
 

@@ -7,6 +7,7 @@ elementwise and shape ops. Must not know: devices.
 from __future__ import annotations
 
 import builtins
+import functools
 from typing import Any, NamedTuple
 
 from wengert import dtypes, errors
@@ -16,7 +17,7 @@ from wengert.inplace import write_out
 from wengert.ops import elementwise as e
 from wengert.ops import indexing
 from wengert.ops import shapes as s
-from wengert.ops.dims import Axes, axes_of, count, index_of, one_dim, reduced
+from wengert.ops.dims import Axes, axes_of, count, index_of, kind_of, one_dim, reduced
 from wengert.record import call, cast, relabel, structural
 from wengert.registry import registry
 
@@ -250,7 +251,7 @@ def sum(
 
 
 def floating(name: str, input: Any) -> None:
-    if dtypes.category(input._array.dtype) < dtypes.FLOATING:
+    if dtypes.category(kind_of(name, input)) < dtypes.FLOATING:
         raise RuntimeError(
             f"{name}(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
             f"Got: {input.dtype}; convert with .float()"
@@ -308,13 +309,18 @@ class Extreme(NamedTuple):
         return f"torch.return_types.extreme(\nvalues={self.values!r},\nindices={self.indices!r})"
 
 
+@functools.cache
 def named(name: str) -> type[Extreme]:
     """Return the type of PyTorch's pairs of that name."""
 
     def show(self: Extreme) -> str:
         return f"torch.return_types.{name}(\nvalues={self.values!r},\nindices={self.indices!r})"
 
-    return type(name, (Extreme,), {"__repr__": show})
+    return type(name, (Extreme,), {"__repr__": show, "__reduce__": lambda self: (_pair, (name, *self))})
+
+
+def _pair(name: str, values: Any, indices: Any) -> Extreme:
+    return named(name)(values, indices)
 
 
 _MAX, _MIN, _SORT, _TOPK = (named(n) for n in ("max", "min", "sort", "topk"))
@@ -440,7 +446,7 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False, *, out: Any = None) -
 
 def _share(name: str, record: Any, input: Any, dim: int, dtype: Any, out: Any) -> Any:
     input = typed(input, dtype)
-    if dtypes.category(input._array.dtype) != dtypes.FLOATING:
+    if dtypes.category(kind_of(name, input)) != dtypes.FLOATING:
         raise NotImplementedError(f"{name} is not implemented for {input.dtype}; convert with .float(), or give dtype=")
     return record(input, axes_of(name, input, dim), out=out)
 

@@ -609,7 +609,7 @@ def cat(tensors: Any, dim: int = 0, *, axis: int | None = None, out: Any = None)
             empty = True
         elif like._array.shape == (0,):
             like = x
-    d = one_dim("cat", like, dim if axis is None else axis)
+    d = one_dim("cat", like, (dim if axis is None else axis) if like._array.shape != (0,) else 0)
     if empty and like._array.ndim > 1:
         none = (*like.shape[:d], 0, *like.shape[d + 1 :])
         tensors = tuple([reshape(x, none) if x._array.shape == (0,) else x for x in tensors])

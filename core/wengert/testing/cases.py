@@ -998,6 +998,7 @@ FUNCTIONS = table(
         s(X234, R(2, 4, 2)), s(R(3, 1, 2, 4), R(2, 4, 2)), s(R(4), R(2, 4, 3)), s(X234, R(4)), s(R(2, 0), R(0, 3)),
         s(I(2, 3), I(3, 2)),
         bad=(s(X34, X34), s(R(), R(3)), s(R(3), R(4)), s(X34, I(4, 2)), s(X34, 2.0), s(R(2, 3, 4), R(3, 4, 2)))),
+    row("__matmul__", s(X34, R(4)), s(X34, R(4, 2)), call=lambda T, x, y: x @ y, oracle=np.matmul),
     row("__rmatmul__", s(R(4), X34), call=lambda T, x, y: y.__matmul__(x), oracle=lambda x, y: y @ x),
     row("mm", s(X34, R(4, 2)), s(R(0, 3), R(3, 2)), s(R(2, 0), R(0, 3)),
         oracle=np.matmul,

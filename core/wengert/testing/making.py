@@ -31,8 +31,8 @@ def make_tensor(
     beyond what the type can hold become the type's. noncontiguous: with gaps in memory, where there are two elements or more.
     exclude_zero: zeros become 1, those of floats the smallest normal number.
 
-    Raises: ValueError for an empty range, a limit that is nan, requires_grad of integers, and noncontiguous beside a memory
-    format.
+    Equal limits give that one value. Raises: ValueError for low above high, a limit that is nan, requires_grad of integers,
+    and noncontiguous beside a memory format.
     """
     kind = dtypes.to_numpy(dtype).kind
     whole = kind in USUAL
@@ -42,8 +42,8 @@ def make_tensor(
         raise ValueError(f"make_tensor: requires_grad=True needs a float or complex dtype, got {dtype}")
     least, most = USUAL.get(kind, (-9, 9))
     first, last = least if low is None else low, most if high is None else high
-    if not first < last:  # nan, too
-        raise ValueError(f"make_tensor: low must be less than high, got {first} and {last}")
+    if not first <= last:  # nan, too
+        raise ValueError(f"make_tensor: low must be at most high, got {first} and {last}")
     sizes = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
     spread = noncontiguous and len(sizes) > 0
     sizes = (*sizes[:-1], 2 * sizes[-1]) if spread else sizes
@@ -51,11 +51,14 @@ def make_tensor(
     first, last = max(first, least), min(last, most + whole, *[2**63 - 1] * whole)  # randint takes no more
     made: w.Tensor
     if whole:
-        made = w.randint(int(first), int(last), sizes, dtype=w.int64).to(device=device, dtype=dtype)
+        last = max(int(last), int(first) + 1)  # one value, where they are equal
+        made = w.randint(int(first), last, sizes, dtype=w.int64).to(device=device, dtype=dtype)
     else:
         shares = [w.rand(sizes, dtype=w.float64) for _ in range(1 + (kind == "c"))]
         parts = [(1 - share) * first + share * last for share in shares]  # last - first might overflow
         made = (parts[0] if kind != "c" else w.complex(*parts)).to(device=device, dtype=dtype)
+        if kind != "c" and first < last:
+            made[made >= last] = first  # rounded up to it
     if spread:
         made = made[..., ::2]
     if exclude_zero:

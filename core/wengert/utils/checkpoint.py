@@ -72,6 +72,9 @@ def checkpoint(
         )
         use_reentrant = True
     preserve = kwargs.pop("preserve_rng_state", True)
+    if state.recorder is not None:  # a program computes again what is worth it
+        with context_fn()[0]:
+            return function(*args, **kwargs)
     if use_reentrant:
         if kwargs:
             raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
@@ -87,7 +90,9 @@ def checkpoint(
         with outer:
             return function(*args, **kwargs)
     with saved_tensors_hooks(frame.pack, frame.unpack), outer:
-        return function(*args, **kwargs)
+        made = function(*args, **kwargs)
+    frame.complete = True
+    return made
 
 
 # ---- without a backward inside of backward
@@ -111,6 +116,7 @@ class _Frame:
         self.cast = overrides.cast()
         self.args = [_Argument(x) if isinstance(x, Tensor) else x for x in args]
         self.holders: list[weakref.ref[_Holder]] = []
+        self.complete = False  # whether the first run has ended; a function that takes gradients is computed again within it
 
     def pack(self, tensor: Tensor) -> _Holder:
         holder = _Holder(self, (tensor.shape, tensor.dtype, tensor.device))
@@ -150,7 +156,7 @@ class _Frame:
         with _rng(self.rng), enable_grad(), overrides.casting(self.cast), self.context, contextlib.suppress(_Enough):
             with saved_tensors_hooks(keep, lambda tensor: tensor):
                 self.function(*args, **self.kwargs)
-        if not self.compare:
+        if not self.compare or not self.complete:
             return
         if count != len(self.holders):
             raise CheckpointError(
@@ -231,6 +237,8 @@ class CheckpointFunction(Function):
 
 
 def _reentrant(function: Callable[..., Any], preserve: bool, args: tuple[Any, ...]) -> Any:
+    if any(isinstance(x, Tensor) and hasattr(x._array, "level") for x in args):
+        return function(*args)  # inside of a func transform, which keeps what it wants itself
     if not any(isinstance(x, Tensor) and x.requires_grad for x in args):
         warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", stacklevel=3)
     return CheckpointFunction.apply(function, preserve, *args)

@@ -263,7 +263,7 @@ def _described(value: Any, dtype: bool) -> str:
         return f"Object of type: {type(value).__name__}"
     kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
     size = "x".join(str(n) for n in value.shape)
-    place = "" if value.is_cpu else f" ({value.device})"
+    place = "" if value.device.type in ("cpu", "meta") else f" ({value.device})"
     return f"{kind} containing: [{value.dtype if dtype else value.type()} of size {size}{place}]"
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import wengert
 from wengert import Tensor
 from wengert.extend import Handle
-from wengert_nn.modules.backward_hooks import Watch
+from wengert_nn.modules.backward_hooks import Watch, watch_last
 from wengert_nn.modules.parameter import Buffer, Parameter, is_lazy
 
 Hook = Callable[..., Any]
@@ -27,6 +27,10 @@ _global_hooks_with_kwargs: dict[int, bool] = {}
 _global_hooks_always_called: dict[int, bool] = {}
 _global_backward_pre_hooks: dict[int, Hook] = OrderedDict()
 _global_backward_hooks: dict[int, Hook] = OrderedDict()
+_global_is_full_backward_hook: bool | None = None  # False: the global backward hooks are of the older kind
+_global_registration_hooks: dict[str, dict[int, Hook]] = {
+    what: OrderedDict() for what in ("parameter", "buffer", "module")
+}
 _extra = "_extra_state"
 
 
@@ -51,9 +55,12 @@ def indented(text: str) -> str:
     return text.replace("\n", "\n  ")
 
 
-def _add(table: dict[int, Hook], hook: Hook, prepend: bool = False) -> Handle:
-    handle = Handle(table)
+def _add(table: dict[int, Hook], hook: Hook, prepend: bool = False, *beside: dict[int, bool]) -> Handle:
+    """Put a hook into its table, and a mark for it into others."""
+    handle = Handle(table, *beside)
     table[handle.id] = hook
+    for marks in beside:
+        marks[handle.id] = True
     if prepend:
         table.move_to_end(handle.id, last=False)  # type: ignore[attr-defined]
     return handle
@@ -75,6 +82,7 @@ class Module:
     call_super_init: bool = False
     __constants__: ClassVar[list[str]] = []
     _compiled_call_impl: Any = None
+    _is_full_backward_hook: bool | None = None  # False: the backward hooks are of the older kind
 
     _TABLES: ClassVar[tuple[str, ...]] = (
         "_backward_pre_hooks", "_backward_hooks", "_forward_hooks", "_forward_hooks_with_kwargs",
@@ -122,7 +130,7 @@ class Module:
                 args, kwargs = self._before(hook, key in self._forward_pre_hooks_with_kwargs, args, kwargs)
             after = [*_global_hooks.items(), *self._forward_hooks.items()]  # a lazy module's first hook removes itself
             watch = None
-            watched = [*_global_backward_hooks.values(), *self._backward_hooks.values()]
+            watched, last = self._watching()
             watched_before = [*_global_backward_pre_hooks.values(), *self._backward_pre_hooks.values()]
             if watched or watched_before:
                 watch = Watch(self, watched_before, watched)
@@ -131,6 +139,8 @@ class Module:
             for key, hook in after:
                 done.add(key)
                 result = self._after(hook, key, args, kwargs, result)
+            if last:
+                watch_last(self, args, result, last)
             return result if watch is None else watch.outputs(result)
         except Exception:
             for key, hook in after:
@@ -144,6 +154,13 @@ class Module:
                             stacklevel=2,
                         )
             raise
+
+    def _watching(self) -> tuple[list[Hook], list[Hook]]:
+        """Return the backward hooks, and those of the older kind."""
+        kinds: tuple[list[Hook], list[Hook]] = [], []
+        kinds[_global_is_full_backward_hook is False].extend(_global_backward_hooks.values())
+        kinds[self._is_full_backward_hook is False].extend(self._backward_hooks.values())
+        return kinds
 
     def _before(self, hook: Hook, with_kwargs: bool, args: tuple[Any, ...], kwargs: Table) -> tuple[tuple[Any, ...], Table]:
         if not with_kwargs:
@@ -186,7 +203,7 @@ class Module:
                     f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created explicitly. To "
                     f"express '{name}' as a function of another Tensor, compute the value in the forward() method."
                 )
-        self._parameters[name] = param
+        self._parameters[name] = self._registered("parameter", name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is no parameter; persistent: whether state_dict() has it. Raises KeyError, TypeError."""
@@ -195,7 +212,7 @@ class Module:
             raise TypeError(
                 f"cannot assign '{_typename(tensor)}' object to buffer '{name}' (torch Tensor or None required)"
             )
-        self._buffers[name] = tensor
+        self._buffers[name] = self._registered("buffer", name, tensor)
         (self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
@@ -203,9 +220,15 @@ class Module:
         if not isinstance(module, Module) and module is not None:
             raise TypeError(f"{_typename(module)} is not a Module subclass")
         self._check_name("module", name, "_modules")
-        self._modules[name] = module
+        self._modules[name] = self._registered("module", name, module)
 
     register_module = add_module
+
+    def _registered(self, what: str, name: str, value: Any) -> Any:
+        for hook in _global_registration_hooks[what].values():
+            given = hook(self, name, value)
+            value = value if given is None else given
+        return value
 
     def _check_name(self, what: str, name: Any, table: str) -> None:
         if table not in self.__dict__:
@@ -226,10 +249,13 @@ class Module:
             self.register_parameter(name, value)
         elif isinstance(value, Module):
             self._forget(name, "module", "_parameters", "_buffers")
-            own["_modules"][name] = value
+            own["_modules"][name] = self._registered("module", name, value)
         elif isinstance(value, Buffer):
             self._forget(name, "buffers", "_parameters", "_modules")
-            self.register_buffer(name, value, value.persistent)
+            if value.persistent:
+                self.register_buffer(name, value)  # a class may have its own, of two arguments
+            else:
+                self.register_buffer(name, value, False)
         elif name in own.get("_parameters", ()):
             if value is not None:
                 kind = _typename(value)
@@ -444,27 +470,9 @@ class Module:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
-        missing: list[str] = []
-        unexpected: list[str] = []
-        wrong: list[str] = []
-        metadata = getattr(state_dict, "_metadata", {})
-
-        def load(module: Module, given: Any, prefix: str) -> None:
-            local = dict(metadata.get(prefix[:-1], {}), assign_to_params_buffers=assign)
-            module._load_from_state_dict(given, prefix, local, True, missing, unexpected, wrong)
-            for name, child in module._modules.items():
-                if child is not None:
-                    inside = f"{prefix}{name}."
-                    load(child, {k: v for k, v in given.items() if k.startswith(inside)}, inside)
-            report = _IncompatibleKeys(missing, unexpected)
-            for hook in module._load_state_dict_post_hooks.values():
-                if hook(module, report) is not None:
-                    raise AssertionError(
-                        "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new values, "
-                        "if incompatible_keys need to be modified, it should be done inplace."
-                    )
-
-        load(self, OrderedDict(state_dict), "")
+        report, wrong = _IncompatibleKeys([], []), list[str]()
+        missing, unexpected = report
+        self._load_all(OrderedDict(state_dict), "", getattr(state_dict, "_metadata", {}), assign, report, wrong)
         if strict:
             for what, keys in (("Unexpected", unexpected), ("Missing", missing)):
                 if keys:
@@ -472,7 +480,22 @@ class Module:
                     wrong.insert(0, f"{what} key(s) in state_dict: {listed}. ")
         if wrong:
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(wrong))
-        return _IncompatibleKeys(missing, unexpected)
+        return report
+
+    def _load_all(self, given: Any, prefix: str, metadata: Any, assign: bool, report: Any, wrong: list[str]) -> None:
+        local = dict(metadata.get(prefix[:-1], {}), assign_to_params_buffers=assign)
+        self._load_from_state_dict(given, prefix, local, True, report.missing_keys, report.unexpected_keys, wrong)
+        for name, child in self._modules.items():
+            if child is not None:
+                inside = f"{prefix}{name}."
+                part = {k: v for k, v in given.items() if k.startswith(inside)}
+                child._load_all(part, inside, metadata, assign, report, wrong)
+        for hook in self._load_state_dict_post_hooks.values():
+            if hook(self, report) is not None:
+                raise AssertionError(
+                    "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new values, "
+                    "if incompatible_keys need to be modified, it should be done inplace."
+                )
 
     def _load_from_state_dict(
         self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, missing_keys: list[str],
@@ -516,6 +539,8 @@ class Module:
                     f"but received {type(given)}"
                 )
             given = wengert.tensor(given.detach().numpy() if hasattr(given, "detach") else given)
+        if not is_lazy(value) and not is_lazy(given) and not value.ndim and given.ndim == 1:
+            given = given[0]  # checkpoints from before there were tensors of no dim
         if is_lazy(value):
             if not is_lazy(given):
                 with wengert.no_grad():
@@ -528,6 +553,12 @@ class Module:
             )
         if is_lazy(given):
             return None
+        if value.is_meta and not given.is_meta and not assign:
+            warnings.warn(
+                f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the current model, "
+                "which is a no-op. Did you mean to pass `assign=True` to take the tensors of the checkpoint?",
+                stacklevel=2,
+            )
         try:
             with wengert.no_grad():
                 if not assign:
@@ -572,14 +603,11 @@ class Module:
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move to a device, or to a dtype (floating and complex tensors only), or to those of a tensor: in place."""
-        device, dtype, tensor = (kwargs.get(name) for name in ("device", "dtype", "tensor"))
-        for value in (*args, tensor):
-            if isinstance(value, Tensor):
-                device, dtype = value.device, value.dtype
-            elif isinstance(value, wengert.dtype):
-                dtype = value
-            elif value is not None and not isinstance(value, bool):
-                device = value
+        if args and isinstance(args[0], wengert.dtype | type):
+            args = (None, *args)
+        elif args and isinstance(args[0], Tensor):
+            args = (args[0].device, args[0].dtype, *args[1:])
+        device, dtype = _target(*args, **kwargs)
         if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
             raise TypeError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}")
         return self._apply(lambda t: t.to(device=device, dtype=dtype if t.is_floating_point() or t.is_complex() else None))
@@ -658,10 +686,7 @@ class Module:
     # ---- hooks
     def register_forward_pre_hook(self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False) -> Handle:
         """Call `hook(module, args)` (with_kwargs: and kwargs) before forward; what it returns replaces the arguments."""
-        handle = _add(self._forward_pre_hooks, hook, prepend)
-        if with_kwargs:
-            self._forward_pre_hooks_with_kwargs[handle.id] = True
-        return handle
+        return _add(self._forward_pre_hooks, hook, prepend, *[self._forward_pre_hooks_with_kwargs] * with_kwargs)
 
     def register_forward_hook(
         self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
@@ -670,22 +695,22 @@ class Module:
 
         always_call: also where forward raises.
         """
-        handle = _add(self._forward_hooks, hook, prepend)
-        if with_kwargs:
-            self._forward_hooks_with_kwargs[handle.id] = True
-        if always_call:
-            self._forward_hooks_always_called[handle.id] = True
-        return handle
+        marks = [*[self._forward_hooks_with_kwargs] * with_kwargs, *[self._forward_hooks_always_called] * always_call]
+        return _add(self._forward_hooks, hook, prepend, *marks)
 
     def register_full_backward_hook(self, hook: Hook, prepend: bool = False) -> Handle:
         """Call `hook(module, grad_input, grad_output)` when both are known; what it returns replaces grad_input."""
+        self._is_full_backward_hook = _one_kind(True, self._is_full_backward_hook, "a single Module")
         return _add(self._backward_hooks, hook, prepend)
+
+    def register_backward_hook(self, hook: Hook) -> Handle:
+        """Call `hook(module, grad_input, grad_output)` with the gradients of the last operation: PyTorch's older kind."""
+        self._is_full_backward_hook = _one_kind(False, self._is_full_backward_hook, "a single Module")
+        return _add(self._backward_hooks, hook)
 
     def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> Handle:
         """Call `hook(module, grad_output)` before the module's backward; what it returns replaces grad_output."""
         return _add(self._backward_pre_hooks, hook, prepend)
-
-    register_backward_hook = register_full_backward_hook  # PyTorch's older one sees the last op's gradients only
 
     def register_state_dict_post_hook(self, hook: Hook) -> Handle:
         """Call `hook(module, state_dict, prefix, local_metadata)` after state_dict()."""
@@ -735,6 +760,20 @@ class Module:
         self.__dict__.setdefault("_non_persistent_buffers_set", set())
 
 
+def _target(
+    device: Any = None, dtype: Any = None, non_blocking: bool = False, *, tensor: Any = None, memory_format: Any = None
+) -> tuple[Any, Any]:
+    """Return the device and the dtype that the arguments of `to` mean. Raises TypeError for what is neither."""
+    if tensor is not None:
+        device, dtype = tensor.device, tensor.dtype
+    if isinstance(device, bool) or not isinstance(device, str | int | wengert.device | None):
+        raise TypeError(f"to(): expected a device, a dtype or a tensor, but got {type(device).__name__}")
+    dtype = {float: wengert.float64, complex: wengert.complex128}.get(dtype, dtype)
+    if not isinstance(dtype, wengert.dtype | None):
+        raise TypeError(f"to(): expected a dtype after the device, but got {type(dtype).__name__}")
+    return device, dtype
+
+
 def _become(tensor: Any, value: Any) -> None:
     if value is not tensor:
         tensor.data = value
@@ -748,22 +787,48 @@ def register_module_forward_pre_hook(hook: Hook) -> Handle:
 
 def register_module_forward_hook(hook: Hook, *, with_kwargs: bool = False, always_call: bool = False) -> Handle:
     """Call `hook(module, args, output)` (with_kwargs: args, kwargs, output) after the forward of every module."""
-    handle = _add(_global_hooks, hook)
-    if with_kwargs:
-        _global_hooks_with_kwargs[handle.id] = True
-    if always_call:
-        _global_hooks_always_called[handle.id] = True
-    return handle
+    marks = [*[_global_hooks_with_kwargs] * with_kwargs, *[_global_hooks_always_called] * always_call]
+    return _add(_global_hooks, hook, False, *marks)
 
 
 def register_module_full_backward_hook(hook: Hook) -> Handle:
     """Call `hook(module, grad_input, grad_output)` after the backward of every module."""
+    global _global_is_full_backward_hook
+    _global_is_full_backward_hook = _one_kind(True, _global_is_full_backward_hook, "all Modules")
     return _add(_global_backward_hooks, hook)
+
+
+def register_module_backward_hook(hook: Hook) -> Handle:
+    """Call `hook(module, grad_input, grad_output)` with the gradients of the last operation of every module."""
+    global _global_is_full_backward_hook
+    _global_is_full_backward_hook = _one_kind(False, _global_is_full_backward_hook, "all Modules")
+    return _add(_global_backward_hooks, hook)
+
+
+def _one_kind(full: bool, before: bool | None, where: str) -> bool:
+    if before is not None and before is not full:
+        raise RuntimeError(f"Cannot use both regular backward hooks and full backward hooks on {where}. Please use only one.")
+    return full
 
 
 def register_module_full_backward_pre_hook(hook: Hook) -> Handle:
     """Call `hook(module, grad_output)` before the backward of every module."""
     return _add(_global_backward_pre_hooks, hook)
+
+
+def register_module_parameter_registration_hook(hook: Hook) -> Handle:
+    """Call `hook(module, name, parameter)` where a module registers one; what it returns is registered instead."""
+    return _add(_global_registration_hooks["parameter"], hook)
+
+
+def register_module_buffer_registration_hook(hook: Hook) -> Handle:
+    """Call `hook(module, name, buffer)` where a module registers one; what it returns is registered instead."""
+    return _add(_global_registration_hooks["buffer"], hook)
+
+
+def register_module_module_registration_hook(hook: Hook) -> Handle:
+    """Call `hook(module, name, submodule)` where a module registers one; what it returns is registered instead."""
+    return _add(_global_registration_hooks["module"], hook)
 
 
 def consume_prefix_in_state_dict_if_present(state_dict: dict[str, Any], prefix: str) -> None:

@@ -70,7 +70,8 @@ class _NormBase(Module):
     def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *rest: Any) -> None:
         key = prefix + "num_batches_tracked"
         if (local_metadata.get("version") or 1) < 2 and self.track_running_stats and key not in state_dict:
-            state_dict[key] = wengert.tensor(0) if self.num_batches_tracked is None else self.num_batches_tracked
+            count = self.num_batches_tracked
+            state_dict[key] = wengert.tensor(0) if count is None or count.is_meta else count
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
 
 

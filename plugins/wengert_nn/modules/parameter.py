@@ -105,6 +105,10 @@ class _Uninitialized:
 
     nelement = numel
 
+    def share_memory_(self) -> Any:
+        """Raise RuntimeError: there is no memory yet."""
+        raise RuntimeError("Can't share memory on an uninitialized parameter or buffer. Call `forward` first.")
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 

@@ -67,9 +67,9 @@ def run(step: Step, data: Any, sizes: Sequence[int], state: State, weights: Sequ
     if step is lstm and given.dtype is not w_hh.dtype:  # in an autocast all of it is of the lower precision
         w_hh, state = w_hh.to(given.dtype), tuple(x.to(given.dtype) for x in state)
     if step is lstm and projection is None and sizes[0] == sizes[-1] and eager_on_host(given, w_hh, *state):
-        rows = given.reshape(len(sizes), sizes[0], -1)
+        rows = given.reshape(len(sizes), sizes[0], given.shape[-1])
         output, cells, _ = lstm_layer(rows.flip(0) if reverse else rows, w_hh, *state)
-        whole = (output.flip(0) if reverse else output).reshape(len(data), -1)
+        whole = (output.flip(0) if reverse else output).reshape(len(data), output.shape[-1])
         return whole, (output[-1], cells[-1])
     inputs = given.split(list(sizes))
     outputs, ended = [], []
@@ -195,15 +195,16 @@ class RNNBase(Module):
             )
         times, batch = rows.shape[:2]
         if not times:
-            raise RuntimeError(f"{type(self).__name__}: Expected sequence length to be larger than 0")
+            raise RuntimeError(f"{type(self).__name__}: Expected sequence length to be larger than 0 in RNN")
         if single and hx is not None:
             given = hx if isinstance(hx, tuple) else (hx,)
             if any(x.dim() != 2 for x in given):
                 dims = ", ".join(str(x.dim()) for x in given)
                 raise RuntimeError(f"For unbatched 2-D input, hx should also be 2-D but got ({dims})-D tensor")
             hx = tuple(x.unsqueeze(1) for x in given) if isinstance(hx, tuple) else hx.unsqueeze(1)
-        output, state = self._run(rows.reshape(times * batch, -1), [batch] * times, self._state(rows, hx, batch, None))
-        output = output.reshape(times, batch, -1)
+        data, start = rows.reshape(times * batch, self.input_size), self._state(rows, hx, batch, None)
+        output, state = self._run(data, [batch] * times, start)
+        output = output.reshape(times, batch, output.shape[-1])
         if single:
             return output.squeeze(1), self._given(tuple(x.squeeze(1) for x in state))
         return output.transpose(0, 1) if self.batch_first else output, self._given(state)

@@ -6,6 +6,7 @@ Source of orthogonal: M. Lezcano-Casado, Trivializations for gradient-based opti
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import wengert
@@ -41,15 +42,15 @@ class _SpectralNorm(Module):
             for name, size in (("_u", matrix.shape[0]), ("_v", matrix.shape[1])):
                 drawn = wengert.randn(size, dtype=weight.dtype, device=weight.device)
                 self.register_buffer(name, F.normalize(drawn, dim=0, eps=eps))
-            iterate(matrix, self._u, self._v, 15, eps)
+            iterate(matrix.mH, self._v, self._u, 15, eps)
 
     def forward(self, weight: Any) -> Any:
         if weight.dim() == 1:
             return F.normalize(weight, dim=0, eps=self.eps)
         matrix = as_matrix(weight, self.dim)
         if self.training:
-            iterate(matrix, self._u, self._v, self.n_power_iterations, self.eps)
-        return weight / wengert.dot(self._u.clone(), matrix @ self._v.clone())
+            iterate(matrix.mH, self._v, self._u, self.n_power_iterations, self.eps)
+        return weight / wengert.vdot(self._u.clone(), matrix @ self._v.clone())
 
     def right_inverse(self, value: Any) -> Any:
         return value
@@ -66,7 +67,7 @@ class _Orthogonal(Module):
         super().__init__()
         if orthogonal_map == "householder" and weight.is_complex():
             raise ValueError("The householder parametrization does not support complex tensors.")
-        self.orthogonal_map = orthogonal_map
+        self.orthogonal_map, self.shape = orthogonal_map, weight.shape
         if use_trivialization:
             self.register_buffer("base", None)
 
@@ -93,6 +94,8 @@ class _Orthogonal(Module):
         return q.mT if wide else q
 
     def right_inverse(self, value: Any) -> Any:
+        if value.shape != self.shape:
+            raise ValueError(f"Expected a matrix or batch of matrices of shape {self.shape}. Got a tensor of {value.shape}.")
         with wengert.no_grad():
             wide = value.shape[-2] < value.shape[-1]
             q = value.mT if wide else value
@@ -133,7 +136,17 @@ def _made_orthogonal(x: Any) -> Any:
 
 def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
     """Let a weight be g v / |v|; g is original0, v original1. dim: what g has one number for, None: g is one number."""
-    return register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
+    register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
+    module._register_load_state_dict_pre_hook(functools.partial(_from_older, name))
+    return module
+
+
+def _from_older(name: str, state_dict: Any, prefix: str, *others: Any) -> None:
+    """Let a state dict of `utils.weight_norm` be loaded: g and v have other names in it."""
+    for old, new in (("g", 0), ("v", 1)):
+        key = f"{prefix}{name}_{old}"
+        if key in state_dict:
+            state_dict[f"{prefix}parametrizations.{name}.original{new}"] = state_dict.pop(key)
 
 
 def spectral_norm(

@@ -20,6 +20,7 @@ from wengert_nn.modules.parameter import Parameter
 
 _cache: dict[tuple[int, str], Any] = {}
 _caching = 0
+CHANGED = "A parametrization must return a tensor", "Registering a parametrization may not change the {}"
 
 
 @contextlib.contextmanager
@@ -43,6 +44,7 @@ class ParametrizationList(ModuleList):
             raise ValueError("ParametrizationList requires one or more modules.")
         super().__init__(modules)
         self.unsafe = unsafe
+        kind = original.dtype, original.shape
         try:
             start = self._inverted(original)
         except NotImplementedError:  # then the tensor itself is what is trained
@@ -70,24 +72,12 @@ class ParametrizationList(ModuleList):
                 made = Parameter(value.detach(), original.requires_grad) if isinstance(original, Parameter) else value
                 _register(self, f"original{i}", made)
         if not unsafe:
-            self._check(original)
+            _check(self(), kind, *CHANGED)
 
     def _keep(self, name: str, original: Any, value: Any) -> None:
         if value is not original:
             original.data = value.detach()
         _register(self, name, original)
-
-    def _check(self, original: Any) -> None:
-        made = self()
-        if not isinstance(made, Tensor):
-            raise ValueError(f"A parametrization must return a tensor. Got {type(made).__name__}.")
-        for what in ("dtype", "shape"):
-            before, after = getattr(original, what), getattr(made, what)
-            if self.is_tensor and before != after:
-                raise ValueError(
-                    f"Registering a parametrization may not change the {what} of the tensor, unless `unsafe` flag is enabled.\n"
-                    f"unparametrized {what}: {before}\nparametrized {what}: {after}"
-                )
 
     def _inverted(self, value: Any) -> Any:
         with wengert.no_grad():
@@ -128,6 +118,19 @@ class ParametrizationList(ModuleList):
         for module in rest:
             x = module(x)
         return x
+
+
+def _check(made: Any, kind: tuple[Any, Any], no_tensor: str, other: str) -> None:
+    """Raise ValueError unless what a parametrization made is a tensor of this dtype and shape."""
+    if not isinstance(made, Tensor):
+        raise ValueError(f"{no_tensor}. Got {type(made).__name__}.")
+    for what, before in zip(("dtype", "shape"), kind, strict=True):
+        after = getattr(made, what)
+        if before != after:
+            raise ValueError(
+                f"{other.format(what)} of the tensor, unless `unsafe` flag is enabled.\nunparametrized {what}: {before}\n"
+                f"parametrized {what}: {after}"
+            )
 
 
 def _register(module: Module, name: str, value: Any) -> None:
@@ -182,13 +185,13 @@ def register_parametrization(module: Any, tensor_name: str, parametrization: Mod
         held = module.parametrizations[tensor_name]
         if not unsafe:
             before = getattr(module, tensor_name)
-            after = parametrization(before)
-            if not isinstance(after, Tensor) or after.dtype != before.dtype or after.shape != before.shape:
-                raise ValueError("A parametrization may not change dtype and shape of the tensor, unless `unsafe` is set")
-            if hasattr(parametrization, "right_inverse"):
-                held.append(parametrization)
-                held.right_inverse(before)
-                return module
+            kind, after = (before.dtype, before.shape), parametrization(before)
+            _check(after, kind, *CHANGED)
+            with contextlib.suppress(NotImplementedError):
+                if hasattr(parametrization, "right_inverse"):
+                    back = parametrization.right_inverse(after)
+                    name = "parametrization.right_inverse must"
+                    _check(back, kind, f"{name} return a tensor", f"The tensor returned by {name} have the same {{}} as that")
         held.append(parametrization)
         held.unsafe |= unsafe
     elif tensor_name in module._buffers or tensor_name in module._parameters:

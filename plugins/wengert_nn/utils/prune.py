@@ -81,7 +81,10 @@ class BasePruningMethod:
     def prune(self, t: Any, default_mask: Any = None, importance_scores: Any = None) -> Any:
         """Return a tensor masked by this method."""
         mask = wengert.ones_like(t) if default_mask is None else default_mask
-        return t * self.compute_mask(t if importance_scores is None else importance_scores, mask)
+        scores = t if importance_scores is None else importance_scores
+        if scores.shape != t.shape:
+            raise AssertionError("importance_scores should have the same shape as tensor t")
+        return t * self.compute_mask(scores, mask)
 
     def remove(self, module: Any) -> None:
         """Let the masked parameter be a plain one."""

@@ -71,6 +71,26 @@ class PackedSequence(PackedSequence_):
         """Return the sequences in float16."""
         return self.to(dtype=wengert.float16)
 
+    def long(self) -> PackedSequence:
+        """Return the sequences in int64."""
+        return self.to(dtype=wengert.int64)
+
+    def int(self) -> PackedSequence:
+        """Return the sequences in int32."""
+        return self.to(dtype=wengert.int32)
+
+    def short(self) -> PackedSequence:
+        """Return the sequences in int16."""
+        return self.to(dtype=wengert.int16)
+
+    def char(self) -> PackedSequence:
+        """Return the sequences in int8."""
+        return self.to(dtype=wengert.int8)
+
+    def byte(self) -> PackedSequence:
+        """Return the sequences in uint8."""
+        return self.to(dtype=wengert.uint8)
+
     def pin_memory(self) -> PackedSequence:
         """Accepted for PyTorch programs."""
         return self
