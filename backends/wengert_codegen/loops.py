@@ -27,6 +27,7 @@ Ints = tuple[int, ...]
 BLOCK = 128  # elements for which the arguments of a call are computed at a time
 SCALAR = "\n#pragma clang loop vectorize(disable) unroll(disable)\n"  # before loops that cost a compiler more than they take
 
+SMALL = {"uchar": "int", "char": "int", "ushort": "int", "short": "int", "uint": "long"}  # types whose values a wider one has
 PREAMBLE = "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n"
 CPU_PREAMBLE = """\
 typedef float w_float16 __attribute__((ext_vector_type(16), aligned(4)));
@@ -59,6 +60,8 @@ def converted(text: str, given: Ctype, wanted: Ctype) -> str:
         text = f"({text}).x" if wanted.kind != "b" else f"(({text}).x != 0 || ({text}).y != 0)"
     if wanted.kind == "b":
         return f"(({text}) != 0)"
+    if given.kind in "fc" and wanted.name in SMALL:  # C says nothing of -1.0 as an unsigned number, nor of 300.0 as a char
+        text = f"({SMALL[wanted.name]})({text})"
     return f"({wanted.name})({text})"
 
 
