@@ -67,23 +67,6 @@ class GraphNode:
         """Call `hook(grad_outputs)` before this node runs; what it returns replaces grad_outputs."""
         return hooks_of(self).add("pre", hook)
 
-    def __call__(self, *grads: Any) -> Any:
-        """Return the gradients that this node sends on for those of its results, all of them tensors.
-
-        Raises TypeError for another number of gradients than it has results.
-        """
-        if len(grads) != self.outputs:
-            raise TypeError(f"expected {self.outputs} arguments, got {len(grads)} instead")
-        g = grads[0]
-        if self.outputs > 1:
-            g = Part(-1, None)
-            g.parts = {i: part for i, part in enumerate(grads) if part is not None}
-        sent = dict(self.pull(g, True, None, None))
-        if self.shapes is not None:
-            sent = {i: sum_to(gi, self.shapes[i]) for i, gi in sent.items()}
-        found = tuple([sent.get(i) for i in range(len(self.edges))])
-        return found[0] if len(found) == 1 else found
-
     def __repr__(self) -> str:
         return f"<{self.name().rpartition('::')[2]} object at {id(self):#x}>"
 
@@ -326,11 +309,6 @@ class AccumulateGrad(GraphNode):
     def name(self) -> str:
         return "torch::autograd::AccumulateGrad"
 
-    def __call__(self, *grads: Any) -> None:
-        """Add a gradient to the leaf's."""
-        (g,) = grads
-        accumulate(self, g._array, False, False)
-
     def free(self) -> None:
         pass
 
@@ -386,14 +364,15 @@ def hooks_of(node: Any) -> Hooks:
 _leaves = threading.Lock()  # several threads may run backward into the same leaves
 
 
-def accumulate(node: AccumulateGrad, g: Any, create: bool, own: bool) -> None:
-    """Add g to the leaf's gradient: in place, so that who holds `.grad` sees it; `own`: nobody else holds g."""
+def accumulate(node: AccumulateGrad, g: Any, create: bool, own: bool, recorder: Any) -> None:
+    """Add g to the leaf's gradient: in place, so that who holds `.grad` sees it; `own`: nobody else holds g; recorder: of a
+    capture that is running on this thread."""
     leaf = node.leaf()
     if leaf is None:
         return
-    if state.recorder is not None:
-        state.recorder.look(leaf)
-        state.recorder.touch(leaf)
+    if recorder is not None:
+        recorder.look(leaf)
+        recorder.touch(leaf)
     with _leaves:
         grad = leaf._grad
         if grad is None:
@@ -452,7 +431,8 @@ def _run(
     roots: Sequence[tuple[Any, Any]], retain: bool, create: bool, targets: Sequence[Any] | None, needed: set[Any] | None,
     shared: dict[Any, int], leaves: bool,
 ) -> dict[Any, Any]:  # fmt: skip
-    lift = state.recorder.lift if state.recorder is not None else None
+    recorder = state.recorder
+    lift = None if recorder is None else recorder.lift
     usual = Node if targets is None and not create and lift is None and anomaly is None else None
     number = numbers.get(type(roots[0][1])) if numbers and lift is None else None
     frees = not retain
@@ -465,7 +445,7 @@ def _run(
         _deliver(edge, g if lift is None or create else lift(g), shared, sums, summed, ready)
     while ready:
         node, g = ready.pop()
-        if type(node) is usual and g is not None:
+        while type(node) is usual and g is not None:
             # the rest of this loop for the usual case, without what only options and hooks need
             plan = node.plan
             edges = node.edges
@@ -480,19 +460,26 @@ def _run(
                 saved = tuple([number(v) for v in saved])
             if plan.once is not None:
                 saved = (*saved, plan.once(g, saved))
+            last = passed = None  # of the nodes that are ready now the last is the next
             for i, rule in plan.pulls:
                 gi = rule(g, saved)
                 if shapes is not None and gi.shape != shapes[i]:
                     gi = sum_to(gi, shapes[i])
                 edge = edges[i]
                 if edge in shared:
-                    _deliver(edge, gi, shared, sums, summed, ready)
-                elif type(edge) is AccumulateGrad and edge.hooks is None:
-                    arrived.append((edge, gi, _fresh(gi, g, saved)))
-                else:
-                    ready.append((edge, gi))
+                    gi = _joined(edge, gi, shared, sums, summed)
+                    if gi is WAITS:
+                        continue
+                if type(edge) is AccumulateGrad and edge.hooks is None:
+                    arrived.append((edge, gi, edge in summed or _fresh(gi, g, saved)))
+                    continue
+                if last is not None:
+                    ready.append((last, passed))
+                last, passed = edge, gi
             if frees and plan.keeps_arrays:
                 node.saved = None
+            node, g = last, passed
+        if node is None:
             continue
         hooks = node.hooks
         if g is not None:
@@ -504,7 +491,7 @@ def _run(
                 if hooks is not None:
                     g = _before_all(node, g, create)
                     if "leaf" in hooks.kinds:  # such as an optimizer's step, after which nobody holds this gradient
-                        accumulate(node, g, create, False)
+                        accumulate(node, g, create, False, recorder)
                         continue
                 arrived.append((node, g, hooks is None and node in summed))
                 continue
@@ -534,46 +521,56 @@ def _run(
         if runs and not retain:
             node.free()
     for leaf, g, own in arrived:
-        accumulate(leaf, g, create, own)
+        accumulate(leaf, g, create, own, recorder)
     return found
+
+
+WAITS = object()  # in the place of a gradient that has not arrived as a whole
+
+
+def _joined(edge: Any, g: Any, shared: dict[Any, int], sums: dict[Any, Any], summed: set[Any]) -> Any:
+    """Return what has arrived at a node with several consumers (None: nothing flows), WAITS until the last of it has come."""
+    known = sums.get(edge)
+    if known is not None and g is not None:
+        g = known + g
+        summed.add(edge)
+    elif g is None:
+        g = known
+    count = shared[edge] = shared[edge] - 1
+    if count:
+        sums[edge] = g
+        return WAITS
+    sums.pop(edge, None)
+    return g
 
 
 def _deliver(
     edge: Any, g: Any, shared: dict[Any, int], sums: dict[Any, Any], summed: set[Any], ready: list[tuple[Any, Any]]
 ) -> None:
-    """Take a gradient (None: nothing flows) to a node, which is ready when its last one has come."""
+    """Take a gradient to a node, which is ready when its last one has come."""
     if edge in shared:
-        known = sums.get(edge)
-        if known is not None and g is not None:
-            g = known + g
-            summed.add(edge)
-        elif g is None:
-            g = known
-        count = shared[edge] = shared[edge] - 1
-        if count:
-            sums[edge] = g
-            return
-        sums.pop(edge, None)
-    ready.append((edge, g))
+        g = _joined(edge, g, shared, sums, summed)
+    if g is not WAITS:
+        ready.append((edge, g))
 
 
 def _count(roots: Sequence[Any]) -> dict[Any, int]:
     """Return how many gradients each reachable node waits for, where more than one."""
     seen: set[Any] = {None}
     shared: dict[Any, int] = {}
-    stack: list[Any] = []
+    found: list[Any] = []
     for edge in roots:
         if edge in seen:
             shared[edge] = shared.get(edge, 1) + 1
         else:
             seen.add(edge)
-            stack.append(edge)
-    while stack:
-        for edge in stack.pop().edges:
+            found.append(edge)
+    for node in found:  # which grows
+        for edge in node.edges:
             if edge not in seen:
                 seen.add(edge)
                 if type(edge) is not AccumulateGrad:  # which has no edges
-                    stack.append(edge)
+                    found.append(edge)
             elif edge is not None:
                 shared[edge] = shared.get(edge, 1) + 1
     return shared

@@ -1,7 +1,7 @@
 """`wengert.autograd`: running the tape by hand.
 
-Owns: `backward`, `grad`, `Variable`, the checks on their arguments, and the names of the package, of which those in `_LATE`
-load on first use. May import: tape, tensor, modes, function. Must not know: any op, any device.
+Owns: `backward`, `grad`, `Variable`, nodes as functions, the checks on their arguments, and the names of the package, of which
+those in `_LATE` load on first use. May import: tape, tensor, modes, function. Must not know: any op, any device.
 """
 
 from __future__ import annotations
@@ -278,3 +278,28 @@ def _backward(
 
 
 setattr(Tensor, "backward", _backward)
+
+
+def _sent_on(node: Any, *grads: Any) -> Any:
+    """Return the gradients that this node sends on for those of its results, all of them tensors; the end of the tape adds its
+    gradient to the leaf's.
+
+    Raises TypeError for another number of gradients than it has results.
+    """
+    if len(grads) != node.outputs:
+        raise TypeError(f"expected {node.outputs} arguments, got {len(grads)} instead")
+    g = grads[0]
+    if type(node) is tape.AccumulateGrad:
+        tape.accumulate(node, g._array, False, False, state.recorder)
+        return None
+    if node.outputs > 1:
+        g = tape.Part(-1, None)
+        g.parts = {i: part for i, part in enumerate(grads) if part is not None}
+    sent = dict(node.pull(g, True, None, None))
+    if node.shapes is not None:
+        sent = {i: tape.sum_to(gi, node.shapes[i]) for i, gi in sent.items()}
+    found = tuple([sent.get(i) for i in range(len(node.edges))])
+    return found[0] if len(found) == 1 else found
+
+
+setattr(tape.GraphNode, "__call__", _sent_on)
