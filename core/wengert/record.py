@@ -480,7 +480,9 @@ def unary(op: Op) -> Callable[..., Any]:
             return into(op, (input,), params, out)
         if type(input) is not Tensor and type(input) not in PLAIN:
             kernel = kernels.get(type(input))
-            return call_raw(op, (input,), params) if kernel is None else kernel(input, *params, out=...)
+            if kernel is None or params:
+                return call_raw(op, (input,), params) if kernel is None else kernel(input, *params, out=...)
+            return kernel(input, out=...)
         a = input._array
         dtype = a.dtype
         if dtype is not F32 and dtype is not F64 and others.get(dtype) is not dtype:
@@ -503,8 +505,8 @@ def unary(op: Op) -> Callable[..., Any]:
             return result
         if keep_x:
             box = input._box
-            if box is None:
-                box = input.version_box()
+            if box is None:  # version_box(), without the call
+                box = input._box = [0]
             result._edge = make_node(plan, (edge,), (a, None, *params), None, ((box, box[0]),))
         elif keep_out:
             box = result._box = [0]
@@ -657,13 +659,13 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None, numbers
         guards: tuple[Any, ...] = ()
         if keep_x:
             box = input._box
-            if box is None:
-                box = input.version_box()
+            if box is None:  # version_box(), without the call
+                box = input._box = [0]
             guards = ((box, box[0]),)
         if keep_y and counted:
             box = other._box
             if box is None:
-                box = other.version_box()
+                box = other._box = [0]
             guards = (guards[0], (box, box[0])) if keep_x else ((box, box[0]),)
         if keep_out:
             box = result._box = [0]
@@ -721,13 +723,13 @@ def pair(op: Op) -> Callable[..., Any]:
         guards: tuple[Any, ...] = ()
         if keep_x:
             box = input._box
-            if box is None:
-                box = input.version_box()
+            if box is None:  # version_box(), without the call
+                box = input._box = [0]
             guards = ((box, box[0]),)
         if keep_y:
             box = other._box
             if box is None:
-                box = other.version_box()
+                box = other._box = [0]
             guards += ((box, box[0]),)
         if keep_out:
             box = result._box = [0]

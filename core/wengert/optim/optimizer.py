@@ -175,7 +175,7 @@ def _hooked(step: S) -> S:
         hooks = getattr(self, "_step_hooks", None)  # none: of one that wraps another, and calls no __init__ here
         if hooks is not None and (hooks or _everyones):
             return self._step_with_hooks(step, args, kwargs)
-        return step(self, *args, **kwargs)
+        return step(self, *args, **kwargs) if args or kwargs else step(self)
 
     return call  # type: ignore[return-value]
 
