@@ -33,7 +33,7 @@ NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|\bnan\b|\binf\b")
 def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run Python on the host alone: other devices round in other ways."""
     surroundings = {**os.environ, "WENGERT_DISABLE_PLUGINS": "opencl,cupy", "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=surroundings, timeout=300, **options)
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=surroundings, timeout=1200, **options)
 
 
 def printed(*arguments: str) -> str:
@@ -180,6 +180,12 @@ with sdpa_kernel([SDPBackend.MATH]):
 assert Normal is wengert.distributions.Normal is torch.distributions.Normal and constraints.positive.check(torch.ones(1)).all()
 assert not torch.compiler.is_compiling() and not torch.xpu.is_available() and torch.compiler.disable()(print) is print
 torch._dynamo.config.suppress_errors = True
+torch._dynamo.mark_dynamic(torch.ones(2), 0)
+assert torch._dynamo.optimize("eager")(lambda x: x + 1)(torch.ones(1)) == 2
+import functorch
+assert functorch.vmap is torch.func.vmap
+with torch.utils.checkpoint.set_checkpoint_debug_enabled(True):
+    assert torch.utils.checkpoint.checkpoint(torch.exp, torch.zeros(1), use_reentrant=False) == 1
 assert isinstance(nn.DataParallel(nn.Linear(1, 1)).module, Linear) and old_init.xavier_normal is init.xavier_normal_
 namespace = {}
 exec("from torch.nn import *", namespace)

@@ -9,6 +9,7 @@ import collections
 import contextlib
 import contextvars
 import copy
+import dataclasses
 import functools
 import inspect
 import io
@@ -818,6 +819,14 @@ def test_defaults_of_a_function_are_watched() -> None:
     add.__defaults__ = (torch.zeros(2), 3)
     assert [compiled(torch.ones(2)).item() for _ in range(3)] == [6.0, 12.0, 18.0] and total.tolist() == [8.0, 8.0]
 
+    def scaled(x: Any, *, by: float = 2.0) -> Any:
+        return x * by
+
+    compiled = torch.compile(scaled)
+    assert [compiled(torch.ones(1)).item() for _ in range(3)] == [2.0] * 3
+    scaled.__kwdefaults__ = {"by": 5.0}
+    assert [compiled(torch.ones(1)).item() for _ in range(3)] == [5.0] * 3
+
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad", "RMSprop", "Rprop", "Adadelta", "Adamax", "NAdam", "RAdam", "ASGD"])
 def test_optimizers_in_blocks_equal_eager(name: str, small_blocks: None) -> None:
@@ -1132,6 +1141,43 @@ def test_arguments_that_are_equal_may_be_others() -> None:
     some.add(4)
     assert [compiled(x, some).item() for _ in range(3)] == [7, 7, 7]
     assert torch.compile(lambda **options: options["self"] * 2)(self=x).item() == 2
+    first = torch.compile(lambda x, q: x + q[0])
+    assert [first(x, deque([torch.full((), n)])).item() for n in range(4)] == [1, 2, 3, 4]
+    number = dataclasses.make_dataclass("number", ["k"], frozen=True)
+    times, member = torch.compile(lambda x, p: x * p.k), torch.compile(lambda x, s: x * [*s][0])
+    whole = torch.ones((), dtype=torch.int64)
+    for k in (1, 1, 1, 1.0, 1.0, True):
+        assert times(whole, number(k)).dtype == member(whole, frozenset([k])).dtype == (whole * k).dtype
+
+
+def test_what_is_made_at_the_first_call_of_a_kind_is_there_at_the_next() -> None:
+    """Also where sizes have a general graph, whose capture is the first call with such a size."""
+    cache: dict[int, Any] = {}
+
+    @torch.compile
+    def f(x: Any) -> Any:
+        n = x.shape[0]
+        if n not in cache:
+            cache[n] = torch.arange(float(n))
+        return x + cache[n]
+
+    for n in (2, 2, 2, 3, 3, 3, 4, 4, 5, 4):
+        assert f(torch.ones(n)).tolist() == [1.0 + i for i in range(n)]
+
+
+def test_a_full_queue_of_tensors_is_put_back() -> None:
+    queue = deque([torch.zeros(2), torch.ones(2)], maxlen=2)
+
+    def f(x: Any) -> Any:
+        queue.append(x * 2)
+        return queue[0] + queue[1]
+
+    compiled = torch.compile(f)
+    compiled(torch.ones(2))
+    before = [*queue]
+    with pytest.raises(RuntimeError, match="leaves a tensor in"):
+        compiled(torch.ones(2))
+    assert [*map(id, queue)] == [*map(id, before)]
 
 
 @pytest.mark.parametrize("dynamic", [None, True])
@@ -1262,6 +1308,35 @@ def test_gradients_are_cleared_inside_and_made_outside(to_none: bool) -> None:
 
     for ours, theirs in zip(run(torch.compile), run(lambda f: f), strict=True):
         np.testing.assert_allclose(ours, theirs, 1e-5)
+
+
+def test_memory_is_looked_at_as_eager_does() -> None:
+    def written(x: Any, b: Any) -> Any:
+        y = x * 2
+        y.as_strided((2, 2), (4, 2), 1).copy_(b)
+        return y
+
+    for f in (
+        lambda x: x.as_strided((2, 2), (2, 1), 0) + 1,
+        lambda x: (x + 1)[1:].as_strided((2, 2), (2, 1), 0),
+        lambda x: (x + 1)[:, 1:].storage_offset() + x,
+        lambda x: x[1:].as_strided((2, 2), (3, 1), 1),
+        lambda x: (x.t() + 1).contiguous().as_strided((2, 2), (2, 1)),
+        lambda x: torch.as_strided(x.repeat(3, 2), (3, 2), (4, 1)) * 2,
+    ):
+        compiled = torch.compile(f, fallback="eager")
+        for n in range(4):
+            x = torch.arange(16.0).reshape(4, 4) + 100 * n
+            for given in (x, x.as_strided((4, 4), (4, 1), 0)):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    assert compiled(given).tolist() == f(given).tolist()
+    compiled, ramp = torch.compile(written), torch.arange(12.0).reshape(4, 3)
+    for _ in range(3):  # the gradient from outside lies in memory as it likes
+        x, b = torch.randn(3, 4, requires_grad=True), torch.randn(2, 2, requires_grad=True)
+        ours = torch.autograd.grad((compiled(x, b).t() * ramp).sum(), (x, b))
+        theirs = torch.autograd.grad((written(x, b).t() * ramp).sum(), (x, b))
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
 def test_how_arguments_lie_in_memory_is_seen() -> None:

@@ -465,6 +465,33 @@ def test_transforms_differentiate_wherever_they_are_called() -> None:
     assert not inner.requires_grad and inner.item() == pytest.approx(np.cos(1.0))
 
 
+def test_pieces_draw_the_same_numbers_and_rows_are_taken_one_by_one() -> None:
+    drawn = w.vmap(lambda x: x + w.rand(2), chunk_size=2, randomness="same")(w.zeros(5, 2))
+    assert (drawn == drawn[0]).all()
+
+    class Counted(w.autograd.Function):
+        @staticmethod
+        def forward(x: w.Tensor) -> w.Tensor:
+            return x.clone()
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+            pass
+
+        @staticmethod
+        def backward(ctx: Any, g: w.Tensor) -> w.Tensor:  # type: ignore[override]
+            return g * float((g != 0).sum())
+
+    assert w.func.jacrev(Counted.apply, chunk_size=1)(w.arange(3.0)).tolist() == w.eye(3).tolist()
+
+
+def test_anomaly_mode_looks_into_transforms() -> None:
+    with w.autograd.set_detect_anomaly(True):
+        assert w.vmap(w.func.grad(lambda x: (x**2).sum()))(w.ones(3)).tolist() == [2.0, 2.0, 2.0]
+        with pytest.warns(UserWarning, match="Mul"), pytest.raises(RuntimeError, match="'MulBackward0' returned nan"):
+            w.vmap(w.func.grad(lambda x: (x * float("nan")).sum()))(w.ones(2))
+
+
 def test_results_that_are_no_tensors_and_texts_of_a_batch() -> None:
     texts, x = [], w.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert w.vmap(lambda x: (texts.append(repr(x)), x * 2, "a")[1:], out_dims=(0, None))(x)[1] == "a"
@@ -480,3 +507,17 @@ def test_results_that_are_no_tensors_and_texts_of_a_batch() -> None:
         w.vmap(w.bernoulli, randomness="same")(x)
     with pytest.raises(RuntimeError, match="training mode"):
         func.stack_module_state([w.nn.Linear(1, 1), w.nn.Linear(1, 1).eval()])
+
+
+def test_a_backward_that_leaves_the_gradient_has_no_tangent() -> None:
+    """Where there is no jvp, backward gives the tangent; what it does to the gradient has to be seen, whatever the gradient is."""
+
+    def function(backward: Any) -> Any:
+        static = {"forward": lambda x: x * 2, "setup_context": lambda ctx, inputs, output: None, "backward": backward}
+        return type("Given", (w.autograd.Function,), {name: staticmethod(f) for name, f in static.items()}).apply
+
+    x, t = w.tensor([3.0]), w.tensor([1.0])
+    with pytest.raises(RuntimeError, match="detaches the gradient"):
+        func.jvp(function(lambda ctx, g: g.detach() * 2), (x,), (t,))
+    assert func.jvp(function(lambda ctx, g: None if bool((g == 0).all()) else g * 2), (x,), (t,))[1].item() == 2
+    assert func.jvp(function(lambda ctx, g: w.zeros(1)), (x,), (t,))[1].item() == 0

@@ -186,6 +186,11 @@ def test_program_against_torch(name: str) -> None:
 
 
 @pytest.mark.parity
+def test_no_elements_are_fit_to_be_checked() -> None:
+    none = wengert.zeros(0, 3, dtype=wengert.float64, requires_grad=True)
+    assert wengert.autograd.gradcheck(wengert.exp, (none[:, None].reshape(0, 3),))
+
+
 def test_signatures_are_torch_s() -> None:
     torch = pytest.importorskip("torch")
     for name in ("gradcheck", "gradgradcheck"):

@@ -1046,6 +1046,21 @@ def empty_vectors_keep_their_place_in_cat(torch: Any) -> Any:
     return y, none.grad, alone, torch.cat([x, torch.empty(0, dtype=torch.float64)]), torch.cat([none.detach(), x[:, :0]], 1)
 
 
+@program
+def memory_written_to_as_it_lies(torch: Any) -> Any:
+    ramp, found = torch.arange(12.0, dtype=torch.float64).reshape(3, 4), []
+    for turned in (False, True):
+        for weight in (torch.ones((), dtype=torch.float64), ramp, ramp.reshape(4, 3).t()):
+            x = torch.zeros(4, 3, dtype=torch.float64).t() if turned else torch.zeros(3, 4, dtype=torch.float64)
+            b = torch.ones(2, 2, dtype=torch.float64, requires_grad=True)
+            y = x.requires_grad_() * 2
+            y.as_strided((2, 2), (4, 2), 1).copy_(b)
+            z = x * 2
+            z[:, :].as_strided((2, 2), (4, 2), 1).mul_(3)
+            found += [y.detach(), *torch.autograd.grad((y * weight).sum(), (x, b)), *torch.autograd.grad((z * weight).sum(), x)]
+    return found
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program(name: str) -> None:
     assert PROGRAMS.compare(name, wengert) == []

@@ -32,7 +32,8 @@ CORE_LATE = {  # inside of functions only
 CORE_EXTRA = {"wengert.plugins": {"pluggy"}, "wengert.testing.cases": {"scipy"}, "wengert.testing.ops": {"scipy"}, "wengert.testing.pytest": {"pytest"}}
 # These say that they know little, and are held to it.
 CORE_INSIDE = {
-    "wengert.op": set(),
+    "wengert.op": {"wengert.errors", "wengert.foreign"},
+    "wengert.foreign": {"wengert.errors"},
     "wengert.modes": set(),
     "wengert.dtypes": set(),
     "wengert.printing": set(),
@@ -45,7 +46,7 @@ CORE_INSIDE = {
 # What there was to write once: records, tape, tensors, devices, graphs. It stands on the second row and on nothing else of the
 # core when it is loaded; docs/inside.md is the order to read it in.
 ENGINE = "op modes tape record _tensor inplace kept backend decompositions formulas graph".split()
-BELOW = "errors dtypes printing registry plugins faces narrow threads memory".split()
+BELOW = "errors dtypes printing registry plugins faces foreign narrow threads memory".split()
 AFTERNOON = 3_300  # lines of code of the engine, at most
 
 BACKEND_API = {"wengert.op", "wengert.backend", "wengert.decompositions", "wengert.memory", "wengert.plugins"}

@@ -384,8 +384,22 @@ def test_hooks_of_all_registrations() -> None:
     assert seen.count("first") == seen.count("scale") == seen.count("running_mean") == 1
     with module.register_module_parameter_registration_hook(lambda m, name, value: nn.Parameter(value.detach() * 0)):
         net = nn.Module()
+        net.register_parameter("none", None)
         net.p = nn.Parameter(wengert.ones(1))
         assert float(net.p) == 0
+    seen.clear()
+    with registers[1](lambda m, name, value: seen.append(name)), registers[2](lambda m, name, value: seen.append(name)):
+        net.register_buffer("b", None)
+        net.b = wengert.ones(1)
+        net.add_module("c", None)
+        net.c = None
+    assert seen == ["b", "b", "c", "c"]
+
+
+def test_a_module_may_have_attributes_of_any_name() -> None:
+    """Modules have the names that PyTorch's have, and hardly others: a program's own would be in their place."""
+    torch = pytest.importorskip("torch")
+    assert {*dir(nn.Module)} - {*dir(torch.nn.Module)} <= {"_TABLES", "__constants__", "_call_with_hooks", "_run_eagerly", "_is_full_backward_hook"}
 
 
 def test_a_removed_hook_leaves_nothing() -> None:
@@ -734,6 +748,51 @@ def test_lazy_modules_take_their_sizes_from_the_first_input() -> None:
     assert fresh[0].weight.shape == (4, 3, 3, 3)
 
 
+def test_what_has_no_size_yet() -> None:
+    for norm in (utils.weight_norm, utils.spectral_norm):
+        with warnings.catch_warnings(), pytest.raises(ValueError, match="uninitialized parameters"):
+            warnings.simplefilter("ignore", FutureWarning)
+            norm(nn.LazyLinear(2))
+    holder = nn.Module()
+    holder.seen = nn.UninitializedBuffer()
+    assert [*dict(holder.named_buffers())] == ["seen"]
+    holder.seen.materialize(3)
+    assert holder.seen.shape == (3,)
+
+
+def test_attention_without_a_key_to_see_has_no_weights() -> None:
+    attention, x = nn.MultiheadAttention(4, 2, batch_first=True), wengert.ones(2, 3, 4)
+    hidden = wengert.tensor([[False, False, True], [True, True, True]])
+    out, weights = attention(x, x, x, key_padding_mask=hidden)
+    for found in (out, weights):
+        assert found.isnan().any(2).tolist() == [[False] * 3, [True] * 3]
+    rows = wengert.zeros(3, 3).masked_fill(wengert.eye(3)[:, :1] > 0, -math.inf)
+    assert attention(x, x, x, attn_mask=rows)[1].isnan().any(2).tolist() == [[True, False, False]] * 2
+    assert not attention(x, x, x, key_padding_mask=hidden, need_weights=False)[0].isnan().any()
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_bags_of_nothing_have_gradients(mode: str) -> None:
+    bag, none = nn.EmbeddingBag(4, 2, mode=mode), wengert.zeros(0, dtype=wengert.int64)
+    found = bag(none, wengert.zeros(3, dtype=wengert.int64))
+    found.sum().backward()
+    assert found.tolist() == [[0.0, 0.0]] * 3 and not bag.weight.grad.any()
+
+
+def test_normalising_long_rows_keeps_digits() -> None:
+    x = np.random.default_rng(0).random((1, (1 << 21) + 5))
+    made = nn.functional.layer_norm(wengert.tensor(x.astype(np.float32)), x.shape[1:], eps=0.0)
+    assert np.abs(array(made) - (x - x.mean()) / x.std()).max() < 1e-6
+    with pytest.raises(ValueError, match="more than 1 value"):
+        nn.GroupNorm(2, 2)(wengert.ones(1, 2, 1))
+
+
+def test_similarity_takes_the_common_type() -> None:
+    whole, x = wengert.tensor([[3, 4]]), wengert.tensor([[6.0, 8.0]], dtype=wengert.float64)
+    found = nn.functional.cosine_similarity(whole, x)
+    assert found.dtype is wengert.float64 and found.tolist() == pytest.approx([1.0])
+
+
 def test_embedding_from_pretrained() -> None:
     table = wengert.randn(5, 3)
     layer = nn.Embedding.from_pretrained(table)
@@ -751,6 +810,8 @@ def test_losses_and_attention_refuse_what_does_not_fit() -> None:
             F.ctc_loss(*wrong)
     with pytest.raises(NotImplementedError, match="float16"):
         F.ctc_loss(x.half(), labels, times, lengths)
+    with pytest.raises(TypeError, match="size to be of whole numbers"):
+        F.interpolate(x, size=(1.5,))
     with pytest.raises(RuntimeError, match="differ in shape"):
         F.soft_margin_loss(wengert.ones(3), wengert.ones(3, 1))
     with pytest.raises(RuntimeError, match="Output size is too small"):
@@ -762,6 +823,10 @@ def test_losses_and_attention_refuse_what_does_not_fit() -> None:
         F.linear(x, wengert.ones(3, 3), wengert.ones(3, dtype=wengert.float64))
     with pytest.raises(AssertionError, match="key_padding_mask must be"):
         nn.MultiheadAttention(3, 1)(x, x, x, key_padding_mask=wengert.ones(3, 5) > 0)
+    with pytest.raises(AssertionError, match="shape of the attn_mask"):
+        nn.MultiheadAttention(3, 1)(x, x, x, attn_mask=wengert.ones(5) > 0)
+    with pytest.raises(RuntimeError, match="same type"):
+        F.embedding_bag(labels, wengert.ones(3, 2), mode="sum", per_sample_weights=wengert.ones(2, 2, dtype=wengert.float64))
     assert float(wengert.compile(F.gaussian_nll_loss)(wengert.ones(2), wengert.ones(2), wengert.ones(2))) == 0
 
 
@@ -964,6 +1029,11 @@ def test_pruning() -> None:
     prune.global_unstructured([(net, "weight"), (other, "weight")], prune.RandomUnstructured, amount=24)
     assert not array(net.weight).any() and not array(other.weight).any()
     prune.random_structured(nn.Linear(4, 3), "weight", 2, 1)
+    container, least = prune.PruningContainer(), prune.L1Unstructured(1)
+    container._tensor_name = least._tensor_name = "weight"
+    container.add_pruning_method(least)
+    mask = container.compute_mask(wengert.tensor([3.0, 1.0, 2.0]), wengert.tensor([1, 0, 1]))
+    assert mask.dtype is wengert.float32 and mask.tolist() == [1, 0, 0]
     with pytest.raises(ValueError, match="has to be pruned"):
         prune.remove(nn.Linear(1, 1), "weight")
 

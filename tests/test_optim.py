@@ -753,6 +753,41 @@ def test_differentiable_steps(name: str, options: Any) -> None:
         assert g[i].item() == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-6, abs=1e-8)
 
 
+@pytest.mark.parametrize("kind", [wengert.float32, wengert.float64], ids=str)
+def test_differentiable_averages(kind: Any) -> None:
+    # p <- (1 - 0.1 * 2) p, and the average after its second step is that p: 0.8**2
+    start = wengert.tensor([1.0, 2.0], dtype=kind, requires_grad=True)
+    p = start.clone()
+    optimizer = optim.ASGD([p], lr=0.1, lambd=0.0, t0=0, differentiable=True)
+    for _ in range(2):
+        p.grad = 2 * p
+        optimizer.step()
+    (g,) = wengert.autograd.grad(optimizer.state[p]["ax"].sum(), start)
+    assert g.tolist() == pytest.approx([0.64] * 2)
+
+
+def test_schedules_keep_their_own_bounds() -> None:
+    def bounds() -> list[Any]:
+        return [wengert.tensor(x) for x in (0.1, 0.2, 0.8, 0.9)]
+
+    makes: list[tuple[Callable[..., Any], tuple[str, ...]]] = [
+        (lambda o, a, b, c, d: lr_scheduler.CyclicLR(o, a, b, base_momentum=c, max_momentum=d), ("base_momentum", "max_momentum")),
+        (lambda o, a, b, c, d: lr_scheduler.OneCycleLR(o, a, 9, base_momentum=c, max_momentum=d), ("max_lr", "max_momentum")),
+        (lambda o, a, b, c, d: optim.swa_utils.SWALR(o, b), ("swa_lr",)),
+    ]
+    for make, names in makes:
+        given = bounds()
+        optimizer = optim.SGD([leaf(wengert, 1.0)], lr=given[0], momentum=0.5)
+        schedule = make(optimizer, *given)
+        before = [float(optimizer.param_groups[0][name]) for name in names]
+        for _ in range(3):
+            for x in given:
+                x.mul_(0.5)
+            optimizer.step()
+            schedule.step()
+        assert [float(optimizer.param_groups[0][name]) for name in names] == before
+
+
 def test_differentiable_by_hand() -> None:
     # p <- p - lr * 2 (p - 3), three times: dp3/dp0 = (1 - 2 lr)**3, dp3/dlr = -2 * 3 * (1 - 2 lr)**2 * (p0 - 3)
     start, lr = leaf(wengert, 1.0), leaf(wengert, 0.1)
@@ -885,6 +920,17 @@ def test_a_third_party_optimizer_is_two_methods() -> None:
         Lion([p], bogus=1)
     with pytest.raises(ValueError, match="Invalid beta parameter at index 1: 1"):
         Lion([p], betas=(0.9, 1))
+
+
+def test_the_state_of_a_parameter_is_a_dict() -> None:
+    class Wrong(Optimizer):
+        def init_state(self, p: Any, group: Any) -> Any:
+            return [1]
+
+    p = leaf(wengert, [1.0])
+    p.grad = wengert.ones(1, dtype=wengert.float64)
+    with pytest.raises(TypeError, match=r"Wrong.init_state returns .* a dict, but got \[1\]"):
+        Wrong([p], {}).step()
 
 
 def test_a_third_party_optimizer_may_bring_its_own_step_and_required_options() -> None:

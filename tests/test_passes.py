@@ -311,6 +311,18 @@ def test_a_pass_of_a_plugin_runs_and_the_others_run_again() -> None:
         del registry.tables["graph_passes"]["logarithms"]
 
 
+@pytest.mark.parametrize(("made", "why"), [(lambda graph: None, "it returned a NoneType"), (lambda graph: 1 / 0, "ZeroDivisionError: division")])
+def test_a_pass_that_fails_is_named(made: Any, why: str) -> None:
+    registry.graph_pass("failing", made)
+    try:
+        compiled = torch.compile(lambda x: x * 2)
+        compiled(torch.zeros(2))
+        with pytest.raises(RuntimeError, match=f"graph pass 'failing' of plugin '.direct.' failed: {why}"):
+            compiled(torch.zeros(2))
+    finally:
+        del registry.tables["graph_passes"]["failing"]
+
+
 def test_a_pass_leaves_its_graph_alone() -> None:
     x = torch.randn(300, 200, requires_grad=True)
     graph = capture(lambda: torch.autograd.grad(torch.softmax(x.exp() * 1.0, 1).pow(2).sum(), x))

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -914,6 +915,22 @@ def test_a_plugin_by_hand() -> None:
         vars(wengert).pop("by_hand_op", None)
         plugins.manager().unregister(plugin)
         plugins.loaded.pop("notebook", None)
+
+
+def test_the_argument_of_a_hook_has_a_name() -> None:
+    module = types.ModuleType("misnamed")
+    module.wengert_register_ops = plugins.hookimpl(lambda r: r.op("misnamed_op", abs))  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="one argument, which is called registry: .*'wengert_register_ops'"):
+        plugins.register(module)
+    assert "misnamed" not in plugins.loaded and not plugins.manager().is_registered(module)
+
+
+def test_a_kernel_may_be_of_a_record_with_the_name_of_its_package() -> None:
+    own = Registry(plugin="test")
+    own.kernel("package::op", "cpu", abs)
+    assert ("package::op", "cpu") in own.kernels
+    with pytest.raises(TypeError, match="must be an identifier, got 'package::'"):
+        own.kernel("package::", "cpu", abs)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "1a", "a.", "a..b", None, 3])

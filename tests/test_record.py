@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -211,3 +212,56 @@ def test_two_real_inputs_may_give_a_complex_or_a_whole_result() -> None:
         assert torch.allclose(found.real, torch.tensor([1.0, 0.0]) * y)  # of g conj(i y), the part that reaches a real input
     finally:
         del OPS["spun"], OPS["whole"]
+
+
+WRONG: dict[str, tuple[Any, str]] = {  # rules, and what is said of them
+    "None": (lambda g, x: None, r"TypeError: .*this is NoneType"), "a number": (lambda g, x: 2.0, r"TypeError: .*this is float"),
+    "a list": (lambda g, x: [1.0, 2.0], r"TypeError: .*this is list"),
+    "a tensor": (lambda g, x: torch.ones(2), r"TypeError: .*this is Tensor"),
+    "another shape": (lambda g, x: np.concatenate([g, g]), r"RuntimeError: .*the shape \[4\], and \[2\] is expected"),
+    "what raises": (lambda g, x: g.nothing, r"AttributeError: .*no attribute 'nothing'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize("record_of", [
+    lambda rule: record.elementwise("test::wrong", "x * x", x=rule),
+    lambda rule: record.structural("test::wrong", "x", lambda x: (x.shape, x.dtype), x=rule),
+])  # fmt: skip
+def test_what_the_rule_of_another_package_gives_is_looked_at(record_of: Any, name: str) -> None:
+    rule, words = WRONG[name]
+    op = record_of(rule)
+    op.kernels[np.ndarray] = lambda x, out=None: np.multiply(x, x, out=out)
+    try:
+        x = torch.ones(2, requires_grad=True)
+        with pytest.raises((TypeError, RuntimeError, AttributeError)) as found:
+            (op(x * 3) * 2).sum().backward()
+        notes = " ".join(getattr(found.value, "__notes__", ()))
+        assert re.fullmatch(words, f"{found.type.__name__}: {found.value}")
+        assert "op 'test::wrong', rule of input 'x' (" in f"{found.value} {notes}" and x.grad is None
+    finally:
+        del OPS["test::wrong"]
+
+
+def test_rules_of_other_packages_that_broadcast_or_take_several_inputs() -> None:
+    scaled = record.elementwise("test::scaled", "x * y", inputs="x y", x=lambda g, y: g * y, y=lambda g, x: g * x)
+    joined = record.structural("test::joined", "*xs", lambda xs: ((2, 3), xs[0].dtype), xs=lambda g, index: g[index])
+    joined.kernels[np.ndarray] = lambda xs: np.stack(xs)
+    try:
+        x, y = torch.ones(2, 3, requires_grad=True), torch.ones(3, requires_grad=True)
+        scaled(x, y).sum().backward()
+        assert x.grad.shape == x.shape and y.grad.tolist() == [2.0, 2.0, 2.0]
+        joined((y, y * 2)).sum().backward()
+        assert y.grad.tolist() == [5.0, 5.0, 5.0]
+        moved = torch.func.jvp(lambda y: scaled(x.detach(), y), (y.detach(),), (torch.ones(3),))[1]
+        assert moved.tolist() == [[1.0, 1.0, 1.0]] * 2
+        (twice,) = torch.func.vmap(torch.func.grad(lambda y: (scaled(y, y) * y).sum()))(y.detach()[None])
+        assert twice.tolist() == [3.0, 3.0, 3.0]
+    finally:
+        del OPS["test::scaled"], OPS["test::joined"]
+
+
+@pytest.mark.parametrize("rule", [3, np.cos])
+def test_a_rule_is_a_function_of_python(rule: Any) -> None:
+    with pytest.raises(TypeError, match="'test::none', rule of input 'x': a rule is a Python function"):
+        record.elementwise("test::none", "x * x", x=rule)

@@ -14,21 +14,21 @@ from wengert.op import OPS
 
 def assign(x: Any, y: Any, path: Any) -> Any:
     """Copy x, and write y where a path of view ops looks."""
-    owner = backend.of_array(x)
-    made = owner.copy(x)
-    view = made
-    for op, params in path:
-        view = op(view, *params)
-    owner.write(view, y)
-    return made
+    if any(op.name == "as_strided" and params[3] != (1,) for op, params in path[:1]):
+        return OPS["assign"](x, y, path)  # to memory, which a copy of x need not be like
+    return _written(backend.of_array(x).copy(x), y, path)
 
 
 def placed(y: Any, shape: Any, path: Any) -> Any:
     """Make zeros, and write y where a path of view ops looks."""
-    made = view = OPS["filled"](y, shape, 0, None)
+    return _written(OPS["filled"](y, shape, 0, None), y, path)
+
+
+def _written(made: Any, y: Any, path: Any) -> Any:
+    view = made
     for op, params in path:
         view = op(view, *params)
-    backend.of_array(y).write(view, y)
+    backend.of_array(made).write(view, y)
     return made
 
 

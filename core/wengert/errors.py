@@ -377,6 +377,13 @@ def unknown_device(name: str, known: Iterable[str], left_out: Sequence[Any] = ()
     )
 
 
+def captured_layout() -> RuntimeError:
+    return RuntimeError(
+        "as_strided asks how a tensor that was computed lies in memory, and behind a transposition a captured function does "
+        "not know: index it, unfold it, or do that outside"
+    )
+
+
 def captured_sparse() -> NotImplementedError:
     return NotImplementedError(
         "a captured function takes no sparse tensor as an argument, and returns none: let it read one where it is (a variable "
@@ -466,5 +473,39 @@ def wrong_result(op: Any, device: str, plugin: str, got: Any, wanted: str) -> Ru
     )
 
 
+def no_rule(op: Any, i: int) -> NotImplementedError:
+    return NotImplementedError(
+        f"{op.face}: the gradient for input '{op.inputs[i]}' is not implemented (op '{op.name}' has no rule "
+        f"for it); detach() that input if it should count as a constant"
+    )
+
+
+def no_function(op: Any, i: int, rule: Any) -> TypeError:
+    return TypeError(
+        f"op {op.name!r}, rule of input {op.inputs[i]!r}: a rule is a Python function, whose parameters say what it reads, as "
+        f"`lambda g, {op.inputs[i]}: ...`; this is {rule!r}"
+    )
+
+
+def rule_reads(op: Any, i: int, unknown: Sequence[str], known: Iterable[str]) -> TypeError:
+    return TypeError(
+        f"op {op.name!r}, rule of input {op.inputs[i]!r}: cannot read {unknown or 'keyword or * arguments'}; "
+        f"a rule's parameters may be {', '.join(sorted(known))}"
+    )
+
+
+def of_rule(where: str, shape: Sequence[int] | None, expected: Sequence[int], made: Any) -> Exception:
+    if shape is None:
+        return TypeError(f"{where}: a rule returns a gradient, an array as g is one, but this is {type(made).__name__}")
+    return RuntimeError(f"{where}: its gradient has the shape {list(shape)}, and {list(expected)} is expected")
+
+
+def broken_pass(name: str, plugin: str, why: str) -> RuntimeError:
+    return RuntimeError(
+        f"graph pass {name!r} of plugin {plugin!r} failed: {why}. WENGERT_DISABLE_PLUGINS={plugin} turns the plugin off."
+    )
+
+
 def no_kernel(op: Any, device: str, how: str) -> NotImplementedError:
-    return NotImplementedError(f"op '{op.name}' ({op.face}) has no kernel on device '{device}': {how}")
+    formula = f", and its formula {op.expr!r} is not one that a kernel is made of" if op.expr else ""
+    return NotImplementedError(f"op '{op.name}' ({op.face}) has no kernel on device '{device}'{formula}: {how}")

@@ -1,7 +1,7 @@
 """The op record: one line says what an operation computes and how gradient flows through it.
 
 Owns: `Op`, its rules and what they read, gradient plans, the kernel table, and the constructors that op tables use.
-May import: the standard library. Must not know: tensors, devices, PyTorch's names for anything.
+May import: errors, foreign. Must not know: tensors, devices, PyTorch's names for anything.
 A rule's parameter names are its save list; they are read once, here, when the op is registered.
 """
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from wengert import errors, foreign
 
 Rule = Callable[..., Any]
 Kernel = Callable[..., Any]
@@ -112,7 +114,8 @@ class Op:
         arguments = [rule_arguments(self, i, rule) for i, rule in enumerate(self.rules)]
         shared = frozenset(rule_arguments(self, 0, self.once)) if self.once is not None else frozenset()
         self.reads = tuple(frozenset(a) | (shared if "once" in a else frozenset()) for a in arguments)
-        self.pulls = tuple(self._pull(i, rule, a) for i, (rule, a) in enumerate(zip(self.rules, arguments, strict=True)))
+        pulls = [self._pull(i, rule, a) for i, (rule, a) in enumerate(zip(self.rules, arguments, strict=True))]
+        self.pulls = tuple(foreign.watched(self, i, pull) for i, pull in enumerate(pulls))
 
     def _pull(self, i: int, rule: Rule | None, arguments: tuple[str, ...], needs: tuple[bool, ...] = ()) -> Callable[..., Any]:
         """Return (g, saved values) -> gradient of input i; for a variadic input also its index."""
@@ -196,10 +199,7 @@ def refuse(op: Op, i: int) -> Callable[..., Any]:
     """Return a pull that says that `op` has no gradient for input i."""
 
     def pull(g: Any, s: Any, index: int = 0) -> Any:
-        raise NotImplementedError(
-            f"{op.face}: the gradient for input '{op.inputs[i]}' is not implemented (op '{op.name}' has no rule "
-            f"for it); detach() that input if it should count as a constant"
-        )
+        raise errors.no_rule(op, i)
 
     return pull
 
@@ -208,16 +208,15 @@ def rule_arguments(op: Op, i: int, rule: Rule | None) -> tuple[str, ...]:
     """Return the names a rule reads. Raises TypeError for a name that nothing can be bound to."""
     if rule is None:
         return ()
+    if not hasattr(rule, "__code__"):
+        raise errors.no_function(op, i, rule)
     code = rule.__code__
     names = code.co_varnames[: code.co_argcount]
     known = {"g", *op.places} | ({"index"} if op.variadic else set())
     known |= set() if op.once is None else {"needs"} if rule is op.once else {"once"}
     unknown = [n for n in names if n not in known]
     if unknown or code.co_kwonlyargcount or code.co_flags & 0x0C:
-        raise TypeError(
-            f"op '{op.name}', rule of input '{op.inputs[i]}': cannot read {unknown or 'keyword or * arguments'}; "
-            f"a rule's parameters may be {', '.join(sorted(known))}"
-        )
+        raise errors.rule_reads(op, i, unknown, known)
     if "g" not in names:
         raise TypeError(f"op '{op.name}', rule of input '{op.inputs[i]}': it must read g, the incoming gradient")
     return names

@@ -22,7 +22,7 @@ import numpy as np
 from wengert import backend, dtypes
 from wengert._tensor import Size, Tensor, of_parts
 from wengert.registry import registry
-from wengert.values import MADE, NAMED, TYPES, Parts, give, parts
+from wengert.values import KINDS, MADE, NAMED, TYPES, Parts, give, parts
 
 DEPTH = 200  # containers within containers
 FUNCTIONAL = "wengert.nn.functional"
@@ -97,10 +97,13 @@ def _address(x: Any) -> tuple[str, str] | None:
 
 
 def _at(module: str, name: str) -> Any:
-    """Return what goes by two names, or None. Nothing is imported for it but wengert's own layers and functions."""
-    if module == FUNCTIONAL:
+    """Return what goes by two names, or None. Nothing is imported for it but wengert's own layers and functions.
+
+    PyTorch's names for these are theirs, too: a whole module that it saved is read.
+    """
+    if module in (FUNCTIONAL, "torch.nn.functional", "torch._C._nn"):
         return registry.resolve("ops", f"nn.functional.{name}") if f"nn.functional.{name}" in registry.tables["ops"] else None
-    if module == "wengert.nn":
+    if module == "wengert.nn" or module.startswith("torch.nn.modules."):
         found = registry.resolve("modules", name) if name in registry.tables["modules"] else None
     else:
         found = sys.modules.get(module)
@@ -126,7 +129,7 @@ class _Writer:
         if plain is not None:
             self.out += plain(x)
             return
-        if isinstance(x, np.generic):
+        if isinstance(x, np.generic) and x.dtype.kind in KINDS and x.dtype.char not in "gG":  # these are no number of Python's
             self.value(x.item(), key)
             return
         if isinstance(x, dtypes.dtype):
@@ -440,8 +443,8 @@ class _Reader:
             "torch._utils._rebuild_parameter_with_state": _Function(self.parameter_with_state),
             "torch._tensor._rebuild_from_type_v2": _Function(self.of_type), "torch.Tensor": Tensor,
             "torch.nn.parameter.Parameter": self.parameter, "torch.storage.UntypedStorage": _Kind("uint8"),
-            "_codecs.encode": _Function(self.encoded), "__builtin__.set": _Function(self.set),
-            "builtins.set": _Function(self.set), "__builtin__.bytes": _Function(self.no_bytes),
+            "_codecs.encode": _Function(self.encoded), "__builtin__.set": set, "builtins.set": set,
+            "__builtin__.bytes": _Function(self.no_bytes),
             "builtins.bytes": _Function(self.no_bytes), "__builtin__.complex": _Function(self.complex),
             "builtins.complex": _Function(self.complex), "__builtin__.bytearray": _Function(self.bytearray),
             "builtins.bytearray": _Function(self.bytearray),
@@ -550,6 +553,8 @@ class _Reader:
 
     @staticmethod
     def set(x: Any = ()) -> Any:
+        if type(x) not in (list, tuple):
+            _fail("a set of something else than a list")
         return {_key(value) for value in x}
 
     @staticmethod
@@ -629,6 +634,8 @@ class _Reader:
             if len(arguments) > 1 or not all(type(p) in (list, tuple) and len(p) == 2 for p in pairs):
                 _fail("an OrderedDict of something else than pairs")
             return OrderedDict((_key(k), v) for k, v in pairs)
+        if function is set:
+            return self.set(*arguments)
         if isinstance(function, _Function):
             return function.call(*arguments)
         if any(function is known for known in _safe.values()) or (function is SimpleNamespace and not arguments):
@@ -771,7 +778,7 @@ def read(
     """
     try:
         found = _Reader(data, storage, tensor, parameter, modules).run()
-    except (UnicodeError, struct.error, TypeError, OverflowError) as error:
+    except (ValueError, IndexError, struct.error, TypeError, OverflowError) as error:
         raise pickle.UnpicklingError(f"load: the pickle is malformed: {error}") from None
     _refuse_cycles(found)
     return found

@@ -353,7 +353,11 @@ def _run_hooks(plugin: Plugin, module: Any, before: dict[Any, dict[str, Any]]) -
     try:
         with warnings.catch_warnings(record=True) as deprecations:  # of hooks and of arguments: `warn_on_impl`
             warnings.simplefilter("always")
-            hooks.register(module, plugin.name)
+            try:
+                hooks.register(module, plugin.name)
+            except pluggy.PluginValidationError as error:
+                said = " ".join(str(error).split())
+                raise TypeError(f"a hook takes one argument, which is called registry: {said}") from error
         for told in deprecations:
             _warn(f"wengert plugin {plugin.name!r} ({plugin.distribution} {plugin.version}): {told.message}", told.category)
         _check_hooks(hooks, module)

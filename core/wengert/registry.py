@@ -140,7 +140,8 @@ class Registry:
             )
 
     def _check(self, kind: str, name: str, value: Any) -> None:
-        if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
+        parts = name.replace("::", ".") if kind == "kernels" and isinstance(name, str) else name  # records may be "package::op"
+        if not isinstance(parts, str) or not all(part.isidentifier() for part in parts.split(".")):
             raise TypeError(f"plugin {self.plugin!r}: a name in {kind} must be an identifier, got {name!r}")
         if isinstance(value, str) and not _TARGET.fullmatch(value):
             raise TypeError(f"plugin {self.plugin!r}, {kind} {name!r}: expected 'module:attribute', got {value!r}")

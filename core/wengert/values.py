@@ -11,7 +11,7 @@ import datetime
 import math
 import pathlib
 import sys
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-_KINDS = "biufcSU"  # of dtypes whose elements are their bytes
-_ORDERS = ("|", "=", "<" if sys.byteorder == "little" else ">")
+KINDS = "biufcSU"  # of dtypes whose elements are their bytes
+_PLAIN = (str, int, float, complex, bool, bytes, type(None), frozenset)  # whose hash takes no longer than they are long
 TYPES: dict[type, tuple[str, str]] = {  # that stand in checkpoints as values, such as what a defaultdict makes
     kind: ("__builtin__", {"int": "long", "str": "unicode"}.get(kind.__name__, kind.__name__))
-    for kind in (list, dict, int, float, bool, str, tuple)
-} | {np.ndarray: ("numpy", "ndarray")}  # fmt: skip
+    for kind in (list, dict, set, int, float, bool, str, tuple)
+} | {np.ndarray: ("numpy", "ndarray"), OrderedDict: ("collections", "OrderedDict")}  # fmt: skip
 
 
 class Parts(NamedTuple):
@@ -42,21 +42,21 @@ def parts(x: Any) -> Parts | None:
     kind = type(x)
     if kind is bytearray:
         return Parts(("__builtin__", "bytearray"), (x.decode("latin-1"), "latin-1"))
-    if kind is frozenset:
+    if kind is frozenset and all(map(_hashed, x)):
         return Parts(("__builtin__", "frozenset"), (list(x),))
-    if kind in (range, slice):
+    if kind is range or (kind is slice and all(type(n) in (int, type(None)) for n in (x.start, x.stop, x.step))):
         return Parts(("__builtin__", "xrange" if kind is range else "slice"), (x.start, x.stop, x.step))
     if kind is deque:
         return Parts(("collections", "deque"), () if x.maxlen is None else ((), x.maxlen), elements=x)
     if kind is defaultdict and (x.default_factory is None or x.default_factory in TYPES):
         return Parts(("collections", "defaultdict"), (x.default_factory,), pairs=x.items())
-    if kind is np.ndarray and x.dtype.kind in _KINDS or isinstance(x, np.dtype) and x.kind in _KINDS:
+    if kind is np.ndarray and x.dtype.kind in KINDS or isinstance(x, np.dtype) and x.kind in KINDS:
         function, arguments, state = x.__reduce__()[:3]
         return Parts((function.__module__, function.__name__), tuple(arguments), state)
     if isinstance(x, pathlib.PurePath) and kind.__module__.startswith("pathlib"):
         return Parts(("pathlib", kind.__name__), x.parts)
-    if kind.__module__ == "datetime" or kind in (Fraction, Decimal):
-        return Parts((kind.__module__, kind.__name__), tuple(x.__reduce__()[1]))
+    if (kind.__module__ == "datetime" or kind in (Fraction, Decimal)) and f"{kind.__module__}.{kind.__name__}" in MADE:
+        return Parts((kind.__module__, kind.__name__), tuple(x.__reduce_ex__(4)[1]))  # before protocol 4 folds are lost
     return None
 
 
@@ -65,14 +65,19 @@ def _demand(fits: bool, what: str) -> None:
         raise TypeError(f"{what} that is none")
 
 
+def _hashed(x: Any) -> bool:
+    """Say whether something may be in a frozenset: a plain value, or a flat tuple of such."""
+    return type(x) in _PLAIN or (type(x) is tuple and all(type(part) in _PLAIN for part in x))
+
+
 def _dtype(text: Any, *_: Any) -> Any:
-    _demand(type(text) is str and text[:1] in _KINDS and text[1:].isdigit(), "a NumPy dtype")
-    return np.dtype(text)
+    _demand(type(text) is str and text[:1] in KINDS and text[1:].isdigit(), "a NumPy dtype")
+    return np.dtype(text, copy=True)  # its byte order comes later
 
 
 def _scalar(dtype: Any, data: Any) -> Any:
     _demand(isinstance(dtype, np.dtype) and type(data) is bytes and len(data) == dtype.itemsize > 0, "a NumPy number")
-    return np.frombuffer(data, dtype)[0]
+    return np.frombuffer(_checked(data, dtype), dtype)[0]
 
 
 def _array(kind: Any, *_: Any) -> Any:
@@ -82,14 +87,26 @@ def _array(kind: Any, *_: Any) -> Any:
 
 def give(x: Any, state: Any) -> None:
     """Give an array its elements, and a dtype its byte order. Raises TypeError for what does not fit."""
+    _demand(type(state) is tuple and len(state) >= 5, "a NumPy value")
     if isinstance(x, np.dtype):
-        _demand(type(state) is tuple and state[1] in _ORDERS and state[2:5] == (None, None, None), "a NumPy dtype")
+        own = x.__reduce__()[2]
+        _demand(type(state[1]) is str and state[1] in "|=<>" and all(part is None for part in state[2:5]), "a NumPy dtype")
+        x.__setstate__((own[0], state[1] if x.itemsize > 1 else own[1], *own[2:]))  # type: ignore[attr-defined]
         return
-    _demand(type(state) is tuple and len(state) == 5 and type(state[1]) is tuple and type(state[4]) is bytes, "a NumPy array")
-    _, shape, dtype, _, data = state
-    fits = all(type(n) is int and n >= 0 for n in shape) and isinstance(dtype, np.dtype)
-    _demand(fits and len(data) == math.prod(shape) * dtype.itemsize, "a NumPy array")
-    x.__setstate__(state)
+    _, shape, dtype, fortran, data = state[:5]
+    _demand(type(shape) is tuple and isinstance(dtype, np.dtype) and type(fortran) is bool, "a NumPy array")
+    _demand(type(data) is bytes and len(shape) <= 32 and all(type(n) is int and 0 <= n < 2**62 for n in shape), "a NumPy array")
+    _demand(len(data) == math.prod(shape) * dtype.itemsize, "a NumPy array")
+    x.__setstate__((1, shape, dtype, fortran, _checked(data, dtype)))
+
+
+def _checked(data: bytes, dtype: Any) -> bytes:
+    """Return the bytes of elements. Raises TypeError for what is no text; a bool is 0 or 1."""
+    if dtype.kind == "b":
+        return np.frombuffer(data, np.uint8).astype(bool).tobytes()
+    if dtype.kind == "U" and data:
+        _demand(int(np.frombuffer(data, f"{dtype.str[0]}u4").max()) <= sys.maxunicode, "a text")
+    return data
 
 
 def _default(factory: Any = None) -> Any:
@@ -98,18 +115,21 @@ def _default(factory: Any = None) -> Any:
 
 
 def _queue(elements: Any = (), maxlen: Any = None) -> Any:
-    _demand(type(elements) in (tuple, list) and type(maxlen) in (int, type(None)), "a deque")
+    _demand(type(elements) in (tuple, list) and (maxlen is None or (type(maxlen) is int and maxlen >= 0)), "a deque")
     return deque(elements, maxlen)
 
 
 def _frozen(elements: Any = ()) -> Any:
-    _demand(all(type(x) in (str, int, float, bool, bytes, type(None)) for x in elements), "a frozenset of plain values")
+    _demand(type(elements) in (tuple, list) and all(map(_hashed, elements)), "a frozenset of plain values")
     return frozenset(elements)
 
 
-def _path(*steps: Any) -> Any:
-    _demand(all(type(s) is str for s in steps), "a path")
-    return pathlib.Path(*steps)
+def _path(kind: type) -> Callable[..., Any]:
+    def of(*steps: Any) -> Any:
+        _demand(all(type(s) is str for s in steps), "a path")
+        return kind(*steps)
+
+    return of
 
 
 def _fraction(*arguments: Any) -> Any:
@@ -135,7 +155,8 @@ MADE: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("__builtin__.frozenset", "builtins.frozenset"), _frozen),
     **dict.fromkeys(("__builtin__.xrange", "builtins.range"), _made_by(range, int)),
     **dict.fromkeys(("__builtin__.slice", "builtins.slice"), _made_by(slice, int, type(None))),
-    **{f"pathlib.{pure}{kind}": _path for pure in ("", "Pure") for kind in ("Path", "PosixPath", "WindowsPath")},
+    **{f"pathlib.{name}": _path(pathlib.Path) for name in ("Path", "PosixPath", "WindowsPath")},  # the one of this system
+    **{f"pathlib.{kind.__name__}": _path(kind) for kind in (pathlib.PurePosixPath, pathlib.PureWindowsPath)},
     **{f"numpy.{core}.multiarray.scalar": _scalar for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray._reconstruct": _array for core in ("core", "_core")},
     "collections.deque": _queue, "collections.defaultdict": _default, "numpy.dtype": _dtype,
@@ -145,5 +166,5 @@ MADE: dict[str, Callable[..., Any]] = {
     "fractions.Fraction": _fraction, "decimal.Decimal": _made_by(Decimal, str),
 }  # fmt: skip
 NAMED: dict[str, type] = {f"{module}.{name}": kind for kind, (module, name) in TYPES.items()} | {
-    f"builtins.{kind.__name__}": kind for kind in TYPES if kind is not np.ndarray
+    f"builtins.{kind.__name__}": kind for kind in TYPES if kind.__module__ == "builtins"
 }

@@ -284,7 +284,7 @@ def multi_head_attention_forward(
         elif shape == (batch * num_heads, target, source):
             mask = s.reshape(attn_mask, (batch, num_heads, target, source))
         else:
-            raise RuntimeError(
+            raise (RuntimeError if len(shape) in (2, 3) else AssertionError)(
                 f"The shape of the attn_mask is {list(shape)}, but should be {[target, source]} or "
                 f"{[batch * num_heads, target, source]}."
             )
@@ -293,6 +293,8 @@ def multi_head_attention_forward(
             raise AssertionError(f"key_padding_mask must be {[batch, source]}, got {list(padding.shape)}")
         padding = s.reshape(padding, (batch, 1, 1, source))
         mask = padding if mask is None else mask + padding
+    if need_weights and mask is not None:  # asked for weights, a query that may see no key has none: nan
+        mask = e.where(r.amax(mask, -1, True) == -math.inf, math.nan, mask)
     output, weights = attend(q, k, v, mask, dropout_p if training else 0.0, 1 / math.sqrt(head))
     output = s.reshape(s.transpose_(output, (2, 0, 1, 3)), (target * batch, features))
     output = s.reshape(linear(output, out_proj_weight, out_proj_bias), (target, batch, out_proj_weight.shape[0]))

@@ -169,6 +169,11 @@ def embedding_bag(
                 f"embedding_bag: per_sample_weights ({list(per_sample_weights.shape)}) must have the shape of the input "
                 f"({list(input.shape)})"
             )
+        if per_sample_weights.dtype is not weight.dtype:
+            raise RuntimeError(
+                f"embedding_bag: weight ({weight.dtype}) and per_sample_weights ({per_sample_weights.dtype}) are to have the "
+                "same type"
+            )
     if len(input.shape) == 2:
         if offsets is not None:
             raise ValueError("if input is 2D, then offsets has to be None: each row is a bag")
@@ -195,11 +200,9 @@ def pooled(rows: Any, counts: Any, of_bag: np.ndarray[Any, Any], bags: int, mode
     place = creation.tensor(of_bag, device=rows.device)
     shape = (bags, rows.shape[1])
     column = s.unsqueeze(counts, 1)
-    if mode == "max":
+    if mode == "max" and of_bag.size:
         lengths = np.bincount(of_bag, minlength=bags)
-        longest = int(lengths.max(initial=0))
-        if not longest:
-            return s.filled(rows, shape, 0, None)
+        longest = int(lengths.max())
         slot = np.arange(of_bag.size) - (np.cumsum(lengths) - lengths)[of_bag]
         low = s.filled(rows, (bags, longest, shape[1]), float("-inf"), None)
         places = (place, creation.tensor(slot, device=rows.device))

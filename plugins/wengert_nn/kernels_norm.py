@@ -8,6 +8,7 @@ zero that D would cancel digits of x * A, it is subtracted from x first. A few e
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -83,12 +84,23 @@ def folded(xp: Any, x: Any, axes: Any) -> Any:
     return xp.add.reduce(x, rest, keepdims=True) if rest else x
 
 
+def by_pieces(product: Any, *given: Any) -> Any:
+    """Return a product over the last dim; of many elements by pieces, as BLAS adds one after the other and digits are lost."""
+    n = given[0].shape[-1]
+    cut = n // BLOCK * BLOCK
+    if cut <= BLOCK:
+        return product(*given)
+    made = product(*[x[..., :cut].reshape(*x.shape[:-1], -1, BLOCK) for x in given]).sum(-1)
+    return made if cut == n else made + product(*[x[..., cut:] for x in given])
+
+
 def total(xp: Any, x: Any, axes: Any) -> Any:
     """Return the sum over axes, which stay as ones; over the last dims by a product with ones, which BLAS has."""
     first = trailing(x.ndim, axes)
     n = math.prod(x.shape[first:])
     if n > 1:
-        x = xp.matmul(x.reshape(*x.shape[:first], n), xp.ones(n, x.dtype)).reshape(*x.shape[:first], *(1,) * (x.ndim - first))
+        sums = by_pieces(lambda x: xp.matmul(x, xp.ones(x.shape[-1], x.dtype)), x.reshape(*x.shape[:first], n))
+        x = sums.reshape(*x.shape[:first], *(1,) * (x.ndim - first))
     return folded(xp, x, axes)
 
 
@@ -99,7 +111,7 @@ def dots(xp: Any, x: Any, y: Any, axes: Any) -> Any:
     if n == 1:
         return folded(xp, x * y, axes)
     x, y = x.reshape(*shape, n), y.reshape(*shape, n)
-    made = xp.vecdot(x, y) if hasattr(xp, "vecdot") else xp.einsum("...i,...i->...", x, y)
+    made = by_pieces(xp.vecdot if hasattr(xp, "vecdot") else functools.partial(xp.einsum, "...i,...i->..."), x, y)
     return folded(xp, made.reshape(*shape, *(1,) * (ndim - first)), axes)
 
 

@@ -579,7 +579,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     common = dtypes.result_of([x1._array, x2._array])
     if category(common) < dtypes.FLOATING:
         raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {dtypes.of(common)}")
-    x1, x2 = s.broadcast_tensors(x1, x2)
+    x1, x2 = s.broadcast_tensors(cast(x1, common), cast(x2, common))
     unit1, unit2 = (x / e.maximum(r.norm(x, 2, dim, True), eps) for x in (x1, x2))
     return r.sum(unit1 * unit2, dim)
 

@@ -358,7 +358,7 @@ def group_norm(
 ) -> Any:
     """Return (x - mean) / sqrt(var + eps) * weight + bias, with mean and variance over each group of channels of each image.
 
-    Raises RuntimeError where the channels cannot be divided into num_groups.
+    Raises RuntimeError where the channels cannot be divided into num_groups, ValueError for one value in all.
     """
     channels = _channels("group_norm", input, weight=weight, bias=bias)
     if num_groups < 1 or channels % num_groups:
@@ -366,8 +366,9 @@ def group_norm(
             f"group_norm: Expected number of channels in input to be divisible by num_groups, but got input of shape "
             f"{list(input.shape)} and num_groups={num_groups}"
         )
-    x, weight, bias = _floats("group_norm", input, weight, bias)
     width = channels // num_groups
+    _more_than_one("value per channel", input, math.prod((input.shape[0], width, *input.shape[2:])))
+    x, weight, bias = _floats("group_norm", input, weight, bias)
     x = s.reshape(x, (input.shape[0], num_groups, width, math.prod(input.shape[2:])))
     mean, _, rstd = _statistics(x, (2, 3), eps)
     affine, kinds = _affine(weight, bias, (num_groups, width, 1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
 import warnings
 from typing import Any
 
@@ -154,7 +155,10 @@ def _wanted(input: Any, size: Any, scale_factor: Any, mode: str, recompute: bool
     if size is not None:
         if recompute:
             raise ValueError("recompute_scale_factor is not meaningful with an explicit size")
-        return tuple(int(n) for n in given), (None,) * dims
+        try:
+            return tuple(operator.index(n) for n in given), (None,) * dims
+        except TypeError:
+            raise TypeError(f"interpolate: expected size to be of whole numbers, one a spatial dim, but got {given}") from None
     wanted = tuple(math.floor(n * float(f)) for n, f in zip(input.shape[2:], given, strict=True))
     return wanted, ((None,) * dims if recompute or mode == "area" else tuple(float(f) for f in given))
 

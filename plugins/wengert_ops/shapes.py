@@ -61,6 +61,7 @@ def as_strided(input: Any, size: Any, stride: Any, storage_offset: int | None = 
         raise RuntimeError(f"mismatch in length of strides and shape: {len(strides)} and {len(shape)} (as_strided)")
     if any(n < 0 for n in strides):
         raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(strides)}")
+    s.in_known_memory(input)
     start = input.storage_offset()
     offset = start if storage_offset is None else storage_offset
     end = offset + s.reach(shape, strides)

@@ -156,20 +156,20 @@ def _write(group: dict[str, Any], key: str, value: Any) -> None:
         group[key] = value
 
 
-def _per_group(value: Any, name: str, optimizer: Optimizer) -> list[Any]:
-    """Return one value a group.
+def per_group(value: Any, name: str, optimizer: Optimizer) -> list[Any]:
+    """Return one value a group, of a Tensor its own copy: the caller, or the group's rate, may write to it.
 
     Raises ValueError if a list has another length.
     """
     count = len(optimizer.param_groups)
     if not isinstance(value, (list, tuple)):
-        return [value] * count
+        value = [value] * count
     if len(value) != count:
         raise ValueError(
             f"{name} must have the same length as optimizer.param_groups: it has {len(value)} values, "
             f"there are {count} groups"
         )
-    return list(value)
+    return [v.detach().clone() if isinstance(v, wengert.Tensor) else v for v in value]
 
 
 # Schedules given by a function.
@@ -479,8 +479,8 @@ class _Cycling(LRScheduler):
     def _range_of_momentum(self, optimizer: Optimizer, base: Any, top: Any) -> list[tuple[Any, Any]]:
         return list(
             zip(
-                _per_group(base, "base_momentum", optimizer),
-                _per_group(top, "max_momentum", optimizer),
+                per_group(base, "base_momentum", optimizer),
+                per_group(top, "max_momentum", optimizer),
                 strict=True,
             )
         )
@@ -508,8 +508,8 @@ class CyclicLR(_Cycling):
             raise ValueError(f"mode is invalid and scale_fn is None: {mode!r}")
         self.cycle_momentum = cycle_momentum
         self._check_momentum(optimizer)
-        rates = _per_group(base_lr, "base_lr", optimizer)
-        self.max_lrs = _per_group(max_lr, "max_lr", optimizer)
+        rates = per_group(base_lr, "base_lr", optimizer)
+        self.max_lrs = per_group(max_lr, "max_lr", optimizer)
         down = float(step_size_up if step_size_down is None else step_size_down)
         self.total_size = float(step_size_up) + down
         self.step_ratio = float(step_size_up) / self.total_size
@@ -602,7 +602,7 @@ class OneCycleLR(_Cycling):
             phases += [(end, "max_lr", "min_lr", "base_momentum", "max_momentum")]
         keys = ("end_step", "start_lr", "end_lr", "start_momentum", "end_momentum")
         self._schedule_phases: list[dict[str, Any]] = [dict(zip(keys, phase, strict=True)) for phase in phases]
-        highest = _per_group(max_lr, "max_lr", optimizer)
+        highest = per_group(max_lr, "max_lr", optimizer)
         momenta = self._range_of_momentum(optimizer, base_momentum, max_momentum)
         if last_epoch == -1:
             for group, high, (low_momentum, high_momentum) in zip(

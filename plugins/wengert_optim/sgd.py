@@ -81,7 +81,7 @@ class ASGD(Optimizer):
 
     def update(self, p: Tensor, g: Tensor, state: State, group: Group) -> None:
         t, lr, lambd, ax = count(state, p), group["lr"], group["lambd"], state["ax"]
-        eta, mu = state["eta"].to(t.dtype), state["mu"].to(t.dtype)
+        eta, mu = (state[key].to(t.dtype, copy=group["differentiable"]) for key in ("eta", "mu"))  # they are written below
         p.mul_(1 - lambd * eta).addcmul_(g, -eta)
         ax.add_((p - ax) * mu)
         state["eta"].copy_((lr / (1 + lambd * lr * t) ** group["alpha"]).float())  # float32, as new_step made it

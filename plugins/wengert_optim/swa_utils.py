@@ -16,7 +16,7 @@ from typing import Any
 import wengert
 from wengert import nn
 from wengert.optim.optimizer import Optimizer
-from wengert_optim.lr_scheduler import LRScheduler
+from wengert_optim.lr_scheduler import LRScheduler, per_group
 
 Average = Callable[[Any, Any, Any], Any]
 Averages = Callable[[list[Any], list[Any], Any], None]
@@ -134,10 +134,7 @@ class SWALR(LRScheduler):
         if not isinstance(anneal_epochs, int) or anneal_epochs < 0:
             raise ValueError(f"anneal_epochs must be equal or greater than 0, got {anneal_epochs}")
         groups = optimizer.param_groups
-        rates = swa_lr if isinstance(swa_lr, list | tuple) else [swa_lr] * len(groups)
-        if len(rates) != len(groups):
-            raise ValueError(f"expected len(swa_lr) to equal {len(groups)} parameter groups, got {len(rates)}")
-        for group, rate in zip(groups, rates, strict=True):
+        for group, rate in zip(groups, per_group(swa_lr, "swa_lr", optimizer), strict=True):
             group["swa_lr"] = rate
         self.anneal_epochs, self._anneal_strategy = anneal_epochs, anneal_strategy
         super().__init__(optimizer, last_epoch)

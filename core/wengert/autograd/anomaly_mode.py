@@ -56,6 +56,8 @@ class _Watch(threading.local):
             if g is None:
                 continue
             array = g._array if isinstance(g, Tensor) else g
+            while hasattr(array, "level"):  # of a transform: what it holds, for the whole batch
+                array = array.value._array
             if np.isnan(backend.of_array(array).to_host(array)).any():
                 raise RuntimeError(f"Function '{node.name()}' returned nan values in its {i}th output.")
 

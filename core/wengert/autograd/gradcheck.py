@@ -146,7 +146,7 @@ class _Check:
                     f"check will likely fail: differences with eps={self.eps} are mostly rounding. Use float64 or complex128.",
                     stacklevel=4,
                 )
-            if any(step == 0 and n > 1 for step, n in zip(x._array.strides, x._array.shape, strict=True)):
+            if x.numel() and any(step == 0 and n > 1 for step, n in zip(x._array.strides, x._array.shape, strict=True)):
                 raise RuntimeError(
                     f"The {i}th input has a dimension with stride 0: its elements share memory and cannot be varied alone. "
                     f"You should call .contiguous on the input before passing it to gradcheck."

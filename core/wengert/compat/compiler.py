@@ -47,6 +47,18 @@ def is_compile_supported(device_type: str) -> bool:
     return True
 
 
+def optimize(backend: Any = "inductor", **options: Any) -> Any:
+    """Return a decorator that compiles, as `torch.compile` was called before."""
+    return lambda function: compile(function)
+
+
+def mark_dynamic(t: Any, index: Any = None, **limits: Any) -> None:
+    """Accepted for PyTorch programs: a size that changes from call to call is left open by itself."""
+
+
+maybe_mark_dynamic = mark_static = mark_unbacked = mark_static_address = mark_dynamic
+
+
 def reset() -> None:
     """Accepted for PyTorch programs: each compiled function keeps its own programs."""
 

@@ -166,6 +166,8 @@ class Finder:
         for absent, why in ABSENT.items():
             if name == absent or name.startswith(f"{absent}."):
                 raise ModuleNotFoundError(f"No module named {name!r}: {why}.", name=absent)
+        if name == "functorch":  # which PyTorch brings along
+            return ModuleSpec(name, self)  # type: ignore[arg-type]
         if top != "torch":
             return None
         if part_of(name) is None:
@@ -176,7 +178,7 @@ class Finder:
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Return the module that shows the part of that name."""
-        return Shown(spec.name, part_of(spec.name))
+        return Shown(spec.name, part_of("torch.func" if spec.name == "functorch" else spec.name))
 
     def exec_module(self, module: ModuleType) -> None:
         """Put the names into modules whose `__dict__` programs walk through."""

@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,6 @@ SOME = 2  # leading sizes that are captured of their own before a general graph 
 
 # ---- kinds of calls
 _PLAIN = frozenset((bool, int, float, str, type(None)))
-_CONTAINERS = (tuple, list, deque)
 _MISSED = object()  # what a straight call returns where it is not good for this call
 
 
@@ -59,20 +58,21 @@ def _kind(x: Any) -> Any:
         return type(a), a.shape, a.dtype, x._edge is not None
     if kind in _PLAIN:
         return kind, "-0.0" if kind is float and not x and math.copysign(1, x) < 0 else x  # which equals 0.0
-    if isinstance(x, tuple | list | deque):
+    if isinstance(x, tuple | list):
         parts: Any = (kind, tuple([_kind(v) for v in x]))
-        return parts if kind in _CONTAINERS or not getattr(x, "__dict__", None) else (*parts, _kind(vars(x)))
+        return parts if kind is tuple or kind is list or not getattr(x, "__dict__", None) else (*parts, _kind(vars(x)))
     if isinstance(x, dict):
         parts = (kind, tuple([(k, _kind(v)) for k, v in x.items()]))
         return parts if kind is dict or not getattr(x, "__dict__", None) else (*parts, _kind(vars(x)))
-    if kind is set:
+    if kind is set or kind is frozenset:
         return kind, frozenset([(type(v), v) for v in x])
     if kind is slice:
         return kind, _kind((x.start, x.stop, x.step))
     if alike(kind):
         with contextlib.suppress(TypeError):  # what has no hash
             hash(x)
-            return kind, x
+            names = getattr(x, "__dataclass_fields__", None)  # whose values may be equal, and of other types
+            return (kind, x) if names is None else (kind, x, tuple([type(getattr(x, n)) for n in names]))
     return kind, id(x)
 
 
@@ -136,6 +136,19 @@ def _writes(x: Tensor) -> int:
 def _in_order(tensors: list[Tensor]) -> bool:
     """Say whether tensors lie in row-major order, from the beginning of their memory on."""
     return all(x.is_contiguous() and x.storage_offset() == 0 for x in tensors)
+
+
+@contextlib.contextmanager
+def _as_bases(tensors: list[Tensor]) -> Iterator[None]:
+    """Let tensors be no views for a while: what asks how an argument lies in memory looks no further than the argument."""
+    bases = [x._base for x in tensors]
+    try:
+        for x in tensors:
+            x._base = None
+        yield
+    finally:
+        for x, base in zip(tensors, bases, strict=True):
+            x._base = base
 
 
 class Captured:
@@ -481,6 +494,7 @@ class Compiled(Wrapper):
         with self.lock:
             fits = (m for m in reversed(entry.kept) if m.floats is None and m.captured.guard.changed() is None)
             made = entry.made = entry.made or next(fits, None) or self._instance(entry, args, kwargs)
+            fresh = not entry.calls
             if made is None:
                 entry.calls += 1
                 family = entry.family
@@ -492,7 +506,7 @@ class Compiled(Wrapper):
             return self._run(entry, made, args, kwargs)
         if entry.calls == 1 and not entry.floating:
             return self.function(*args, **kwargs)
-        return self._first(entry, args, kwargs)
+        return self._first(entry, args, kwargs, fresh)
 
     def _instance(self, entry: Entry, args: Any, kwargs: Any) -> Made | None:
         """Return the program that a general graph of the family gives, None where there is none."""
@@ -562,8 +576,11 @@ class Compiled(Wrapper):
             )
 
     # ---- captures
-    def _first(self, entry: Entry, args: Any, kwargs: Any) -> Any:
-        """Capture a kind of call, and run it. Raises RuntimeError where the function asks for values."""
+    def _first(self, entry: Entry, args: Any, kwargs: Any, fresh: bool = False) -> Any:
+        """Capture a kind of call, and run it. Raises RuntimeError where the function asks for values.
+
+        fresh: the kind never ran, and where it cannot be captured, it runs: it may make what the next call finds there.
+        """
         tensors = _tensors((args, kwargs))
         if overlap(tensors):
             return self.function(*args, **kwargs)
@@ -579,11 +596,15 @@ class Compiled(Wrapper):
                     return self.function(*args, **kwargs)
                 given = [(x, x._array, x._edge) for x in tensors]
                 try:
-                    self._capture(entry, args, kwargs)
+                    with _as_bases([] if before.names.isdisjoint(LAYOUT) else tensors):
+                        self._capture(entry, args, kwargs)
                 except Exception as error:
                     before.restore()
                     for x, array, edge in given:
                         x._array, x._edge = array, edge
+                    if fresh:
+                        entry.calls = 1
+                        return self.function(*args, **kwargs)
                     return self._eagerly(entry, error, args, kwargs)
                 if self.explain:
                     print(self.explanation())

@@ -186,9 +186,8 @@ class Guard:
         self._seen.add(id(f))
         if f.__dict__:
             self._items(f.__dict__, name)
-        for i in range(len(f.__defaults__ or ())):
-            self._found(f"{name}'s default {i}", _Defaults(f), i)
-        self._items(f.__kwdefaults__ or {}, f"{name}'s defaults")
+        for key in (*range(len(f.__defaults__ or ())), *(f.__kwdefaults__ or ())):
+            self._found(f"{name}'s default {key}", _Defaults(f), key)
         for variable, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             self._found(variable, _Cell(cell), "contents")
         if not _still(f.__module__):
@@ -434,7 +433,7 @@ class Guard:
                 if len(x) > len(was):
                     left.lists.append((x, x[len(was) :]))
                     del x[len(was) :]
-            elif x != was or any(a is not b for a, b in zip(x, was, strict=True) if not isinstance(x, set)):
+            elif x != was if isinstance(x, set) else len(x) != len(was) or any(a is not b for a, b in zip(x, was, strict=True)):
                 left.others.append((Number(name, _Contents(x), None), list(x)))
                 _Contents(x)[None] = was
         for n, value in self.places:
@@ -703,8 +702,8 @@ class _Defaults:
     def __init__(self, function: types.FunctionType) -> None:
         self.function = function
 
-    def __getitem__(self, key: int) -> Any:
-        return (self.function.__defaults__ or ())[key]
+    def __getitem__(self, key: int | str) -> Any:
+        return (self.function.__kwdefaults__ or {})[key] if isinstance(key, str) else (self.function.__defaults__ or ())[key]
 
 
 def _still(module: str | None) -> bool:

@@ -326,6 +326,8 @@ def vmap(
     if chunk_size is not None and chunk_size <= 0:
         raise ValueError(f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})")
 
+    from wengert.ops.random import default_generator
+
     @functools.wraps(func)
     def run(*args: Any, **kwargs: Any) -> Any:
         if not args:
@@ -347,8 +349,11 @@ def vmap(
             result, flat, dims = _run_batch(func, args, kwargs, batches, places, size, out_dims, randomness)
             return rebuilt(result, _moved(flat, dims))
         runs = []
+        before = default_generator.get_state() if randomness == "same" else None
         for start in range(0, size, chunk_size):
             stop = min(start + chunk_size, size)
+            if before is not None:  # the same numbers for each chunk
+                default_generator.set_state(before)
             part = [x if d is None else OPS["getitem"](x, (slice(start, stop),)) for x, d in zip(batches, places, strict=True)]
             runs.append(_run_batch(func, args, kwargs, part, places, stop - start, out_dims, randomness))
         result, _, dims = runs[0]
@@ -467,7 +472,10 @@ def jacrev(
             def row(g: Tensor, k: int = k) -> Any:
                 return pull(rebuilt(value, [g if j == k else zeros_like(z) for j, z in enumerate(outputs)]))
 
-            found = vmap(row, chunk_size=chunk_size)(basis)
+            if chunk_size == 1 and len(basis):  # one by one, without vmap: a backward may ask for values
+                found = [OPS["stack"](tuple(parts), 0) for parts in zip(*map(row, basis.unbind()), strict=True)]
+            else:
+                found = vmap(row, chunk_size=chunk_size)(basis)
             shaped = [mapped(part, _reshaping(y.shape, 1)) for part in found]
             rows.append(shaped[0] if isinstance(argnums, int) else tuple(shaped))
         answer = rebuilt(value, rows)

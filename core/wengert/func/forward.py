@@ -171,9 +171,15 @@ def by_backward(function: Any, values: Sequence[Any], moving: dict[int, Tensor])
             given[i] = values[i].view_as(values[i]) if values[i].requires_grad else values[i]._bare().requires_grad_()
         made, _ = function._applied(*given)
         results = made if isinstance(made, tuple) else (made,)
-        live = {n: zeros_like(r).requires_grad_() for n, r in enumerate(results) if isinstance(r, Tensor) and r.requires_grad}
+        smooth = {n: r for n, r in enumerate(results) if isinstance(r, Tensor) and r.requires_grad}
+        live = {n: filled_like(r, 1).requires_grad_() for n, r in smooth.items()}
         wanted, seeds = [given[i] for i in moving], list(live.values())
         sent = grad([results[n] for n in live], wanted, seeds, create_graph=True, allow_unused=True) if live else ()
+        if any([s is not None and not s.requires_grad and _differs_from_zero(s) for s in sent]):
+            raise RuntimeError(
+                f"{function.__name__}: its backward detaches the gradient that it is given, and has no tangent; compute with "
+                f"the gradient itself, or give the Function a jvp staticmethod"
+            )
         paired = [(s, t) for s, t in zip(sent, moving.values(), strict=bool(live)) if s is not None and s.requires_grad]
         found: Sequence[Any] = (None,) * len(seeds)
         if paired:
@@ -197,8 +203,18 @@ def direction(x: Any, materialize: bool) -> Any:
     return zeros_like(x.value) if materialize and dtypes.category(x.dtype) >= dtypes.FLOATING else None
 
 
+def filled_like(x: Tensor, value: int) -> Tensor:
+    return wrap(OPS["filled"](x._array, tuple(x.shape), value, None))
+
+
 def zeros_like(x: Tensor) -> Tensor:
-    return wrap(OPS["filled"](x._array, tuple(x.shape), 0, None))
+    return filled_like(x, 0)
+
+
+def _differs_from_zero(x: Tensor) -> bool:
+    while isinstance(x._array, Layer):
+        x = x._array.value
+    return state.recorder is not None or bool((x.detach() != 0).any())
 
 
 def _value(a: Layer) -> Tensor:

@@ -173,6 +173,19 @@ def into_memory(g: Any, shape: Shape, strides: Shape, offset: int, length: int) 
     return OPS["index_sum"](g, (index,), (length,), (0,))
 
 
+def alike(shape: Any, steps: Any, own: Shape) -> bool:
+    """Say whether strides lead to the same places: where there is one element, or none, any do."""
+    return 0 in shape or builtins.all(n == 1 or a == b for n, a, b in zip(shape, steps, own, strict=True))
+
+
+def in_known_memory(x: Tensor) -> None:
+    """Raise RuntimeError where x is computed in a capture, and may lie in memory in another order than the capture knows."""
+    recorder = getattr(x._array, "recorder", None)
+    if recorder is not None and recorder is state.recorder:
+        if builtins.any(step.op is transpose_ for step in recorder.graph.equations):
+            raise errors.captured_layout()
+
+
 def infer_strided(x: Any, shape: Shape, strides: Shape, offset: int, own: Shape) -> Any:
     return shape, x.dtype
 
@@ -257,6 +270,37 @@ def _reshape(x: Any, shape: Shape) -> Any:
 
 
 reshape.__call__ = _reshape
+
+_as_strided_record, _assign_record = as_strided_.__call__, assign.__call__
+
+
+def in_memory(x: Any, own: Shape, length: int) -> Any:
+    """Return the memory of which x is what strides look at, as a vector; zeros where they do not."""
+    return into_memory(x, tuple(x.shape), own, 0, length)
+
+
+def _as_strided(x: Any, shape: Shape, strides: Shape, offset: int, own: Shape) -> Any:
+    """Look at memory: a view of x where it has its strides, else (a gradient, say) at a copy that has."""
+    if overlaps(tuple(x.shape), own) or alike(x.shape, _steps(x._array if isinstance(x, Tensor) else x), own):
+        return _as_strided_record(x, shape, strides, offset, own)
+    length = builtins.max(reach(tuple(x.shape), own), offset + reach(shape, strides))
+    return _as_strided_record(in_memory(x, own, length), shape, strides, offset, (1,))
+
+
+def _assign(x: Any, y: Any, path: Any) -> Any:
+    """Write y where a path looks; where it looks at memory, to a vector that is as the memory was."""
+    at = next((i for i, (op, _) in enumerate(path) if op is as_strided_), None)
+    if at is None or (not at and path[0][1][3] == (1,)):
+        return _assign_record(x, y, path)
+    if at:
+        return _assign(x, _assign(replay(x, path[:at]), y, path[at:]), path[:at])
+    (_, (shape, strides, offset, own)), *rest = path
+    length = builtins.max(reach(tuple(x.shape), own), offset + reach(shape, strides))
+    made = _assign_record(in_memory(x, own, length), y, ((as_strided_, (shape, strides, offset, (1,))), *rest))
+    return _as_strided_record(made, tuple(x.shape), own, 0, (1,))
+
+
+as_strided_.__call__, assign.__call__ = _as_strided, _assign
 
 
 # ---- faces

@@ -350,6 +350,8 @@ class Optimizer:
                 state = self.init_state(p, group)
         finally:
             mode.recorder = recorder
+        if not isinstance(state, dict):
+            raise TypeError(f"{type(self).__name__}.init_state returns the state of a parameter, a dict, but got {state!r:.60}")
         self.state[p] = state
         return state
 

@@ -127,10 +127,10 @@ class Module:
         after = [*_global_hooks.items(), *self._forward_hooks.items()]
         try:
             for key, hook in [*_global_pre_hooks.items(), *self._forward_pre_hooks.items()]:
-                args, kwargs = self._before(hook, key in self._forward_pre_hooks_with_kwargs, args, kwargs)
+                args, kwargs = _before(self, hook, key in self._forward_pre_hooks_with_kwargs, args, kwargs)
             after = [*_global_hooks.items(), *self._forward_hooks.items()]  # a lazy module's first hook removes itself
             watch = None
-            watched, last = self._watching()
+            watched, last = _watching(self)
             watched_before = [*_global_backward_pre_hooks.values(), *self._backward_pre_hooks.values()]
             if watched or watched_before:
                 watch = Watch(self, watched_before, watched)
@@ -138,7 +138,7 @@ class Module:
             result = self.forward(*args, **kwargs)
             for key, hook in after:
                 done.add(key)
-                result = self._after(hook, key, args, kwargs, result)
+                result = _after(self, hook, key, args, kwargs, result)
             if last:
                 watch_last(self, args, result, last)
             return result if watch is None else watch.outputs(result)
@@ -146,7 +146,7 @@ class Module:
             for key, hook in after:
                 if (key in self._forward_hooks_always_called or key in _global_hooks_always_called) and key not in done:
                     try:
-                        result = self._after(hook, key, args, kwargs, result)
+                        result = _after(self, hook, key, args, kwargs, result)
                     except Exception as error:
                         warnings.warn(
                             f"module forward hook with ``always_call=True`` raised an exception that was silenced as another "
@@ -154,29 +154,6 @@ class Module:
                             stacklevel=2,
                         )
             raise
-
-    def _watching(self) -> tuple[list[Hook], list[Hook]]:
-        """Return the backward hooks, and those of the older kind."""
-        kinds: tuple[list[Hook], list[Hook]] = [], []
-        kinds[_global_is_full_backward_hook is False].extend(_global_backward_hooks.values())
-        kinds[self._is_full_backward_hook is False].extend(self._backward_hooks.values())
-        return kinds
-
-    def _before(self, hook: Hook, with_kwargs: bool, args: tuple[Any, ...], kwargs: Table) -> tuple[tuple[Any, ...], Table]:
-        if not with_kwargs:
-            given = hook(self, args)
-            return (args if given is None else given if isinstance(given, tuple) else (given,)), kwargs
-        given = hook(self, args, kwargs)
-        if given is None:
-            return args, kwargs
-        if not isinstance(given, tuple) or len(given) != 2:
-            raise RuntimeError(f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got {given}.")
-        return given
-
-    def _after(self, hook: Hook, key: int, args: tuple[Any, ...], kwargs: Table, result: Any) -> Any:
-        with_kwargs = key in self._forward_hooks_with_kwargs or key in _global_hooks_with_kwargs
-        given = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
-        return result if given is None else given
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Let calls of this module run as a program that `wengert.compile` captures."""
@@ -192,7 +169,7 @@ class Module:
     # ---- registration
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter (None: a place for one). Raises KeyError for a name that is taken or no good, TypeError."""
-        self._check_name("parameter", name, "_parameters")
+        _check_name(self, "parameter", name, "_parameters")
         if param is not None:
             if not isinstance(param, Parameter):
                 raise TypeError(
@@ -203,55 +180,37 @@ class Module:
                     f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created explicitly. To "
                     f"express '{name}' as a function of another Tensor, compute the value in the forward() method."
                 )
-        self._parameters[name] = self._registered("parameter", name, param)
+        self._parameters[name] = None if param is None else _registered(self, "parameter", name, param)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is no parameter; persistent: whether state_dict() has it. Raises KeyError, TypeError."""
-        self._check_name("buffer", name, "_buffers")
+        _check_name(self, "buffer", name, "_buffers")
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(
                 f"cannot assign '{_typename(tensor)}' object to buffer '{name}' (torch Tensor or None required)"
             )
-        self._buffers[name] = self._registered("buffer", name, tensor)
+        self._buffers[name] = _registered(self, "buffer", name, tensor)
         (self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a child. Raises KeyError for a name that is taken or no good, TypeError for what is no module."""
         if not isinstance(module, Module) and module is not None:
             raise TypeError(f"{_typename(module)} is not a Module subclass")
-        self._check_name("module", name, "_modules")
-        self._modules[name] = self._registered("module", name, module)
+        _check_name(self, "module", name, "_modules")
+        self._modules[name] = _registered(self, "module", name, module)
 
     register_module = add_module
-
-    def _registered(self, what: str, name: str, value: Any) -> Any:
-        for hook in _global_registration_hooks[what].values():
-            given = hook(self, name, value)
-            value = value if given is None else given
-        return value
-
-    def _check_name(self, what: str, name: Any, table: str) -> None:
-        if table not in self.__dict__:
-            raise AttributeError(f"cannot assign {what} before Module.__init__() call")
-        if not isinstance(name, str):
-            raise TypeError(f"{what} name should be a string. Got {_typename(name)}")
-        if hasattr(self, name) and name not in self.__dict__[table]:
-            raise KeyError(f"attribute '{name}' already exists")
-        if "." in name:
-            raise KeyError(f'{what} name can\'t contain ".", got: {name}')
-        if not name:
-            raise KeyError(f'{what} name can\'t be empty string ""')
 
     def __setattr__(self, name: str, value: Any) -> None:
         own = self.__dict__
         if isinstance(value, Parameter):
-            self._forget(name, "parameters", "_buffers", "_modules")
+            _forget(self, name, "parameters", "_buffers", "_modules")
             self.register_parameter(name, value)
         elif isinstance(value, Module):
-            self._forget(name, "module", "_parameters", "_buffers")
-            own["_modules"][name] = self._registered("module", name, value)
+            _forget(self, name, "module", "_parameters", "_buffers")
+            own["_modules"][name] = _registered(self, "module", name, value)
         elif isinstance(value, Buffer):
-            self._forget(name, "buffers", "_parameters", "_modules")
+            _forget(self, name, "buffers", "_parameters", "_modules")
             if value.persistent:
                 self.register_buffer(name, value)  # a class may have its own, of two arguments
             else:
@@ -265,25 +224,15 @@ class Module:
             if value is not None:
                 kind = _typename(value)
                 raise TypeError(f"cannot assign '{kind}' as child module '{name}' (torch.nn.Module or None expected)")
-            own["_modules"][name] = None
+            own["_modules"][name] = _registered(self, "module", name, None)
         elif name in own.get("_buffers", ()):
             if value is not None and not isinstance(value, Tensor):
                 raise TypeError(
                     f"cannot assign '{_typename(value)}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None expected)"
                 )
-            own["_buffers"][name] = value
+            own["_buffers"][name] = _registered(self, "buffer", name, value)
         else:
             super().__setattr__(name, value)
-
-    def _forget(self, name: str, what: str, *tables: str) -> None:
-        """Take a name out of the instance and of other tables, before it is registered. Raises AttributeError too early."""
-        own = self.__dict__
-        if "_parameters" not in own:
-            raise AttributeError(f"cannot assign {what} before Module.__init__() call")
-        own.pop(name, None)
-        for table in tables:
-            own[table].pop(name, None)
-        own["_non_persistent_buffers_set"].discard(name)
 
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__
@@ -400,25 +349,18 @@ class Module:
 
     def get_parameter(self, target: str) -> Parameter:
         """Return the parameter of a dotted name. Raises AttributeError where there is none."""
-        found = self._member(target)
+        found = _member(self, target)
         if not isinstance(found, Parameter):
             raise AttributeError(f"`{target.rpartition('.')[2]}` is not an nn.Parameter")
         return found
 
     def get_buffer(self, target: str) -> Tensor:
         """Return the buffer of a dotted name. Raises AttributeError where there is none."""
-        found = self._member(target)
+        found = _member(self, target)
         path, _, name = target.rpartition(".")
         if name not in self.get_submodule(path)._buffers:
             raise AttributeError(f"`{name}` is not a buffer")
         return found  # type: ignore[no-any-return]
-
-    def _member(self, target: str) -> Any:
-        path, _, name = target.rpartition(".")
-        owner = self.get_submodule(path)
-        if not hasattr(owner, name):
-            raise AttributeError(f"{owner._get_name()} has no attribute `{name}`")
-        return getattr(owner, name)
 
     # ---- state dicts
     def state_dict(self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
@@ -445,14 +387,10 @@ class Module:
         return destination
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        for name, value in self._own_state():
+        for name, value in _own_state(self):
             destination[prefix + name] = value if keep_vars or is_lazy(value) else value.detach()
         if type(self).get_extra_state is not Module.get_extra_state:
             destination[prefix + _extra] = self.get_extra_state()
-
-    def _own_state(self) -> list[tuple[str, Any]]:
-        members = [*self._parameters.items(), *self._buffers.items()]
-        return [(n, v) for n, v in members if v is not None and n not in self._non_persistent_buffers_set]
 
     def get_extra_state(self) -> Any:
         """Return what else the state dict has of this module; a class that has this has `set_extra_state` too."""
@@ -472,7 +410,7 @@ class Module:
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
         report, wrong = _IncompatibleKeys([], []), list[str]()
         missing, unexpected = report
-        self._load_all(OrderedDict(state_dict), "", getattr(state_dict, "_metadata", {}), assign, report, wrong)
+        _load_all(self, OrderedDict(state_dict), "", getattr(state_dict, "_metadata", {}), assign, report, wrong)
         if strict:
             for what, keys in (("Unexpected", unexpected), ("Missing", missing)):
                 if keys:
@@ -481,21 +419,6 @@ class Module:
         if wrong:
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(wrong))
         return report
-
-    def _load_all(self, given: Any, prefix: str, metadata: Any, assign: bool, report: Any, wrong: list[str]) -> None:
-        local = dict(metadata.get(prefix[:-1], {}), assign_to_params_buffers=assign)
-        self._load_from_state_dict(given, prefix, local, True, report.missing_keys, report.unexpected_keys, wrong)
-        for name, child in self._modules.items():
-            if child is not None:
-                inside = f"{prefix}{name}."
-                part = {k: v for k, v in given.items() if k.startswith(inside)}
-                child._load_all(part, inside, metadata, assign, report, wrong)
-        for hook in self._load_state_dict_post_hooks.values():
-            if hook(self, report) is not None:
-                raise AssertionError(
-                    "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new values, "
-                    "if incompatible_keys need to be modified, it should be done inplace."
-                )
 
     def _load_from_state_dict(
         self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, missing_keys: list[str],
@@ -506,11 +429,11 @@ class Module:
             arguments = (state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
             hook(*((self, *arguments) if with_module else arguments))
         assign = local_metadata.get("assign_to_params_buffers", False)
-        own = dict(self._own_state())
+        own = dict(_own_state(self))
         for name, value in own.items():
             key = prefix + name
             if key in state_dict:
-                problem = self._load(name, value, key, state_dict[key], assign)
+                problem = _load(self, name, value, key, state_dict[key], assign)
                 if problem is not None:
                     error_msgs.append(problem)
             elif strict:
@@ -529,52 +452,6 @@ class Module:
                     first, dot, _ = key[len(prefix) :].partition(".")
                     if first not in self._modules if dot else first not in own:
                         unexpected_keys.append(key)
-
-    def _load(self, name: str, value: Any, key: str, given: Any, assign: bool) -> str | None:
-        """Take one tensor of a state dict; what is wrong with it, or None."""
-        if not isinstance(given, Tensor):
-            if not hasattr(given, "__array__"):
-                return (
-                    f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint '
-                    f"but received {type(given)}"
-                )
-            given = wengert.tensor(given.detach().numpy() if hasattr(given, "detach") else given)
-        if not is_lazy(value) and not is_lazy(given) and not value.ndim and given.ndim == 1:
-            given = given[0]  # checkpoints from before there were tensors of no dim
-        if is_lazy(value):
-            if not is_lazy(given):
-                with wengert.no_grad():
-                    value.materialize(given.shape)
-        elif is_lazy(given) or value.shape != given.shape:
-            found = "an uninitialized one" if is_lazy(given) else given.shape
-            return (
-                f"size mismatch for {key}: copying a param with shape {found} from checkpoint, the shape in current model is "
-                f"{value.shape}."
-            )
-        if is_lazy(given):
-            return None
-        if value.is_meta and not given.is_meta and not assign:
-            warnings.warn(
-                f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the current model, "
-                "which is a no-op. Did you mean to pass `assign=True` to take the tensors of the checkpoint?",
-                stacklevel=2,
-            )
-        try:
-            with wengert.no_grad():
-                if not assign:
-                    value.copy_(given)
-                elif not isinstance(value, Parameter):
-                    setattr(self, name, given)
-                elif isinstance(given, Parameter):
-                    setattr(self, name, given.requires_grad_(value.requires_grad))
-                else:
-                    setattr(self, name, Parameter(given, value.requires_grad))
-        except Exception as error:
-            return (
-                f'While copying the parameter named "{key}", whose dimensions in the model are {value.shape} and whose '
-                f"dimensions in the checkpoint are {given.shape}, an exception occurred : {error.args}."
-            )
-        return None
 
     # ---- conversion
     def _apply(self, fn: Callable[[Any], Any], recurse: bool = True) -> Self:
@@ -630,22 +507,19 @@ class Module:
 
     def float(self) -> Self:
         """Convert floating parameters and buffers to float32."""
-        return self._floating(wengert.float32)
+        return self._apply(_floating(wengert.float32))
 
     def double(self) -> Self:
         """Convert floating parameters and buffers to float64."""
-        return self._floating(wengert.float64)
+        return self._apply(_floating(wengert.float64))
 
     def half(self) -> Self:
         """Convert floating parameters and buffers to float16."""
-        return self._floating(wengert.float16)
+        return self._apply(_floating(wengert.float16))
 
     def bfloat16(self) -> Self:
         """Convert floating parameters and buffers to bfloat16."""
-        return self._floating(wengert.bfloat16)
-
-    def _floating(self, dtype: Any) -> Self:
-        return self._apply(lambda t: t.to(dtype) if t.is_floating_point() else t)
+        return self._apply(_floating(wengert.bfloat16))
 
     def share_memory(self) -> Self:
         """Move parameters and buffers to where processes made by fork see each other's writes, and return self."""
@@ -758,6 +632,145 @@ class Module:
         for table in self._TABLES:
             self.__dict__.setdefault(table, OrderedDict())
         self.__dict__.setdefault("_non_persistent_buffers_set", set())
+
+
+def _check_name(module: Module, what: str, name: Any, table: str) -> None:
+    if table not in module.__dict__:
+        raise AttributeError(f"cannot assign {what} before Module.__init__() call")
+    if not isinstance(name, str):
+        raise TypeError(f"{what} name should be a string. Got {_typename(name)}")
+    if hasattr(module, name) and name not in module.__dict__[table]:
+        raise KeyError(f"attribute '{name}' already exists")
+    if "." in name:
+        raise KeyError(f'{what} name can\'t contain ".", got: {name}')
+    if not name:
+        raise KeyError(f'{what} name can\'t be empty string ""')
+
+
+def _forget(module: Module, name: str, what: str, *tables: str) -> None:
+    """Take a name out of the instance and of other tables, before it is registered. Raises AttributeError too early."""
+    own = module.__dict__
+    if "_parameters" not in own:
+        raise AttributeError(f"cannot assign {what} before Module.__init__() call")
+    own.pop(name, None)
+    for table in tables:
+        own[table].pop(name, None)
+    own["_non_persistent_buffers_set"].discard(name)
+
+
+def _registered(module: Module, what: str, name: str, value: Any) -> Any:
+    for hook in _global_registration_hooks[what].values():
+        given = hook(module, name, value)
+        value = value if given is None else given
+    return value
+
+
+def _member(module: Module, target: str) -> Any:
+    path, _, name = target.rpartition(".")
+    owner = module.get_submodule(path)
+    if not hasattr(owner, name):
+        raise AttributeError(f"{owner._get_name()} has no attribute `{name}`")
+    return getattr(owner, name)
+
+
+def _own_state(module: Module) -> list[tuple[str, Any]]:
+    members = [*module._parameters.items(), *module._buffers.items()]
+    return [(n, v) for n, v in members if v is not None and n not in module._non_persistent_buffers_set]
+
+
+def _load_all(module: Module, given: Any, prefix: str, metadata: Any, assign: bool, report: Any, wrong: list[str]) -> None:
+    local = dict(metadata.get(prefix[:-1], {}), assign_to_params_buffers=assign)
+    module._load_from_state_dict(given, prefix, local, True, report.missing_keys, report.unexpected_keys, wrong)
+    for name, child in module._modules.items():
+        if child is not None:
+            inside = f"{prefix}{name}."
+            part = {k: v for k, v in given.items() if k.startswith(inside)}
+            _load_all(child, part, inside, metadata, assign, report, wrong)
+    for hook in module._load_state_dict_post_hooks.values():
+        if hook(module, report) is not None:
+            raise AssertionError(
+                "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new values, "
+                "if incompatible_keys need to be modified, it should be done inplace."
+            )
+
+
+def _load(module: Module, name: str, value: Any, key: str, given: Any, assign: bool) -> str | None:
+    """Take one tensor of a state dict; what is wrong with it, or None."""
+    if not isinstance(given, Tensor):
+        if not hasattr(given, "__array__"):
+            return (
+                f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint '
+                f"but received {type(given)}"
+            )
+        given = wengert.tensor(given.detach().numpy() if hasattr(given, "detach") else given)
+    if not is_lazy(value) and not is_lazy(given) and not value.ndim and given.ndim == 1:
+        given = given[0]  # checkpoints from before there were tensors of no dim
+    if is_lazy(value):
+        if not is_lazy(given):
+            with wengert.no_grad():
+                value.materialize(given.shape)
+    elif is_lazy(given) or value.shape != given.shape:
+        found = "an uninitialized one" if is_lazy(given) else given.shape
+        return (
+            f"size mismatch for {key}: copying a param with shape {found} from checkpoint, the shape in current model is "
+            f"{value.shape}."
+        )
+    if is_lazy(given):
+        return None
+    if value.is_meta and not given.is_meta and not assign:
+        warnings.warn(
+            f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the current model, "
+            "which is a no-op. Did you mean to pass `assign=True` to take the tensors of the checkpoint?",
+            stacklevel=2,
+        )
+    try:
+        with wengert.no_grad():
+            if not assign:
+                value.copy_(given)
+            elif not isinstance(value, Parameter):
+                setattr(module, name, given)
+            elif isinstance(given, Parameter):
+                setattr(module, name, given.requires_grad_(value.requires_grad))
+            else:
+                setattr(module, name, Parameter(given, value.requires_grad))
+    except Exception as error:
+        return (
+            f'While copying the parameter named "{key}", whose dimensions in the model are {value.shape} and whose '
+            f"dimensions in the checkpoint are {given.shape}, an exception occurred : {error.args}."
+        )
+    return None
+
+
+def _watching(module: Module) -> tuple[list[Hook], list[Hook]]:
+    """Return the backward hooks, and those of the older kind."""
+    kinds: tuple[list[Hook], list[Hook]] = [], []
+    kinds[_global_is_full_backward_hook is False].extend(_global_backward_hooks.values())
+    kinds[module._is_full_backward_hook is False].extend(module._backward_hooks.values())
+    return kinds
+
+
+def _before(
+    module: Module, hook: Hook, with_kwargs: bool, args: tuple[Any, ...], kwargs: Table
+) -> tuple[tuple[Any, ...], Table]:
+    if not with_kwargs:
+        given = hook(module, args)
+        return (args if given is None else given if isinstance(given, tuple) else (given,)), kwargs
+    given = hook(module, args, kwargs)
+    if given is None:
+        return args, kwargs
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise RuntimeError(f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got {given}.")
+    return given
+
+
+def _after(module: Module, hook: Hook, key: int, args: tuple[Any, ...], kwargs: Table, result: Any) -> Any:
+    with_kwargs = key in module._forward_hooks_with_kwargs or key in _global_hooks_with_kwargs
+    given = hook(module, args, kwargs, result) if with_kwargs else hook(module, args, result)
+    return result if given is None else given
+
+
+def _floating(dtype: Any) -> Callable[[Any], Any]:
+    return lambda t: t.to(dtype) if t.is_floating_point() else t
 
 
 def _target(

@@ -84,7 +84,7 @@ class _Uninitialized:
 
     def materialize(self: Any, shape: Any, device: Any = None, dtype: Any = None) -> None:
         """Take a shape, in this very object, with values that are not set yet."""
-        made = wengert.empty(tuple(shape), device=device or self.device, dtype=dtype or self.dtype)
+        made = wengert.empty(shape, device=device or self.device, dtype=dtype or self.dtype)
         self.data = made
         self.__class__ = self.becomes
 
@@ -135,11 +135,8 @@ class UninitializedParameter(_Uninitialized, Parameter):  # type: ignore[misc]
         return _as(cls, wengert.empty(0, device=device, dtype=dtype)).requires_grad_(requires_grad)
 
 
-class UninitializedBuffer(_Uninitialized, Tensor):  # type: ignore[misc]
+class UninitializedBuffer(_Uninitialized, Buffer):  # type: ignore[misc]
     """A buffer of no shape yet."""
-
-    _shown = "tensor"
-    __torch_function__ = _disabled_torch_function_impl  # type: ignore[assignment]
 
     becomes = Tensor
 

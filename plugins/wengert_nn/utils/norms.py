@@ -9,11 +9,12 @@ adversarial networks, 2018.
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import wengert
 from wengert.nn import functional as F
-from wengert_nn.modules.parameter import Parameter
+from wengert_nn.modules.parameter import Parameter, is_lazy
 
 
 def norm_except(weight: Any, dim: int | None) -> Any:
@@ -40,11 +41,25 @@ def usual_dim(module: Any) -> int:
     return 1 if getattr(module, "transposed", False) or type(module).__name__.startswith("ConvTranspose") else 0
 
 
+def sized(weight: Any, hook: Any) -> Any:
+    """Return a weight that has a shape. Raises ValueError for a lazy module's before its first call."""
+    if is_lazy(weight):
+        raise ValueError(
+            f"The module passed to `{type(hook).__name__}` can't have uninitialized parameters. Make sure to run the dummy "
+            "forward before applying it."
+        )
+    return weight
+
+
+@dataclass(eq=False)  # so that a module with it is saved whole
 class WeightNorm:
     """A hook that sets weight = g v / |v| before each forward."""
 
-    def __init__(self, name: str, dim: int | None) -> None:
-        self.name, self.dim = name, -1 if dim is None else dim
+    name: str
+    dim: int | None
+
+    def __post_init__(self) -> None:
+        self.dim = -1 if self.dim is None else self.dim
 
     def compute_weight(self, module: Any) -> Any:
         """Return the weight."""
@@ -55,13 +70,19 @@ class WeightNorm:
         setattr(module, self.name, self.compute_weight(module))
 
 
+@dataclass(eq=False)
 class SpectralNorm:
     """A hook that sets weight = w / sigma before each forward, sigma being w's largest singular value, as far as known."""
 
-    def __init__(self, name: str, n_power_iterations: int, dim: int, eps: float) -> None:
-        if n_power_iterations <= 0:
-            raise ValueError(f"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}")
-        self.name, self.n_power_iterations, self.dim, self.eps = name, n_power_iterations, dim, eps
+    name: str
+    n_power_iterations: int
+    dim: int
+    eps: float
+
+    def __post_init__(self) -> None:
+        times = self.n_power_iterations
+        if times <= 0:
+            raise ValueError(f"Expected n_power_iterations to be positive, but got n_power_iterations={times}")
 
     def compute_weight(self, module: Any, do_power_iteration: bool) -> Any:
         """Return the weight."""
@@ -89,7 +110,7 @@ def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
     if _hook(module, WeightNorm, name) is not None:
         raise RuntimeError(f"Cannot register two weight_norm hooks on the same parameter {name}")
     hook = WeightNorm(name, dim)
-    weight = getattr(module, name)
+    weight = sized(getattr(module, name), hook)
     del module._parameters[name]
     module.register_parameter(f"{name}_g", Parameter(norm_except(weight.detach(), hook.dim)))
     module.register_parameter(f"{name}_v", Parameter(weight.detach()))
@@ -122,7 +143,7 @@ def spectral_norm(
     weight = module._parameters[name]
     if weight is None:
         raise ValueError(f"`SpectralNorm` cannot be applied as parameter `{name}` is None")
-    rows, columns = as_matrix(weight.detach(), hook.dim).shape
+    rows, columns = as_matrix(sized(weight, hook).detach(), hook.dim).shape
     del module._parameters[name]
     module.register_parameter(f"{name}_orig", weight)
     setattr(module, name, weight.detach())

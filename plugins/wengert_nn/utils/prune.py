@@ -8,6 +8,7 @@ or a fraction of them (float).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import wengert
@@ -31,6 +32,7 @@ def _without(mask: Any, places: Any) -> Any:
     return flat.reshape(mask.shape)
 
 
+@dataclass(init=False, repr=False, eq=False)  # so that a module with it is saved whole
 class BasePruningMethod:
     """A way to choose what is masked: `compute_mask(scores, default_mask)` returns the new mask."""
 
@@ -131,20 +133,18 @@ class PruningContainer(BasePruningMethod):
         return self._pruning_methods[index]
 
     def compute_mask(self, t: Any, default_mask: Any) -> Any:
-        method = self._pruning_methods[-1]
+        method, mask = self._pruning_methods[-1], default_mask.to(t.dtype, copy=True)
         if method.PRUNING_TYPE == "unstructured":
             kept = default_mask == 1
-            mask = default_mask.clone()
             mask[kept] = method.compute_mask(t[kept], wengert.ones_like(t[kept]))
             return mask
         if method.PRUNING_TYPE == "structured":
             dim = method.dim % t.dim()
             others = [i for i in range(t.dim()) if i != dim]
-            kept = default_mask.sum(others).nonzero().reshape(-1)
-            mask = default_mask.clone()
-            part = method.compute_mask(t.index_select(dim, kept), default_mask.index_select(dim, kept))
+            kept = mask.sum(others).nonzero().reshape(-1)
+            part = method.compute_mask(t.index_select(dim, kept), mask.index_select(dim, kept))
             return mask.index_copy(dim, kept, part)
-        return method.compute_mask(t, default_mask)
+        return method.compute_mask(t, mask)
 
 
 class Identity(BasePruningMethod):

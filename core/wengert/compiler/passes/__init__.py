@@ -6,10 +6,11 @@ Must not know: what any pass does. A pass is a function of a graph; it never cha
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
-from wengert import backend
+from wengert import backend, errors
 from wengert.compiler.passes.common import results as results
 from wengert.compiler.passes.fold import fold
 from wengert.compiler.passes.join import join
@@ -55,4 +56,16 @@ def _lowered(graph: Graph) -> Graph:
 
 
 def _added() -> list[Pass]:
-    return [registry.resolve("graph_passes", name) for name in registry.names("graph_passes")]
+    return [functools.partial(_of_plugin, name) for name in registry.names("graph_passes")]
+
+
+def _of_plugin(name: str, graph: Graph) -> Graph:
+    """Return what a plugin's pass makes of a graph. Raises RuntimeError where that is none."""
+    step, who = registry.resolve("graph_passes", name), registry.tables["graph_passes"][name].plugin
+    try:
+        changed = step(graph)
+    except Exception as error:
+        raise errors.broken_pass(name, who, f"{type(error).__name__}: {error}") from error
+    if not isinstance(changed, Graph):
+        raise errors.broken_pass(name, who, f"it returned a {type(changed).__name__}, and no graph")
+    return changed
