@@ -110,7 +110,7 @@ style_loss = StyleLoss(conv(style))
 model = nn.Sequential(conv, style_loss).requires_grad_(False)
 input_img = content.clone().requires_grad_(True)
 opt = optim.LBFGS([input_img])
-run = [0]
+run, first = [0], []
 while run[0] <= 20:
 
     def closure():
@@ -121,7 +121,8 @@ while run[0] <= 20:
         loss = 1e3 * style_loss.loss + F.mse_loss(input_img, content)
         loss.backward()
         run[0] += 1
+        first.append(loss.item())
         return loss
 
     loss = opt.step(closure)
-print(run[0] > 20, f"{loss.item():.2f}")
+print(run[0] > 20, *[f"{value:.3f}" for value in first[:4]])  # rounding decides about later ones, as the image is clamped
