@@ -38,20 +38,18 @@ _constant_ids: set[int] = set()
 
 def constant(value: Any, dtype: np.dtype[Any]) -> Any:
     """Return a number as a 0-d host array. Tables keep the ones that programs repeat."""
-    key = (value or str(value), type(value), dtype)  # 0.0 and -0.0 are equal
+    key = (value if value and value == value else str(value), type(value), dtype)  # 0.0 and -0.0 are equal, and no two nan
     array = _CONSTANTS.get(key)
     if array is not None:
         return array
     with np.errstate(all="ignore"):
         array = np.asarray(value).astype(F32 if dtype is dtypes.BF16 else dtype)
-    if value != value:  # each nan would be another key
-        return array
     if len(_CONSTANTS) > 1024:
         for table in (_CONSTANTS, _NUMBERS32, _NUMBERS64, _constant_ids):
             table.clear()
     array = _CONSTANTS.setdefault(key, array)
     _constant_ids.add(id(array))
-    if value and dtype in _FLOATS and type(value) in (int, float):
+    if value and value == value and dtype in _FLOATS and type(value) in (int, float):
         _FLOATS[dtype][value] = array
     return array
 
