@@ -807,6 +807,26 @@ def step_on(device: str) -> Any:
     return step
 
 
+def test_defaults_of_an_optimizer_are_watched_where_code_reads_them() -> None:
+    w = torch.ones(2, requires_grad=True)
+    optimizer = torch.optim.SGD([w], lr=0.5)
+
+    def step(x: torch.Tensor) -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = (w * x).sum() * optimizer.defaults["lr"]
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    compiled, x = torch.compile(step), torch.zeros(2)
+    for _ in range(3):
+        compiled(x + 1)
+    optimizer.defaults["lr"] = 0.25
+    before = w.detach().clone()
+    assert compiled(x + 1).item() == before.sum().item() * 0.25
+    assert w.tolist() == (before - 0.5 * 0.25).tolist()
+
+
 def test_defaults_of_a_function_are_watched() -> None:
     total = torch.zeros(2)
 

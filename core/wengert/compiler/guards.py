@@ -147,6 +147,7 @@ class Guard:
         self.contents: list[tuple[str, Any, Any]] = []  # (name, container, a copy of it)
         self.places: list[tuple[Number, Any]] = []  # what is no container, and what stands there
         self.draws = [(name, source, _drawn(source)) for name, source in _generators()]
+        self.unread: list[tuple[str, Any, Any]] = []  # what no result depends on, unless the code names it
         self._seen: set[int] = {id(x) for x in lists}
         self.watched = (function, arguments)
         self._function(function, getattr(function, "__name__", "the function"))
@@ -154,6 +155,8 @@ class Guard:
             if not isinstance(value, Tensor | _PLAIN):
                 self._argument(value, f"argument {number}")
         self._of_classes()
+        for name, container, key in [found for found in self.unread if found[2] in self.names]:
+            self._found(name, container, key)
         given = [n for n in self.names if n[0] != "_" and not hasattr(Tensor, n)]  # attributes that a user gave a tensor
         for name, _, _, tensor, *_ in list({id(t[3]): t for t in self.tensors}.values()):
             for attribute in given:
@@ -335,10 +338,11 @@ class Guard:
             self.sizes.append((name, value, len(value)))
             self.contents += [(name, value, value.copy())] if isinstance(value, list | dict | deque) else []
         for key in list(value) if isinstance(value, dict | types.MappingProxyType | _Raw) else range(len(value)):
-            if key in unread:  # what no result depends on
-                continue
             shown = f"{name}.{key}" if isinstance(key, str) else f"{name}[{key if isinstance(key, int) else '...'}]"
-            self._found(shown, value, key)
+            if key in unread:
+                self.unread.append((shown, value, key))
+            else:
+                self._found(shown, value, key)
 
     def check(self) -> tuple[str, dict[str, Any]]:
         """Return an expression that says whether all is the very same as it was, and the names in it, for `defined`.

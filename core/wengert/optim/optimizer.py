@@ -203,7 +203,7 @@ class Optimizer:
     sparse_gradients: ClassVar[bool] = False  # whether update takes them, and whether it takes the usual ones
     dense_gradients: ClassVar[bool] = True
     matrices_only: ClassVar[bool] = False  # a parameter of other than two dimensions is refused
-    _bookkeeping: ClassVar[frozenset[str]] = frozenset(("_opt_called", "_in_step", "_dict_hooks"))  # no step depends on them
+    _bookkeeping: ClassVar[frozenset[str]] = frozenset(("_opt_called", "_in_step", "_dict_hooks", "defaults"))  # no step reads
     complex_as_pairs: ClassVar[bool] = True  # update sees complex parameters as real pairs; False if it is linear
 
     state: defaultdict[Any, State]
@@ -287,14 +287,14 @@ class Optimizer:
         """Update every parameter that has a gradient; return what `closure`, called first, returned."""
         mode = modes.state  # this thread's switches
         before, captured = mode.grad, mode.recorder is not None
-        recorded = self.defaults.get("differentiable", False)
         loss = None
         try:
             if closure is not None:
                 modes.turn(True)
                 loss = closure()
-            modes.turn(recorded)
             for group in self.param_groups:
+                recorded = group.get("differentiable", False)
+                modes.turn(recorded)
                 maximize, decay = group.get("maximize", False), group.get("weight_decay", 0)
                 decays = decay != 0 if isinstance(decay, (int, float)) else True
                 for p in group["params"]:
@@ -328,8 +328,7 @@ class Optimizer:
             self.update(p, g, state, group)
         if modes.state.recorder is None:
             return
-        recorded = self.defaults.get("differentiable", False)
-        if recorded or list(map(id, before.values())) != list(map(id, state.values())):
+        if group.get("differentiable") or list(map(id, before.values())) != list(map(id, state.values())):
             self.state[p] = before
             raise RuntimeError(
                 f"{type(self).__name__} makes new state in this step, and would again each time the graph runs: "
