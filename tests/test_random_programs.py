@@ -30,6 +30,7 @@ MORE = (  # what PyTorch says where it refuses and wengert does not
     "This view is the output of a function that returns multiple views",  # their history is rebased as any view's
 )
 OVERWRITTEN = "has been modified by an inplace operation"  # wengert keeps fewer values
+REPEATED = "more than one element of the written-to tensor"  # said by PyTorch's backward of a write to what was expanded
 UNSEEN = {"detach", "blind_", "detached_"}  # steps whose effect on the result is no part of the gradient
 
 
@@ -60,12 +61,12 @@ def difference(seed: int, torch: Any) -> str:
         if not went or (last and ours.raised):
             if (ours.raised == theirs.raised and last) or any(words in theirs.words for words in MORE):
                 return ""
-            if last and drawn[0] in ("setmask", "masked_fill_", "setitem") and "more than one element of the written-to" in ours.words:
+            if last and drawn[0] in ("setmask", "masked_fill_", "setitem") and REPEATED in ours.words:
                 return ""  # part of an expanded tensor, or itself, with a history: PyTorch writes it, and refuses the backward
             ending = [f"{r.raised or 'nothing'} {r.words}" for r in (ours, theirs)]
             return f"step {n}: wengert raises {ending[0] if last else 'nothing'}; PyTorch raises {ending[1]}\n{shown(steps)}"
     a, b = ours.results(), theirs.results()
-    if OVERWRITTEN in theirs.words and not ours.words:
+    if (OVERWRITTEN in theirs.words or REPEATED in theirs.words) and not ours.words:
         return "" if UNSEEN & {name for name, _, _ in steps} or proven(seed, steps, ours) else f"wrong gradient\n{shown(steps)}"
     if any(words in theirs.words for words in MORE):
         return ""
