@@ -1438,4 +1438,38 @@ def test_grad_modes_are_per_thread() -> None:
     assert seen == [True]
 
 
+def test_what_grad_returns_shares_no_memory() -> None:
+    """A gradient that nobody else holds is given as it is, any other is copied: the caller may write to it."""
+    a, b = leaf(wengert, 1.0, 2.0), leaf(wengert, 3.0, 4.0)
+    v, kept = wengert.tensor([1.0, 1.0], dtype=wengert.float64), list[wengert.Tensor]()
+    made = {
+        "the given one": wengert.autograd.grad(a + 1, a, v),
+        "one for both": wengert.autograd.grad((a + b) * 3, [a, b], v),
+        "twice the same": wengert.autograd.grad(a * 2, [a, a], v),
+        "a result that is kept": wengert.autograd.grad(y := a.exp(), a, v, retain_graph=True),
+        "of a view": wengert.autograd.grad((a * b).view(2, 1), [a, b], v.view(2, 1)),
+    }
+    a.register_hook(lambda g: kept.append(g))
+    made["seen by a hook"] = wengert.autograd.grad(a * b, a, v)
+    grads = [g for grads in made.values() for g in grads]
+    places = [x.data_ptr() for x in (*grads, v, a, b, y, *kept)]
+    assert len(set(places)) == len(places) and all(g._base is None and g.is_contiguous() for g in grads)
+    x = wengert.ones(1000, requires_grad=True)
+    arrays = list[Any]()
+
+    class Noted(wengert.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            made = g * 2
+            arrays.append(made.data_ptr())
+            return made
+
+    (g,) = wengert.autograd.grad(Noted.apply(x).sum(), x)
+    assert arrays == [g.data_ptr()]
+
+
 assert itertools

@@ -7,6 +7,7 @@ those in `_LATE` load on first use. May import: tape, tensor, modes, function. M
 from __future__ import annotations
 
 import importlib
+import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -194,9 +195,10 @@ def grad(
     found = _run(roots, retain, create_graph, [x._edge for x in wanted], leaves=False)
     results: list[Any] = []
     for i, x in enumerate(wanted):
+        alone = not create_graph and x._edge in found and _holders(found, x._edge) == ALONE
         g = found.get(x._edge) if getattr(x._edge, "leaf", None) is not tape.nobody else None
         if g is not None:
-            results.append(_own(g) if create_graph else wrap(g).clone())
+            results.append(_own(g) if create_graph else wrap(g) if alone and _whole(g) else wrap(g).clone())
         elif materialize_grads:
             zeros = wrap(OPS["filled"](x._array, x._array.shape, 0, None))
             results.append(zeros.requires_grad_() if create_graph else zeros)
@@ -205,6 +207,18 @@ def grad(
         else:
             raise errors.unused(i)
     return tuple(results)
+
+
+def _holders(found: dict[Any, Any], edge: Any) -> int:
+    return sys.getrefcount(found[edge])
+
+
+ALONE = _holders({None: np.empty(0)}, None)  # what is counted where nobody else holds a gradient, or a view of it
+
+
+def _whole(g: Any) -> bool:
+    """Say whether a host array has memory of its own and lies in order in it."""
+    return type(g) is np.ndarray and g.base is None and g.flags.c_contiguous
 
 
 def _own(g: Tensor) -> Tensor:
