@@ -4,7 +4,8 @@ Owns: the command, its sections, the choice of figures and their targets. May im
 Must not know: how any library does it. One thread each, or WENGERT_BENCH_THREADS; before anything is timed, all have to
 give the same result; a noisy machine is noticed and said.
 
-    python benchmarks/compare.py [small|peers|second|training|ops ...] [--rounds N] [--only NAME ...] [--write] [--json FILE]
+    python benchmarks/compare.py [small|peers|second|training|networks|ops ...] [--rounds N] [--only NAME ...] [--write]
+        [--json FILE]
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from benchmarks import COUNT, programs, training, transforms  # noqa: E402  (it also pins the threads, before NumPy is there)
+from benchmarks import COUNT, networks, programs, training, transforms  # noqa: E402  (it also pins the threads, before NumPy is there)
 from benchmarks.common import kernels, timing  # noqa: E402
-from benchmarks.engines import LAZY, TITLES, engine, present  # noqa: E402
+from benchmarks.engines import LAZY, TAPES, TITLES, engine, present  # noqa: E402
 from fresh import import_times, imports, installed, long_chain, wheel  # noqa: E402
 from report import HEAD as FIGURE_HEAD  # noqa: E402
 from report import Figure, Row, draw, duration, listed, machine, matrix, replaced, shown, table  # noqa: E402
@@ -237,6 +238,20 @@ def train(settings: Settings) -> list[Row]:
     return steps(STEPS, settings.names(training.LARGE), settings)
 
 
+def small_networks(settings: Settings) -> list[Row]:
+    """Measure training steps of small networks, on what has PyTorch's modules."""
+
+    def make(key: tuple[str, str], name: str) -> tuple[Run, float]:
+        place = engine(key[0])
+        step = networks.step_of(place, name, key[1])
+        losses = [number(step()) for _ in range(3)]
+        return place.run(step), losses[-1]
+
+    keys = [key for key in STEPS if key[0] in TAPES]
+    names = settings.names(list(networks.NETWORKS))
+    return [row(name, {TITLES[key]: functools.partial(make, key, name) for key in keys}, settings) for name in names]
+
+
 def second(settings: Settings) -> list[Row]:
     """Measure second order, transforms, and the Python loops that they stand for."""
 
@@ -309,7 +324,7 @@ def told(section: str, found: Any) -> str:
         return beside(found)
     if section == "ops":
         return "\n\n".join(ratios(f"{size:,} elements", rows) for size, rows in found.items())
-    text = ratios("training step" if section == "training" else "second order", found)
+    text = ratios({"training": "training step", "networks": "small network", "second": "second order"}[section], found)
     return f"{text}\n\n{table(gains(found))}" if section == "second" and len(gains(found)) > 1 else text
 
 
@@ -321,7 +336,8 @@ def kept(found: Any) -> Any:
 
 
 SECTIONS: dict[str, Callable[[Settings], Any]] = {
-    "small": small, "peers": peers, "second": second, "training": train, "ops": each_op,
+    "small": small, "peers": peers, "second": second, "training": train, "networks": small_networks,
+    "ops": each_op,
 }  # fmt: skip
 
 
@@ -336,7 +352,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--json", type=Path, metavar="FILE", help="keep every sample")
     add("--write", type=Path, nargs="?", const=PAGE, metavar="FILE", help="renew a document (default docs/performance.md)")
     options = parser.parse_args(arguments)
-    known = {*training.WORKLOADS, *transforms.SECOND, *kernels.KERNELS}
+    known = {*training.WORKLOADS, *networks.NETWORKS, *transforms.SECOND, *kernels.KERNELS}
     if wrong := [name for name in options.sections if name not in SECTIONS]:
         parser.error(f"no section {wrong[0]!r}: there are {', '.join(SECTIONS)}")
     if wrong := [name for name in options.only if name not in known]:

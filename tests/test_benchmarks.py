@@ -261,17 +261,17 @@ def test_compare_without_pytorch_says_so_and_measures_the_rest(tmp_path: Path) -
 @pytest.mark.parity
 def test_compare_writes_its_tables_and_says_what_was_not_measured(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    sections = ("second", "training", "ops")
+    sections = ("second", "training", "networks", "ops")
     page.write_text("".join("{}\nold\n{}\n".format(*report.marks(s)) for s in sections), encoding="utf-8")
     code = "import sys, compare; compare.HOST = compare.STEPS = compare.OPS = [('wengert:cpu', 'eager'), ('torch:cpu', 'eager'), "
     code += "('wengert:cuda', 'eager')]; sys.exit(compare.main(sys.argv[1:]))"
-    names = ["hessian_vector", "vmap_grad", "vmap_grad_loop", "mlp", "add"]
+    names = ["hessian_vector", "vmap_grad", "vmap_grad_loop", "mlp", "exclusive_or", "add"]
     done = compare(tmp_path, *sections, "--rounds", "2", "--write", str(page), "--only", *names, code=code)
     assert (done.returncode, done.stderr) == (0, "")
     text = page.read_text(encoding="utf-8")
     assert "old" not in text
     ratio = r"\d+\.\d\d \(\d+\.\d\d–\d+\.\d\d\)"
-    for name in ("hessian vector", "vmap grad", "mlp", "add"):
+    for name in ("hessian vector", "vmap grad", "mlp", "exclusive or", "add"):
         assert re.search(rf"^\| {name} +\| [\d.]+ (µs|ms|s) +\| {ratio} +\|$", text, re.M), (name, text)
     assert re.search(r"^\| `vmap_grad` +\|.*\| \d+ +\|$", text, re.M)
     assert "- wengert CUDA: " in text or "wengert CUDA |" in text
@@ -380,7 +380,7 @@ def test_a_document_gets_its_new_block_and_keeps_the_rest() -> None:
         with pytest.raises(ValueError, match="needs the lines"):
             report.replaced(text, "small", "new")
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
-    for section in ("small", "second", "training", "ops"):
+    for section in ("small", "second", "training", "networks", "ops"):
         assert "new" in report.replaced(page, section, "new")
 
 

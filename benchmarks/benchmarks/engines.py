@@ -252,12 +252,17 @@ def engine(name: str) -> Engine:
     return (Tape if name in TAPES else Tinygrad if name == "tinygrad" else Transforming)(name)
 
 
-@functools.cache
-def warmed(name: str, workload: Workload, mode: str) -> Step:
-    """Return a step that has been taken three times: once a process, as a compiler may take a minute."""
+def warm(make: Callable[[], Step]) -> Step:
+    """Make a function and return it when it has run three times, without other libraries' remarks on themselves."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # other libraries' remarks on themselves
-        step = engine(name).step(workload, mode)
+        warnings.simplefilter("ignore")
+        step = make()
         for _ in range(3):
             step()
     return step
+
+
+@functools.cache
+def warmed(name: str, workload: Workload, mode: str) -> Step:
+    """Return a step that is warm: once a process, as a compiler may take a minute."""
+    return warm(lambda: engine(name).step(workload, mode))

@@ -7,13 +7,12 @@ a transform works. The function is Rosenbrock's: n = 1000 for products with its 
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .engines import ENGINES, MODES, TAPES, Engine, engine
+from .engines import ENGINES, MODES, TAPES, Engine, engine, warm
 
 Second = Callable[[], Any]
 SECOND: dict[str, Callable[[Engine, str], Second]] = {}
@@ -120,13 +119,8 @@ def hessian_loop(place: Engine) -> Callable[..., Any]:
 
 @functools.cache
 def warmed(name: str, mode: str, second: str) -> Second:
-    """Return a function that has run three times: once a process."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch's forward mode warns of its own use of torch.jit
-        run = SECOND[second](engine(name), mode)
-        for _ in range(3):
-            run()
-    return run
+    """Return a function that is warm: once a process."""
+    return warm(lambda: SECOND[second](engine(name), mode))
 
 
 class SecondOrder:

@@ -28,6 +28,7 @@ COLOURS = {
 REFERENCE = ("torch:cpu", "eager")
 RATIOS = {  # the benchmarks whose first parameters are engine and mode, or engine alone
     "Training steps": ("training.Training.time_step", "loops.Loop.time_steps"),
+    "Small networks": ("networks.Networks.time_step",),
     "Second order and transforms": ("transforms.SecondOrder.time_run",),
 }
 STAGES = ("calls.", "graphs.", "optimizers.", "arrays.")

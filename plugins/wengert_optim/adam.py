@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import wengert
-from wengert.optim.optimizer import Group, Optimizer, State, at_least_zero, count, debias, host_arrays, known, new_step
+from wengert.optim.optimizer import Group, Optimizer, State, at_least_zero, count, counted, debias, host_arrays, new_step
 from wengert_optim import kernels
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Adam(Optimizer):
         return state
 
     def update(self, p: Tensor, g: Tensor, state: State, group: Group) -> None:
-        t, m, v, (beta1, beta2) = known(count(state, p)), state["exp_avg"], state["exp_avg_sq"], group["betas"]
+        t, m, v, (beta1, beta2) = counted(state, p), state["exp_avg"], state["exp_avg_sq"], group["betas"]
         c1, c2 = debias(beta1, t), debias(beta2, t) ** 0.5
         eps, size = group["eps"] * c2, -group["lr"] * c2 / c1
         arrays = host_arrays(g, p, m, v) if type(eps) is type(size) is float and not group["amsgrad"] else None

@@ -6,6 +6,7 @@ May import: NumPy, `of_array`. Must not know: tensors, what the numbers are made
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,7 @@ def adam(arrays: list[Any], beta1: float, beta2: float, eps: float, size: float)
     arrays: p, m, v and g, contiguous, of one float type and shape.
     """
     p, m, v, g = arrays
-    numbers = (beta1, 1 - beta1, beta2, 1 - beta2, eps, size)
-    constants = [np.asarray(number, p.dtype) for number in numbers]  # 0-d arrays: what ufuncs take soonest
+    constants = of_type(p.dtype, beta1, 1 - beta1, beta2, 1 - beta2, eps, size)
     with of_array(p).quiet():
         if p.size <= PART:
             step(p, m, v, g, np.empty(p.shape, p.dtype), *constants)
@@ -33,6 +33,12 @@ def adam(arrays: list[Any], beta1: float, beta2: float, eps: float, size: float)
             part = slice(start, start + PART)
             here = p[part]
             step(here, m[part], v[part], g[part], spare[: here.size], *constants)
+
+
+@functools.lru_cache(64)
+def of_type(dtype: Any, *numbers: float) -> list[Any]:
+    """Return numbers as 0-d arrays, which ufuncs take soonest. All parameters of a step have the same ones."""
+    return [np.asarray(number, dtype) for number in numbers]
 
 
 def step(

@@ -65,14 +65,23 @@ def count(state: State, p: Tensor) -> Tensor:
     return t
 
 
-def known(t: Tensor) -> Any:
-    """Return a count as a number where reading it is free: on the host, and not while a capture writes down what is done."""
-    return t.item() if t.is_cpu and modes.state.recorder is None and not t.requires_grad else t
+def counted(state: State, p: Tensor) -> Any:
+    """Add one to state["step"] and return it: a number where the host has it and nothing is recorded, else as `count` does."""
+    t = state["step"]
+    array = t._array
+    if modes.state.grad or modes.state.recorder is not None or type(array) is not np.ndarray or type(t) is not wengert.Tensor:
+        return count(state, p)
+    if t._edge is not None or t._base is not None or t._box is INFERENCE:
+        return count(state, p)
+    bump(t)
+    array[...] = number = float(array.item() + 1)
+    return number
 
 
 def host_arrays(g: Tensor, *written: Tensor) -> list[Any] | None:
     """Return the arrays of what a step writes to, and the gradient's, where NumPy may do it at once: contiguous ones of the
-    host, of one float type and shape, no views, and nothing is recorded. The writes are counted. None for any others."""
+    host, of one float type and shape, no views to write to, and nothing is recorded. The writes are counted. None for others.
+    """
     dtype, shape = g._array.dtype, g._array.shape
     if modes.state.grad or modes.state.recorder is not None or (dtype is not F32 and dtype is not F64):
         return None
@@ -81,7 +90,7 @@ def host_arrays(g: Tensor, *written: Tensor) -> list[Any] | None:
         array, kind = x._array, type(x)
         if type(array) is not np.ndarray or array.dtype is not dtype or array.shape != shape or not array.flags.carray:
             return None
-        if array.base is not None or x._base is not None or x._box is INFERENCE:
+        if x is not g and (array.base is not None or x._base is not None or x._box is INFERENCE):
             return None
         if kind is not wengert.Tensor and kind not in PLAIN:
             return None
