@@ -38,10 +38,15 @@ class BeforeEllipsis:
 
 
 def _knowing_ellipsis(ufunc: np.ufunc) -> Any:
-    def run(*args: Any, out: Any = ...) -> Any:
-        return np.asarray(ufunc(*args)) if out is ... else ufunc(*args, out=out)
+    def run(*args: Any, out: Any = ..., **options: Any) -> Any:
+        if out is not ...:
+            return ufunc(*args, out=out, **options)
+        made = ufunc(*args, **options)
+        return tuple(map(np.asarray, made)) if ufunc.nout > 1 else np.asarray(made)
 
-    run.reduce, run.at = ufunc.reduce, ufunc.at  # type: ignore[attr-defined]
+    for method in ("accumulate", "at", "outer", "reduce", "reduceat"):
+        setattr(run, method, getattr(ufunc, method))
+    run.ufunc = ufunc  # type: ignore[attr-defined]
     return run
 
 
@@ -95,6 +100,17 @@ class NumpyBackend(ArrayModule):
 
     def finish(self, op: Op, kernel: Callable[..., Any]) -> Callable[..., Any]:
         return finish(kernel, op)
+
+    def adapted(self, op: Op, kernel: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a plugin's kernel; before NumPy 2.3 one that is given memory where it is asked for a new array."""
+        if ELLIPSIS_OUT or not op.elementwise or op.infer is None:
+            return kernel
+        infer = op.infer
+
+        def run(*args: Any, out: Any = ...) -> Any:
+            return kernel(*args, out=np.empty(*infer(*args)) if out is ... else out)
+
+        return run
 
 
 def no_zero_divisor(kernel: Callable[..., Any]) -> Callable[..., Any]:
