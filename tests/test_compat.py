@@ -160,6 +160,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.dataloader import default_collate
 from torch.utils.data.distributed import DistributedSampler
+import torch.utils.data._utils.collate as collating
 from torch.distributions import Categorical, constraints, transforms
 from torch.distributions.kl import kl_divergence
 from torch.distributions.normal import Normal
@@ -169,6 +170,7 @@ import wengert, sys
 
 assert torch.nn is nn is nn2 and F is torch.nn.functional and torch.utils.data is data is data2
 assert P2 is Parameter is wengert.nn.Parameter and O2 is Optimizer and Linear is wengert.nn.Linear
+assert torch.utils.data._utils.collate.default_collate is collating.default_collate is default_collate
 assert DataLoader is wengert.utils.data.DataLoader and torch.Tensor is wengert.Tensor is Tensor
 assert torch.__version__.split(".")[0] == "2" and torch.version.cuda is None
 assert not torch.cuda.is_available() and not mps.is_available() and not dist.is_nccl_available() and not cudnn.is_available()
@@ -184,6 +186,21 @@ torch._dynamo.mark_dynamic(torch.ones(2), 0)
 assert torch._dynamo.optimize("eager")(lambda x: x + 1)(torch.ones(1)) == 2
 import functorch
 assert functorch.vmap is torch.func.vmap
+from functorch import combine_state_for_ensemble, make_functional, make_functional_with_buffers
+linear = nn.Linear(2, 1)
+f, values = make_functional(linear)
+assert f([v * 0 for v in values], torch.ones(1, 2)) == 0 and f(values, torch.ones(1, 2)) == linear(torch.ones(1, 2))
+f, values, buffers = combine_state_for_ensemble([nn.BatchNorm1d(2).eval() for _ in range(3)])
+assert functorch.vmap(f, (0, 0, None))(values, buffers, torch.ones(4, 2)).shape == (3, 4, 2)
+from torch.nn.modules.activation import MultiheadAttention
+from torch.nn.modules.module import _addindent
+from torch.nn.modules.transformer import _get_activation_fn, _get_clones
+from torch.nn import _reduction as _Reduction
+from torch.optim.optimizer import ParamsT
+import torch._inductor.config
+torch._inductor.config.coordinate_descent_tuning = True
+assert F._Reduction.get_enum("sum") == _Reduction.legacy_get_enum(False, None, emit_warning=False) == 2
+assert _addindent("a\\nb", 2) == "a\\n  b" and len(_get_clones(linear, 3)) == 3 and _get_activation_fn("gelu") is F.gelu
 with torch.utils.checkpoint.set_checkpoint_debug_enabled(True):
     assert torch.utils.checkpoint.checkpoint(torch.exp, torch.zeros(1), use_reentrant=False) == 1
 assert isinstance(nn.DataParallel(nn.Linear(1, 1)).module, Linear) and old_init.xavier_normal is init.xavier_normal_
@@ -246,6 +263,8 @@ for wrong in ([1], (1, 2), [1, 2, 3]):
     except ValueError:
         print("of different structures")
 print(isinstance(torch.ones(2).topk(1), torch.return_types.topk), isinstance(torch.ones(2).max(0), torch.return_types.topk))
+for made in (torch.ones(2).max(0), torch.linalg.eigh(torch.eye(2)), torch.frexp(torch.ones(2)), torch.ones(2).aminmax()):
+    assert type(made) is type(type(made)(list(made))) is type(type(made)(*made)) is getattr(torch.return_types, type(made).__name__)
 print(SobolEngine(3).draw(4).tolist(), SobolEngine(2, scramble=True, seed=1).draw(8).shape)
 print("Normal" in vars(torch.distributions), "SGD" in vars(torch.optim), type(x[0]).__module__, torch.Tensor.__name__)
 print(_sum_rightmost(torch.ones(2, 3, 4), 2).tolist(), _standard_normal((2,), torch.float64, "cpu").dtype)
@@ -660,6 +679,7 @@ def test_make_tensor(kind: str) -> None:
     dtype = getattr(w, kind)
     made = w.testing.make_tensor(3, 40, dtype=dtype, device="cpu", noncontiguous=True, exclude_zero=True)
     assert made.shape == (3, 40) and made.dtype is dtype and not made.is_contiguous() and bool((made != 0).all())
+    assert w.testing.make_tensor((), dtype=dtype, device="meta", exclude_zero=True).device.type == "meta"
     narrow = w.testing.make_tensor((50,), dtype=dtype, device="cpu", low=-1e300, high=1)
     low, high = w.view_as_real(narrow).aminmax() if dtype.is_complex else narrow.double().aminmax()
     assert (low < 0 or kind in ("bool", "uint8")) and high < 1 + dtype.is_floating_point

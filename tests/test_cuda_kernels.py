@@ -7,6 +7,7 @@ by kernel. May import: the stand-in, the generator's user, NVRTC by ctypes. Skip
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import importlib.util
@@ -26,7 +27,9 @@ from wengert.op import OPS, Op
 from wengert.testing.cases import every
 
 ARCHITECTURES = (75, 80, 90)
-TYPES = ("float16", "float32", "float64", "bfloat16")
+FLOATS = ("float16", "float32", "float64", "bfloat16")
+OTHERS = ("complex64", "complex128", "int64", "int32", "int8", "uint8", "uint64", "bool")
+TYPES = (*FLOATS, *OTHERS)
 
 
 # ---- NVRTC
@@ -83,20 +86,39 @@ def sources() -> Iterator[dict[str, dict[str, str]]]:
             return lambda grid, block, args: None
 
         seen: dict[str, str] = {}
-        backend.generated.get = get
-        every()
+        backend.generated.get, backend.generated.large = get, 0
+        for op in OPS.values():
+            op.kernels.pop(backend.cupy.ndarray, None)
+        cases = every()
         for now in TYPES:  # noqa: B007
             for op in list(OPS.values()):
-                if op.elementwise:
-                    planned(backend, op, now)
-            reductions(backend, now)
-            if now in ("float32", "float64"):
+                if op.elementwise and (now in FLOATS or now.startswith("complex")):
+                    with contextlib.suppress(*[NotImplementedError] if now in OTHERS else []):  # which some ops refuse
+                        planned(backend, op, now)
+                elif op.elementwise and op.name in cases and cases[op.name].integers:
+                    called(op, cases[op.name], now)
+            if now in FLOATS:
+                reductions(backend, now)
                 groups(backend, now)
+                rows(backend, now)
+            else:
+                for name in ("sum", "prod") if now in ("bool", "complex64", "complex128") else ("sum", "prod", "amax", "amin"):
+                    backend.reduced[name](array(now, 64, 64), (1,), False), backend.reduced[name](array(now, 5000, 3), (0,), False)
+            apart(backend, now)
+        for op in OPS.values():
+            op.kernels.pop(backend.cupy.ndarray, None)
         yield found
 
 
 def array(dtype: str, *shape: int) -> Any:
     return backend_named("cuda").cupy.zeros(shape, torch.bfloat16.numpy if dtype == "bfloat16" else dtype)
+
+
+def called(op: Op, case: Any, dtype: str) -> None:
+    """Call an op on integers, which it may convert first, or refuse; they are not computed with."""
+    params = [a for a in case.samples[0].args if not hasattr(a, "draw")]
+    with contextlib.suppress(NotImplementedError, TypeError, RuntimeError, ValueError):
+        op(*[torch.as_tensor(array(dtype, 64, 64)) for _ in op.inputs], *params)
 
 
 def planned(backend: Any, op: Op, dtype: str) -> None:
@@ -105,7 +127,7 @@ def planned(backend: Any, op: Op, dtype: str) -> None:
 
     free = [op.domain == ANY or n in op.free for n in op.inputs]
     numbers = [2.5] * len(op.params)
-    plain = [array(dtype, 64, 64) for _ in op.inputs]
+    plain = [array("bool" if n == "condition" else dtype, 64, 64) for n in op.inputs]
     if not plain:
         return
     backend.generated.plan_elementwise(op, plain, free, numbers, ...)
@@ -128,30 +150,70 @@ def reductions(backend: Any, dtype: str) -> None:
                 kernel(*([x, x] if name.endswith("back") else [x]), axis, *([False] if name == "logsumexp" else []))
 
 
+def apart(backend: Any, dtype: str) -> None:
+    """Plan what no formula is of: products, small and large, of factors in order and turned; random numbers; looks at indices."""
+    from wengert_cupy import device, products, random
+
+    for n in (64, 400) if dtype in FLOATS or dtype.startswith("complex") else ():
+        x = array(dtype, n, n)
+        products.product(backend.generated, x, x), products.product(backend.generated, x.T, x.T)
+    if dtype in ("float32", "float64"):
+        for captured in (False, True):
+            backend.generated.get(random.source({"float32": "float", "float64": "double"}[dtype], captured), "k_uniform")
+    if dtype == "float32":
+        for source in device.CHECK.values():
+            backend.generated.get(source, "w_check")
+
+
 def groups(backend: Any, dtype: str) -> None:
-    """Plan groups of every few ops of the table that follow each other, and what compiled functions make of them."""
+    """Plan groups of every few ops of the table that follow each other, on arrays in order and turned ones."""
     from wengert.graph import Equation, Value
     from wengert_cupy.kernels import formula_of
 
-    ops = [op for op in OPS.values() if op.elementwise and not op.params and formula_of(op, np.dtype(dtype)) is not None]
-    count = itertools.count()
+    ops = [op for op in OPS.values() if op.elementwise and not op.params and formula_of(op, array(dtype, 1).dtype) is not None]
+    count, kind = itertools.count(), array(dtype, 1).dtype
     for start in range(0, len(ops), 6):
-        first = [Value(next(count), (64, 64), np.dtype(dtype)) for _ in range(3)]
+        first = [Value(next(count), (64, 64), kind) for _ in range(3)]
         last, equations = first[0], []
         for op in ops[start : start + 6]:
-            given = [last if last.dtype == dtype else first[0], *first[1:]][: len(op.inputs)]
+            given = [last if last.dtype == kind else first[0], *first[1:]][: len(op.inputs)]
             if "condition" in op.inputs:
                 continue
-            out = Value(next(count), (64, 64), np.dtype(bool if op.boolean else dtype))
+            out = Value(next(count), (64, 64), np.dtype(bool) if op.boolean else kind)
             equations.append(Equation(op, tuple(given), (), (out,)))
             last = out
-        assert backend.fused(equations, first, [e.outs[0] for e in equations[-2:]]) is not None
+        outs, x = [e.outs[0] for e in equations[-2:]], array(dtype, 64, 64)
+        run = backend.fused(equations, first, outs)
+        run([x, x, x], [None] * len(outs)), run([x, x.T, x[::-1]], [None] * len(outs))
+
+
+def rows(backend: Any, dtype: str) -> None:
+    """Plan groups with reductions: all of them over one row, of rows of a warp, of a block, and longer ones."""
+    from wengert.graph import Equation, Value
+
+    kind, count = array(dtype, 1).dtype, itertools.count()
+    for n in (64, 1000, 5000, 20001):
+        x, row, column = (Value(next(count), shape, kind) for shape in ((8, n), (8, 1), (n,)))
+        made: list[Any] = []
+
+        def put(name: str, given: Any, params: Any = (), shape: Any = None, made: list[Any] = made, n: int = n) -> Any:
+            out = Value(next(count), (8, n) if shape is None else shape, kind)
+            made.append(Equation(OPS[name], tuple(given), params, (out,)))
+            return out
+
+        scaled = put("multiply", (put("add", (x, row)), column))
+        folds = [put(name, (scaled,), ((1,), True), (8, 1)) for name in ("sum", "mean", "amax", "amin")]
+        last = put("divide", (put("exp", (put("subtract", (scaled, folds[2])),)), folds[0]))
+        run = backend.fused(made, [x, row, column], [last, folds[1], folds[3]])
+        run([array(dtype, 8, n), array(dtype, 8, 1), array(dtype, n)], [None] * 3)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("dtype", TYPES)
 def test_every_kernel_compiles(sources: Any, dtype: str, architecture: int) -> None:
-    assert len(sources[dtype]) > (100 if dtype != "bfloat16" else 50)
+    assert len(sources[dtype]) > (100 if dtype in FLOATS[:3] else 50 if dtype == "bfloat16" else 10)
+    for name in [] if dtype in OTHERS else ["k_group", "k_rows", "k_product", "k_softmax", "k_sum"]:
+        assert len([n for n in sources[dtype] if n.startswith(name)]) > 1, name
     ptx = compiled("\n".join(sources[dtype].values()), f"compute_{architecture}", "--Ofast-compile=max")
     assert all(f".entry {name}(".encode() in ptx for name in sources[dtype])
 

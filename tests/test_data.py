@@ -207,6 +207,8 @@ def test_orders_follow_the_seed() -> None:
     g = [w.Generator().manual_seed(5) for _ in range(2)]
     w.manual_seed(2)
     assert order(generator=g[0]) == order(generator=g[1]) and sorted(order(generator=g[0])) == list(range(50))
+    late = [iter(WeightedRandomSampler([1.0] * 9, 9)) for _ in range(2)]  # each draws when it is first asked
+    assert len({str([w.manual_seed(1), *i][1:]) for i in late}) == 1
     if FORK:  # the number of workers changes neither the order nor what is drawn afterwards
         drawn = []
         for workers in (0, 2):
@@ -371,7 +373,7 @@ def test_what_a_worker_raises_arrives_with_its_traceback(error: BaseException, k
     with pytest.raises(kind) as caught:
         for b in loader:
             got.append(b.tolist())
-    assert got == [[0, 1]]
+    assert got == [[0, 1]] and type(caught.value) is kind
     text = str(caught.value)
     assert f"Caught {type(error).__name__} in DataLoader worker process 1" in text
     assert "Original Traceback" in text and "test_data.py" in text and "raise self.error" in text

@@ -301,6 +301,14 @@ def test_the_number_of_the_continuous_bernoulli_is_exact_near_one_half() -> None
     near((up - down) / (2 * h), slope, rtol=1e-5)
 
 
+def test_the_continuous_bernoulli_of_a_large_logit() -> None:
+    for size in (1e4, 1e30, 1e300):
+        t = w.tensor([size, -size], dtype=w.float64, requires_grad=True)
+        made = w.distributions.ContinuousBernoulli(logits=t).log_prob(w.tensor([1.0, 0.0], dtype=w.float64))
+        near(made, w.full((2,), math.log(size), dtype=w.float64), rtol=1e-12)
+        near(w.autograd.grad(made.sum(), t)[0] * t, w.ones(2, dtype=w.float64), rtol=1e-12)
+
+
 def test_categories_come_as_often_as_they_should() -> None:
     w.manual_seed(2)
     d = w.distributions.Categorical(logits=w.tensor(M))

@@ -573,7 +573,7 @@ def test_functional_call_ties_what_is_one_parameter() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["modules.module:Module", "parameter:Parameter", "modules.batchnorm:_BatchNorm", "modules.conv:_ConvNd", "init:xavier_uniform_",
+    ["modules.module:Module", "parameter:Parameter", "parameter:is_lazy", "modules.batchnorm:_BatchNorm", "modules.conv:_ConvNd", "init:xavier_uniform_",
      "modules.lazy:LazyModuleMixin", "utils.rnn:pad_sequence", "utils.parametrize:cached", "modules.utils:_pair", "init:_calculate_fan_in_and_fan_out"],
 )  # fmt: skip
 def test_modules_are_where_programs_import_them_from(path: str) -> None:
@@ -814,6 +814,11 @@ def test_losses_and_attention_refuse_what_does_not_fit() -> None:
         F.interpolate(x, size=(1.5,))
     with pytest.raises(RuntimeError, match="differ in shape"):
         F.soft_margin_loss(wengert.ones(3), wengert.ones(3, 1))
+    for smoothing in (0.0, 0.1):  # also of a target of probabilities the size is looked at first, then the type
+        with pytest.raises(ValueError, match="to match target batch_size"):
+            F.cross_entropy(wengert.ones(2, 3), wengert.ones(1, 3), label_smoothing=smoothing)
+        with pytest.raises(RuntimeError, match="class numbers"):
+            F.cross_entropy(wengert.ones(2, 3), wengert.ones(2), label_smoothing=smoothing)
     with pytest.raises(RuntimeError, match="Output size is too small"):
         F.conv_transpose1d(wengert.ones(1, 1, 1), wengert.ones(1, 1, 1), padding=1)
     for layer in (nn.Linear(3, 3), nn.Linear(3, 3, bias=False)):
@@ -828,6 +833,29 @@ def test_losses_and_attention_refuse_what_does_not_fit() -> None:
     with pytest.raises(RuntimeError, match="same type"):
         F.embedding_bag(labels, wengert.ones(3, 2), mode="sum", per_sample_weights=wengert.ones(2, 2, dtype=wengert.float64))
     assert float(wengert.compile(F.gaussian_nll_loss)(wengert.ones(2), wengert.ones(2), wengert.ones(2))) == 0
+    for layer in (nn.Conv2d(1, 1, 2), nn.ZeroPad2d(1), nn.Unfold(2)):
+        with pytest.raises(TypeError, match="not NoneType"):
+            layer(None)
+    for mode in ("reflect", "replicate"):
+        with pytest.raises(RuntimeError, match="without that of the batch, have elements"):
+            F.pad(wengert.ones(3, 0, 4, 4), (1, 1, 1, 1), mode)
+    assert F.pad(wengert.ones(3, 0, 4), (1, 1), "circular").shape == (3, 0, 6)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+def test_sampling_where_no_place_is(mode: str) -> None:
+    x, nan, inf = wengert.arange(1.0, 7).reshape(1, 1, 2, 3), math.nan, math.inf
+    grid = wengert.tensor([[[[nan, nan], [inf, -inf], [0.0, nan]]]], requires_grad=True)
+
+    def sampled(padding: str) -> Any:
+        return nn.functional.grid_sample(x, grid, mode, padding, align_corners=False)
+
+    assert sampled("border").tolist() == [[[[1.0, 3.0, 2.0]]]]
+    assert sampled("reflection").isfinite().all()
+    sampled("border").sum().backward()
+    assert grid.grad.isfinite().all()
+    if mode == "nearest":
+        assert not sampled("zeros").any()
 
 
 def test_packed_and_padded_sequences_agree() -> None:

@@ -345,6 +345,21 @@ def test_data_made_in_a_compiled_function_meets_the_device() -> None:
         assert compiled(y).tolist() == picks(y).tolist()
 
 
+def test_what_a_compiled_function_computes_on_the_host_is_moved_to_the_device() -> None:
+    def meets(y: Any, c: Any) -> Any:
+        back = (y.cpu() * 2).to(y.device)
+        return y + (c * 2).to(y.device) + torch.from_numpy(np.ones(3, np.float32)).repeat(2)[:3].to(y.device) + back
+
+    def moves(c: Any, y: Any) -> Any:
+        return (c * 2).to(HERE)
+
+    y, c = torch.tensor([1.0, 2.0, 3.0], device=HERE), torch.tensor([1.0, 2.0, 4.0])
+    first, second = torch.compile(meets), torch.compile(moves)
+    for _ in range(3):
+        assert first(y, c).tolist() == meets(y, c).tolist() == [6.0, 11.0, 18.0]
+        assert second(c, y).device == y.device and second(c, y).tolist() == [2.0, 4.0, 8.0]
+
+
 def test_a_compiled_loss_is_differentiated_outside() -> None:
     """The gradient that comes in, and masks that ops make on the host, are on the device in both graphs."""
     functional = torch.nn.functional

@@ -914,3 +914,12 @@ def test_singular_systems_in_machine_precision() -> None:
     for rcond in (None, -1.0, 0.0, 1.0):
         assert w.linalg.lstsq(a, b, rcond=rcond).solution.flatten().tolist() == pytest.approx([17 / 70, 34 / 70])
     assert w.linalg.matrix_rank(a[:2], 0.01, True) == 1
+
+
+@pytest.mark.parametrize("name", ["scatter", "scatter_add", "scatter_reduce"])
+@pytest.mark.parametrize("write", ["", "_"])
+def test_what_is_written_nowhere_has_a_gradient_of_zeros(name: str, write: str) -> None:
+    x, src = w.ones(3, requires_grad=True), w.ones(2, 2, requires_grad=True)
+    made = getattr(x * 1, name + write)(0, w.zeros(0, dtype=w.int64), src, *["amax"] * (name == "scatter_reduce"))
+    made.sum().backward()
+    assert made.tolist() == [1, 1, 1] == x.grad.tolist() and not src.grad.any() and src.grad.shape == (2, 2)

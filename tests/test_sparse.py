@@ -373,6 +373,21 @@ def test_every_op_of_the_table_is_a_record() -> None:
     assert kernels.KERNELS.keys() <= OPS.keys() and kernels.THROUGH_VALUES <= kernels.KERNELS.keys()
 
 
+def test_a_number_may_be_sparse() -> None:
+    values = wengert.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    x = wengert.sparse_coo_tensor(wengert.zeros(0, 3, dtype=wengert.int64), values, ())
+    x.to_dense().backward()
+    assert values.grad.tolist() == [1, 1, 1] and bool(x) and float(wengert.tensor(3.0).to_sparse().to_dense()) == 3
+
+
+def test_what_is_empty_adds_to_any_other() -> None:
+    x = wengert.sparse_coo_tensor([[0, 0]], [[3.0], [4.0]], (2, 1))
+    made = wengert.zeros(2, 1, layout=wengert.sparse_coo) + x
+    assert (x + wengert.zeros(2, 1, layout=wengert.sparse_coo)).to_dense().tolist() == [[7], [0]] == made.to_dense().tolist()
+    made *= 0.0
+    assert (x // 2).to_dense().tolist() == [[3], [0]] and x.to_sparse(layout=wengert.strided).layout is wengert.strided
+
+
 def test_an_op_without_a_kernel_names_itself_and_the_remedy() -> None:
     with pytest.raises(NotImplementedError, match=r"exp: there is no kernel for sparse tensors \(layout torch.sparse_coo\); x.to_dense\(\)"):
         matrix(wengert).exp()

@@ -357,8 +357,9 @@ INTEGER = {
     "floor_divide": "w_quotient(x, y) - (w_modulo(x, y) != 0 && (w_modulo(x, y) < 0) != (y < 0))",
     "trunc_divide": "w_quotient(x, y)", "fmod": "w_modulo(x, y)",
     "remainder": "w_modulo(x, y) + (w_modulo(x, y) != 0 && (w_modulo(x, y) < 0) != (y < 0) ? y : 0)",
-    "power": "w_power_int(x, y)", "gcd": "w_gcd(x, y)", "lcm": "w_lcm(x, y)", "sign": "(x > 0) - (x < 0)",
-    "sgn": "(x > 0) - (x < 0)", "floor": "x", "ceil": "x", "trunc": "x", "rint": "x", "frac": "0", "conjugate": "x",
+    "power": "w_power_int(x, y)", "power_number": "w_power_int(x, exponent)", "gcd": "w_gcd(x, y)", "lcm": "w_lcm(x, y)",
+    "sign": "(x > 0) - (x < 0)", "sgn": "(x > 0) - (x < 0)", "floor": "x", "ceil": "x", "trunc": "x", "rint": "x",
+    "frac": "0", "conjugate": "x",
     "left_shift": "w_shift_left(x, y, {bits})", "right_shift": "w_shift_right(x, y, {bits})",
     "isnan": "0 * (x == 0)", "isinf": "0 * (x == 0)", "isfinite": "1 | (x == 0)", "signbit": "x < 0",
 }  # fmt: skip

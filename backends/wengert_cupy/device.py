@@ -10,17 +10,18 @@ result's size depends on values.
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from wengert.backend import DeviceInfo, hosted, native, settings
 from wengert.op import Op
-from wengert_cupy import norms, probe
+from wengert_cupy import norms, probe, products, random
 from wengert_cupy.kernels import Kernels, ctype_of
-from wengert_cupy.module import Function, Module
+from wengert_cupy.module import Function, Module, number_of
 from wengert_cupy.services import Services
 from wengert_xp import ArrayModule
 
@@ -44,7 +45,7 @@ class CupyBackend(ArrayModule):
 
     name = "cuda"
     scipy_module = "cupyx.scipy"
-    block = 1 << 62  # a card's kernels take arrays whole
+    block = direct = 1 << 62  # a card's kernels take arrays whole
     precision = "highest"
 
     # ---- what there is
@@ -81,10 +82,11 @@ class CupyBackend(ArrayModule):
         self.services = Services(cupy, cards)
         self.xp.deterministic = lambda: bool(settings["deterministic"])
         self.generated = Kernels(cupy, cards[0].processors)
+        self.xp.product = functools.partial(products.product, self.generated)
         self.several = len(cards) > 1
         self.rows, self.reduced = self.generated.rows(), self.generated.reductions()
         self.norms = norms.table(self.generated)
-        self.bounds = Bounds(cupy, self.generated, self.services.current())
+        self.bounds = self.services.bounds = Bounds(cupy, self.generated, self.services.current())
         return getattr(self, name)
 
     # ---- moving arrays
@@ -93,7 +95,9 @@ class CupyBackend(ArrayModule):
         host = np.asarray(array.view(np.ndarray), dtype, "C").reshape(array.shape)
         with self.on(index):
             made = self.cupy.empty(host.shape, dtype)
-            if host.size:
+            if not host.ndim:  # a kernel's argument, which nobody waits for
+                made.fill(number_of(host))
+            elif host.size:
                 made.set(host)
         return made
 
@@ -112,8 +116,9 @@ class CupyBackend(ArrayModule):
         return made  # type: ignore[no-any-return]
 
     def adopt(self, other: Any) -> Any:
-        """Return an array on the memory of another CUDA library's."""
-        return self.cupy.asarray(other)
+        """Return an array on the memory of another CUDA library's; DLPack has names for types that the other way has not."""
+        told = getattr(other, "__cuda_array_interface__", None)
+        return self.cupy.from_dlpack(other) if told is None or told["typestr"][1] == "V" else self.cupy.asarray(other)
 
     def number(self, value: Any) -> Any:
         """Return a value that rules of gradients compute with: CuPy's operators take a number, but no 0-d host array."""
@@ -154,6 +159,22 @@ class CupyBackend(ArrayModule):
         with self.on(index):
             self.cupy.cuda.Device(index).synchronize()
         self.bounds.check()
+
+    def filled(self, shape: Any, value: np.ndarray[Any, Any], index: int) -> Any:
+        """Return an array of one value, without the host's memory."""
+        with self.on(index):
+            made = self.cupy.empty(shape, native(value.dtype))
+            made.fill(number_of(value))
+        return made
+
+    def current(self) -> int:
+        """Return the number of the device that "cuda" means now."""
+        return self.services.current()
+
+    def uniform(self, seed: int, first: int, shape: Any, dtype: np.dtype[Any], index: int) -> Any:
+        """Return uniform values of the stream of a seed, from a block on: bit by bit those of the host."""
+        with self.on(index):
+            return random.uniform(self.generated, seed, first, tuple(shape), dtype, self.services.capture)
 
     # ---- kernels
     def kernel(self, op: Op) -> Kernel | None:
@@ -379,6 +400,25 @@ class Bounds:
         blocks = self.generated.grid(-(-index.size // 256))
         low = np.int64(-n if negative else 0)
         kernel(blocks, (256,), (flag, index, low, np.int64(n), np.int64(ignored if ignored else low), np.int64(index.size)))
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[dict[int, list[str]]]:
+        """Collect what is noted inside by itself: it is looked at when a graph is launched, and not before."""
+        with self.lock:
+            before, self.noted = self.noted, {}
+        made = self.noted
+        try:
+            yield made
+        finally:
+            with self.lock:
+                self.noted = before
+
+    def again(self, noted: dict[int, list[str]]) -> None:
+        """Note what a graph looks at."""
+        with self.lock:
+            for here, names in noted.items():
+                known = self.noted.setdefault(here, [])
+                known += [name for name in names if name not in known]
 
     def check(self) -> None:
         """Raise IndexError where an index was out of range since the last time."""

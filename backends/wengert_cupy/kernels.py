@@ -237,11 +237,13 @@ class Kernels:
             source = text.map_source(name, made, steps, results, told, pack, 0, True)
             plan.grid, plan.tail = self.grid(-(-n // (THREADS * pack))), (LONG(n),)
         else:
-            wide = max(n, *[reach(dims, s) for s in strides]) >= 1 << 31
+            plan.grid = self.grid(-(-n // THREADS))
+            most = n + plan.grid[0] * THREADS  # a thread's last place is below
+            wide = max(most, *[reach(dims, s) for s in strides]) >= 1 << 31
             whole_number = np.int64 if wide else np.int32
             source = text.map_source(name, made, steps, results, told, 1, len(dims), wide)
             tail = [n, *dims[1:], *(s for each in strides for s in each)]
-            plan.grid, plan.tail = self.grid(-(-n // THREADS)), tuple([whole_number(v) for v in tail])
+            plan.tail = tuple([whole_number(v) for v in tail])
         plan.kernel = self.get(source, name)
 
     def formula(self, name: str, formula: str, given: dict[str, Any], shape: Ints, dtype: np.dtype[Any]) -> Any:

@@ -13,6 +13,11 @@ from typing import Any
 import numpy as np
 
 
+def number_of(x: Any) -> Any:
+    """Return a 0-d host array as the number that CuPy's kernels take; bfloat16 has none of NumPy's own."""
+    return float(x) if x.dtype.kind == "V" else x[()]
+
+
 class Function:
     """A ufunc that takes `out=...` for a new array, and 0-d host arrays as numbers; with the methods that CuPy's has not."""
 
@@ -58,12 +63,13 @@ class Module:
     def __init__(self, cupy: Any) -> None:
         self.cupy = cupy
         self.deterministic: Callable[[], bool] = lambda: False
+        self.product: Callable[[Any, Any], Any] | None = None  # what multiplies while a stream is captured
         self.linalg = Linalg(self)
         self.lib = types.SimpleNamespace(stride_tricks=cupy.lib.stride_tricks)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.cupy, name)
-        if isinstance(found, self.cupy.ufunc) or name == "matmul":
+        if isinstance(found, self.cupy.ufunc):
             found = Function(self, name)
         setattr(self, name, found)
         return found
@@ -74,7 +80,7 @@ class Module:
         if isinstance(x, np.ndarray | np.generic | bool | int | float | complex) and not np.ndim(x):
             value = np.asarray(x, dtype)
             made = self.cupy.empty((), value.dtype)
-            made.fill(value[()])
+            made.fill(number_of(value))
             return made
         return self.cupy.asarray(x, dtype)
 
@@ -132,7 +138,7 @@ class Module:
 
     def append(self, x: Any, value: Any) -> Any:
         """CuPy's makes an array of the number by a copy from the host."""
-        return self.cupy.concatenate((x.reshape(-1), self.asarray(value, x.dtype).reshape(1)))
+        return self.concatenate((x.reshape(-1), self.asarray(value, x.dtype).reshape(1)))
 
     def put_along_axis(self, target: Any, index: Any, values: Any, axis: int) -> None:
         axis %= target.ndim
@@ -174,13 +180,40 @@ class Module:
         made = where(x != x, kind(nan or 0), x)
         return where(made == np.inf, kind(high), where(made == -np.inf, kind(low), made))
 
+    # ---- what CuPy refuses while a stream is captured
+    def matmul(self, x: Any, y: Any, out: Any = None) -> Any:
+        """CuPy calls no cuBLAS then."""
+        try:
+            return self.cupy.matmul(x, y, out=None if out is ... else out)
+        except NotImplementedError:
+            if self.product is None or x.dtype.kind not in "fcV":
+                raise
+        made = self.product(x, y)
+        if out is None or out is ...:
+            return made
+        out[...] = made
+        return out
+
+    def concatenate(self, arrays: Any, axis: int = 0) -> Any:
+        """CuPy's gives more than 8 arrays of one type to one kernel, with their addresses from the host."""
+        try:
+            return self.cupy.concatenate(arrays, axis)
+        except RuntimeError as error:
+            if len(arrays) <= 8 or "capturing" not in str(error):
+                raise
+        parts = [self.cupy.concatenate(arrays[i : i + 8], axis) for i in range(0, len(arrays), 8)]
+        return self.concatenate(parts, axis)
+
     # ---- scattering
     def at(self, name: str, target: Any, index: Any, values: Any) -> None:
         """Join values with the elements of an array that an index names, each as often as it is named, in their order if
         `use_deterministic_algorithms` asks for it, or if the card has no atomic operation for it."""
         if isinstance(values, np.ndarray):
             values = values[()]
-        atomic = {"add": "ilqILQefd", "maximum": "ilqILQfd", "minimum": "ilqILQfd"}.get(name, "")
+        atomic = {"add": "ilqILQefd", "maximum": "ilqILQ", "minimum": "ilqILQ"}.get(name, "")
+        if target.dtype.char in "fd" and name in ("maximum", "minimum"):
+            self.extremes_at(name, target, index, values)
+            return
         if target.dtype.char in atomic and not (self.deterministic() and target.dtype.kind == "f" and name == "add"):
             if target.dtype.char in "lq" and name == "add":  # in two's complement, sums of unsigned numbers are the same
                 self.cupy.add.at(target.view(np.uint64), index, self.bits(values, target.dtype))
@@ -198,6 +231,25 @@ class Module:
         if not isinstance(values, self.cupy.ndarray):
             return np.asarray(values, dtype).view(np.uint64)[()]
         return self.ascontiguousarray(values.astype(dtype, copy=False)).view(np.uint64)
+
+    def extremes_at(self, name: str, target: Any, index: Any, values: Any) -> None:
+        """CuPy's extremes of floats pass over nan, and take float64 for float32; this joins integers that are ordered as the
+        floats are, with nan at the end that stays."""
+        whole, bits = (np.dtype(np.uint32), 31) if target.dtype.char == "f" else (np.dtype(np.uint64), 63)
+        high, shift = whole.type(1 << bits), whole.type(bits)
+        last = whole.type(2 ** (bits + 1) - 1 if name == "maximum" else 0)
+        where = self.cupy.where
+
+        def ordered(x: Any) -> Any:
+            plain = self.ascontiguousarray(x).view(whole)
+            return where(x != x, last, where((plain >> shift).astype(bool), ~plain, plain | high))
+
+        if not isinstance(values, self.cupy.ndarray):
+            values = self.asarray(values, target.dtype)
+        line, values = ordered(target), ordered(values.astype(target.dtype, copy=False))
+        getattr(self.cupy, name).at(line, index, values)
+        plain = where((line >> shift).astype(bool), line ^ high, ~line)
+        target[...] = where(line == last, target.dtype.type(np.nan), plain.view(target.dtype))
 
     def in_order(self, function: Any, target: Any, index: Any, values: Any) -> None:
         """Join values in runs: those for one place, sorted to stand side by side, are joined pairwise until one is left; the

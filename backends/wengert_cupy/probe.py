@@ -48,9 +48,24 @@ def wheel(version: int | None) -> str:
     return "cuda13" if version is not None and version >= 13000 else "cuda12"
 
 
-@functools.cache
 def found() -> tuple[Card, ...]:
     """Return the cards that work. Raises NoDevice where there is none."""
+    cards, missing = once()
+    if missing:
+        raise NoDevice(missing)
+    return cards
+
+
+@functools.cache
+def once() -> tuple[tuple[Card, ...], str]:
+    """Return the cards that work, or what is missing: nobody looks for a library a thousand times."""
+    try:
+        return look(), ""
+    except NoDevice as error:
+        return (), str(error)
+
+
+def look() -> tuple[Card, ...]:
     version = driver_version()
     advice = f"pip install 'wengert[{wheel(version)}]'"
     if importlib.util.find_spec("cupy") is None:
@@ -98,4 +113,4 @@ def card(cupy: Any, index: int) -> Card:
 
 def forget() -> None:
     """Look again at the next call."""
-    found.cache_clear()
+    once.cache_clear()

@@ -6,6 +6,7 @@ Owns: `Services`. May import: CuPy by what it is given, NumPy. Must not know: te
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,13 +23,34 @@ class Peak:
 
 
 class Captured:
-    """Work that was written down, and the memory that it uses."""
+    """Work that was written down, the memory that it uses, and what each launch needs: where its random numbers begin."""
 
-    def __init__(self) -> None:
+    def __init__(self, origin: Any) -> None:
         self.graph: Any = None
         self.pool: Any = None
+        self.origin = origin  # the seed, and the first block of random numbers, where kernels read them
+        self.begin: tuple[int, int] | None = None
+        self.blocks = 0  # of random numbers that each launch draws
+        self.noted: dict[int, list[str]] = {}  # the ops whose indices it looks at
+        self.told: Any = None
 
-    def launch(self) -> None:
+    def draws(self, seed: int, first: int, blocks: int) -> int:
+        """Note a draw, and return how far behind the first one it begins. Raises RuntimeError for a second generator."""
+        if self.begin is None:
+            self.begin = (seed, first)
+        behind = first - self.begin[1]
+        if seed != self.begin[0] or behind < self.blocks:
+            raise RuntimeError("while a graph is captured random numbers are drawn from one generator, which nobody sets back")
+        self.blocks = behind + blocks
+        return behind
+
+    def launch(self, seed: int = 0, first: int = 0) -> None:
+        """Do the work on the current stream; its random numbers are those of a seed, from a block on."""
+        if self.blocks:
+            self.origin[:1].fill(np.uint64(seed))
+            self.origin[1:].fill(np.uint64(first))
+        if self.noted:
+            self.told(self.noted)
         self.graph.launch()
 
 
@@ -38,7 +60,13 @@ class Services:
     def __init__(self, cupy: Any, cards: tuple[Card, ...]) -> None:
         self.cupy, self.cards = cupy, cards
         self.peaks: dict[int, Peak] = {}
-        self.out_of_memory = cupy.cuda.memory.OutOfMemoryError
+        self.local = threading.local()
+        self.bounds: Any = None
+
+    @property
+    def capture(self) -> Captured | None:
+        """What is being written down in this thread."""
+        return getattr(self.local, "capture", None)
 
     def card(self, index: int) -> Card:
         """Return what is known of a card. Raises RuntimeError where it is not there."""
@@ -87,17 +115,32 @@ class Services:
             free, total = self.cupy.cuda.runtime.memGetInfo()
         return int(free), int(total)
 
+    def limit(self, index: int, fraction: float) -> None:
+        with self.device(index):
+            self.cupy.get_default_memory_pool().set_limit(fraction=fraction)
+
     def empty_cache(self) -> None:
         for card in self.cards:
             with self.cupy.cuda.Device(card.index):
                 self.cupy.get_default_memory_pool().free_all_blocks()
 
     # ---- streams and events
-    def stream(self, priority: int = 0) -> Any:
-        return self.cupy.cuda.Stream(non_blocking=True, priority=priority)
+    def stream(self, priority: int = 0, index: int | None = None) -> Any:
+        with self.device(self.current() if index is None else index):
+            return self.cupy.cuda.Stream(non_blocking=True, priority=priority)
 
-    def current_stream(self) -> Any:
-        return self.cupy.cuda.get_current_stream()
+    def external(self, address: int, index: int) -> Any:
+        with self.device(index):
+            return self.cupy.cuda.ExternalStream(address, index)
+
+    @contextlib.contextmanager
+    def on(self, stream: Any) -> Iterator[None]:
+        """Let work be put on a stream, on its device; CuPy takes none of another device than the current one."""
+        with contextlib.nullcontext() if stream.device_id < 0 else self.device(stream.device_id), stream:
+            yield
+
+    def current_stream(self, index: int | None = None) -> Any:
+        return self.cupy.cuda.get_current_stream(-1 if index is None else index)
 
     def default_stream(self) -> Any:
         return self.cupy.cuda.Stream.null
@@ -112,15 +155,24 @@ class Services:
     @contextlib.contextmanager
     def captured(self, stream: Any) -> Iterator[Captured]:
         """Let what is put on a stream be written down and not run; memory that is asked for inside is the graph's to keep."""
-        made = Captured()
+        if self.capture is not None:
+            raise RuntimeError("a graph is being captured already")
         pool = self.cupy.cuda.MemoryPool()
-        with stream, self.cupy.cuda.using_allocator(pool.malloc):
-            stream.begin_capture()
-            try:
-                yield made
-            finally:
+        with self.on(stream):
+            made = Captured(self.cupy.zeros(2, np.uint64))
+            with self.bounds.apart() as made.noted, self.cupy.cuda.using_allocator(pool.malloc):
+                stream.begin_capture()
+                self.local.capture = made
+                try:
+                    yield made
+                except BaseException:
+                    with contextlib.suppress(Exception):  # what went wrong inside has been said
+                        stream.end_capture()
+                    raise
+                finally:
+                    self.local.capture = None
                 made.graph = stream.end_capture()
-        made.pool = pool
+        made.pool, made.told = pool, self.bounds.again
 
     # ---- precision
     def set_matmul_precision(self, precision: str) -> None:

@@ -178,6 +178,7 @@ class ArrayModule:
         }  # fmt: skip
 
     block = 1 << 16  # elements that a reduction works on at a time, so that they stay in a core's cache
+    direct = 1 << 8  # elements up to which the module's own `.at` adds them
 
     scipy_module = "scipy"
 
@@ -259,7 +260,7 @@ class ArrayModule:
 
         def add_at(made: Any, values: Any, indices: Any, places: Any, fresh: bool = False) -> Any:
             """Add values to the elements of an array that index arrays name, each as often as it is named. fresh: it is 0."""
-            if values.size < 256:
+            if values.size < self.direct:
                 xp.add.at(made, key(indices, places), values)
                 return made
             if values.size < MANY and places == (0,) and values.shape == (*indices[0].shape, *made.shape[1:]):

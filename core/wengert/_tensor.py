@@ -61,6 +61,7 @@ new, ndarray = object.__new__, np.ndarray
 PLAIN: set[type] = set()
 _DLPACK_KINDS = {"cpu": 1, "cuda": 2, "opencl": 4}  # DLDeviceType; 12 is any other
 _DLPACK_HOST = (1, 0)
+VERSIONED = np.lib.NumpyVersion(np.__version__) >= "2.1.0"  # whether NumPy's arrays have versioned capsules
 
 
 def wrap(array: Any, edge: Any = None) -> Tensor:
@@ -629,8 +630,8 @@ class Tensor:
                     f"device='cpu'), which copies"
                 )
             array, copy = self.numpy(force=True), True if max_version and max_version[0] else None
-        asked = {"max_version": max_version, "copy": copy}
-        return array.__dlpack__(**{k: v for k, v in asked.items() if v is not None})
+        asked = {k: v for k, v in (("max_version", max_version), ("copy", copy)) if v is not None and VERSIONED}
+        return (array.copy() if copy and not VERSIONED else array).__dlpack__(**asked)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
@@ -815,7 +816,7 @@ def _unpickle(cls: type[Tensor], host: Any, place: str, requires_grad: bool, ext
         target = backend.resolve(place)
     except RuntimeError:
         target = backend.resolve(None)
-    return _restored(cls, target.backend.from_host(host, target.index or 0), requires_grad, extra)
+    return _restored(cls, target.backend.from_host(host, target.ordinal), requires_grad, extra)
 
 
 def _unpickle_parts(cls: type[Tensor], layout: str, parts: Any, requires_grad: bool, extra: dict[str, Any]) -> Tensor:

@@ -163,6 +163,11 @@ class device:
     def backend(self) -> Any:
         return backend_named(self.type)
 
+    @property
+    def ordinal(self) -> int:
+        """The number that is meant: without one the backend's current device, or its first."""
+        return getattr(self.backend, "current", int)() if self.index is None else self.index
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, device):
             return self.type == other.type and self.index == other.index
@@ -468,6 +473,8 @@ def _registered(op: Op, owner: Any, device: str) -> Callable[..., Any] | None:
         return None
     if device == "xp":
         found = owner.finish(op, functools.partial(found, owner))
+    elif device == owner.name and hasattr(owner, "adapted"):
+        found = owner.adapted(op, found)
     plugin = registry.kernels[op.name, device].plugin
     return _watched(op, owner, found, plugin) if foreign(plugin) else found
 

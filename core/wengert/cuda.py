@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from wengert import backend
+from wengert.errors import OutOfMemoryError as OutOfMemoryError
 from wengert.registry import registry
 
 _warned = False
@@ -70,6 +71,17 @@ def _index(device: Any, services: Any) -> int:
 def init() -> None:
     """Raise RuntimeError where there is no CUDA device."""
     _services("init")
+
+
+_lazy_init = init
+
+
+def get_arch_list() -> list[str]:
+    """Return the architectures that kernels are compiled for: those of the cards that are here."""
+    if not is_available():
+        return []
+    services = _services("get_arch_list")
+    return sorted({"sm_{}{}".format(*services.card(i).capability) for i in range(device_count())})
 
 
 def is_initialized() -> bool:
@@ -169,13 +181,6 @@ def best_device() -> str:
 
 
 # ---- memory
-class _OutOfMemory(RuntimeError):
-    """What programs catch when a device has no more memory."""
-
-
-OutOfMemoryError = _OutOfMemory
-
-
 def _memory(name: str, place: int, device: Any, peak: bool = False) -> int:
     if not is_available():
         return 0
@@ -236,6 +241,14 @@ def ipc_collect() -> None:
     """Return at once: no memory is shared between processes."""
 
 
+def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None:
+    """Ask the card for no more than a part of its memory. Raises RuntimeError without one."""
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"Invalid fraction value: {fraction}. Allowed range: 0~1")
+    services = _services("set_per_process_memory_fraction")
+    services.limit(_index(device, services), fraction)
+
+
 def empty_cache() -> None:
     """Give unused memory back to the card, where there is one."""
     if is_available():
@@ -266,17 +279,29 @@ class Stream:
     """A queue of work. Without a device there is one, in which everything happens in order."""
 
     def __init__(self, device: Any = None, priority: int = 0, *, raw: Any = None) -> None:
-        self.device = device
-        self.raw = raw if raw is not None or not is_available() else _services("Stream").stream(priority)
+        self.device, self._inside = device, list[Any]()
+        if raw is None and is_available():
+            services = _services("Stream")
+            raw = services.stream(priority, _index(device, services))
+            self.device = backend.device("cuda", raw.device_id)
+        self.raw = raw
 
     def __enter__(self) -> Stream:
         if self.raw is not None:
-            self.raw.__enter__()
+            context = _services("Stream").on(self.raw)
+            context.__enter__()
+            self._inside.append(context)
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self.raw is not None:
-            self.raw.__exit__(*error)
+        if self._inside:
+            self._inside.pop().__exit__(*error)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stream) and other.cuda_stream == self.cuda_stream
+
+    def __hash__(self) -> int:
+        return hash(self.cuda_stream)
 
     @property
     def cuda_stream(self) -> int:
@@ -309,14 +334,35 @@ class Stream:
             self.wait_event(stream.record_event())
 
 
+class ExternalStream(Stream):
+    """A queue of work that another library has made, by CUDA's handle. Raises RuntimeError without a device."""
+
+    def __init__(self, stream_ptr: int, device: Any = None) -> None:
+        services = _services("ExternalStream")
+        super().__init__(device, raw=services.external(stream_ptr, _index(device, services)))
+
+
 def current_stream(device: Any = None) -> Stream:
-    """Return the stream that work is put on: CuPy's current one."""
-    return Stream(device, raw=_services("current_stream").current_stream() if is_available() else None)
+    """Return the stream that a device's work is put on: CuPy's current one."""
+    if not is_available():
+        return Stream(device)
+    services = _services("current_stream")
+    index = _index(device, services)
+    return Stream(backend.device("cuda", index), raw=services.current_stream(index))
 
 
 def default_stream(device: Any = None) -> Stream:
     """Return the stream that work is put on unless another was chosen."""
-    return Stream(device, raw=_services("default_stream").default_stream() if is_available() else None)
+    if not is_available():
+        return Stream(device)
+    services = _services("default_stream")
+    return Stream(backend.device("cuda", _index(device, services)), raw=services.default_stream())
+
+
+def set_stream(stream: Any) -> None:
+    """Put work on a stream from here on."""
+    if stream is not None and stream.raw is not None:
+        stream.raw.use()
 
 
 def stream(stream: Any) -> Any:
@@ -359,6 +405,20 @@ class Event:
         return (end_event._at - self._at) * 1000
 
 
+def can_device_access_peer(device: Any, peer_device: Any) -> bool:
+    """Return False: memory goes from card to card over the host."""
+    return False
+
+
+class nvtx:
+    """Names for parts of a program, which NVIDIA's profilers show; here they are said to nobody."""
+
+    range_push = staticmethod(lambda msg: 0)
+    range_pop = staticmethod(lambda: 0)
+    mark = staticmethod(lambda msg: None)
+    range = staticmethod(lambda msg, *args, **kwargs: contextlib.nullcontext())
+
+
 class device:
     """A context in which a CUDA device is the current one; without any it changes nothing."""
 
@@ -376,6 +436,13 @@ class device:
         self._context.__exit__(*error)
 
 
+class device_of(device):
+    """A context in which the device of a tensor is the current one; for tensors elsewhere it changes nothing."""
+
+    def __init__(self, obj: Any) -> None:
+        super().__init__(obj.get_device() if obj.is_cuda else None)
+
+
 # ---- graphs
 class CUDAGraph:
     """Work that was written down once and is done again, by one launch. Capture it with `graph`, then `replay()`.
@@ -387,27 +454,64 @@ class CUDAGraph:
         self._graph: Any = None
 
     def replay(self) -> None:
-        """Do the work again, on the current stream. Raises RuntimeError before a capture."""
+        """Do the work again, on the current stream; random numbers go on in the default stream. Raises RuntimeError before a
+        capture."""
         if self._graph is None:
             raise RuntimeError("CUDAGraph.replay: nothing was captured; `with wengert.cuda.graph(g): ...` captures")
-        self._graph.launch()
+        if not self._graph.blocks:
+            self._graph.launch()
+            return
+        from wengert.ops.random import default_generator
+
+        self._graph.launch(*default_generator.taken(self._graph.blocks))
 
     def reset(self) -> None:
         """Forget the work."""
         self._graph = None
 
+    def capture_begin(self, pool: Any = None, capture_error_mode: str = "global") -> None:
+        """Write down what is put on the current stream from here on, which must not be the default one."""
+        self._capture = graph(self, pool, current_stream())
+        self._capture.__enter__()
+
+    def capture_end(self) -> None:
+        """End what `capture_begin` began."""
+        self._capture.__exit__(None, None, None)
+
+    def pool(self) -> tuple[int, int]:
+        """Return what stands for the memory of this graph: each has its own."""
+        return id(self), 0
+
+
+def graph_pool_handle() -> tuple[int, int]:
+    """Return what stands for memory that graphs share in PyTorch; here each has its own."""
+    return 0, 0
+
+
+def is_current_stream_capturing() -> bool:
+    """Say whether what is put on the current stream is being written down."""
+    return is_available() and bool(_services("is_current_stream_capturing").current_stream().is_capturing())
+
 
 @contextlib.contextmanager
-def graph(cuda_graph: CUDAGraph, pool: Any = None, stream: Any = None) -> Iterator[None]:
+def graph(cuda_graph: CUDAGraph, pool: Any = None, stream: Any = None, capture_error_mode: str = "global") -> Iterator[None]:
     """Write down in a graph what is put on the device inside, instead of doing it.
 
     Nothing inside may bring a value to the host, and what was made inside must stay: keep the tensors, as their memory is the
     graph's. Raises RuntimeError without a device.
     """
+    from wengert.ops.random import default_generator
+
     services = _services("graph")
     raw = services.stream() if stream is None else stream.raw
-    with services.captured(raw) as made:
-        yield
+    before = default_generator.taken(0)
+    try:
+        with services.captured(raw) as made:
+            yield
+        if made.blocks and made.begin != before:
+            raise RuntimeError("cuda.graph: random numbers of another generator than the default one cannot be captured")
+    finally:
+        default_generator.manual_seed(before[0]).taken(before[1])  # what was captured has drawn nothing yet
     cuda_graph._graph = made
 
 

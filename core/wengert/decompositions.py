@@ -34,13 +34,13 @@ def _written(made: Any, y: Any, path: Any) -> Any:
 
 def to_device(x: Any, place: Any, origin: Any) -> Any:
     """Carry values over the host to another device."""
-    return place.backend.from_host(backend.of_array(x).to_host(x), place.index or 0)
+    return place.backend.from_host(backend.of_array(x).to_host(x), place.ordinal)
 
 
 def drawn(x: Any, make: Any, shape: Any, dtype: Any, place: Any) -> Any:
-    """Draw random numbers on the host and carry them over."""
-    host = make(shape)
-    return host if place.type == backend.HOST else place.backend.from_host(host, place.index or 0)
+    """Draw random numbers where they are wanted, or on the host, and carry them over."""
+    made = make(shape) if place.type == backend.HOST else getattr(make, "there", lambda *_: None)(place, shape)
+    return to_device(make(shape), place, None) if made is None else made
 
 
 def give(made: Any, out: Any) -> Any:

@@ -43,6 +43,7 @@ from wengert.ops.dims import one_dim as one_dim
 from wengert.ops.dims import only_tensors as only_tensors
 from wengert.ops.dims import reduced as reduced
 from wengert.ops.dims import shape_of as shape_of
+from wengert.ops.dims import shared_like as shared_like
 from wengert.ops.dims import size_of as size_of
 from wengert.ops.dims import tensor_like as tensor_like
 from wengert.record import call as call
@@ -58,6 +59,6 @@ __all__ = [
     "ANY", "FLOAT", "Handle", "OPS", "SAME", "Tensor", "aligned", "axes_of", "call", "cast", "category", "commit", "count",
     "creation", "default_float", "device_of", "dtypes", "e", "elementwise", "errors", "give_operators", "grad_name",
     "indexing", "inplace", "is_grad_enabled", "kind_of", "labelled", "look", "of_array", "one_dim", "only_tensors", "products",
-    "r", "random", "recast", "reduced", "relabel", "s", "shape_of", "size_of", "structural", "sum_to", "tensor_like", "wrap",
-    "write_out",
+    "r", "random", "recast", "reduced", "relabel", "s", "shape_of", "shared_like", "size_of", "structural", "sum_to",
+    "tensor_like", "wrap", "write_out",
 ]  # fmt: skip

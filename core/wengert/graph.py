@@ -163,7 +163,7 @@ class Graph:
     looked: list[tuple[Tensor, bool]] = field(default_factory=list)  # leaves that had to have a .grad, or none
     outputs: Any = None  # the function's result, with a Value for every tensor
     devices: tuple[str, ...] = ()  # where its arrays are
-    hosts: set[Value] = field(default_factory=set)  # arguments and states that are on the host
+    hosts: set[Value] = field(default_factory=set)  # values on the host: arguments, states, and what is made of these alone
     _program: Any = field(default=None, repr=False, compare=False)
 
     def __call__(self, *args: Any) -> Any:
@@ -276,14 +276,10 @@ class Graph:
         return Program(optimised(self)).source
 
 
-def on_host(graph: Graph) -> set[Value]:
-    """Return the values of a graph that are computed on the host: those made of values that are there alone."""
-    found = set(graph.hosts) | {v for v, array in graph.literals if isinstance(array, np.ndarray)}
-    for e in graph.equations:
-        moved = e.params[0].type == backend.HOST if e.op.name == "to_device" else found.issuperset(e.reads)
-        if moved and (e.reads or e.op.name == "to_device"):
-            found.update(e.outs)
-    return found
+def spread(hosts: set[Value], e: Equation) -> None:
+    """Add what an equation computes to the values on the host, where it is computed there."""
+    if e.params[0].type == backend.HOST if e.op.name == "to_device" else e.reads and hosts.issuperset(e.reads):
+        hosts.update(e.outs)
 
 
 def _shorten(array: Any) -> str:
@@ -297,7 +293,7 @@ class Recorder:
     array_type = Symbol
 
     def __init__(self, place: backend.device, log: Any = None) -> None:
-        self.name, self.index = place.type, place.index or 0
+        self.name, self.index = place.type, place.ordinal
         self.log = log  # of numbers that vary from call to call (compiler/varying.py), where these are watched
         self.graph = Graph()
         self.given: list[Cell] = []  # of the arguments, in their order
@@ -307,7 +303,7 @@ class Recorder:
         self.outside: dict[int, Tensor | None] = {}  # leaves by the array of the .grad that they had before, and by its storage
         self.looks: dict[int, tuple[Tensor, bool]] = {}  # leaves that were asked for it, and whether there was one
         self.closed = False
-        self.met: list[tuple[Value, str]] = []  # values of real arrays, and their devices
+        self.met: list[str] = []  # the devices of real arrays
 
     # ---- values
     def value(self, shape: Sequence[int], dtype: Any) -> Value:
@@ -337,7 +333,7 @@ class Recorder:
         if cell is None:
             cell = self.cells[id(root)] = Cell(self.value(root.shape, root.dtype), root)
             self.graph.states.append((cell.value, root))
-            self.met.append((cell.value, _owner(root).name))
+            self.meet(cell.value, root)
         if x is root or (x.shape == root.shape and x.strides == root.strides):
             return Symbol(self, cell)
         if x.size == root.size and x.flags.c_contiguous and root.flags.c_contiguous:
@@ -349,6 +345,12 @@ class Recorder:
         ghost = backend.kernel_of(OPS["as_strided"], _owner(NOWHERE))(_ghost(root.shape, root.dtype), *params)  # type: ignore[misc]
         return Symbol(self, cell, ((OPS["as_strided"], params),), ghost)
 
+    def meet(self, value: Value, array: Any) -> None:
+        """Remember where a real array is."""
+        self.met.append(_owner(array).name)
+        if self.met[-1] == backend.HOST:
+            self.graph.hosts.add(value)
+
     def argument(self, array: Any) -> None:
         """Make an array an argument of the graph: a storage of its own, whatever it is a view of."""
         if hasattr(array, "parts"):
@@ -356,7 +358,7 @@ class Recorder:
         cell = self.cells[id(array)] = Cell(self.value(array.shape, array.dtype), array)
         self.graph.arguments.append(cell.value)
         self.given.append(cell)
-        self.met.append((cell.value, _owner(array).name))
+        self.meet(cell.value, array)
 
     def enter(self, array: Any) -> None:
         """Make the gradient that a leaf had before an argument: it is another tensor at the next call. Raises RuntimeError
@@ -376,7 +378,7 @@ class Recorder:
         self.cells[id(cell)] = cell
         self.graph.arguments.append(cell.value)
         self.given.append(cell)
-        self.met.append((cell.value, _owner(array).name))
+        self.meet(cell.value, array)
         return Symbol(self, cell)
 
     def literal(self, array: Any) -> Symbol:
@@ -407,25 +409,21 @@ class Recorder:
         specs = op.infer(*inputs, *params)
         outs = tuple(self.value(*s) for s in (specs if op.outputs > 1 else (specs,)))
         self.graph.equations.append(Equation(op, inputs, params, outs))
+        spread(self.graph.hosts, self.graph.equations[-1])
         return outs
 
     # ---- as a backend
     def kernel(self, op: Op) -> Callable[..., Any]:
+        from wengert.compiler.strides import shown
+
         def append(*args: Any, out: Any = ...) -> Any:
             width = len(op.inputs)
             inputs, params = args[:width], args[width:]
             if self.log is not None:
                 self.log.called()
                 params = self.log.plain(params)
-            if op.view:
-                x = self.lift(inputs[0])
-                ghost = backend.kernel_of(op, _owner(x.ghost))(x.ghost, *params)  # type: ignore[misc]
-                return Symbol(self, x.cell, (*x.path, (op, params)), ghost)
-            outs = self.emit(op, tuple(self.read(x) for x in inputs), params)
-            made = tuple(Symbol(self, Cell(v)) for v in outs)
-            if out is not ...:
-                return self.write(out, made[0])
-            return made if op.outputs > 1 else made[0]
+            made = shown(self, op, tuple(self.lift(x) for x in inputs), params)
+            return made if out is ... else self.write(out, made)
 
         return append
 
@@ -470,8 +468,10 @@ class Recorder:
         return 0
 
     def place(self, array: Any) -> backend.device:
-        """Return where a real array is, so that its transfer is recorded; of all else the device that is recorded."""
+        """Return where an array is, so that its transfer is recorded: what is not made on the host is where the capture is."""
         real = array if not isinstance(array, Symbol) else None if array.cell.writes else array.cell.array
+        if isinstance(array, Symbol) and array.cell.value in self.graph.hosts:
+            real = NOWHERE
         owner = self if real is None else _owner(real)
         place = backend.device.__new__(backend.device)
         place.type = owner.name
@@ -506,9 +506,7 @@ class Recorder:
                 graph.grads.append((leaf, None if now is None else self.read(now._array)))
                 leaf._grad = before
         graph.outputs = _rebuild_tensors(outputs, lambda x: self.read(x._array))
-        met = [name for _, name in self.met]
-        graph.hosts = {v for v, owner in self.met if owner == backend.HOST}
-        graph.devices = tuple(dict.fromkeys([self.name, *met] if not graph.arguments else met))
+        graph.devices = tuple(dict.fromkeys([self.name, *self.met] if not graph.arguments else self.met))
         numbers = {id(cell): number for number, cell in enumerate(self.given)}
         for cell in self.cells.values():
             if cell.writes:

@@ -474,5 +474,5 @@ def typed(memory: Array, kind: str, order: str = "little") -> Array:
 
 def placed(array: Array, target: Any) -> Any:
     """Return a host array on a device: itself for the host."""
-    return array if target.type == backend.HOST else target.backend.from_host(array, target.index or 0)
+    return array if target.type == backend.HOST else target.backend.from_host(array, target.ordinal)
 

@@ -55,17 +55,16 @@ class Failure:
     def raised(self) -> BaseException:
         """Return the exception to raise: of the same type where that takes one message, else RuntimeError."""
         try:
-            made = self.kind(self.text)
+            return self.kind(_Words(self.text))
         except Exception:
             return RuntimeError(self.text)
-        return _Quoted(self.text) if isinstance(made, KeyError) else made
 
 
-class _Quoted(KeyError):
-    """A KeyError that shows its message as it is, with its line breaks."""
+class _Words(str):
+    """A message that keeps its line breaks where its repr is shown, as KeyError does."""
 
-    def __str__(self) -> str:
-        return str(self.args[0])
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def failure(error: BaseException, where: str) -> Failure:

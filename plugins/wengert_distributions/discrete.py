@@ -111,11 +111,11 @@ class ContinuousBernoulli(_Binary, ExponentialFamily):
         small = t.abs() < within
         return w.where(small, near(w.where(small, t, 0.0)), far(w.where(small, 1.0, t)))
 
-    def _log_normaliser(self) -> Any:
-        """Return log of the integral of exp(t x), (exp(t) - 1) / t."""
+    def _log_density(self, x: Any) -> Any:
+        """Return t x less the log of the integral of exp(t x), (exp(t) - 1) / t; of large t the difference is taken first."""
         return self._by_size(
-            lambda t: t.clamp(min=0) + (-(-t.abs()).expm1() / t.abs()).log(),
-            lambda t: t / 2 + t**2 / 24 - t**4 / 2880 + t**6 / 181440 - t**8 / 9676800,
+            lambda t: t * (x - (t > 0).to(t.dtype)) + t.abs().log() - (-(-t.abs()).expm1()).log(),
+            lambda t: t * x - (t / 2 + t**2 / 24 - t**4 / 2880 + t**6 / 181440 - t**8 / 9676800),
         )
 
     @property
@@ -136,7 +136,7 @@ class ContinuousBernoulli(_Binary, ExponentialFamily):
 
     def log_prob(self, value: Any) -> Any:
         self._validate_sample(value)
-        return self.logits * value - self._log_normaliser()
+        return self._log_density(value)
 
     def cdf(self, value: Any) -> Any:
         self._validate_sample(value)
@@ -161,7 +161,7 @@ class ContinuousBernoulli(_Binary, ExponentialFamily):
         return self._by_size(far, lambda t: u - t * u * (u - 1) / 2 * (1 - t * (2 * u - 1) / 3), 0.001)
 
     def entropy(self) -> Any:
-        return self._log_normaliser() - self.logits * self.mean
+        return 0.0 - self._log_density(self.mean)
 
 
 class Geometric(_Binary):

@@ -204,7 +204,7 @@ def _uniform(p: Any, q: Any) -> Any:
 
 @register_kl(ContinuousBernoulli, ContinuousBernoulli)
 def _continuous_bernoulli(p: Any, q: Any) -> Any:
-    return (p.logits - q.logits) * p.mean - p._log_normaliser() + q._log_normaliser()
+    return p._log_density(p.mean) - q._log_density(p.mean)
 
 
 @register_kl(Wishart, Wishart)
@@ -310,7 +310,7 @@ def _uniform_beta(p: Any, q: Any) -> Any:
 @register_kl(Beta, ContinuousBernoulli)
 @register_kl(Uniform, ContinuousBernoulli)
 def _against_continuous_bernoulli(p: Any, q: Any) -> Any:
-    made = -p.entropy() - q.logits * p.mean + q._log_normaliser()
+    made = -p.entropy() - q._log_density(p.mean)
     return w.where((p.low < 0) | (p.high > 1), math.inf, made) if isinstance(p, Uniform) else made
 
 

@@ -1,13 +1,11 @@
-"""What the modules of linear algebra share: adjoints, diagonals and triangles of batches of matrices, checks, named results.
+"""What the modules of linear algebra share: adjoints, diagonals and triangles of batches of matrices, checks.
 
-Owns: the record of a triangle, helpers that rules use too (on raw arrays and on Tensors), `named`. May import:
+Owns: the record of a triangle, helpers that rules use too (on raw arrays and on Tensors). May import:
 wengert.extend. Must not know: any factorization, devices.
 """
 
 from __future__ import annotations
 
-import functools
-from collections import namedtuple
 from typing import Any
 
 from wengert.extend import category, dtypes, e, products, s, structural
@@ -114,29 +112,3 @@ def check_square(name: str, x: Any) -> None:
     rows, columns = x.shape[-2:] if len(x.shape) > 1 else (0, 1)
     if rows != columns:
         raise RuntimeError(f"{name}: A must be batches of square matrices, but they are {rows} by {columns} matrices")
-
-
-# ---- results
-@functools.cache
-def named(name: str, fields: str) -> Any:
-    """Return a named tuple type that prints as PyTorch's results of a function do."""
-
-    def show(self: Any) -> str:
-        parts = [f"{field}={value!r}" for field, value in zip(self._fields, self, strict=True)]
-        return f"torch.return_types.{name}(\n" + ",\n".join(parts) + ")"
-
-    made = namedtuple(name, fields)  # type: ignore[misc]
-    made.__repr__ = show  # type: ignore[method-assign]
-    made.__reduce__ = _reduced(name, fields)  # type: ignore[method-assign]
-    return made
-
-
-def _reduced(name: str, fields: str) -> Any:
-    def reduce(self: Any) -> tuple[Any, ...]:
-        return _result, (name, fields, *self)
-
-    return reduce
-
-
-def _result(name: str, fields: str, *values: Any) -> Any:
-    return named(name, fields)(*values)

@@ -27,7 +27,6 @@ from wengert_linalg.matrices import (
     mH,
     mm,
     mT,
-    named,
     part,
     same,
     scalar,
@@ -180,7 +179,7 @@ def det(A: Any) -> Any:
     return det_(A)
 
 
-Slogdet, TopSlogdet = named("linalg_slogdet", "sign logabsdet"), named("slogdet", "sign logabsdet")
+Slogdet, TopSlogdet = r.named("linalg_slogdet"), r.named("slogdet")
 
 
 def slogdet(A: Any) -> Any:
@@ -242,7 +241,7 @@ def solve_triangular(A: Any, B: Any, *, upper: bool, left: bool = True, unitrian
     return mT(solve_triangular_(mT(A), mT(B), not upper, unitriangular))
 
 
-TriangularSolve = named("triangular_solve", "solution cloned_coefficient")
+TriangularSolve = r.named("triangular_solve")
 
 
 def triangular_solve(b: Any, A: Any, upper: bool = True, transpose: bool = False, unitriangular: bool = False) -> Any:
@@ -284,8 +283,8 @@ def cholesky_inverse(L: Any, upper: bool = False) -> Any:
 
 
 # ---- LU
-LuFactor, LuFactorEx = named("linalg_lu_factor", "LU pivots"), named("linalg_lu_factor_ex", "LU pivots info")
-Lu, LuUnpack = named("linalg_lu", "P L U"), named("lu_unpack", "P L U")
+LuFactor, LuFactorEx = r.named("linalg_lu_factor"), r.named("linalg_lu_factor_ex")
+Lu, LuUnpack = r.named("linalg_lu"), r.named("lu_unpack")
 
 
 def _pivoting(name: str, pivot: bool) -> None:
@@ -362,8 +361,8 @@ def lu_solve_top(b: Any, LU_data: Any, LU_pivots: Any) -> Any:
 
 
 # ---- the forms that report errors instead of raising them
-InvEx, SolveEx = named("linalg_inv_ex", "inverse info"), named("linalg_solve_ex", "result info")
-CholeskyEx = named("linalg_cholesky_ex", "L info")
+InvEx, SolveEx = r.named("linalg_inv_ex"), r.named("linalg_solve_ex")
+CholeskyEx = r.named("linalg_cholesky_ex")
 
 
 def _reported(A: Any, make: Any, check_errors: bool, bad: Any) -> tuple[Any, Any]:
@@ -413,7 +412,7 @@ def _bad_minors(A: Any) -> Any:
 
 
 # ---- LDL, which has no gradient
-Ldl, LdlEx = named("linalg_ldl_factor", "LD pivots"), named("linalg_ldl_factor_ex", "LD pivots info")
+Ldl, LdlEx = r.named("linalg_ldl_factor"), r.named("linalg_ldl_factor_ex")
 ldl_factor_ = structural("ldl_factor", "x", lambda x, hermitian: (same(x), (tuple(x.shape[:-1]), I32)), params="hermitian",
     outputs=2)  # fmt: skip
 ldl_solve_ = structural("ldl_solve", "x pivots y", lambda x, pivots, y, hermitian: infer_solve(x, y), params="hermitian",

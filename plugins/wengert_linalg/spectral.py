@@ -29,7 +29,6 @@ from wengert_linalg.matrices import (
     mH,
     mm,
     mT,
-    named,
     part,
     row,
     same,
@@ -233,7 +232,7 @@ pinv_     = structural("pinv", "x", infer_pinv, params="atol rtol hermitian", la
 
 
 # ---- QR
-Qr, TopQr = named("linalg_qr", "Q R"), named("qr", "Q R")
+Qr, TopQr = r.named("linalg_qr"), r.named("qr")
 
 
 def qr(A: Any, mode: str = "reduced") -> Any:
@@ -259,7 +258,7 @@ def geqrf(input: Any) -> Any:
     return Geqrf(*geqrf_(input))
 
 
-Geqrf = named("geqrf", "a tau")
+Geqrf = r.named("geqrf")
 geqrf_ = structural(
     "geqrf", "x", lambda x: (same(x), ((*x.shape[:-2], min(x.shape[-2:])), x.dtype)), outputs=2, label="GeqrfBackward0"
 )
@@ -309,7 +308,7 @@ def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool =
 
 
 # ---- singular values
-Svd, TopSvd = named("linalg_svd", "U S Vh"), named("svd", "U S V")
+Svd, TopSvd = r.named("linalg_svd"), r.named("svd")
 
 
 def svd(A: Any, full_matrices: bool = True, *, driver: Any = None) -> Any:
@@ -348,7 +347,7 @@ def values_of(A: Any) -> Any:
 
 
 # ---- eigenvalues
-Eigh, Eig = named("linalg_eigh", "eigenvalues eigenvectors"), named("linalg_eig", "eigenvalues eigenvectors")
+Eigh, Eig = r.named("linalg_eigh"), r.named("linalg_eig")
 
 
 def _upper(name: str, UPLO: str) -> bool:
@@ -440,7 +439,7 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, atol: Any =
     return r.sum_(above, (above.ndim - 1,), False)
 
 
-Lstsq = named("linalg_lstsq", "solution residuals rank singular_values")
+Lstsq = r.named("linalg_lstsq")
 DRIVERS = ("gels", "gelsy", "gelsd", "gelss")
 
 

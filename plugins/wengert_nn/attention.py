@@ -22,6 +22,7 @@ from wengert.extend import (
     r,
     relabel,
     s,
+    shared_like,
     size_of,
     structural,
     sum_to,
@@ -139,8 +140,12 @@ def additive(mask: Any, like: Any) -> Any:
 
 def causal(rows: int, columns: int, like: Any) -> Any:
     """Return the mask that hides each column after its row."""
-    made = hidden if rows * columns <= 1 << 18 else hidden.__wrapped__
-    return tensor_like(like, made(rows, columns, like._array.dtype))
+    if rows * columns <= 1 << 18:
+        return shared_like(like, hidden, rows, columns, like._array.dtype)
+    if like.is_cpu:
+        return tensor_like(like, hidden.__wrapped__(rows, columns, like._array.dtype))
+    places = shared_like(like, np.arange, max(rows, columns))
+    return additive(places[:columns] <= places[:rows, None], like)
 
 
 @functools.lru_cache(8)

@@ -11,7 +11,7 @@ import math
 import warnings
 from typing import Any
 
-from wengert.extend import dtypes, random, size_of
+from wengert.extend import dtypes, random
 from wengert_nn.activations import floats
 
 NEGATIVE_SATURATION = 1.7580993408473766  # -selu(-inf)
@@ -19,8 +19,7 @@ NEGATIVE_SATURATION = 1.7580993408473766  # -selu(-inf)
 
 def noise(input: Any, shape: tuple[int, ...], p: float, *values: tuple[float, float]) -> list[Any]:
     """Return, for each pair of values, a tensor of input's type: the first value with probability p, else the second."""
-    limit, drawing = round(p * 2**32), random.default_generator
-    kept = random.drawn(lambda shape: (drawing.bits(size_of(shape)) >= limit).reshape(shape), shape, dtypes.B8, input.device)
+    kept = random.drawn(random.Chances(random.default_generator, p), shape, dtypes.B8, input.device)
     made = []
     for lost, other in values:
         factor = kept.to(input.dtype) * (other - lost)

@@ -69,12 +69,12 @@ def softmax(xp: Any, scores: Any, masked: bool) -> Any:
             return made
     top = xp.max(scores, axis=-1, keepdims=True)
     if masked:
-        top[top == -np.inf] = 0
+        xp.copyto(top, 0, where=top == -np.inf)
     scores -= top
     xp.exp(scores, out=scores)
     total = xp.add.reduce(scores, -1, None, None, True)
     if masked:
-        total[total == 0] = 1
+        xp.copyto(total, 1, where=total == 0)
     scores /= total
     return scores
 

@@ -49,7 +49,7 @@ def pick(backend: Any, x: Any, index: Any, ignored: int) -> Any:
     key, gone = places(backend, x, index, ignored)
     made = x[key]
     if gone is not None:
-        made[gone] = 0
+        backend.xp.copyto(made, 0, where=gone)
     return made
 
 
@@ -76,7 +76,7 @@ def cross_entropy(backend: Any, x: Any, index: Any, ignored: int) -> Any:
         if gone is not None:
             losses[gone] = 0
         return losses
-    ones = xp.ones(x.shape[1], x.dtype) if x.ndim == 2 else None  # BLAS adds a row in a quarter of the time
+    ones = np.ones(x.shape[1], x.dtype) if type(x) is np.ndarray and x.ndim == 2 else None  # BLAS adds in a quarter of the time
     spare = None if x.size > FEW else xp.empty(x.shape, x.dtype)
     for part in in_rows(x):
         top = xp.maximum.reduce(x[part], 1, None, None, True)
@@ -87,7 +87,7 @@ def cross_entropy(backend: Any, x: Any, index: Any, ignored: int) -> Any:
         total -= losses[part] - top[:, 0]
         losses[part] = total
     if gone is not None:
-        losses[gone] = 0
+        xp.copyto(losses, 0, where=gone)
     return losses
 
 

@@ -110,7 +110,7 @@ def pool_winner(backend: Any, x: Any, out: Any, kernel: Ints, stride: Ints, padd
         misses = (x[elements] != out[windows]).astype(kind)
         part = winner[windows]
         xp.minimum(part, -misses | kind.type(number), out=part)  # all bits are set where it is not the maximum
-    if x.dtype.kind == "f" and bool(xp.isnan(out).any()):
+    if x.dtype.kind == "f" and (type(x) is not np.ndarray or xp.isnan(out).any()):  # a device is not asked: it would wait
         for number, windows, elements in every:
             xp.copyto(winner[windows], kind.type(number), where=xp.isnan(x[elements]))
     return winner

@@ -392,7 +392,8 @@ def integers(name: str, target: Any) -> Any:
 def class_losses(
     record: Any, name: str, input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, sign: int = 1
 ) -> Any:
-    input, target, single = samples_first(name, input, integers(name, target))
+    input, target, single = samples_first(name, input, target)
+    target = integers(name, target)
     check_weight(name, weight, input.shape[1])
     if weight is not None and weight.dtype is not input.dtype:
         raise RuntimeError(f"{name}: expected a weight of the input's type {input.dtype}, not {weight.dtype}; convert one")
@@ -432,8 +433,8 @@ def cross_entropy(
     name = "cross_entropy"
     if not label_smoothing:
         return relabel(class_losses(cross_, name, input, target, weight, ignore_index, reduction), "NllLossBackward0")
-    input, target, single = samples_first(name, input, integers(name, target))
-    classes = input.shape[1]
+    input, target, single = samples_first(name, input, target)
+    target, classes = integers(name, target), input.shape[1]
     check_weight(name, weight, classes)
     logs = r.log_softmax(input, 1)
     one = of_classes(-pick(logs, target, ignore_index), target, ignore_index, weight, reduction, single)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import category, dtypes, e, structural
+from wengert.extend import category, dtypes, e, kind_of, structural
 from wengert_nn.taps import Table, resample, table
 
 Pads = tuple[tuple[int, int], ...]  # elements put before and after, a dim; fewer than none: that many are left out
@@ -60,6 +60,7 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
     Raises RuntimeError for pads that do not fit, ValueError for a value where none is used, NotImplementedError for an
     unknown mode.
     """
+    kind_of("pad", input)
     amounts = [int(n) for n in pad]
     ndim = len(input.shape)
     if len(amounts) % 2 or len(amounts) > 2 * ndim:
@@ -75,6 +76,11 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
         raise NotImplementedError(
             f"pad: mode {mode!r} pads the last 1, 2 or 3 dimensions of an input with one or two more, not {dims} of {ndim}"
         )
+    if mode != "circular" and not all(input.shape[ndim - dims - 1 :]):
+        raise RuntimeError(
+            f"pad: mode {mode!r} expects an input whose dimensions, without that of the batch, have elements, got "
+            f"{list(input.shape)}"
+        )
     return _repeated(input, _per_dim(input, amounts), mode)
 
 
@@ -84,9 +90,6 @@ def _repeated(x: Any, pads: Pads, mode: str) -> Any:
         x = constant_pad_(x, tuple((min(a, 0), min(b, 0)) for a, b in pads), 0)
         pads = tuple((max(a, 0), max(b, 0)) for a, b in pads)
     padded = [d for d, pair in enumerate(pads) if pair != (0, 0)]
-    first = len(x.shape) - 2 if len(x.shape) > 2 else 1
-    if not all(x.shape[d] for d in range(min([first, *padded]), len(x.shape))):
-        raise RuntimeError(f"pad: mode {mode!r} expects an input whose padded dimensions have elements, got {list(x.shape)}")
     for d in padded:
         n, longest = x.shape[d], max(pads[d])
         limit = {"reflect": n - 1, "circular": n}.get(mode, longest)

@@ -249,13 +249,13 @@ def _inside(c: Any, n: int, padding_mode: str, align: bool) -> Any:
         flips = e.floor(c / span).detach()
         rest = c - flips * span
         c = e.where(flips % 2 == 0, rest, span - rest) + low
-    return e.where(c <= 0, 0.0, e.where(c >= n - 1, n - 1.0, c))
+    return e.where(c >= n - 1, n - 1.0, e.where(c > 0, c, 0.0))  # what is no number is at the first element
 
 
 def _taps(c: Any, mode: str) -> list[tuple[Any, Any]]:
     """Return (place, weight) for each element along one dim that a sample at c is made of."""
     if mode == "nearest":
-        return [(e.rint(c).detach(), c * 0 + 1)]
+        return [(e.rint(c).detach(), e.where(c < c, c, 1.0))]  # 1, also where c is no number; its gradient is 0
     low = e.floor(c).detach()
     t = c - low
     if mode == "bilinear":

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import s
+from wengert.extend import kind_of, s
 
 Ints = tuple[int, ...]
 
@@ -49,6 +49,7 @@ def per_dim(name: str, argument: str, value: Any, dims: int) -> Ints:
 
 def batched(name: str, input: Any, dims: int, what: str = "input") -> tuple[Any, bool]:
     """Return input with a batch dim, and whether it was put in. Raises RuntimeError for another number of dims."""
+    kind_of(name, input, what)
     ndim = len(input.shape)
     if ndim == dims + 2:
         return input, False

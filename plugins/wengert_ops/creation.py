@@ -112,7 +112,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     moved = False
     if isinstance(ext_tensor, Tensor) and not ext_tensor.requires_grad:
         made = ext_tensor.detach()
-    elif hasattr(ext_tensor, "__cuda_array_interface__"):
+    elif creation.of_cuda(ext_tensor):
         made = creation.as_tensor(ext_tensor)
     elif hasattr(ext_tensor, "__dlpack__") or type(ext_tensor).__name__ == "PyCapsule":
         host = _Capsule(_exported(ext_tensor, copy) if hasattr(ext_tensor, "__dlpack__") else ext_tensor).array()

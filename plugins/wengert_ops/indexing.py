@@ -99,7 +99,7 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, i
     _check_reduce("scatter_reduce", reduce, ("sum", "prod", "mean", "amax", "amin"))
     x, index, src, d = indexing.scatter_source("scatter_reduce", input, dim, index, src)
     if not index.numel():
-        return e.clone(input)
+        return relabel(indexing.unwritten(input, src), "ScatterReduceBackward0")
     made = _reduced(x, src, index, d, reduce, include_self)
     return relabel(made if input.dim() else s.reshape(made, ()), "ScatterReduceBackward0")
 
@@ -109,7 +109,7 @@ def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, *, 
     _check_reduce("index_reduce", reduce, ("prod", "mean", "amax", "amin"))
     d = indexing.index_source("index_reduce", input, dim, index, source)
     if not index.numel():
-        return e.clone(input)
+        return relabel(indexing.unwritten(input, source), "IndexReduceBackward0")
     x, source = as_vector(input), as_vector(source)
     shape = tuple(source.shape)
     along = s.reshape(index, tuple(n if i == d else 1 for i, n in enumerate(shape)))

@@ -7,7 +7,7 @@ result; kernels are the array module's by name, the others in pointwise_kernels.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from wengert.extend import (
     SAME,
@@ -20,6 +20,7 @@ from wengert.extend import (
     errors,
     labelled,
     only_tensors,
+    r,
     relabel,
     structural,
 )
@@ -61,16 +62,6 @@ frexp_      = structural("frexp", "x", lambda x: infer_frexp(x), outputs=2, labe
 # fmt: on
 
 
-class Frexp(NamedTuple):
-    """What frexp returns: x = mantissa * 2^exponent, 1/2 <= |mantissa| < 1."""
-
-    mantissa: Any
-    exponent: Any
-
-    def __repr__(self) -> str:
-        return f"torch.return_types.frexp(\nmantissa={self.mantissa!r},\nexponent={self.exponent!r})"
-
-
 def infer_frexp(x: Any) -> Any:
     if category(x.dtype) != dtypes.FLOATING:
         raise RuntimeError(f"torch.frexp() only supports floating-point dtypes, not {x.dtype}")
@@ -91,9 +82,9 @@ def xlogy(input: Any, other: Any, *, out: Any = None) -> Any:
     return relabel(result, "XlogyBackward2" if numbers[1] else "XlogyBackward1") if any(numbers) else result
 
 
-def frexp(input: Any) -> Frexp:
+def frexp(input: Any) -> Any:
     """Return mantissas and exponents: x = mantissa * 2^exponent. Raises RuntimeError for integers and complex numbers."""
-    return Frexp(*frexp_(input))
+    return r.named("frexp")(*frexp_(input))
 
 
 @labelled("LdexpBackward0")

@@ -6,7 +6,7 @@ Must not know: devices; kernels are in wengert_ops.reduction_kernels.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from wengert.extend import (
     axes_of,
@@ -52,17 +52,7 @@ cummin_ = structural("cummin", "x", infer_scan, params="axis", outputs=2, keeps=
 logcumsumexp_ = structural("logcumsumexp", "x", lambda x, axis: (x.shape, x.dtype), params="axis", x=logcumsumexp_rule)
 # fmt: on
 
-_CUMMAX, _CUMMIN = r.named("cummax"), r.named("cummin")
-
-
-class Bounds(NamedTuple):
-    """The smallest and the largest element, as `aminmax` returns them."""
-
-    min: Any
-    max: Any
-
-    def __repr__(self) -> str:
-        return f"torch.return_types.aminmax(\nmin={self.min!r},\nmax={self.max!r})"
+_CUMMAX, _CUMMIN, _AMINMAX = r.named("cummax"), r.named("cummin"), r.named("aminmax")
 
 
 def cummax(input: Any, dim: int) -> Any:
@@ -95,7 +85,7 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False, out: A
     """Return (min, max) over dim, or of all elements; the gradient is shared evenly among equal ones."""
     r.ordered("aminmax", input)
     axis = axes_of("aminmax", input, dim)
-    pair = Bounds(*[relabel(f(input, axis, keepdim), "AminmaxBackward0") for f in (r.amin_, r.amax_)])
+    pair = _AMINMAX(*[relabel(f(input, axis, keepdim), "AminmaxBackward0") for f in (r.amin_, r.amax_)])
     for given in out or ():
         if given.dtype is not input.dtype:
             raise RuntimeError(f"aminmax: expected out tensors to have dtype {input.dtype}, but got {given.dtype}")

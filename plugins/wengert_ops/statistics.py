@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -258,23 +258,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     return histc_(input, bins, low, high)
 
 
-class Histogram(NamedTuple):
-    """The weight in each bin and where the bins end, as `histogram` returns them."""
-
-    hist: Any
-    bin_edges: Any
-
-    def __repr__(self) -> str:
-        return f"torch.return_types.histogram(\nhist={self.hist!r},\nbin_edges={self.bin_edges!r})"
-
-
-class HistogramDD(Histogram):
-    """The same in several dimensions: a tuple of edges, one for each."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"torch.return_types.histogramdd(\nhist={self.hist!r},\nbin_edges={self.bin_edges!r})"
+Histogram, HistogramDD = r.named("histogram"), r.named("histogramdd")
 
 
 def _edges(name: str, column: Any, bins: Any, limits: tuple[float, float] | None) -> Any:
@@ -298,7 +282,7 @@ def _edges(name: str, column: Any, bins: Any, limits: tuple[float, float] | None
 
 def histogram(
     input: Any, bins: Any = 100, *, range: Any = None, weight: Any = None, density: bool = False, out: Any = None
-) -> Histogram:
+) -> Any:
     """Return (hist, bin_edges): the number of elements, or the sum of their weights, in each bin.
 
     bins: how many, over `range` or that of the data, or a tensor of edges. density: divided by the total and bin widths.
@@ -321,7 +305,7 @@ def histogram(
     return pair if out is None else write_out("histogram", pair, out)
 
 
-def histogramdd(input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False) -> HistogramDD:
+def histogramdd(input: Any, bins: Any, *, range: Any = None, weight: Any = None, density: bool = False) -> Any:
     """Return (hist, bin_edges) of points (the last dim of input) in several dimensions; see `histogram`."""
     _real_floats("histogramdd", input)
     if len(input.shape) < 2:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wengert
-from wengert.optim.optimizer import CHECKS, Closure, Group, Optimizer, State, at_least_zero
+from wengert.optim.optimizer import CHECKS, Closure, Group, Optimizer, State
 
 if TYPE_CHECKING:
     from wengert import Tensor
@@ -40,7 +40,7 @@ class LBFGS(Optimizer):
     that safeguard the line search).
     """
 
-    checks = {"lr": CHECKS["lr"], **{name: at_least_zero(name) for name in ("tolerance_grad", "tolerance_change")}}
+    checks = {"lr": CHECKS["lr"]}  # a tolerance below zero is one that no step reaches
 
     def __init__(
         self, params: Any, lr: float | Tensor = 1, max_iter: int = 20, max_eval: int | None = None,
@@ -74,9 +74,8 @@ class LBFGS(Optimizer):
 
     def _iterate(self, closure: Closure) -> Any:
         group = self.param_groups[0]
-        params, lr, max_iter = group["params"], float(group["lr"]), group["max_iter"]
-        smallest = group["tolerance_change"]
-        state = self.state[params[0]]
+        lr, max_iter, smallest = float(group["lr"]), group["max_iter"], group["tolerance_change"]
+        state, params = self.state[group["params"][0]], [pairs(p) for p in group["params"]]
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)
 
@@ -84,7 +83,7 @@ class LBFGS(Optimizer):
             with wengert.enable_grad():
                 value = closure()
             state["func_evals"] += 1
-            return value, flat([wengert.zeros_like(p) if p.grad is None else p.grad for p in params])
+            return value, flat([wengert.zeros_like(p) if p.grad is None else p.grad for p in group["params"]])
 
         first, g = evaluate()
         loss, d, t = float(first), state.get("d", g), float(state.get("t", lr))
@@ -99,7 +98,7 @@ class LBFGS(Optimizer):
             else:
                 remember(state, g - state["prev_flat_grad"], d * t, group["history_size"])
             d = direction(g, state)
-            t = lr * min(1.0, 1 / float(g.abs().sum())) if fresh else lr
+            t = lr * (1 / max(1.0, float(g.abs().sum()))) if fresh else lr
             before = Point(0.0, loss, float(g.dot(d)), g)
             state.update(prev_flat_grad=g, prev_loss=loss)
             if before.slope > -smallest:
@@ -125,8 +124,13 @@ class LBFGS(Optimizer):
         return first
 
 
+def pairs(x: Tensor) -> Tensor:
+    """Return complex numbers as pairs of real ones, in the same memory."""
+    return wengert.view_as_real(x) if x.is_complex() else x
+
+
 def flat(tensors: list[Tensor]) -> Tensor:
-    whole: Tensor = wengert.cat([x.detach().reshape(-1) for x in tensors])
+    whole: Tensor = wengert.cat([pairs(x.detach()).reshape(-1) for x in tensors])
     return whole
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import wengert
-from wengert.optim.optimizer import Group, Optimizer, State
+from wengert.optim.optimizer import CHECKS, Group, Optimizer, State
 
 if TYPE_CHECKING:
     from wengert import Tensor
@@ -28,7 +28,7 @@ class SparseAdam(Optimizer):
     complex_as_pairs = False
     sparse_gradients, dense_gradients = True, False
     checks = {
-        "lr": lambda lr: None if 0 < lr else f"Invalid learning rate: {lr}",
+        "lr": lambda lr: CHECKS["lr"](lr) or (None if 0 < lr else f"Invalid learning rate: {lr}"),
         "eps": lambda eps: None if 0 < eps else f"Invalid epsilon value: {eps}",
     }
 

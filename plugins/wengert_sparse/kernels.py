@@ -90,6 +90,10 @@ def add(x: Any, y: Any) -> Any:
             raise no_kernel("add of a sparse tensor and a number", COO)
         check_shapes("add", x, y)
         return OPS["index_put"](y, as_type(x, y.dtype).values, x.rows, tuple(range(x.sparse_dim)), True)
+    check_shapes("add", x, y)
+    for sparse, other in ((x, y), (y, x)):
+        if sparse.sparse_dim != other.sparse_dim and not other.nnz:
+            return OPS["copy"](sparse)
     check_dims("add", x, y)
     if same_places(x, y):
         return x.like(OPS["add"](x.values, y.values), x.coalesced and y.coalesced)
@@ -135,6 +139,13 @@ def divide(x: Any, y: Any) -> Any:
             f"Sparse division requires a scalar or zero-dim dense tensor divisor (got shape {list(y.shape)} for divisor)"
         )
     return x.like(OPS["divide"](x.values, y))
+
+
+def floor_divide(x: Any, y: Any) -> Any:
+    if not isinstance(x, Coo) or not is_number(y):
+        raise no_kernel("floor_divide by more than a number", COO)
+    x = sorted_coo(x)  # what stands in one place is added first
+    return x.like(OPS["floor_divide"](x.values, y))
 
 
 def overwrite(x: Any, y: Any) -> Any:
@@ -410,6 +421,9 @@ def sparse_csr(crow: Any, col: Any, values: Any, shape: Any) -> Csr:
 
 
 def dense(x: Coo) -> Any:
+    if not x.sparse_dim:  # all values stand in one place
+        rows = (beside(x.values, np.zeros(x.nnz, np.int64)),)
+        return OPS["reshape"](OPS["index_sum"](x.values, rows, (1, *x.shape), (0,)), x.shape)
     return OPS["index_sum"](x.values, x.rows, x.shape, tuple(range(x.sparse_dim)))
 
 
@@ -481,6 +495,7 @@ KERNELS: dict[str, Callable[..., Any]] = {
     **{name: unary(name) for name in UNARY},
     **{name: linear(name) for name in LINEAR},
     "add": add, "subtract": lambda x, y: add(x, OPS["negative"](y)), "multiply": multiply, "divide": divide,
+    "floor_divide": floor_divide,
     "power_number": power_number, "overwrite": overwrite, "cast": lambda x, dtype: as_type(x, dtype),
     "matmul": matmul, "mv": mv, "rows": many_rows, "linear": linear_layer,
     "transpose": transpose, "reshape": reshape, "broadcast_to": broadcast_to,

@@ -197,6 +197,8 @@ def to_sparse(
         sparse_dim, layout = None, sparse_dim
     if layout == CSR:
         return to_sparse_csr(self)
+    if layout == "torch.strided":
+        return to_dense(self)
     if layout not in (None, COO):
         raise no_kernel(f"to_sparse(layout={layout})", self.layout)
     if isinstance(self._array, Coo):
@@ -206,8 +208,8 @@ def to_sparse(
     ndim = self._array.ndim
     d = ndim if sparse_dim is None else sparse_dim
     d = d if dense_dim is None else ndim - dense_dim
-    if not 0 < d <= ndim:
-        raise RuntimeError(f"to_sparse: sparse_dim must be between 1 and {ndim}, got {d}")
+    if not min(ndim, 1) <= d <= ndim:
+        raise RuntimeError(f"to_sparse: sparse_dim must be between {min(ndim, 1)} and {ndim}, got {d}")
     there = self.detach() != 0
     if d < ndim:
         there = there.any(-1) if d == ndim - 1 else there.reshape((*self.shape[:d], -1)).any(-1)

@@ -39,6 +39,8 @@ def picked(g: Any, indices: Any) -> Any:
     if is_sparse(g):
         return picked_(g, indices)
     count = raw(indices).shape[0]
+    if not count:
+        return OPS["broadcast_to"](g, (raw(indices).shape[1], *raw(g).shape))
     return indexing.index_get(g, tuple([part(indices, d) for d in range(count)]), tuple(range(count)))
 
 

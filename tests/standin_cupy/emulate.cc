@@ -21,6 +21,10 @@ static void (*body)(void **);
 static void **arguments;
 static int failed;
 
+// What the compiler's checks call: a pointer that is not aligned for what it points to, an index beyond an array.
+extern "C" void __ubsan_handle_type_mismatch_v1(void *, void *) { failed = 2; }
+extern "C" void __ubsan_handle_out_of_bounds(void *, void *) { failed = 3; }
+
 extern "C" void w_wait(int place) {
   where_[current] = place;
   swapcontext(&threads[current], &scheduler);
@@ -58,7 +62,7 @@ static void block_of_coroutines() {
   }
 }
 
-// Returns 0, or 1 where threads that had to wait for each other were at different places.
+// Returns 0, 1 where threads that had to wait for each other were at different places, or what a check found.
 extern "C" int w_launch(void (*go)(void **), void **args, unsigned gx, unsigned gy, unsigned bx, int waits) {
   body = go;
   arguments = args;

@@ -21,10 +21,15 @@ import numpy as np
 HERE = Path(__file__).parent
 COMPILER = shutil.which("g++")
 FLAGS = ["-O0", "-std=c++17", "-shared", "-fPIC", "-ffp-contract=off", "-Wno-attributes", "-w"]
+CHECKS = ["-fsanitize=alignment,bounds"]  # what a card stops at; emulate.cc is told of it
 BARE = ["-nodefaultlibs", "-lm", "-lgcc"]  # of kernels: to find nothing in the library of C++ takes half of the time
 C_TYPES = {
     "float": "f4", "double": "f8", "long long": "i8", "int": "i4", "unsigned int": "u4", "unsigned long long": "u8", "short": "i2",
     "unsigned short": "u2", "unsigned char": "u1", "signed char": "i1", "w_c64": "c8", "w_c128": "c16",
+}  # fmt: skip
+FAILED = {
+    1: "threads that wait for each other are at different places", 2: "misaligned address",
+    3: "an index outside of an array of registers or of shared memory",
 }  # fmt: skip
 launches: list[str] = []  # the names of kernels in the order of their launches
 sources: dict[str, str] = {}  # every source that was compiled, by its kernel's name and hash
@@ -79,7 +84,7 @@ class RawModule:
         key = hashlib.sha1(text.encode()).hexdigest()[:16]
         target = folder() / f"{key}.so"
         if not target.exists():
-            made = subprocess.run([str(COMPILER), *FLAGS, "-x", "c++", "-", "-o", str(target), *BARE], input=text, capture_output=True, text=True)
+            made = subprocess.run([str(COMPILER), *FLAGS, *CHECKS, "-x", "c++", "-", "-o", str(target), *BARE], input=text, capture_output=True, text=True)
             if made.returncode:
                 raise RuntimeError(f"the kernel does not compile: {made.stderr}\n{self.code}")
         sources[f"{names[0]}_{key}"] = self.code
@@ -107,14 +112,19 @@ class RawKernel:
         if len(args) != len(self.types):
             raise TypeError(f"{self.name} takes {len(self.types)} arguments, {len(args)} were given")
         values: list[np.ndarray[Any, Any]] = []
+        memories: list[module.Guarded] = []
         for given, (name, pointer) in zip(args, self.types, strict=True):
             wanted = np.dtype(C_TYPES[name])
             if pointer:
                 if not isinstance(given, module.ndarray):
                     raise TypeError(f"{self.name}: {type(given).__name__} for a pointer to {name}")
+                if given._device != module.peers[0]:
+                    raise RuntimeError(f"{self.name}: an array of cuda:{given._device} for a kernel of cuda:{module.peers[0]}")
                 if given.dtype.itemsize != wanted.itemsize:
                     raise TypeError(f"{self.name}: an array of {given.dtype} for a pointer to {name}")
                 values.append(np.array([given._a.ctypes.data], np.uint64))
+                if isinstance(memory := module.root(given._a), module.Guarded):
+                    memories.append(memory)
                 continue
             if type(given) in (int, float, bool):
                 given = np.asarray(given, {int: np.int64, float: np.float64, bool: np.bool_}[type(given)])
@@ -128,7 +138,11 @@ class RawKernel:
             launches.append(self.name)
             pointers = (ctypes.c_void_p * max(len(values), 1))(*[v.ctypes.data for v in values])
             gy = grid[1] if len(grid) > 1 else 1
-            if runtime().w_launch(self.go, pointers, grid[0], gy, block[0], self.waits):
-                raise RuntimeError(f"{self.name}: threads that wait for each other are at different places")
+            failed = runtime().w_launch(self.go, pointers, grid[0], gy, block[0], self.waits)
+            if failed:
+                raise RuntimeError(f"{self.name}: {FAILED[failed]}")
+            for memory in memories:
+                if not memory.whole():
+                    raise RuntimeError(f"{self.name}: an element outside of an array was written to")
 
         module.done(run, args)

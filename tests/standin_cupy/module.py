@@ -22,30 +22,60 @@ from typing import Any
 import numpy as np
 
 FACTS = json.loads(Path(__file__).with_name("facts.json").read_text())
-ADDED = {"add": "ilILefd" + np.dtype(np.int64).char + np.dtype(np.uint64).char, "subtract": "iI", "maximum": "ilILefdqQ", "minimum": "ilILefdqQ"}
+ADDED = {"add": "iIlLqQefd", "subtract": "iI", "maximum": "iIlLqQfd", "minimum": "iIlLqQfd"}
 waits: list[str] = []  # what waited for the device, in order
 recording: list[Any] | None = None  # what a captured stream does
+spoiled = False  # whether the stream that is captured was waited for, after which no graph comes of it
 peers: list[int] = [0]  # the current device
+disorder = np.random.default_rng(0)  # in which atomic operations happen
 
 
 def waited(what: str) -> None:
+    global spoiled
     if recording is not None:
+        spoiled = spoiled or what in ("synchronize", "event")  # CuPy itself refuses the rest, and leaves the capture as it was
         raise RuntimeError(f"cudaErrorStreamCaptureUnsupported: {what} while a stream is being captured")
     waits.append(what)
 
 
-def done(run: Callable[[], Any], args: Any = ()) -> None:
-    """Do something on the device; while a stream is captured, write it down as well."""
+def by_library(name: str) -> None:
+    """Raise for what CuPy leaves to a library while a stream is captured: its wrappers refuse to set the library's stream."""
     if recording is not None:
+        raise NotImplementedError(f"calling {name} API during stream capture is currently unsupported")
+
+
+def done(run: Callable[[], Any], args: Any = ()) -> None:
+    """Do something on the device; while a stream is captured, write it down instead."""
+    if recording is None:
+        run()
+    else:
         recording.append((run, args))
-    run()
 
 
-def garbage(made: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Fill new memory with what is no result."""
+def garbage(made: np.ndarray[Any, Any]) -> None:
+    """Fill memory with what is no result."""
     if made.size:
-        made.reshape(-1).view(np.uint8)[...] = 0xA5
-    return made
+        made[...] = np.frombuffer(b"\xa5" * made.itemsize, made.dtype)[0]
+
+
+class Guarded(np.ndarray):
+    """Memory with a margin before and behind what is asked for, which no kernel may write to."""
+
+    MARGIN = 512  # CuPy's memory begins at multiples of it
+
+    @staticmethod
+    def new(shape: Any, dtype: Any, order: str = "C") -> np.ndarray[Any, Any]:
+        shape, dtype = (shape,) if isinstance(shape, int | np.integer) else tuple(shape), np.dtype(dtype)
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        memory = Guarded(size + 3 * Guarded.MARGIN, np.uint8)
+        memory.fill(0xA5)
+        memory.first = Guarded.MARGIN + -memory.ctypes.data % Guarded.MARGIN
+        memory.last = memory.first + size
+        return np.ndarray(shape, dtype, memory, memory.first, order=order)  # type: ignore[call-overload, no-any-return]
+
+    def whole(self) -> bool:
+        plain = self.view(np.ndarray)
+        return bool((plain[: self.first] == 0xA5).all() and (plain[self.last :] == 0xA5).all())
 
 
 def root(a: Any) -> Any:
@@ -74,7 +104,7 @@ class ndarray:
         if memptr is not None:
             self._a = np.ndarray(shape, dtype, memptr.mem, memptr.ptr - memptr.mem.ctypes.data, strides)
         else:
-            self._a = garbage(np.empty(shape, dtype, order))
+            self._a = Guarded.new(shape, dtype, order)
         self._device, self.base = peers[0], None
 
     # ---- what is refused
@@ -202,6 +232,8 @@ class ndarray:
         return compute(lambda a: a.flatten(order), self)
 
     def fill(self, value: Any) -> None:
+        if type(value).__module__ not in ("builtins", "numpy"):
+            raise TypeError(f"Unsupported type {type(value)}")
         self[...] = value
 
     def reshape(self, *shape: Any, order: str = "C", copy: Any = None) -> ndarray:
@@ -245,6 +277,8 @@ class ndarray:
         check(value)
         if isinstance(value, np.ndarray):
             raise TypeError("the stand-in takes no host array as a value; set() does")
+        if any(isinstance(p, np.ndarray) and p.dtype == bool for p in parts):
+            waited("a mask as an index")  # how many elements it names
 
         def run() -> None:
             with np.errstate(all="ignore"):
@@ -281,7 +315,7 @@ def fresh(a: Any) -> ndarray:
 
 
 def compute(function: Callable[..., Any], *inputs: Any) -> Any:
-    """Return function(*inputs' arrays) as new memory; while a stream is captured, do it again at each launch."""
+    """Return function(*inputs' arrays) as new memory; while a stream is captured, it is filled at each launch only."""
     for x in inputs:
         check(x)
     given = [x._a if isinstance(x, ndarray) else x for x in inputs]
@@ -298,6 +332,8 @@ def compute(function: Callable[..., Any], *inputs: Any) -> Any:
             for target, value in zip(results, new if many else [new], strict=True):
                 target[...] = value
 
+        for r in results:
+            garbage(r)
         recording.append((again, inputs))
     arrays = [fresh(r) for r in results]
     return tuple(arrays) if many else arrays[0]
@@ -347,6 +383,8 @@ def names_of(function: str, args: tuple[Any, ...], kwargs: dict[str, Any], known
 
 
 WAITING = {"nonzero", "flatnonzero", "argwhere", "unique", "bincount", "histogram", "repeat", "lexsort_"}
+LIBRARIES = {".linalg": "cuSOLVER", ".fft": "cuFFT", ".sparse": "cuSPARSE", "cuBLAS": "cuBLAS"}
+PRODUCTS = {"dot", "vdot", "inner", "tensordot", "einsum", "kron"}
 VIEWS = {"broadcast_to", "moveaxis", "expand_dims", "squeeze", "swapaxes", "transpose", "diagonal", "atleast_1d", "rollaxis", "reshape", "ravel"}
 LINALG = {"e": "linalg has no float16"}
 
@@ -375,6 +413,11 @@ def function(path: str, name: str, host: Any) -> Callable[..., Any]:
             raise TypeError(f"{path}.{name}: no array of CuPy was given")
         if "linalg" in path and any(a.dtype.char not in "fdFD" for a in every):
             raise TypeError(f"{path}.{name} takes float32, float64 and complex numbers")
+        for part, library in LIBRARIES.items():
+            if part in path or name in PRODUCTS and library == "cuBLAS" and every[0].dtype.kind in "fc":
+                by_library(library)
+        if name == "concatenate" and len(every) > 8 and recording is not None and len({a.dtype for a in every}) == 1:
+            raise RuntimeError("the current stream is capturing, so H2D transfers are disallowed")  # of the arrays' addresses
         if name in WAITING:
             waited(name)
         out = kwargs.pop("out", None)
@@ -429,6 +472,8 @@ def method(array: ndarray, name: str, *args: Any, **kwargs: Any) -> Any:
         if array.dtype.char not in "fdFDe" and array.dtype.kind not in "iub":
             raise TypeError("dot")
         (other,) = (*args, *([kwargs["b"]] if "b" in kwargs and not args else []))
+        if array.dtype.kind in "fc":
+            by_library("cuBLAS")
         made = compute(lambda a, b: np.asarray(a.dot(b)), array, other)
     elif name in ("argmax", "argmin"):
         dtype = kwargs.pop("dtype", None) or np.int64
@@ -531,7 +576,21 @@ class ufunc:
         check(b)
         if isinstance(b, np.ndarray):
             raise TypeError("Unsupported type <class 'numpy.ndarray'>")
-        done(lambda: self.host.at(a._a, wrapped(a._a, parts) if fancy else parts, strip(b)))
+        host = {"cupy_maximum": np.fmax, "cupy_minimum": np.fmin}.get(self.name, self.host)  # which pass over nan
+
+        def run() -> None:
+            into = a._a if a.dtype.char != "d" or host is self.host else a._a.astype("f")  # atomics.cuh: fmaxf of doubles
+            if fancy and parts and all(isinstance(p, np.ndarray) and p.dtype != bool for p in parts):  # in any order
+                at = np.broadcast_arrays(*wrapped(into, parts))
+                rest = into.shape[len(at) :]
+                values = np.broadcast_to(strip(b), (*at[0].shape, *rest)).reshape(-1, *rest)
+                order = disorder.permutation(values.shape[0])
+                host.at(into, tuple(p.reshape(-1)[order] for p in at), values[order])
+            else:
+                host.at(into, wrapped(into, parts) if fancy else parts, strip(b))
+            a._a[...] = into
+
+        done(run)
 
 
 # ---- making arrays
@@ -548,7 +607,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C") -> nd
 
 
 def empty(shape: Any, dtype: Any = float, order: str = "C") -> ndarray:
-    return fresh(garbage(np.empty(shape, dtype, order)))
+    return fresh(Guarded.new(shape, dtype, order))
 
 
 def like(make: Callable[..., ndarray]) -> Callable[..., ndarray]:
@@ -629,6 +688,7 @@ def broadcast_arrays(*args: Any) -> list[ndarray]:
 
 
 def einsum(subscripts: str, *operands: Any, dtype: Any = False) -> ndarray:
+    by_library("cuBLAS")
     return compute(lambda *given: np.einsum(subscripts, *given), *operands)
 
 
@@ -636,16 +696,47 @@ def pad(a: ndarray, pad_width: Any, mode: str = "constant", **kwargs: Any) -> nd
     return compute(lambda v: np.pad(v, pad_width, mode, **kwargs), a)
 
 
+class _Exported:
+    """Another library's memory, said to be the host's."""
+
+    def __init__(self, of: Any) -> None:
+        self.of = of
+
+    def __dlpack__(self, **asked: Any) -> Any:
+        return self.of.__dlpack__(stream=1)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+
+def from_dlpack(array: Any, *, device: Any = None, copy: Any = None) -> ndarray:
+    if array.__dlpack_device__()[0] != 2:
+        raise BufferError("CuPy takes memory of CUDA")
+    return view(array, array._a) if isinstance(array, ndarray) else fresh(np.from_dlpack(_Exported(array)))
+
+
 def asnumpy(a: Any, stream: Any = None, order: str = "C", out: Any = None, *, blocking: bool = True) -> Any:
     return a.get() if isinstance(a, ndarray) else np.asarray(a)
 
 
 def matmul(x1: Any, x2: Any, /, out: Any = None, casting: str = "same_kind", dtype: Any = None) -> ndarray:
+    if x1.dtype.kind in "fc" or x2.dtype.kind in "fc":
+        by_library("cuBLAS")
     made = compute(lambda a, b: np.asarray(np.matmul(a, b)), x1, x2)
     if out is None:
         return made
     out[...] = made
     return out
+
+
+compute_types: dict[str, int] = {}  # what products of a type are computed in
+
+
+def set_compute_type(dtype: Any, compute_type: int) -> None:
+    """CuPy's looks the type up by its character."""
+    if dtype.char not in "efdFD" or compute_type not in (1, 7):
+        raise TypeError(f"dtype is not supported: {dtype}")
+    compute_types[dtype.char] = compute_type
 
 
 # ---- cupy.cuda
@@ -697,21 +788,30 @@ class Stream:
     """A stream: everything is done at once."""
 
     null: Stream
-    current: list[Stream] = []
+    current: list[tuple[int, Stream]] = []
 
     def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: Any = None) -> None:
-        self.is_null, self.ptr, self.device_id = null, 0 if null else id(self) % 2**40, peers[0]
+        self.is_null, self.ptr, self.device_id = null, 0 if null else id(self) % 2**40, -1 if null else peers[0]
 
     def __enter__(self) -> Stream:
-        Stream.current.append(self)
+        if not self.is_null and self.device_id != peers[0]:
+            raise RuntimeError(
+                f"The device that the stream is created on ({self.device_id}) does not match with the current device ({peers[0]})"
+            )
+        Stream.current.append((peers[0], self))
         return self
 
     def __exit__(self, *error: object) -> None:
         Stream.current.pop()
 
     def use(self) -> Stream:
-        Stream.current.append(self)
-        return self
+        return self.__enter__()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stream) and other.ptr == self.ptr
+
+    def __hash__(self) -> int:
+        return self.ptr
 
     def synchronize(self) -> None:
         waited("synchronize")
@@ -730,15 +830,17 @@ class Stream:
         pass
 
     def begin_capture(self, mode: Any = None) -> None:
-        global recording
+        global recording, spoiled
         if self.is_null:
             raise RuntimeError("cannot capture on the default (legacy) stream.")
-        recording = []
+        recording, spoiled = [], False
 
     def end_capture(self) -> Graph:
         global recording
         assert recording is not None
         made, recording = Graph(recording), None
+        if spoiled:
+            raise RuntimeError("cudaErrorStreamCaptureInvalidated: operation failed due to a previous error during capture")
         return made
 
     def is_capturing(self) -> bool:
@@ -746,6 +848,12 @@ class Stream:
 
 
 Stream.null = Stream(null=True)
+
+
+class ExternalStream(Stream):
+    def __init__(self, ptr: int, device_id: int = -1) -> None:
+        super().__init__()
+        self.ptr, self.device_id = ptr, device_id
 
 
 class Event:
@@ -769,7 +877,9 @@ def get_elapsed_time(start_event: Event, end_event: Event) -> float:
 
 
 def get_current_stream(device_id: int = -1) -> Stream:
-    return Stream.current[-1] if Stream.current else Stream.null
+    """Each device has a current stream of its own."""
+    wanted = peers[0] if device_id == -1 else device_id
+    return next((stream for of, stream in reversed(Stream.current) if of == wanted), Stream.null)
 
 
 class Pool:
@@ -860,7 +970,7 @@ def modules(devices: int) -> dict[str, types.ModuleType]:
         }, deviceSynchronize=lambda: waited("synchronize"), streamCaptureModeThreadLocal=1, streamCaptureModeRelaxed=2,
     )  # fmt: skip
     cuda = new("cupy.cuda", {
-        "Device": Device, "Stream": Stream, "Event": Event, "Graph": Graph, "get_current_stream": get_current_stream,
+        "Device": Device, "Stream": Stream, "ExternalStream": ExternalStream, "Event": Event, "Graph": Graph, "get_current_stream": get_current_stream,
         "get_elapsed_time": get_elapsed_time, "runtime": runtime, "is_available": lambda: devices > 0,
         "memory": types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError, MemoryPointer=Pointer), "MemoryPool": MemoryPool, "using_allocator": using_allocator,
     }, host())  # fmt: skip
@@ -872,7 +982,7 @@ def modules(devices: int) -> dict[str, types.ModuleType]:
         "dtype": np.dtype, "newaxis": None, "inf": np.inf, "nan": np.nan, "pi": np.pi, "float16": np.float16, "float32": np.float32,
         "float64": np.float64, "int64": np.int64, "int32": np.int32, "int8": np.int8, "bool_": np.bool_, "complex64": np.complex64,
         "complex128": np.complex128, "is_available": cuda.is_available, "get_default_memory_pool": lambda: pool,
-        "__version__": FACTS["version"], "from_dlpack": lambda a, **k: a if isinstance(a, ndarray) else fresh(np.from_dlpack(a)),
+        "__version__": FACTS["version"], "from_dlpack": from_dlpack,
         "may_share_memory": lambda a, b: np.may_share_memory(a._a, b._a),
         "show_config": lambda: None, "get_array_module": lambda *a: None,
     }  # fmt: skip
@@ -888,6 +998,10 @@ def modules(devices: int) -> dict[str, types.ModuleType]:
     for name in ("special", "linalg", "fft", "sparse"):
         found[f"cupyx.scipy.{name}"] = part = new(f"cupyx.scipy.{name}", {}, host(f"scipy.{name}"))
         setattr(scipy, name, part)
+    core, products = types.ModuleType("cupy._core"), types.ModuleType("cupy._core._routines_linalg")
+    core._routines_linalg = products  # type: ignore[attr-defined]
+    products.__dict__.update(COMPUTE_TYPE_DEFAULT=1, COMPUTE_TYPE_TF32=7, set_compute_type=set_compute_type)
+    found |= {"cupy._core": core, "cupy._core._routines_linalg": products}
     backends = types.ModuleType("cupy_backends.cuda.libs")
     backends.nvrtc = types.SimpleNamespace(getVersion=lambda: (12, 9))  # type: ignore[attr-defined]
     found |= {"cupy_backends": types.ModuleType("cupy_backends"), "cupy_backends.cuda": types.ModuleType("cupy_backends.cuda"),

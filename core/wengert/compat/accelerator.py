@@ -77,7 +77,7 @@ def synchronize(device: Any = None) -> None:
     """Wait until the device has done what it was asked."""
     target = current_accelerator() if device is None else backend.resolve(device)
     if target is not None:
-        target.backend.synchronize(target.index or 0)
+        target.backend.synchronize(target.ordinal)
 
 
 def empty_cache() -> None:

@@ -34,7 +34,7 @@ ELSEWHERE = [
     (r"nn\.parallel(\.(data_parallel|distributed|parallel_apply|replicate|scatter_gather))?", "compat.parallel"),
     (r"nn\.utils\.(clip_grad|convert_parameters|weight_norm|spectral_norm|fusion|memory_format|init)", "nn.utils"),
     (r"optim\.(adam|adamw|adagrad|adadelta|adamax|asgd|lbfgs|nadam|radam|rmsprop|rprop|sgd|sparse_adam)", "optim"),
-    (r"utils\.data\.(dataloader|dataset|sampler|distributed|_utils)", "utils.data"),
+    (r"utils\.data\.(dataloader|dataset|sampler|distributed)", "utils.data"), (r"utils\.data\._utils", "compat.loading"),
     (r"utils\.data\._utils\.(collate|worker|fetch)", "utils.data"), (r"autograd\.(gradcheck|variable)", "autograd"),
     (r"autograd\.profiler", "profiler"), (r"functional|_tensor", ""), (r"nn\.utils\.stateless", "func"),
     (r"types", "compat.types"), (r"nn\.attention", "compat.attention"), (r"utils\.hooks", "compat.hooks"),
@@ -43,10 +43,12 @@ ELSEWHERE = [
     (r"utils\._pytree", "compat.pytree"), (r"return_types", "compat.return_types"),
     (r"fx", "compat.fx"), (r"jit\.annotations", "compat.annotated"),
     (r"_utils|utils\._foreach_utils", "compat.private"), (r"_custom_ops", "library"),
+    (r"nn\._reduction|nn\.functional\._Reduction", "compat.reductions"),
     (r"distributed\.(distributed_c10d|constants)", "distributed"),
     (r"distributed\.nn(\.functional)?", "compat.collectives"), (r"storage", ""), (r"_tensor_str", "compat.printed"),
     (r"distributed\.tensor\.placement_types", "compat.placements"), (r"onnx\.symbolic_helper", "onnx"),
-    (r"compiler|_dynamo", "compat.compiler"), (r"_dynamo\.(config|utils|_trace_wrapped_higher_order_op)", "compat.compiler"),
+    (r"compiler|_dynamo|_inductor", "compat.compiler"),
+    (r"_dynamo\.(config|utils|_trace_wrapped_higher_order_op)|_inductor\.config", "compat.compiler"),
     (r"xpu", "compat.mps"), (r"__future__", "compat.future"), (r"cpu", "compat.cpu"), (r"cpu\.amp", "compat.cpu_amp"),
     (r"distributions\.(?!constraints$|transforms$|kl$|utils$)[a-z_]+", "distributions"),
 ]  # fmt: skip
@@ -64,7 +66,13 @@ MOVED = {  # single names that are elsewhere
     "torch.nn.DataParallel": "compat.parallel", "torch.compile": "compat.compiler",
     "torch.nn.modules.DataParallel": "compat.parallel", "torch.ops.aten": "compat.aten",
     "torch.ops.load_library": "compat.aten", "torch.ScriptModule": "jit",
-    "torch._C._nn._parse_to": "compat.private",
+    "torch._C._nn._parse_to": "compat.private", "torch.optim.optimizer.ParamsT": "compat.types",
+    "torch.nn.modules.module._addindent": "compat.private",
+    **{f"torch.nn.modules.transformer.{name}": "compat.private" for name in ("_get_activation_fn", "_get_clones")},
+    **{
+        f"functorch.{name}": "compat.stateless"
+        for name in ("combine_state_for_ensemble", "make_functional", "make_functional_with_buffers")
+    },
     **{
         f"torch.distributed.{module}.{name}": "compat.placements"
         for module in ("tensor", "_tensor") for name in ("Partial", "Placement", "Replicate", "Shard")
@@ -140,22 +148,18 @@ def part_of(name: str) -> Any:
 def _own(path: str) -> Any:
     import wengert
 
-    for pattern, place in ELSEWHERE:
-        if re.fullmatch(pattern, path):
-            path = place
-            break
-    part: Any = wengert
-    for step in path.split(".") if path else ():
-        found = getattr(part, step, None)
-        if found is None and isinstance(part, ModuleType) and hasattr(part, "__path__"):
-            try:
-                found = importlib.import_module(f"{part.__name__}.{step}")
-            except ModuleNotFoundError:
-                return None
-        if not is_part(found) and not isinstance(found, ModuleType):
+    place = next((place for pattern, place in ELSEWHERE if re.fullmatch(pattern, path)), path)
+    if place != path or not path:
+        return _own(place) if place else wengert
+    above, _, step = path.rpartition(".")
+    part = _own(above)
+    found = getattr(part, step, None)
+    if found is None and isinstance(part, ModuleType) and hasattr(part, "__path__"):
+        try:
+            found = importlib.import_module(f"{part.__name__}.{step}")
+        except ModuleNotFoundError:
             return None
-        part = found
-    return part
+    return found if is_part(found) or isinstance(found, ModuleType) else None
 
 
 class Finder:

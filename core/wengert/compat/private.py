@@ -1,5 +1,5 @@
-"""Names of PyTorch's that begin with an underscore and that libraries use nevertheless: checks, and `torch._foreach_*`; and
-the arithmetic of sizes.
+"""Names of PyTorch's that begin with an underscore and that libraries use nevertheless: checks, what modules share,
+`torch._foreach_*`, and the arithmetic of sizes.
 
 Owns: these. May import: tensor, backend, dtypes; `wengert`'s public names late. Must not know: any op by itself.
 `_foreach_add_(tensors, ...)` is `Tensor.add_` for each of a list; PyTorch's one launch for all is a thing of its devices.
@@ -7,6 +7,7 @@ Owns: these. May import: tensor, backend, dtypes; `wengert`'s public names late.
 
 from __future__ import annotations
 
+import copy
 import functools
 import operator
 from collections.abc import Callable, Sequence
@@ -88,6 +89,28 @@ def _sample_dirichlet(concentration: Tensor) -> Tensor:
     from wengert import distributions
 
     return distributions.Dirichlet(concentration).rsample()  # type: ignore[no-any-return]
+
+
+# ---- what modules of `torch.nn` share, and programs import from there
+def _addindent(s_: str, numSpaces: int) -> str:
+    """Return lines of which all but the first are indented."""
+    return s_.replace("\n", "\n" + " " * numSpaces)
+
+
+def _get_clones(module: Any, N: int) -> Any:
+    """Return a ModuleList of copies of a module."""
+    from wengert import nn
+
+    return nn.ModuleList([copy.deepcopy(module) for _ in range(N)])
+
+
+def _get_activation_fn(activation: str) -> Callable[..., Any]:
+    """Return the function of that name. Raises RuntimeError for another than "relu" and "gelu"."""
+    from wengert.nn import functional
+
+    if activation not in ("relu", "gelu"):
+        raise RuntimeError(f"activation should be relu/gelu, not {activation}")
+    return getattr(functional, activation)  # type: ignore[no-any-return]
 
 
 # ---- lists of tensors

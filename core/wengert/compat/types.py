@@ -5,7 +5,7 @@ Owns: the aliases. May import: backend, dtypes, tensor. Must not know: anything 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from wengert import backend, dtypes
@@ -18,3 +18,4 @@ Storage = Any
 _dtype, _device = dtypes.dtype, backend.device
 _size = Size | list[int] | tuple[int, ...]
 _TensorOrTensors = Tensor | Sequence[Tensor]
+ParamsT = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]

@@ -17,7 +17,7 @@ import threading
 import traceback
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,22 @@ import numpy as np
 from wengert import backend, dtypes, faces
 from wengert._tensor import INFERENCE, Tensor
 from wengert.compiler.explanation import explained
-from wengert.compiler.guards import OWN, Guard, Left, Number, Wrapper, alike, defined, equal, overlap, root_id, root_of
+from wengert.compiler.guards import (
+    OWN,
+    Guard,
+    Left,
+    Nth,
+    Number,
+    Wrapper,
+    _Contents,
+    alike,
+    defined,
+    equal,
+    opened,
+    overlap,
+    root_id,
+    root_of,
+)
 from wengert.compiler.passes import optimised
 from wengert.compiler.program import Program
 from wengert.compiler.training import Joint, Training, resolved
@@ -138,6 +153,17 @@ def _in_order(tensors: list[Tensor]) -> bool:
     return all(x.is_contiguous() and x.storage_offset() == 0 for x in tensors)
 
 
+def _one_for_two(tensors: list[Tensor], around: list[Tensor]) -> bool:
+    """Say whether one tensor, or one array, is met twice among arguments and what is around."""
+    known = {id(y) for x in around for y in (x, x._array)}
+    met = [id(y) for x in tensors for y in (x, x._array)]
+    return len({*met}) < len(met) or not known.isdisjoint(met)
+
+
+class Renewed(BaseException):
+    """Stops a capture that leaves tensors somewhere: these places are to be known first."""
+
+
 @contextlib.contextmanager
 def _as_bases(tensors: list[Tensor]) -> Iterator[None]:
     """Let tensors be no views for a while: what asks how an argument lies in memory looks no further than the argument."""
@@ -156,6 +182,7 @@ class Captured:
 
     def __init__(self, guard: Guard, given: list[Tensor]) -> None:
         self.guard = guard
+        self.keeps = False  # whether the program gives tensors for what is left behind, beside the result
         self.around = [t[3] for t in guard.tensors]
         self.laid = not guard.names.isdisjoint(LAYOUT)  # whether the code asks how arguments lie in memory
         self.before = [_writes(x) for x in (*self.around, *given)]
@@ -176,7 +203,7 @@ class Captured:
                 "wengert.compile: the function runs backward() to the .grad of an argument, which is another tensor at each "
                 "call; return torch.autograd.grad(...) instead, or let the function reach the tensor by its closure"
             )
-        self.graph, self.joint = graph, joint
+        self.graph, self.joint, self.keeps = graph, joint, bool(joint.left)
         self.states = {id(a) for _, a in graph.states} | {root_id(x._array) for x in self.around}
         self.grads = graph.entered  # leaves whose gradients are the last arguments
         looked = {id(t): (t, there) for t, there in graph.looked} | {id(t): (t, True) for t in graph.entered}
@@ -189,6 +216,7 @@ class Captured:
         self.written = list({id(x.version_box()): x for x in written}.values())  # tensors around that a run writes to
         self.written_arguments = [i for i, c in enumerate(changed[len(self.around) :]) if c]
         self.written_arguments += [i for i, _ in graph.writes if isinstance(i, int) and i >= len(given)]
+        self.targets = [target for target, _ in graph.writes]
         known = {root_id(x._array) for x in self.around}  # x.data.add_(1) counts as no write to x
         for target, v in graph.writes:
             if not isinstance(target, int) and root_id(target) not in known:
@@ -196,6 +224,15 @@ class Captured:
                     f"wengert.compile: the function writes to a tensor ({v.spec}) that is reached neither by its closure, "
                     f"globals and self nor by its arguments; pass it as an argument"
                 )
+
+    def apart(self, tensors: list[Tensor], roots: list[int]) -> bool:
+        """Say whether arguments that share memory, with each other or with what is around, may be taken for ones that do not:
+        none of that memory is written to, or looked at otherwise than by values."""
+        if self.laid or _one_for_two(tensors, self.around):
+            return False
+        shared = {r for r in roots if r in self.states or roots.count(r) > 1}
+        written = {roots[target] if isinstance(target, int) else root_id(target) for target in self.targets}
+        return shared.isdisjoint(written | {roots[i] for i in self.written_arguments})
 
     def leaves(self, size: int | None, floats: list[Any]) -> Left | None:
         """Return what a call leaves behind, by the numbers as they are now: None where one is of another type."""
@@ -237,14 +274,15 @@ class Made:
         self.floats = floats if captured.general is not None and floats else None  # as they were last
         self.training: Training | None = None
         if captured.joint.leaves:
-            self.training = Training(graph, captured.joint, captured.around, fast_math)
+            self.training = Training(graph, captured.joint, captured.around, captured.guard, fast_math, bool(self.floats))
             self.program = self.training.forward
         else:
             graph.outputs = graph.outputs[0]
             self.program = Program(optimised(graph, fast_math))
         captured.joint.released()
         captured.guard.released()
-        plain = entry.flat and self.floats is None and not captured.counts and not captured.laid
+        plain = entry.simple and self.floats is None and not captured.laid
+        plain = plain and (not captured.counts or captured.general is None)  # else what it leaves is computed
         self.straight = _straight(entry, self) if plain else None
         self.lock = threading.Lock()
 
@@ -282,7 +320,12 @@ class Entry:
         self.size: int | None = None
         self.tried: list[Captured] = []  # general graphs of the family that are not good for this size
         # whether all arguments are positional, and no tensors in tuples
-        self.flat = key[0][1] is None and not any(issubclass(k[0], tuple | list | dict) for k in key[0][0])
+        self.simple = key[0][1] is None and not any(issubclass(k[0], tuple | list | dict) for k in key[0][0])
+        self.flat = self.simple and len(key[0]) == 2
+        if len(key[0]) > 2:  # and the places that hold other tensors have nothing else in them, and each another one
+            order, (_, held) = key[0][2]
+            alone = list(order) == list(range(len(order)))
+            self.simple &= alone and all(len(k) == 4 and isinstance(k[2], np.dtype) for k in held)
         self.eager = ""  # why this kind runs eagerly
         self.changed = False  # whether its last eager call was for surroundings that no program has
 
@@ -296,7 +339,7 @@ class Entry:
 def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
     """Return a function of a call's arguments, tensors and numbers, that runs the program if the call is of the entry's kind
     and all is the very same as at the capture, else gives _MISSED. What it needs is at hand, and nothing is built."""
-    (kinds, _), grad, inference, number = entry.key
+    (kinds, _, *rest), grad, inference, number = entry.key
     captured = made.captured
     check, names = captured.guard.check()
     if len(names) > INLINE:
@@ -318,7 +361,15 @@ def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
         else:
             names[f"v{i}"] = kind[1]
             terms.append(f"x{i} is v{i}")
-    for i, leaf in enumerate(captured.grads, len(kinds)):
+    places = rest[0][1][1] if rest else ()
+    for i, (kind, place) in enumerate(zip(places, captured.guard.renewed, strict=False), len(kinds)):
+        names.update({f"t{i}": kind[0], f"s{i}": kind[1], f"d{i}": kind[2], f"c{i}": place.container, f"k{i}": place.key})
+        terms += [f"type(a{i}) is t{i}", f"a{i}.shape == s{i}", f"a{i}.dtype == d{i}",
+                  f"(x{i}._edge is not None) is {kind[3]}", f"id(r{i}) not in states"]  # fmt: skip
+        arrays.append(f"x{i} = c{i}[k{i}]; a{i} = x{i}._array; r{i} = a{i} if a{i}.base is None else root(a{i})")
+        tensors.append(f"x{i}")
+        roots.append(f"id(r{i})")
+    for i, leaf in enumerate(captured.grads, len(kinds) + len(places)):
         names.update({f"l{i}": leaf, f"t{i}": type(leaf._array)})
         terms += [f"type(a{i}) is t{i}", f"x{i}._edge is None", f"id(r{i}) not in states"]
         arrays.append(f"x{i} = l{i}._grad; a{i} = x{i}._array; r{i} = a{i} if a{i}.base is None else root(a{i})")
@@ -342,8 +393,11 @@ def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
         " except Exception: return MISSED",
         *(f" {name}[0] += 1" for name, box in boxes.items() if box is not INFERENCE),
         *(f" bump({tensors[i]})" for i in captured.written_arguments),
-        f" return {run}",
+        f" return {run}" if not captured.left else f" made = {run}",
     ]
+    if captured.left:
+        names["leave"] = captured.left.leave
+        lines += [" leave(made[1])", " return made[0]"] if captured.keeps else [" leave()", " return made"]
     return defined("straight", "args", lines, names)
 
 
@@ -364,6 +418,11 @@ class Compiled(Wrapper):
         self.fixed: list[Number] = []  # those of them that cannot be taken as they are
         self.refused: dict[str, str] = {}  # why not, by their names
         self.recaptures: list[str] = []
+        self.renewed: list[Number] = []  # places that hold another tensor at each call, which is one more argument
+        self.replaced: list[Number] = []  # places where others put another tensor, once at least
+        self.brought: list[Number] = []  # those of `renewed` among them
+        self.stays: list[Number] = []  # places where that was tried, in vain
+        self.silent: list[Number] = []  # places where the function leaves tensors, and reads none
         self.crowded = False  # whether a warning has said that there are too many kinds of calls
         self.straight: Callable[[Any], Any] | None = None  # that of the entry called last
         self.lock = threading.RLock()
@@ -379,8 +438,7 @@ class Compiled(Wrapper):
                 return made
         if state.recorder is not None or innermost() is not None:  # inside of another capture, or a transform: part of it
             return self.function(*args, **kwargs)
-        given = (tuple([_kind(x) for x in args]), _kind(kwargs) if kwargs else None)
-        key = (given, state.grad, state.inference, dtypes.default_float())
+        key = self._key(args, kwargs)
         entry = self.entries.get(key)
         if entry is None:
             entry = self._enter(key)
@@ -397,9 +455,53 @@ class Compiled(Wrapper):
         self.straight = made.straight
         return self._run(entry, made, args, kwargs)
 
+    def _key(self, args: Any, kwargs: Any) -> Any:
+        """Return what is equal for calls of one kind."""
+        given: Any = (tuple([_kind(x) for x in args]), _kind(kwargs) if kwargs else None)
+        if self.renewed:
+            given = (*given, self._kinds_held(args, kwargs))
+        return given, state.grad, state.inference, dtypes.default_float()
+
+    def _kinds_held(self, args: Any, kwargs: Any) -> Any:
+        """Return the kinds of what stands in the places that hold others at each call, and which of it are one and the same."""
+        held = self._held()
+        known: dict[int, int] = {}
+        order = [known.setdefault(id(x), i) for i, x in enumerate(_tensors((args, kwargs, held)))]
+        return tuple(order), _changed(_kind(held), lambda k: ("number", *k) if len(k) == 2 else k)
+
+    def _held(self) -> tuple[Any, ...]:
+        """Return what stands in the places that hold other tensors at each call, with objects opened."""
+        return tuple([opened(n.now()) for n in self.renewed])
+
+    def _given(self, args: Any, kwargs: Any) -> list[Tensor]:
+        """Return the tensors that a program takes: the arguments', and those in such places."""
+        own = _tensors((args, kwargs))
+        if not self.renewed:
+            return own
+        known = {id(x) for x in own}
+        return own + list({id(x): x for x in _tensors(self._held()) if id(x) not in known}.values())
+
+    def _taken(self, args: Any, kwargs: Any) -> Any:
+        """Return what stands in such places with `Nth` for tensors that were met before."""
+        known = {id(x): i for i, x in enumerate(_tensors((args, kwargs)))}
+
+        def take(x: Any) -> Any:
+            if not isinstance(x, Tensor):
+                return x
+            if id(x) in known:
+                return Nth(known[id(x)])
+            known[id(x)] = len(known)
+            return x
+
+        return mapped(self._held(), take)
+
+    def _guard(self, args: Any, kwargs: Any, moving: list[Number] | None = None, lists: list[Any] | None = None) -> Guard:
+        """Return the guard of a capture."""
+        return Guard(self.function, (args, kwargs), moving or (), lists or (), [*self.renewed, *self.silent])
+
     def _run(self, entry: Entry, made: Made, args: Any, kwargs: Any) -> Any:
         captured = made.captured
-        tensors = [x for x in args if isinstance(x, Tensor)] if entry.flat else _tensors((args, kwargs))
+        tensors = [x for x in args if isinstance(x, Tensor)] if entry.flat else self._given(args, kwargs)
         if captured.grads:
             grads = [x._grad for x in captured.grads]
             fit = [g for g, x in zip(grads, captured.grads, strict=True)
@@ -408,8 +510,9 @@ class Compiled(Wrapper):
                 return self.function(*args, **kwargs)
             tensors += fit
         roots = [root_id(x._array) for x in tensors]
-        if roots and (len({*roots}) < len(roots) or not captured.states.isdisjoint(roots)):
-            return self.function(*args, **kwargs)  # an argument shares memory with state or another: the program assumed not
+        shared = roots and (len({*roots}) < len(roots) or not captured.states.isdisjoint(roots))
+        if shared and not captured.apart(tensors, roots):  # with state or another argument: the program assumed not
+            return self.function(*args, **kwargs)
         if captured.laid and not _in_order(tensors):
             return self.function(*args, **kwargs)
         if made.floats is None and not captured.counts:
@@ -423,8 +526,11 @@ class Compiled(Wrapper):
                 if left is not None and (other.floats is None or other.follows(floats)):
                     entry.made = other
                     result = self._write(other, tensors)
-                    left.leave()
-                    return result
+                    if not other.captured.keeps:
+                        left.leave()
+                        return result
+                    left.leave(result[1])
+                    return result[0]
         return self._again(entry, "a number that varies leads another way", args, kwargs)
 
     def _write(self, made: Made, tensors: list[Tensor]) -> Any:
@@ -544,6 +650,13 @@ class Compiled(Wrapper):
                 self._drop(outdated, why)
             else:
                 self._count(why)
+            others = [] if outdated is None else [n for n in outdated.guard.tensors_that_changed() if n not in self.stays]
+            once, self.replaced = self.replaced, self.replaced + others
+            if others := [n for n in others if n in once]:  # not for the first time
+                self.renewed += others
+                self.brought += others
+                self._forget()
+                return self.function(*args, **kwargs)
             entry.made, entry.calls = None, 1
             if len(self.recaptures) >= RECAPTURES:
                 entry.eager = why
@@ -552,6 +665,12 @@ class Compiled(Wrapper):
                 return self._first(entry, args, kwargs)
             entry.changed = True
         return self.function(*args, **kwargs)
+
+    def _forget(self) -> None:
+        """Let go of all kinds of calls: these are others from now on."""
+        self.straight = None
+        for kinds in (self.entries, self.families, self.floating):
+            kinds.clear()
 
     def _drop(self, captured: Captured, why: str) -> None:
         """Drop what was captured with other floats, which are taken as they are from now on."""
@@ -581,29 +700,44 @@ class Compiled(Wrapper):
 
         fresh: the kind never ran, and where it cannot be captured, it runs: it may make what the next call finds there.
         """
-        tensors = _tensors((args, kwargs))
-        if overlap(tensors):
-            return self.function(*args, **kwargs)
+        tensors = self._given(args, kwargs)
         with self.lock:
             if entry.made is None:
                 try:
-                    before = Guard(self.function, (args, kwargs))
+                    before = self._guard(args, kwargs)
                     before.ask(tensors)
                 except RuntimeError as error:
                     return self._eagerly(entry, error, args, kwargs)
-                shared = {root_id(t[4]) for t in before.tensors} & {root_id(x._array) for x in tensors}
-                if shared or not (before.names.isdisjoint(LAYOUT) or _in_order(tensors)):
+                around = [t[3] for t in before.tensors]
+                shared = {root_id(x._array) for x in around} & {root_id(x._array) for x in tensors}
+                alone = not shared and not overlap(tensors)
+                if not alone and (_one_for_two(tensors, around) or not before.names.isdisjoint(LAYOUT)):
+                    return self.function(*args, **kwargs)
+                if not (before.names.isdisjoint(LAYOUT) or _in_order(tensors)):
                     return self.function(*args, **kwargs)
                 given = [(x, x._array, x._edge) for x in tensors]
                 try:
                     with _as_bases([] if before.names.isdisjoint(LAYOUT) else tensors):
                         self._capture(entry, args, kwargs)
+                except Renewed:
+                    before.restore()
+                    for x, array, edge in given:
+                        x._array, x._edge = array, edge
+                    self._forget()
+                    entry = self._enter(self._key(args, kwargs))
+                    entry.calls = 2
+                    return self._first(entry, args, kwargs, fresh)
                 except Exception as error:
                     before.restore()
                     for x, array, edge in given:
                         x._array, x._edge = array, edge
                     if fresh:
                         entry.calls = 1
+                        return self.function(*args, **kwargs)
+                    if self.brought:  # which may be why
+                        self.renewed = [n for n in self.renewed if n not in self.brought]
+                        self.stays, self.brought = self.stays + self.brought, []
+                        self._forget()
                         return self.function(*args, **kwargs)
                     return self._eagerly(entry, error, args, kwargs)
                 if self.explain:
@@ -626,7 +760,7 @@ class Compiled(Wrapper):
         """Capture a kind of call: as general as it can be."""
         family = entry.family
         sized = family is not None and self._may_be_general(family)
-        guard = Guard(self.function, (args, kwargs))
+        guard = self._guard(args, kwargs)
         moving = [n for n in guard.numbers_of(self.moving) if n.settable and type(n.now()) is float]
         ways = (True, False) if sized else (False,)
         if moving or entry.floating:
@@ -642,22 +776,35 @@ class Compiled(Wrapper):
         if entry.floating:  # floats that cannot vary: each is a kind again
             self.floating[entry.key] = None
             self.entries.pop(entry.key, None)
-        given = _tensors((args, kwargs))
+        given = self._given(args, kwargs)
         captured = Captured(guard, given)
-        joint = Joint(self.function, guard)
-        graph = capture(joint, args, kwargs, leaves=captured.around)
-        left = guard.undo()
+        joint = Joint(self.function, guard, self._renew)
+        graph = capture(joint, args, kwargs, self._taken(args, kwargs), leaves=captured.around)
+        left = guard.fixed(guard.undo(), joint.left)
+        guard.clean()
         if left.numbers or left.lists:  # the function counts, or keeps a list: does that matter to the graph?
             try:
                 self._build_general(entry, False, [], args, kwargs)
                 return
             except Unlike as error:
                 self.refused["what it counts itself"] = str(error)
-        captured.left = guard.fixed(left)
+                grown = left.with_tensors()[1]
+                self._renew([Number("a list", _Contents(x), None) for x in grown])
+        captured.left = left
         captured.settle(graph, joint, given)
         entry.add(captured, [], self.fast_math)
         if family is not None and entry.size is not None:
             family.captured.add(entry.size)
+
+    def _renew(self, places: list[Number], silent: Sequence[Number] = ()) -> None:
+        """Let places hold other tensors at each call, which are arguments, but for those that are not read.
+
+        Raises Renewed where some are not known yet."""
+        known = len(self.renewed) + len(self.silent)
+        self.renewed += [n for n in places if n not in self.renewed]
+        self.silent += [n for n in silent if n not in self.silent and n not in self.renewed]
+        if len(self.renewed) + len(self.silent) > known:
+            raise Renewed
 
     def _tried(self, entry: Entry, sized: bool, moving: list[Number], args: Any, kwargs: Any) -> bool:
         """Say whether there is a general graph, which gives the entry a program."""
@@ -692,27 +839,29 @@ class Compiled(Wrapper):
 
     def _general(self, entry: Entry, sized: bool, moving: list[Number], args: Any, kwargs: Any) -> Captured:
         """Capture for some sizes and floats, and return what they have in common. Raises Unlike."""
-        given, size = _tensors((args, kwargs)), entry.size if sized else None
-        watched, counted, lists = Guard(self.function, (args, kwargs)), list[Number](), list[Any]()
+        given, size = self._given(args, kwargs), entry.size if sized else None
+        watched, counted, lists, held = self._guard(args, kwargs), list[Number](), list[Any](), self._taken(args, kwargs)
         own = _floats((args, kwargs)) if entry.floating else []
         limit = float("inf")  # of ops: so many in a further capture are a loop over the size
 
-        def take(size: int | None, floats: list[float]) -> Take:
-            """Capture once; what Python counts meanwhile is put back."""
+        def take(size: int | None, floats: list[float], empty: bool = False) -> Take:
+            """Capture once; what Python counts meanwhile is put back. empty: with nothing in the lists that it adds to."""
             log = Log(entry.size, size, floats, limit, lists)
             numbers = iter(log.numbers[len(moving) : len(moving) + len(own)])
             mine = mapped((args, kwargs), lambda x: next(numbers) if own and type(x) is float else x)
-            joint = Joint(self.function, watched)
-            held = [*zip(moving, log.numbers, strict=False)]
-            held += zip(counted, log.numbers[len(moving) + len(own) :], strict=True)
+            joint = Joint(self.function, watched, self._renew)
+            numbered = [*zip(moving, log.numbers, strict=False)]
+            numbered += zip(counted, log.numbers[len(moving) + len(own) :], strict=True)
             try:
-                with watched.holding(held):
-                    graph = capture(joint, *mine, log=log, leaves=captured.around)
+                with watched.holding(numbered), watched.emptied(lists if empty else ()):
+                    graph = capture(joint, *mine, held, log=log, leaves=captured.around)
                     counts = [log.plain([n.now() for n in numbers]) for numbers in (moving, counted)]
             except Exception as error:
                 raise Unlike(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
             finally:
                 left = watched.undo()
+            watched.fixed(left, joint.left)
+            watched.clean()
             changed = [n for n, _ in left.numbers if n not in moving and n not in counted]
             grown = [x for x, _ in left.lists if not any(x is y for y in lists)]
             if changed or grown:  # once more, with what it counts under watch
@@ -722,7 +871,6 @@ class Compiled(Wrapper):
                 lists.extend(grown)
                 return take(size, floats + [n.now() for n in changed])
             captured.left = captured.left or left
-            watched.fixed(left)
             others = [n.name for n, _ in left.others], log.plain([value for _, value in left.others])
             return Take(log, graph, joint, (*counts, log.plain([added for _, added in left.lists]), *others))
 
@@ -731,9 +879,9 @@ class Compiled(Wrapper):
         limit = 4 * first.log.calls + 64
         captured.before[len(captured.around) :] = [0] * len(given)
         captured.settle(first.graph, first.joint, first.log.stands)
-        captured.general = generalised(take, first, len(moving) + len(own))
+        captured.general = generalised(take, first, len(moving) + len(own), bool(lists))
         captured.moving, captured.counted = moving, counted
-        captured.guard = Guard(self.function, (args, kwargs), [*moving, *counted], lists)
+        captured.guard = self._guard(args, kwargs, [*moving, *counted], lists)
         captured.guard.grads = watched.grads
         return captured
 

@@ -1,7 +1,7 @@
 """What a captured function reads beside its arguments, watched.
 
 Owns: `Guard`, `Number`, what a capture's Python left behind (`Left`), and which storages tensors share. May import: tensor,
-func.layers, plugins, `like` of graph. Must not know: what a graph consists of, programs.
+modes, func.layers, plugins, `like` of graph. Must not know: what a graph consists of, programs.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import enum
 import functools
 import io
 import math
+import os
 import pickle
 import random
 import sys
+import time
 import types
 import weakref
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ import numpy as np
 from wengert._tensor import Tensor
 from wengert.func.layers import leaves, mapped
 from wengert.graph import like
+from wengert.modes import state
 from wengert.plugins import BUILTIN
 
 OWN = {"wengert", "wengert_codegen", "wengert_xp", *BUILTIN.values()}  # our packages
@@ -39,6 +42,11 @@ MUTABLE = (set, deque, bytearray, np.ndarray, types.SimpleNamespace)
 LASTING = (type, types.FunctionType, types.MethodType, functools.partial, enum.Enum)
 WATCHED, WATCHED_BYTES = 10_000, 1 << 16  # values, and bytes of a NumPy array, that are looked at before each call
 CALLED = {"forward", "backward", "setup_context", "jvp", "vmap"}  # methods that are called though no code of the user's does
+LOOKING = {"getattr", "hasattr", "vars", "dir", "eval", "exec", "locals", "globals", "attrgetter", "asdict", "copy", "deepcopy",
+           "__dict__", "__getattribute__"}  # names of what may read any attribute
+COMPUTED = {"getattr", "vars", "attrgetter", "eval", "exec", "__dict__", "__getattribute__"}  # of what may compute the name
+ENVIRONMENT = {"environ", "getenv"}
+CLOCKS = ("time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "process_time", "process_time_ns")
 ONCE = {"__init__", "__new__", "__post_init__", "__del__", "__repr__", "__str__", "__reduce__", "__getstate__", "__setstate__",
         "__doc__", "__module__", "__qualname__", "__annotations__", "__dict__", "__slots__"}  # not read by calls
 
@@ -73,10 +81,18 @@ class Number:
         else:
             self.container[self.key] = value
 
+    def put_back(self, was: Any, shown: Any) -> None:
+        """Put what was here in its place again, where what was shown there still is: the very thing, or a list with it."""
+        now = self.now()
+        if now is shown or (isinstance(self.container, _Contents) and list(map(id, now)) == list(map(id, shown))):
+            self.put(was)
+
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Number) or self.key != other.key:
+        if not isinstance(other, Number) or type(self.key) is not type(other.key):
             return False
         mine, theirs = self.container, other.container
+        if self.key is not other.key and (isinstance(self.key, Tensor) or self.key != other.key):
+            return False
         return mine is theirs or (isinstance(mine, _Place | _Part) and mine == theirs)
 
     __hash__ = None  # type: ignore[assignment]
@@ -97,6 +113,79 @@ class Known:
     __hash__ = None  # type: ignore[assignment]
 
 
+class Nth:
+    """In the place of a tensor: its number among those that a program takes, or gives for what is left somewhere."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Nth) and self.number == other.number
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Opened(dict[Any, Any]):
+    """An object that a capture made, as a dict of its class, under `type`, and its attributes: made anew by `closed`."""
+
+
+def _openable(x: Any) -> bool:
+    """Say whether an object is its attributes, and made as all objects are."""
+    kind = type(x)
+    if isinstance(x, (Tensor, Wrapper, *LASTING, types.ModuleType)) or hasattr(kind, "__next__"):
+        return False
+    if any([getattr(kind, name) is not getattr(object, name) for name in ("__new__", "__reduce_ex__", "__reduce__")]):
+        return False
+    if not _still(kind.__module__):
+        return True
+    ours = kind.__module__.split(".")[0] in OWN  # of which some are constants (a dtype), and those with tensors are not
+    return ours and any(isinstance(v, Tensor) for v in leaves(list(_attributes(x).values())))
+
+
+def _attributes(x: Any) -> dict[Any, Any]:
+    slots = {n: getattr(x, n) for n in copyreg._slotnames(type(x)) if hasattr(x, n)}  # type: ignore[attr-defined]
+    return {type: type(x), **slots, **getattr(x, "__dict__", {})}
+
+
+def opened(tree: Any, known: Container[int] = ()) -> Any:
+    """Return nested tuples, lists and dicts with objects in them opened: those of whose `id` is not among the known. One that
+    stands in several places, or holds itself, stays as it is."""
+    parts: list[Any] = []  # all objects that are opened, in each place
+    counts: Counter[int] = Counter()
+
+    def count(x: Any) -> None:
+        if isinstance(x, tuple | list | dict):
+            for part in x.values() if isinstance(x, dict) else x:
+                count(part)
+        elif id(x) not in known and _openable(x):
+            counts[id(x)] += 1
+            parts.append(x)
+            if counts[id(x)] == 1:
+                count(_attributes(x))
+
+    def open_(x: Any) -> Any:
+        if isinstance(x, tuple | list | dict):
+            return like(x, {k: open_(v) for k, v in x.items()} if isinstance(x, dict) else [open_(v) for v in x])
+        return Opened({k: open_(v) for k, v in _attributes(x).items()}) if counts[id(x)] == 1 else x
+
+    count(tree)
+    return open_(tree) if parts else tree
+
+
+def closed(tree: Any) -> Any:
+    """Return nested tuples, lists and dicts with new objects in the places of those that were opened."""
+    if isinstance(tree, Opened):
+        made = object.__new__(tree[type])
+        for name, value in tree.items():
+            if name is not type:
+                object.__setattr__(made, name, closed(value))
+        return made
+    if isinstance(tree, tuple | list | dict):
+        parts = {k: closed(v) for k, v in tree.items()} if isinstance(tree, dict) else [closed(v) for v in tree]
+        return like(tree, parts)
+    return tree
+
+
 class Left:
     """What a capture's Python left behind: numbers that it changed, what it added to lists, and what else it put somewhere."""
 
@@ -108,16 +197,21 @@ class Left:
     def __bool__(self) -> bool:
         return bool(self.numbers or self.lists or self.others)
 
-    def leave(self) -> None:
-        """Leave it behind again: tuples, lists and dicts are made anew."""
+    def leave(self, made: Sequence[Tensor] = ()) -> None:
+        """Leave it behind again, with these tensors: tuples, lists, dicts and objects are made anew."""
+
+        def there(value: Any) -> Any:
+            return made[value.number] if isinstance(value, Nth) else value.value if isinstance(value, Known) else value
+
         for n, value in (*self.numbers, *self.others):
-            n.put(mapped(value, _itself))
+            n.put(made[value.number] if type(value) is Nth else closed(mapped(value, there)))
         for x, added in self.lists:
-            x += mapped(added, _itself)
+            x += closed(mapped(added, there))
 
-
-def _itself(value: Any) -> Any:
-    return value.value if isinstance(value, Known) else value
+    def with_tensors(self) -> tuple[list[Number], list[Any]]:
+        """Return where it leaves tensors: the places, and the lists that it adds to."""
+        numbers = [n for n, value in self.others if any(isinstance(v, Nth) for v in leaves(value))]
+        return numbers, [x for x, added in self.lists if any(isinstance(v, Nth) for v in leaves(added))]
 
 
 class Guard:
@@ -126,12 +220,13 @@ class Guard:
     A captured program reads tensors where they lie, and holds all else fixed; `changed` says what is no longer as it was.
     Of the program's classes it is what the code names. Raises RuntimeError where that is too much to be looked at before each
     call, and for an iterator, of which nobody can say where it is. The numbers in `moving`, which the program takes as they
-    are, are not watched, nor the lists in `lists`, which it does not read.
+    are, are not watched, nor what stands in the places of `renewed`, nor the lists in `lists`, which it does not read.
     """
 
     def __init__(
-        self, function: Callable[..., Any], arguments: Any, moving: Iterable[Number] = (), lists: Iterable[Any] = ()
-    ) -> None:
+        self, function: Callable[..., Any], arguments: Any, moving: Iterable[Number] = (), lists: Iterable[Any] = (),
+        renewed: Sequence[Number] = (),
+    ) -> None:  # fmt: skip
         self.tensors: list[tuple[str, Any, Any, Tensor, Any, bool]] = []  # (name, container, key, tensor, array, requires_grad)
         self.inside: list[tuple[str, Any, Any]] = []  # (name, sparse array, its values): a write gives it others
         self.numbers: list[tuple[str, Any, Any, Any]] = []
@@ -143,7 +238,11 @@ class Guard:
         self.sets: list[tuple[str, Any, Any]] = []  # (name, set, what is in it)
         self.iterators: list[tuple[str, Any]] = []  # (name, attribute that it is, or None where code names it)
         self.classes: dict[type, set[str]] = {}  # those that were met, and what was looked at in each
+        self.modules: dict[int, types.ModuleType] = {}  # of the program's, those that were met
         self.names = set(CALLED)  # what the code reads of others
+        self.loads: set[str] = set()  # names that it does not only set
+        self.spaces: set[int] = set()  # the `id` of dicts that are read by such names
+        self.renewed = renewed
         self.contents: list[tuple[str, Any, Any]] = []  # (name, container, a copy of it)
         self.places: list[tuple[Number, Any]] = []  # what is no container, and what stands there
         self.draws = [(name, source, _drawn(source)) for name, source in _generators()]
@@ -155,6 +254,8 @@ class Guard:
             if not isinstance(value, Tensor | _PLAIN):
                 self._argument(value, f"argument {number}")
         self._of_classes()
+        if not self.names.isdisjoint(ENVIRONMENT):
+            self.sets.append(("os.environ", os.environ._data, dict(os.environ._data)))  # type: ignore[attr-defined]
         for name, container, key in [found for found in self.unread if found[2] in self.names]:
             self._found(name, container, key)
         given = [n for n in self.names if n[0] != "_" and not hasattr(Tensor, n)]  # attributes that a user gave a tensor
@@ -171,6 +272,20 @@ class Guard:
         skipped = list(moving)
         if skipped:
             self.numbers = [n for n in self.numbers if Number(*n[:3]) not in skipped]
+
+    @contextlib.contextmanager
+    def emptied(self, lists: Sequence[Any]) -> Iterator[None]:
+        """Let lists be empty for a while, and be so before a capture."""
+        were, contents = [(x, [*x]) for x in lists], self.contents
+        self.contents = [(name, x, [] if any(x is y for y in lists) else was) for name, x, was in contents]
+        try:
+            for x in lists:
+                x.clear()
+            yield
+        finally:
+            self.contents = contents
+            for x, was in were:
+                x[:0] = was
 
     def _function(self, f: Any, name: str) -> None:
         if isinstance(f, types.MethodType):
@@ -195,8 +310,12 @@ class Guard:
             self._found(variable, _Cell(cell), "contents")
         if not _still(f.__module__):
             self._module(f.__globals__)
-            reads, names = _reads(f.__code__)
+            reads, names, loads, stores = _reads(f.__code__)
             self.names.update(names)
+            self.loads.update(loads)
+            self.spaces.add(id(f.__globals__))
+            for variable in stores:
+                self._place(Number(variable, f.__globals__, variable), f.__globals__.get(variable, GONE))
             for variable, attributes in reads:
                 if variable in f.__globals__:
                     self._global(f.__globals__, variable, attributes)
@@ -219,9 +338,15 @@ class Guard:
             if _still(value.__name__) or attribute not in vars(value):
                 return
             container, name, shown = vars(value), attribute, f"{shown}.{attribute}"
-        if not any(n.container is container and n.key == name for n, _ in self.places):
-            self.places.append((Number(shown, container, name), container[name]))
+        if any(container[name] is getattr(time, clock) for clock in CLOCKS):
+            raise RuntimeError(f"wengert.compile: {shown} is a clock, which would stand still; read it outside")
+        self._place(Number(shown, container, name), container[name])
         self._found(shown, container, name)
+
+    def _place(self, number: Number, value: Any) -> None:
+        """Note a global that may be put back."""
+        if not any(n.container is number.container and n.key == number.key for n, _ in self.places):
+            self.places.append((number, value))
 
     def _found(self, name: str, container: Any, key: Any) -> None:
         try:
@@ -230,6 +355,8 @@ class Guard:
             return
         if isinstance(container, _Place):
             self.places.append((Number(name, container, key), value))
+        if self.renewed and Number(name, container, key) in self.renewed:
+            return
         if isinstance(value, Tensor):
             if hasattr(value, "_array"):
                 self.tensors.append((name, container, key, value, value._array, value.requires_grad))
@@ -270,8 +397,13 @@ class Guard:
         """Watch what the classes hold that code asks for, and what their methods read: these may name more."""
         found: list[tuple[type, str]] = []
         while True:
-            found = [(c, n) for c, done in self.classes.items() for n in vars(c)
-                     if n not in done and (n in self.names or n[:2] == "__")]  # fmt: skip
+            computed = not self.loads.isdisjoint(COMPUTED)  # the names of values may be: getattr(cls, f"size{n}")
+            found = [(c, n) for c, done in self.classes.items() for n, value in vars(c).items()
+                     if n not in done and (n in self.names or n[:2] == "__" or (computed and _is_value(value)))]  # fmt: skip
+            for number, module in [*self.modules.items()] if computed else ():
+                del self.modules[number]
+                for key in [n for n, value in vars(module).items() if n[:2] != "__" and _is_value(value)]:
+                    self._found(f"{module.__name__}.{key}", vars(module), key)
             if not found:
                 return
             for cls, key in found:
@@ -293,6 +425,8 @@ class Guard:
         if isinstance(value, types.FunctionType | types.MethodType | functools.partial):
             self._function(value, name)
             return
+        if isinstance(value, types.ModuleType) and not _installed(value.__name__):
+            self.modules[id(value)] = value
         if id(value) in self._seen or isinstance(value, types.ModuleType | np.generic):
             return
         self._seen.add(id(value))
@@ -311,6 +445,8 @@ class Guard:
                     f"pass it as a tensor (torch.from_numpy shares its memory)"
                 )
             self.arrays.append((name, value, value.tobytes()))
+        elif isinstance(value, list | deque) and self.renewed and Number(name, _Contents(value), None) in self.renewed:
+            self.contents.append((name, value, value.copy()))
         elif isinstance(value, list | tuple | dict | deque | types.MappingProxyType):
             self._items(value, name)
             if type(value) not in CONTAINERS and hasattr(value, "__dict__"):
@@ -328,6 +464,7 @@ class Guard:
                     if hasattr(value, slot):
                         self._found(f"{name}.{slot}", _Slots(value), slot)
             if hasattr(value, "__dict__"):
+                self.spaces.add(id(vars(value)))
                 self._items(vars(value), name, getattr(type(value), "_bookkeeping", ()))
 
     def _items(self, value: Any, name: str, unread: Container[str] = ()) -> None:
@@ -414,52 +551,69 @@ class Guard:
                 f"call; pass what it needs of it as an argument too"
             )
 
-    def undo(self) -> Left:
-        """Put back what a capture changed of all that is watched, but tensors, and return it."""
-        left, back = Left(), list[tuple[Number, Any]]()
+    def reads(self, n: Number) -> bool:
+        """Say whether code may read what stands in a place: an attribute that no code names but to set it is not read."""
+        if not isinstance(n.container, _Slots | _Class) and id(n.container) not in self.spaces:
+            return True
+        return n.key in self.loads or not self.loads.isdisjoint(LOOKING)
+
+    def undo(self, back: bool = True) -> Left:
+        """Put back what a capture changed of all that is watched, but tensors, and return it. back: else leave it there."""
+        left, held = Left(), list[tuple[Number, Any]]()
 
         def note(n: Number, was: Any, now: Any) -> None:
             if type(was) in (int, float) and isinstance(now, type(was)) and not isinstance(now, bool):
-                left.numbers += [(n, now)] if now != was else []
+                differs: Any = type(was).__ne__  # which asks no number under watch
+                left.numbers += [(n, now)] if differs(was, now) else []
             elif now is not was:
                 left.others.append((n, now))
-            back.append((n, was))
+            held.append((n, was))
 
         for name, x, was in self.contents:
             if isinstance(x, dict):
                 for key in (*was, *(k for k in x if k not in was)):
                     if was.get(key, GONE) is not x.get(key, GONE):
                         note(Number(f"{name}.{key}", x, key), was.get(key, GONE), x.get(key, GONE))
-            elif isinstance(x, list) and len(x) >= len(was):
+            elif isinstance(x, list) and len(x) >= len(was) and Number("", _Contents(x), None) not in self.renewed:
                 for i, value in enumerate(was):
                     if x[i] is not value:
                         note(Number(f"{name}[{i}]", x, i), value, x[i])
                 if len(x) > len(was):
                     left.lists.append((x, x[len(was) :]))
-                    del x[len(was) :]
+                    if back:
+                        del x[len(was) :]
             elif x != was if isinstance(x, set) else len(x) != len(was) or any(a is not b for a, b in zip(x, was, strict=True)):
                 left.others.append((Number(name, _Contents(x), None), list(x)))
-                _Contents(x)[None] = was
+                if back:
+                    _Contents(x)[None] = was
         for n, value in self.places:
-            if (now := n.now()) is not value:
+            now = n.container.get(n.key, GONE) if isinstance(n.container, dict) else n.now()
+            if now is not value:
                 note(n, value, now)
-        for n, value in back:
+        for n, value in held if back else ():
             n.put(value)
         return left
 
-    def fixed(self, left: Left) -> Left:
-        """Return what a capture left as each call can leave it. Raises RuntimeError for what would have to be made anew."""
-        known = self._seen | {id(t[3]) for t in self.tensors}
+    def fixed(self, left: Left, made: dict[int, Tensor], more: bool = False) -> Left:
+        """Return what a capture left as each call can leave it. Raises RuntimeError for what would have to be made anew.
+
+        made: the tensors that the graph gives for it, by their `id`; more: put those that are left there."""
+        known = self._seen
 
         def fix(name: str, value: Any) -> Any:
             if value is GONE or isinstance(value, _PLAIN):
                 return value
+            if isinstance(value, Tensor) and (more or id(value) in made):
+                made.setdefault(id(value), value)
+                return Nth(list(made).index(id(value)))
             if id(value) in known:
                 return Known(value)
             if isinstance(value, dict):
                 return like(value, {k: fix(name, v) for k, v in value.items()})
             if isinstance(value, tuple | list):
                 return like(value, [fix(name, v) for v in value])
+            if isinstance(inside := opened(value, known), Opened):
+                return fix(name, inside)
             if isinstance(value, LASTING) or (_still(type(value).__module__) and not isinstance(value, (Tensor, *MUTABLE))):
                 return Known(value)
             raise RuntimeError(
@@ -499,14 +653,16 @@ class Guard:
                     f"wengert.compile: the function makes {name} require grad, or no longer, which a program would not; call "
                     f"requires_grad_() outside, and write what has a history to a tensor of its own"
                 )
-        for found, what in ((Guard(*self.watched), "leaves a tensor in"), (Guard(leaves, result), "returns an object with")):
-            for name, *_, array, _ in found.tensors:
-                if hasattr(type(array), "recorder"):
-                    name = name if found.watched[0] is not leaves else name.replace("argument", "result")
-                    raise RuntimeError(
-                        f"wengert.compile: the function {what} {name}, where it is not renewed at each call; return the tensor "
-                        f"itself, or copy it into one that was there before"
-                    )
+        _without_symbols(Guard(leaves, result), "returns an object with")
+
+    def clean(self) -> None:
+        """Raise RuntimeError where tensors of a capture stand that was undone."""
+        _without_symbols(Guard(*self.watched), "leaves a tensor in")
+
+    @property
+    def known(self) -> Container[int]:
+        """The `id` of the objects that were there before."""
+        return self._seen
 
     def released(self) -> None:
         """Let go of the capture's tensors, but keep what else was given: a kind of call knows some objects by their `id`."""
@@ -525,6 +681,17 @@ class Guard:
         """Return the floats that are other floats now."""
         found = [(Number(*n[:3]), n[3]) for n in self.numbers if type(n[3]) is float]
         return [n for n, was in found if type(n.now()) is float and not equal(n.now(), was)]
+
+    def tensors_that_changed(self) -> list[Number]:
+        """Return the places where another tensor is now, of those that may hold any: a leaf that requires grad has a .grad."""
+        changed = [(Number(*t[:3]), t[3]) for t in self.tensors if Number(*t[:3]).now() is not t[3]]
+        fit = [n for n, was in changed if all(isinstance(x, Tensor) and not (x.requires_grad and x.is_leaf)
+                                              for x in (n.now(), was))]  # fmt: skip
+        return _settable(fit)
+
+    def places_of(self, edges: Container[Any]) -> list[Number]:
+        """Return the places that may hold other tensors, of those whose history is among these."""
+        return _settable([Number(*t[:3]) for t in self.tensors if t[3]._edge is not None and t[3]._edge in edges])
 
     @contextlib.contextmanager
     def holding(self, numbers: Iterable[tuple[Number, Any]]) -> Iterator[None]:
@@ -570,6 +737,27 @@ class Guard:
         others = [name for name, array, was in self.arrays if array.tobytes() != was]
         others += [name for name, there, kept in self.sets if there != kept]
         return f"{others[0]} has other elements" if others else None
+
+
+def _settable(places: list[Number]) -> list[Number]:
+    """Return the places, of those given or of the tuples that they are in, in which something else can be put."""
+    found: list[Number] = []
+    for n in places:
+        while isinstance(n.container, _Part):
+            n = Number(n.name, n.container.container, n.container.key)  # noqa: PLW2901
+        free = isinstance(n.container, dict | list | _Place) and n.settable and not isinstance(n.container, _Raw)
+        found += [n] if free and n not in found else []
+    return found
+
+
+def _without_symbols(guard: Guard, what: str) -> None:
+    for name, *_, array, _ in guard.tensors:
+        if hasattr(type(array), "recorder"):
+            name = name if guard.watched[0] is not leaves else name.replace("argument", "result")
+            raise RuntimeError(
+                f"wengert.compile: the function {what} {name}, where it is not renewed at each call; return the tensor "
+                f"itself, or copy it into one that was there before"
+            )
 
 
 def defined(function: str, parameters: str, lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:
@@ -648,6 +836,9 @@ class _Raw(_Place):
 class _Contents(_Place):
     """All that a list, deque or set holds."""
 
+    def __getitem__(self, key: None) -> Any:
+        return list(self.of)
+
     def __setitem__(self, key: None, value: Any) -> None:
         self.of.clear()
         self.of.update(value) if isinstance(self.of, set) else self.of.extend(value)
@@ -710,6 +901,36 @@ class _Defaults:
         return (self.function.__kwdefaults__ or {})[key] if isinstance(key, str) else (self.function.__defaults__ or ())[key]
 
 
+def _is_value(x: Any) -> bool:
+    """Say whether something in a class or module is a value: no function, class, module or descriptor."""
+    return isinstance(x, (Tensor, *CONTAINERS, *MUTABLE, tuple)) or (isinstance(x, _PLAIN) and x is not None)
+
+
+@contextlib.contextmanager
+def without_clocks() -> Iterator[None]:
+    """Let the program's code find no clock while a capture runs. Raises RuntimeError where it reads one."""
+
+    def refusing(real: Any) -> Any:
+        def read() -> Any:
+            module = sys._getframe(1).f_globals.get("__name__", "")
+            if state.recorder is not None and not _installed(module):
+                raise RuntimeError(
+                    "wengert.compile: the function reads the clock, which would stand still; read it outside of the function"
+                )
+            return real()
+
+        return read
+
+    before = {name: getattr(time, name) for name in CLOCKS}
+    try:
+        for name, real in before.items():
+            setattr(time, name, refusing(real))
+        yield
+    finally:
+        for name, real in before.items():
+            setattr(time, name, real)
+
+
 def _still(module: str | None) -> bool:
     """Say whether what a module holds is taken not to change."""
     return (module or "").split(".")[0] in STILL
@@ -732,13 +953,17 @@ def _installed(module: str) -> bool:
 
 
 @functools.lru_cache(4096)
-def _reads(code: types.CodeType) -> tuple[tuple[tuple[str, tuple[str, ...]], ...], frozenset[str]]:
+def _reads(code: types.CodeType) -> tuple[Any, frozenset[str], frozenset[str], frozenset[str]]:
     """Return the globals that a function's code, and the functions inside of it, read, each with the attributes read of it;
-    and all names in it that may be attributes of something."""
+    all names in it that may be attributes of something; those of them that it does not only set; the globals that it sets."""
     found: list[tuple[str, list[str]]] = []
-    names = set(code.co_names)
+    names, loads, stores = set(code.co_names), set[str](), set[str]()
     reading = False  # whether the instruction before took a global, or an attribute of one
     for step in dis.get_instructions(code):
+        if step.opname == "STORE_GLOBAL":
+            stores.add(str(step.argval))
+        elif step.argval in names and not step.opname.startswith(("STORE_", "DELETE_")):
+            loads.add(str(step.argval))
         if step.opname == "LOAD_GLOBAL":
             found.append((str(step.argval), []))
             reading = True
@@ -749,12 +974,14 @@ def _reads(code: types.CodeType) -> tuple[tuple[tuple[str, tuple[str, ...]], ...
     reads = tuple((variable, tuple(attributes)) for variable, attributes in found)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            inner, others = _reads(constant)
+            inner, *others = _reads(constant)
             reads += inner
-            names |= others
+            for mine, theirs in zip((names, loads, stores), others, strict=True):
+                mine |= theirs
         elif isinstance(constant, str) and constant.isidentifier():  # getattr(x, "name")
             names.add(constant)
-    return reads, frozenset(names)
+            loads.add(constant)
+    return reads, frozenset(names), frozenset(loads), frozenset(stores)
 
 
 def containers(tree: Any) -> Iterator[Any]:

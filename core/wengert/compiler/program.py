@@ -21,11 +21,11 @@ import numpy as np
 
 from wengert import threads
 from wengert._tensor import Tensor, new, wrap
-from wengert.compiler.passes import owner_of, results
+from wengert.compiler.passes import on_host, owner_of, results
 from wengert.compiler.placing import Layout, placed
 from wengert.compiler.rows import CUT, HERE, SUMMED, WHOLE, Cut, flat_inputs, lead
 from wengert.compiler.schedule import Group, Kernel, Step, generated, readers, schedule, size
-from wengert.graph import Equation, Graph, Value, _rebuild, like, on_host
+from wengert.graph import Equation, Graph, Value, _rebuild, like
 from wengert.memory import LINE, aligned
 from wengert.narrow import BFloat16Array
 from wengert.op import OPS
@@ -256,7 +256,7 @@ class Program:
         )  # fmt: skip
 
     def _in_order(self, e: Equation) -> bool:
-        return not self.host or isinstance(self.kernel(e), np.ufunc) or fills(self.kernel(e))
+        return not self.host or ufunc_of(self.kernel(e)) is not None or fills(self.kernel(e))
 
     def _laid(self, v: Value) -> str:
         """Return a name for the buffer that holds a value, in its shape and layout."""
@@ -279,7 +279,7 @@ class Program:
     def _dying(self, e: Equation, i: int) -> Value | None:
         """Return an input whose buffer the result may take: as large, of its type, and not read later. Only for ufuncs, which
         read each element before they write it."""
-        if not isinstance(self.kernel(e), np.ufunc):
+        if not ufunc_of(self.kernel(e)):
             return None
         out = e.outs[0]
         for v in e.inputs:
@@ -318,7 +318,7 @@ class Program:
             i, n = made_at[v]
             step = self.steps[i]
             e = equations_of(step)[n]
-            if not (e.op.elementwise if isinstance(step, Kernel) else isinstance(self.kernel(e), np.ufunc)):
+            if not (e.op.elementwise if isinstance(step, Kernel) else ufunc_of(self.kernel(e)) is not None):
                 continue
             if isinstance(step, Group) and lead(v, step.n) != 1 and (isinstance(target, int) or not target.flags.c_contiguous):
                 continue  # its rows are no view of it
@@ -336,7 +336,7 @@ class Program:
             out, inputs = e.outs[0], e.reads
             if out.dtype.char not in "fd" or size(out) != 1 or any(v.dtype != out.dtype or size(v) != 1 for v in inputs):
                 continue
-            if e.op.name in SCALAR or e.op.name in STILL or isinstance(self.kernel(e), np.ufunc):
+            if e.op.name in SCALAR or e.op.name in STILL or ufunc_of(self.kernel(e)):
                 found.add(out)
         return found
 
@@ -366,7 +366,7 @@ class Program:
         elif e.op.name in SCALAR:
             text = SCALAR[e.op.name].format(*args)
         else:
-            text = f"{self.bind('k', self.kernel(e))}({', '.join(args)})"
+            text = f"{self.bind('k', ufunc_of(self.kernel(e)))}({', '.join(args)})"
         self.lines.append(f"    x{e.outs[0].number} = {text}  # {e}")
 
     def array(self, v: Value) -> str:
@@ -610,7 +610,7 @@ class Blocks:
         nor by other rows."""
         program, group = self.program, self.group
         n, e = next((n, e) for n, e in enumerate(group.equations) if v in e.outs)
-        if v in program.layouts or not e.op.elementwise or not isinstance(program.kernel(e), np.ufunc):
+        if v in program.layouts or not e.op.elementwise or not ufunc_of(program.kernel(e)):
             return None
         for x in e.inputs:
             if not isinstance(x, Value) or x not in program.held or x in program.layouts or program.ends[x] > self.i:
@@ -663,7 +663,7 @@ class Blocks:
         row: a column by a product with ones, one row (for all blocks) before the loop."""
         out = e.outs[0]
         row = self.rows(out)
-        if not isinstance(x, Value) or len(row) != 1 or not isinstance(self.program.kernel(e), np.ufunc) or self.step < 8:
+        if not isinstance(x, Value) or len(row) != 1 or not ufunc_of(self.program.kernel(e)) or self.step < 8:
             return text
         (width,) = row
         if x.dtype != out.dtype or x.dtype.char not in "fd":
@@ -747,10 +747,10 @@ class Blocks:
         if out in self.whole:
             return f"f{out.number}[i:j]"
         kernel = self.program.kernel(e)
-        if not isinstance(kernel, np.ufunc) and not fills(kernel):
+        if not ufunc_of(kernel) and not fills(kernel):
             return None
         shape = self.rows(out)
-        reused = e.inputs if isinstance(kernel, np.ufunc) else ()
+        reused = e.inputs if ufunc_of(kernel) else ()
         dying = next((v for v in reused if isinstance(v, Value) and v in self.in_block and v.dtype == out.dtype
                       and self.rows(v) == shape and ends.get(v, -1) <= n), None)  # fmt: skip
         if dying is not None:
@@ -759,6 +759,11 @@ class Blocks:
             return self.name[dying]
         place = self.in_block[out] = self.block(shape, out.dtype)
         return self.part(place, shape)
+
+
+def ufunc_of(kernel: Any) -> Any:
+    """Return the ufunc of NumPy that a kernel is, or is made of where NumPy is older than `out=...`; None for any other."""
+    return kernel if isinstance(kernel, np.ufunc) else getattr(kernel, "ufunc", None)
 
 
 def fills(kernel: Any) -> bool:

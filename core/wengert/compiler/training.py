@@ -9,18 +9,18 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from wengert import dtypes
 from wengert._tensor import Tensor, wrap
-from wengert.compiler.guards import Guard, root_id
-from wengert.compiler.passes import optimised, prune, recompute
+from wengert.compiler.guards import Guard, Nth, Opened, closed, containers, opened, root_id, without_clocks
+from wengert.compiler.passes import on_host, optimised, prune, recompute
 from wengert.compiler.program import Program
 from wengert.func.layers import mapped
-from wengert.graph import Equation, Graph, Value, _lookup, _tensors, on_host
+from wengert.graph import Equation, Graph, Value, _lookup, _tensors
 from wengert.modes import state, turn
 from wengert.record import call_raw
 from wengert.tape import AccumulateGrad
@@ -31,8 +31,11 @@ NESTED = (tuple, list, dict, deque)  # whose attributes may be set
 class Joint:
     """A function and, where its results require grad, their gradients for seeds that become arguments too."""
 
-    def __init__(self, function: Callable[..., Any], guard: Guard) -> None:
+    def __init__(self, function: Callable[..., Any], guard: Guard, renew: Callable[..., None]) -> None:
         self.function, self.guard = function, guard
+        self.renew = renew  # is told of places that hold other tensors at each call: those that are read, and others
+        self.skeleton: Any = None  # the arguments, with `Nth` for tensors
+        self.left: dict[int, Any] = {}  # tensors that it leaves somewhere, by their `id`
         self.given: list[Tensor] = []  # the arguments, as the function had them
         self.leaves: list[Tensor] = []  # whose gradients the graph gives, beside the arguments'
         self.places: list[int] = []  # the arguments that require grad, by their number
@@ -59,27 +62,40 @@ class Joint:
             self.marked = True
             return same
 
-        return mapped(result, mark)
+        made = mapped(result, mark)
+        self.marked |= any(isinstance(part, Opened) for part in containers(made))
+        return made
 
     def released(self) -> None:
-        """Let go of the arguments of the capture."""
+        """Let go of the tensors of the capture."""
         self.given = []
+        self.left = dict.fromkeys(self.left)
         self.guard.released()
 
-    def __call__(self, args: Any, kwargs: Any) -> Any:
+    def __call__(self, args: Any, kwargs: Any, held: Any = ()) -> Any:
+        """Call the function. held: what stands in the places that the guard holds for renewed, with `Nth` for arguments."""
         from wengert import autograd
 
-        given = _tensors((args, kwargs))
+        given = _tensors((args, kwargs, held))
         required = [x.requires_grad for x in given]
         fresh = [x.detach().requires_grad_() if x.requires_grad else x for x in given]
         self.given, self.count = fresh, len(fresh)
         arrays, edges = [x._array for x in fresh], [x._edge for x in fresh]
         rest = iter(fresh)
-        args, kwargs = mapped((args, kwargs), lambda v: next(rest) if isinstance(v, Tensor) else v)
+        args, kwargs, held = mapped((args, kwargs, held), lambda v: next(rest) if isinstance(v, Tensor) else v)
+        held = mapped(held, lambda v: fresh[v.number] if isinstance(v, Nth) else v)
+        number = {id(x): Nth(i) for i, x in enumerate(fresh)}
+        self.skeleton = mapped((args, kwargs), lambda v: number[id(v)] if isinstance(v, Tensor) else v)
         before, modes = _parts((args, kwargs)), (state.grad, state.inference, dtypes.get_default_dtype())
+        shown = [(n, n.now(), closed(v)) for n, v in zip(self.guard.renewed, held, strict=False) if _tensors(v)]
         try:
-            result = self.function(*args, **kwargs)
+            for n, _, value in shown:
+                n.put(value)
+            with without_clocks():
+                result = self.function(*args, **kwargs)
         finally:
+            for n, was, value in shown:
+                n.put_back(was, value)
             now = (state.grad, state.inference, dtypes.get_default_dtype())
             turn(modes[0])
             state.inference = modes[1]
@@ -95,7 +111,12 @@ class Joint:
                 "wengert.compile: the function changes a list, dict or set among its arguments, or sets an attribute of a "
                 "tensor, which a program would not; return what it changes, or let the function reach it by its closure"
             )
+        result = opened(result, self.guard.known)
         self.guard.settle(result)
+        places, _ = self.guard.fixed(self.guard.undo(back=False), self.left, more=True).with_tensors()
+        self.renew([n for n in places if self.guard.reads(n)], [n for n in places if not self.guard.reads(n)])
+        if self.left:
+            result = (result, [*self.left.values()])
         if any(id(x) in state.recorder.looks for x in fresh):
             raise RuntimeError(
                 "wengert.compile: the function reads the .grad of an argument, which is another tensor at each call; let the "
@@ -142,7 +163,9 @@ class Joint:
         self.places = [i for i, x in enumerate(fresh) if x.requires_grad]
         own = [fresh[i] for i in self.places]
         histories = {edge for *_, x, _, _ in self.guard.tensors if (edge := x._edge) is not None and not x.is_leaf}
-        self.leaves = [*own, *(x for x in _leaves_behind(outs, histories) if not any(x is y for y in own))]
+        behind = _behind([y._edge for y in outs], histories)
+        self.renew(self.guard.places_of(histories.intersection(behind)))
+        self.leaves = [*own, *(x for x in _leaves_among(behind, histories) if not any(x is y for y in own))]
         state.recorder.outside = dict.fromkeys(state.recorder.outside)  # the seeds are the last arguments
         seeds = []
         for y in outs:
@@ -176,9 +199,9 @@ class Same:
 
 
 def resolved(result: Any, arguments: list[Tensor]) -> Any:
-    """Return a program's result with the very tensors that the function would return."""
+    """Return a program's result with the very tensors that the function would return, and new objects."""
     made = _tensors(result)
-    return mapped(result, lambda v: v.among(arguments, made) if isinstance(v, Same) else v)
+    return closed(mapped(result, lambda v: v.among(arguments, made) if isinstance(v, Same) else v))
 
 
 def _parts(tree: Any) -> list[Any]:
@@ -207,32 +230,39 @@ def _freed(root: Any) -> bool:
     return False
 
 
-def _leaves_behind(outputs: list[Tensor], histories: set[Any]) -> list[Tensor]:
+def _leaves_among(nodes: dict[Any, None], histories: set[Any]) -> list[Tensor]:
     """Return the leaves that results were computed from. Raises RuntimeError where one was by a history from outside."""
-    found, stack, seen = [], [y._edge for y in outputs], set()
+    if not histories.isdisjoint(nodes):
+        raise RuntimeError(
+            "wengert.compile: the function reads a tensor around it that was computed from others that require grad; pass "
+            "it as an argument"
+        )
+    return [node.variable for node in nodes if type(node) is AccumulateGrad and node.variable is not None]
+
+
+def _behind(roots: Iterable[Any], last: Container[Any] = ()) -> dict[Any, None]:
+    """Return the nodes of a history, and not what is behind those in `last`."""
+    stack, seen = list(roots), dict[Any, None]()
     while stack:
         node = stack.pop()
         if node is None or node in seen:
             continue
-        if node in histories:
-            raise RuntimeError(
-                "wengert.compile: the function reads a tensor around it that was computed from others that require grad; pass "
-                "it as an argument"
-            )
-        seen.add(node)
-        if type(node) is AccumulateGrad:
-            if node.variable is not None:
-                found.append(node.variable)
-        else:
+        seen[node] = None
+        if type(node) is not AccumulateGrad and node not in last:
             stack.extend(node.edges)
-    return found
+    return seen
 
 
 class Training:
     """A captured function whose results require grad: a forward program, and a backward one over what forward kept."""
 
-    def __init__(self, graph: Graph, joint: Joint, watched: list[Tensor], fast_math: bool = False) -> None:
+    def __init__(
+        self, graph: Graph, joint: Joint, watched: list[Tensor], guard: Guard, fast_math: bool = False, moves: bool = False
+    ) -> None:
         count = len(graph.arguments) - len(joint.outputs)
+        drawn = any(e.op.name == "drawn" for e in graph.equations)
+        self.writes = drawn or bool(graph.writes or graph.grads or graph.entered)
+        self.guard, self.moves = guard, moves  # the latter: whether numbers vary from call to call
         arguments, seeds = graph.arguments[:count], graph.arguments[count:]
         whole = optimised(graph, fast_math)
         outputs, grads = whole.outputs
@@ -277,14 +307,44 @@ class Training:
         self.joint = joint
         self.parameters = joint.leaves[len(joint.places) :]
         self.watched = [*self.parameters, *watched]
+        met = {v for e in whole.equations for v in e.reads} | {*kept}
+        self.read = {i for i, v in enumerate(arguments) if v in met}  # the histories of others are let go
+        self.used = joint.used if any(joint.used) else [True] * len(joint.used)
 
-    def versions(self, tensors: list[Tensor]) -> list[int]:
+    def versions(self, tensors: Sequence[Tensor | None]) -> list[int]:
         """Return the write counters of what backward reads."""
-        return [x._version for x in (*tensors[: self.joint.count], *self.watched)]
+        return [x._version for x in (*tensors[: self.joint.count], *self.watched) if x is not None]
+
+    def again(self, tensors: list[Tensor], seeds: Sequence[Tensor]) -> list[Any]:
+        """Return the gradients as functions of the arguments, the parameters and the seeds: of a run of the function as it is,
+        whose effects are undone. Raises NotImplementedError where it might not do the same once more."""
+        from wengert import autograd
+
+        joint = self.joint
+        leaves = [*itertools.compress([*(tensors[i] for i in joint.places), *self.parameters], joint.used)]
+        edges, histories = {x._edge for x in leaves}, {e for x in leaves if not x.is_leaf for e in x._edge.edges}
+        writes = "it writes to tensors, draws random numbers or leaves tensors somewhere" if self.writes or joint.left else None
+        why = writes or ("a number that it reads varies" if self.moves else self.guard.changed())
+        if why is None and not edges.isdisjoint(_behind(histories)):
+            why = "an argument was computed from another, or from a parameter"
+        if why is not None:
+            raise NotImplementedError(
+                f"the gradient of a compiled function cannot be differentiated again ({why}): compile the function that takes "
+                f"the gradient instead (grad inside of the compiled function)"
+            )
+        args, kwargs = mapped(joint.skeleton, lambda v: tensors[v.number] if isinstance(v, Nth) else v)
+        guard = Guard(joint.function, (args, kwargs))
+        try:
+            made = _tensors(opened(joint.function(*args, **kwargs), guard.known))
+        finally:
+            guard.undo()
+        kept = list({id(y): y for y in made}.values())
+        found = autograd.grad([kept[i] for i in joint.outputs], leaves, seeds, create_graph=True, allow_unused=True)
+        return list(found)
 
     def __call__(self, tensors: list[Tensor]) -> Any:
         box: list[Any] = []
-        leaves = [tensors[i] for i in self.joint.places] + self.parameters
+        leaves = itertools.compress([tensors[i] for i in self.joint.places] + self.parameters, self.used)
         outs = _compiled_function().apply(self, tensors, box, *leaves)
         made = _tensors(box[0])
         for i, y in zip(self.joint.outputs, outs, strict=True):
@@ -302,7 +362,8 @@ def _compiled_function() -> Any:
         @staticmethod
         def forward(ctx: Any, training: Training, tensors: list[Tensor], box: list[Any], *leaves: Tensor) -> Any:
             result, ctx.kept = training.forward([x._array for x in tensors])
-            ctx.training, ctx.tensors, ctx.versions = training, tensors, training.versions(tensors)
+            ctx.training, ctx.tensors = training, [x if i in training.read else None for i, x in enumerate(tensors)]
+            ctx.versions = training.versions(ctx.tensors)
             box.append(result)
             made = _tensors(result)
             return tuple(made[i] for i in training.joint.outputs)
@@ -310,20 +371,18 @@ def _compiled_function() -> Any:
         @staticmethod
         def backward(ctx: Any, *seeds: Any) -> Any:
             training = ctx.training
-            if state.grad:
-                raise NotImplementedError(
-                    "the gradient of a compiled function cannot be differentiated again: compile the function that takes the "
-                    "gradient instead (grad inside of the compiled function)"
-                )
             if training.versions(ctx.tensors) != ctx.versions:
                 raise RuntimeError(
                     "one of the variables needed for gradient computation has been modified by an inplace operation: a tensor "
                     "that a compiled function reads was written to between forward and backward"
                 )
             arrays = [x._array for x in (*ctx.kept, *seeds)]
+            none = [None] * (len(training.used) - sum(training.joint.used))
+            if state.grad:  # create_graph
+                return (None, None, None, *training.again(ctx.tensors, seeds), *none)
             batched = any(hasattr(type(a), "transform") for a in arrays)  # one of func's transforms goes over the gradient
-            found = iter(by_equations(training.backward.graph, arrays) if batched else training.backward(arrays))
-            return (None, None, None, *(next(found) if used else None for used in training.joint.used))
+            found = by_equations(training.backward.graph, arrays) if batched else training.backward(arrays)
+            return (None, None, None, *found, *none)
 
     return CompiledFunction
 

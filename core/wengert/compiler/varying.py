@@ -26,9 +26,9 @@ import numpy as np
 from wengert import backend
 from wengert._tensor import Tensor, wrap
 from wengert.compiler.guards import OWN
-from wengert.compiler.passes import owner_of
+from wengert.compiler.passes import on_host, owner_of
 from wengert.func.layers import innermost, mapped
-from wengert.graph import Equation, Graph, Recorder, Value, like, on_host
+from wengert.graph import Equation, Graph, Recorder, Value, like
 from wengert.modes import state
 from wengert.op import Op
 
@@ -759,10 +759,11 @@ def _first_difference(base: Graph, other: Graph, first: Take, t: Take) -> str:
     return f"other ops run{sizes}: {what}"
 
 
-def generalised(take: Callable[[int | None, list[float]], Take], first: Take, used: int) -> General:
+def generalised(take: Callable[..., Take], first: Take, used: int, lists: bool = False) -> General:
     """Return the general graph that a first capture and others make, for other sizes and other floats than its.
 
-    take: captures for a size and floats. used: how many of the floats may count. Raises Unlike where they make none.
+    take: captures for a size and floats. used: how many of the floats may count. lists: it adds to some, whose elements must
+    not matter. Raises Unlike where they make none.
     """
     size, floats = first.log.size, list(first.log.floats)
     takes, others = [first], dict[int, str]()  # others: sizes that went another way
@@ -795,6 +796,10 @@ def generalised(take: Callable[[int | None, list[float]], Take], first: Take, us
             break
     if floats and len(takes) == found:
         raise Unlike("each value of a float is decided of its own")
+    if lists:
+        takes.append(take(size, floats, empty=True))
+        if first.log.parted(takes[-1].log):
+            raise Unlike("it reads a list that it adds to")
     general = General(takes, used)
     lowest = general.lowest() if size is not None else None
     if lowest is not None:  # a formula may not hold below the sizes that it was held against

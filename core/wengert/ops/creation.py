@@ -27,7 +27,7 @@ def made(host: np.ndarray[Any, Any], device: Any = None, requires_grad: bool = F
     """Return a fresh host array as a tensor on a device. The array must be nobody else's."""
     host = hosted(host)
     place = backend.resolve(device)
-    return wrapped(host if place.type == backend.HOST else place.backend.from_host(host, place.index or 0), requires_grad)
+    return wrapped(host if place.type == backend.HOST else place.backend.from_host(host, place.ordinal), requires_grad)
 
 
 def wrapped(array: Any, requires_grad: bool) -> Tensor:
@@ -87,10 +87,17 @@ def tensor(
         )
         device = data.device if device is None else device
         data = data.host() if state.recorder is None else data._array
+    elif type(data) not in _OF_PYTHON and of_cuda(data):
+        copied: Tensor = as_tensor(data, dtype, device).clone()
+        return copied.requires_grad_() if requires_grad else copied
     host = to_host_array(data, dtype)
     if requires_grad and dtypes.category(host.dtype) < dtypes.FLOATING:
         raise errors.integer_grad(host.dtype)
     return made(host.copy() if host is data or host.base is not None else host, device, requires_grad)
+
+
+_DLPACK_CUDA = 2
+_OF_PYTHON = frozenset({bool, int, float, complex, list, tuple, np.ndarray})
 
 
 def to_host_array(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
@@ -182,6 +189,15 @@ def _shorten(data: Any) -> str:
     return text if len(text) < 60 else text[:57] + "..."
 
 
+def of_cuda(data: Any) -> bool:
+    """Say whether another library's array lies on a CUDA device that works here."""
+    if hasattr(data, "__cuda_array_interface__"):
+        return True
+    if not hasattr(data, "__dlpack_device__") or int(data.__dlpack_device__()[0]) != _DLPACK_CUDA:
+        return False
+    return any(info.available for info in backend.infos("cuda"))
+
+
 @face("as_tensor", method=False)
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """Return data as a tensor, sharing memory with a tensor or host array where nothing must change. A tensor stays on its
@@ -192,7 +208,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if isinstance(data, np.ndarray) and backend.resolve(device).type == backend.HOST and state.recorder is None:
         if dtype is None or dtypes.to_numpy(dtype) == data.dtype:
             return from_numpy(data)
-    elif hasattr(data, "__cuda_array_interface__"):
+    elif of_cuda(data):
         adopted = wrap(backend.backend_named("cuda").adopt(data))
         return adopted if dtype is None and device is None else adopted.to(dtype=dtype, device=device)
     return tensor(data, dtype=dtype, device=device)
@@ -342,7 +358,7 @@ def filled(shape: Sequence[int], value: Any, dtype: np.dtype[Any], device: Any, 
         place = backend.resolve(device)
         if place.type != backend.HOST and hasattr(place.backend, "filled"):  # without the host's memory
             one = hosted(np.full((), value, dtype))
-            return wrapped(place.backend.filled(tuple(shape), one, place.index or 0), requires_grad)
+            return wrapped(place.backend.filled(tuple(shape), one, place.ordinal), requires_grad)
         plain = value == 0 and (type(value) is int or "-" not in str(value))  # no bit set, unlike -0.0
         host = np.zeros(shape, dtype) if plain else np.full(shape, value, dtype)
         return made(host, place, requires_grad)

@@ -1,18 +1,19 @@
 """Dims and shapes as arguments: what users write, made into what records take.
 
 Owns: checks and arithmetic on dims, sizes and shapes, and the way of a host array to another array's device.
-May import: errors, tensor, backend. Must not know: any op.
+May import: errors, tensor, modes, backend. Must not know: any op.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from wengert import backend, errors
 from wengert._tensor import Tensor, wrap
+from wengert.modes import state
 
 Shape = tuple[int, ...]
 Axes = tuple[int, ...] | None
@@ -134,3 +135,25 @@ def raw_like(array: Any, host: np.ndarray[Any, Any]) -> Any:
 def tensor_like(input: Tensor, host: np.ndarray[Any, Any]) -> Tensor:
     """Return a host array as a tensor on the device of input."""
     return wrap(raw_like(input._array, host))
+
+
+_SHARED: dict[Any, Any] = {}  # never given up: a CUDA graph may read them
+MANY = 64
+
+
+def shared_like(input: Tensor, make: Callable[..., np.ndarray[Any, Any]], *args: Any) -> Tensor:
+    """Return make(*args), a small host array that depends on nothing else, as a tensor on the device of input, which keeps it:
+    nobody waits for it twice. Nobody may write to it."""
+    array = input._array
+    while hasattr(type(array), "transform"):
+        array = array.transform.held(array)
+    owner = backend.of_array(array)
+    if owner.name == backend.HOST or state.recorder is not None:
+        return tensor_like(input, make(*args))
+    key = (make, args, owner.name, owner.index_of(array))
+    made = _SHARED.get(key)
+    if made is None:
+        made = owner.from_host(make(*args), key[-1])
+        if len(_SHARED) < MANY:
+            _SHARED[key] = made
+    return wrap(made)

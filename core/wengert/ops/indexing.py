@@ -632,10 +632,18 @@ def scatter_source(name: str, input: Any, dim: int, index: Any, src: Any) -> tup
     return x, index, src, d
 
 
+def unwritten(input: Any, src: Any) -> Any:
+    """Return a copy of input, to which nothing of src was written: the gradient of src is zero."""
+    if src._edge is None:
+        return e.clone(input)
+    both = s.concatenate((s.ravel(input), s.getitem(s.ravel(src), (slice(0, 0),))), 0)
+    return s.reshape(both, tuple(input.shape))
+
+
 def _scattered(name: str, input: Any, dim: int, index: Any, src: Any, accumulate: bool) -> Any:
     x, index, src, d = scatter_source(name, input, dim, index, src)
     if not index._array.size:
-        return e.clone(input)
+        return unwritten(input, src)
     made = scatter_(x, src, index, d, accumulate)
     return made if input._array.ndim else s.reshape(made, ())
 

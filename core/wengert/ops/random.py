@@ -20,6 +20,7 @@ from wengert._tensor import Tensor, wrap
 from wengert.faces import face
 from wengert.inplace import check, commit
 from wengert.modes import state
+from wengert.op import OPS
 from wengert.ops.creation import chosen, filled, given, made, tensor
 from wengert.ops.dims import shape_of, size_of
 from wengert.ops.elementwise import overwrite
@@ -337,6 +338,12 @@ class Uniforms:
     def __init__(self, generator: Generator, dtype: np.dtype[Any]) -> None:
         self.generator, self.dtype = generator, dtype
 
+    def __eq__(self, other: object) -> bool:  # one capture's is another's
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))
+
     def __call__(self, shape: tuple[int, ...]) -> Array:
         return self.generator.uniforms(shape, self.dtype)
 
@@ -347,7 +354,23 @@ class Uniforms:
             return None
         per = PER_BLOCK[uniform32 if self.dtype == dtypes.F32 else uniform64]
         seed, first = self.generator.taken(-(-size_of(shape) // per))
-        return draw(seed, first, shape, self.dtype, place.index or 0)
+        return draw(seed, first, shape, self.dtype, place.ordinal)
+
+
+class Chances(Uniforms):
+    """What draws bools that are false with a probability, of 24 random bits each: the same ones wherever they are made."""
+
+    def __init__(self, generator: Generator, chance: float) -> None:
+        super().__init__(generator, dtypes.F32)
+        self.limit = round(chance * 2**24)
+
+    def __call__(self, shape: tuple[int, ...]) -> Array:
+        made: Array = self.generator.bits(size_of(shape)) >= self.limit << 8
+        return made.reshape(shape)
+
+    def there(self, place: backend.device, shape: tuple[int, ...]) -> Any:
+        made = super().there(place, shape)
+        return made if made is None else OPS["greater_equal"](made, constant(self.limit * 2.0**-24, dtypes.F32))
 
 
 def drawn(

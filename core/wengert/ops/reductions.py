@@ -7,8 +7,7 @@ elementwise and shape ops. Must not know: devices.
 from __future__ import annotations
 
 import builtins
-import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 from wengert import dtypes, errors
 from wengert._tensor import Tensor
@@ -18,6 +17,7 @@ from wengert.ops import elementwise as e
 from wengert.ops import indexing
 from wengert.ops import shapes as s
 from wengert.ops.dims import Axes, axes_of, count, index_of, kind_of, one_dim, reduced
+from wengert.ops.results import named as named
 from wengert.record import call, cast, relabel, structural
 from wengert.registry import registry
 
@@ -297,30 +297,6 @@ def amin(input: Any, dim: Any = (), keepdim: bool = False, *, out: Any = None) -
     """Return the minimum over dims; the gradient is shared evenly among equal minima."""
     ordered("amin", input)
     return amin_(input, axes_of("amin", input, None if dim == () else dim), keepdim, out=out)
-
-
-class Extreme(NamedTuple):
-    """Values and where they stand, as `max(dim)`, `min(dim)`, `sort` and `topk` return them."""
-
-    values: Any
-    indices: Any
-
-    def __repr__(self) -> str:
-        return f"torch.return_types.extreme(\nvalues={self.values!r},\nindices={self.indices!r})"
-
-
-@functools.cache
-def named(name: str) -> type[Extreme]:
-    """Return the type of PyTorch's pairs of that name."""
-
-    def show(self: Extreme) -> str:
-        return f"torch.return_types.{name}(\nvalues={self.values!r},\nindices={self.indices!r})"
-
-    return type(name, (Extreme,), {"__repr__": show, "__reduce__": lambda self: (_pair, (name, *self))})
-
-
-def _pair(name: str, values: Any, indices: Any) -> Extreme:
-    return named(name)(values, indices)
 
 
 _MAX, _MIN, _SORT, _TOPK = (named(n) for n in ("max", "min", "sort", "topk"))

@@ -20,7 +20,18 @@ from wengert.modes import state
 from wengert.op import OPS, SAME, Op, Plan
 from wengert.ops import dims
 from wengert.ops import elementwise as e
-from wengert.ops.dims import Shape, axes_of, fill_in, index_of, one_dim, only_tensors, shape_of, size_of, tensor_like
+from wengert.ops.dims import (
+    Shape,
+    axes_of,
+    fill_in,
+    index_of,
+    one_dim,
+    only_tensors,
+    shape_of,
+    shared_like,
+    size_of,
+    tensor_like,
+)  # fmt: skip
 from wengert.record import call, cast, relabel, structural
 from wengert.tape import Several, Slot, node
 
@@ -734,11 +745,11 @@ def _triangle(input: Any, diagonal: int, lower: bool) -> Any:
         raise RuntimeError(f"{'tril' if lower else 'triu'}: input tensor must have at least 2 dimensions")
     rows, columns = shape[-2:]
     if rows * columns <= 1 << 16:
-        mask = _mask(rows, columns, diagonal, lower)
+        mask = shared_like(input, _mask, rows, columns, diagonal, lower)
     else:
         with errors.roomy("tril" if lower else "triu"):
-            mask = _mask.__wrapped__(rows, columns, diagonal, lower)
-    return call(e.where, (tensor_like(input, mask), contiguous(input), False))  # False: a 0 that promotes nothing
+            mask = tensor_like(input, _mask.__wrapped__(rows, columns, diagonal, lower))
+    return call(e.where, (mask, contiguous(input), False))  # False: a 0 that promotes nothing
 
 
 @functools.lru_cache(32)
@@ -870,7 +881,7 @@ def to(input: Any, *args: Any, dtype: Any = None, device: Any = None, copy: bool
 def transfer(x: Any, place: Any) -> Any:
     """Return x on a device; gradients travel back the same way."""
     here = x.device
-    if here.type == place.type and (place.index is None or (here.index or 0) == place.index):
+    if here.type == place.type and (here.index or 0) == place.ordinal:
         return x
     return to_device(x, place, here)
 

@@ -58,10 +58,10 @@ def make_tensor(
         parts = [(1 - share) * first + share * last for share in shares]  # last - first might overflow
         made = (parts[0] if kind != "c" else w.complex(*parts)).to(device=device, dtype=dtype)
         if kind != "c" and first < last:
-            made[made >= last] = first  # rounded up to it
+            made.masked_fill_(made >= last, first)  # rounded up to it
     if spread:
         made = made[..., ::2]
     if exclude_zero:
-        made[made == 0] = 1 if whole else w.finfo(dtype).tiny * (1 if kind != "c" else 1 + 1j)
+        made.masked_fill_(made == 0, 1 if whole else w.finfo(dtype).tiny * (1 if kind != "c" else 1 + 1j))
     made.requires_grad_(requires_grad)
     return made

@@ -4,7 +4,7 @@ Owns: the table of which module of this package has which names. May import: not
 """
 
 MODULES = {
-    "parameter": "Parameter Buffer UninitializedParameter UninitializedBuffer",
+    "parameter": "is_lazy Parameter Buffer UninitializedParameter UninitializedBuffer",
     "module": "Module _IncompatibleKeys register_module_forward_hook register_module_forward_pre_hook "
     "register_module_full_backward_hook register_module_full_backward_pre_hook register_module_backward_hook "
     "register_module_parameter_registration_hook register_module_buffer_registration_hook "

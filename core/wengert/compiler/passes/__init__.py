@@ -10,6 +10,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from wengert import backend, errors
 from wengert.compiler.passes.common import results as results
 from wengert.compiler.passes.fold import fold
@@ -22,11 +24,19 @@ from wengert.compiler.passes.recompute import recompute as recompute
 from wengert.compiler.passes.relax import relax
 from wengert.compiler.passes.signs import signs
 from wengert.compiler.passes.simplify import simplify
-from wengert.graph import Graph
+from wengert.graph import Graph, Value, spread
 from wengert.registry import registry
 
 Pass = Callable[[Graph], Graph]
 PASSES: tuple[Pass, ...] = (prune, simplify, fold, merge, push, join, simplify, signs, prune)
+
+
+def on_host(graph: Graph) -> set[Value]:
+    """Return the values of a graph that are computed on the host: those made of values that are there alone."""
+    found = set(graph.hosts) | {v for v, array in graph.literals if isinstance(array, np.ndarray)}
+    for e in graph.equations:
+        spread(found, e)
+    return found
 
 
 def owner_of(graph: Graph) -> Any:

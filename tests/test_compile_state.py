@@ -1,0 +1,531 @@
+"""Compiled functions that leave tensors somewhere, return objects, read what others replace, and are differentiated again.
+
+Owns: the proofs that a program leaves and returns what eager code does, at each call. May import: wengert, NumPy. Must not know:
+how a program is made.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+import time
+import types
+import warnings
+from collections import OrderedDict, deque
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wengert as torch
+from wengert import nn
+
+
+@pytest.fixture(params=["cpu", "opencl"])
+def device(request: Any) -> str:
+    """Return the name of a device, of those that are here."""
+    if request.param == "opencl":
+        pytest.importorskip("pyopencl")
+        if not any(d.available for d in torch.device("opencl").backend.devices()):
+            pytest.skip("no OpenCL driver")
+    return str(request.param)
+
+
+def plain(x: Any) -> Any:
+    """Return what a call gave without tensors, and the types of what it stands in."""
+    if isinstance(x, torch.Tensor):
+        return x.detach().cpu().numpy().copy(), x.requires_grad
+    if isinstance(x, dict):
+        return type(x).__name__, {k: plain(v) for k, v in x.items()}
+    return [plain(v) for v in x] if isinstance(x, list | tuple | deque) else x
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Say whether two results are the same to rounding."""
+    if isinstance(a, np.ndarray):
+        return a.shape == b.shape and np.allclose(a, b, 1e-5, 1e-6)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return list(a) == list(b) and all(equal(a[k], b[k]) for k in a) if isinstance(a, dict) else bool(a == b)
+
+
+def same_as_eager(maker: Any, calls: int = 8, captured: bool = True, **options: Any) -> Any:
+    """Hold a function's calls against those of its compiled twin. maker: of what compiles, gives a function of the call's
+    number. Return the compiled function."""
+    found = []
+
+    def compiling(f: Any) -> Any:
+        found.append(torch.compile(f, **options))
+        return found[-1]
+
+    runs = maker(lambda f: f), maker(compiling)
+    for i in range(calls):
+        theirs, ours = [plain(run(i)) for run in runs]
+        assert equal(ours, theirs), f"call {i}: {ours}, eager {theirs}"
+    assert bool(found[-1].programs) is captured
+    return found[-1]
+
+
+def row(i: int, *shape: int, device: str = "cpu") -> Any:
+    return (torch.arange(float(np.prod(shape))) * 0.4 + i).cos().view(*shape).to(device)
+
+
+def filled(module: Any, device: str = "cpu") -> Any:
+    with torch.no_grad():
+        for j, p in enumerate(module.parameters()):
+            p.copy_((torch.arange(float(p.numel())) * 0.7 + j).sin().view(p.shape) * 0.5)
+    return module.to(device)
+
+
+# ---- tensors that are left somewhere
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.hidden = nn.GRUCell(3, 4), None
+        self.seen: Any = None  # which nobody reads
+
+    def forward(self, x: Any) -> Any:
+        hidden = torch.zeros(len(x), 4, device=x.device) if self.hidden is None else self.hidden
+        self.seen, self.hidden = x, self.cell(x, hidden)
+        return self.hidden.mean()
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+def test_a_state_of_a_module_goes_from_call_to_call_with_its_gradient(dynamic: bool | None, device: str) -> None:
+    data = row(0, 40, 3, device=device)
+
+    def maker(compiler: Any) -> Any:
+        model = filled(Recurrent(), device)
+        call = compiler(model.forward)
+
+        def run(i: int) -> Any:
+            model.zero_grad()
+            model.hidden = None if i == 5 else model.hidden if model.hidden is None else model.hidden.detach()
+            rows = [data[3 * i + k : 3 * i + k + 2 + i // 5] for k in range(3)]
+            loss = sum(call(x) for x in rows)
+            loss.backward()
+            return loss, model.hidden, model.cell.weight_hh.grad, model.seen
+
+        return run
+
+    same_as_eager(maker, 10, dynamic=dynamic)
+
+
+def test_a_whole_step_leaves_its_state(device: str) -> None:
+    def maker(compiler: Any) -> Any:
+        model, log = filled(Recurrent(), device), list[Any]()
+        optimizer = torch.optim.Adam(model.parameters(), 0.01)
+
+        @compiler
+        def step(x: Any) -> Any:
+            if model.hidden is not None:
+                model.hidden = model.hidden.detach()
+            optimizer.zero_grad()
+            loss = model(x)
+            loss.backward()
+            optimizer.step()
+            log.append({"loss": loss.detach(), "n": 1})
+            return loss.detach()
+
+        return lambda i: (step(row(i, 2, 3, device=device)), model.hidden.detach(), model.cell.weight_hh.detach(), log)
+
+    assert len(same_as_eager(maker).programs) <= 2
+
+
+LAST: Any = None
+
+
+def places() -> dict[str, Any]:
+    """Return makers of functions that leave tensors in places of all kinds."""
+
+    def shifted(compiler: Any) -> Any:
+        s = types.SimpleNamespace(a=torch.zeros(2), b=torch.ones(2), c=None)
+        f = compiler(lambda x: (vars(s).update(a=s.b, b=s.a + x, c=s.a), s.a * s.b)[1])
+        return lambda i: (f(row(i, 2)), s.a, s.b, s.c)
+
+    def written(compiler: Any) -> Any:
+        s, kept = types.SimpleNamespace(h=torch.zeros(2)), list[Any]()
+
+        def f(x: Any) -> Any:
+            s.h.mul_(0.5)
+            s.h = s.h + x
+            s.h[0] = 7.0
+            return s.h * 1
+
+        g = compiler(f)
+        return lambda i: (kept.append(s.h), g(row(i, 2)), s.h, kept)[1:]
+
+    def cell(compiler: Any) -> Any:
+        h, w = torch.zeros(3), row(1, 3).requires_grad_()
+
+        def f(x: Any) -> Any:
+            nonlocal h
+            h = (h.detach() * w + x).tanh()
+            return h.sum()
+
+        g = compiler(f)
+
+        def run(i: int) -> Any:
+            w.grad = None
+            loss = g(row(i, 3))
+            loss.backward()
+            return loss, h, w.grad
+
+        return run
+
+    def of_globals(compiler: Any) -> Any:
+        def f(x: Any) -> Any:
+            global LAST
+            LAST = x * 2
+            return x + 1
+
+        g = compiler(f)
+        return lambda i: (g(row(i, 2)), LAST)
+
+    def of_a_class(compiler: Any) -> Any:
+        class Holder:
+            last = torch.zeros(2)
+
+        def f(x: Any) -> Any:
+            Holder.last = Holder.last * 0.5 + x
+            return Holder.last.sum()
+
+        g = compiler(f)
+        return lambda i: (g(row(i, 2)), Holder.last)
+
+    def queue(compiler: Any) -> Any:
+        window: Any = deque(maxlen=3)
+        f = compiler(lambda x: (window.append(x.mean()), torch.stack(list(window)).mean() * x)[1])
+        return lambda i: (f(row(i, 3)), window)
+
+    def buffer(compiler: Any) -> Any:
+        rows: list[Any] = []
+
+        def f(x: Any) -> Any:
+            rows.append(x * 2)
+            if len(rows) > 3:
+                rows.pop(0)
+            return torch.stack(rows).sum(0)
+
+        g = compiler(f)
+        return lambda i: (g(row(i, 2)), rows)
+
+    def cache(compiler: Any) -> Any:
+        keys: dict[str, Any] = {}
+
+        def f(name: str, x: Any) -> Any:
+            keys[name] = torch.cat([keys[name], x])[-3:] if name in keys else x
+            return keys[name].sum()
+
+        g = compiler(f)
+        return lambda i: (g("ab"[i % 2], row(i, 1, 2)), keys)
+
+    def nested(compiler: Any) -> Any:
+        State = collections.namedtuple("State", "position rest")
+        box = {"s": State(torch.zeros(2), [torch.ones(2), None])}
+
+        def f(x: Any) -> Any:
+            old = box["s"]
+            box["s"] = State(old.position + x, [old.rest[0] * 0.5, old.position])
+            return box["s"].rest[0] + old.position
+
+        g = compiler(f)
+        return lambda i: (g(row(i, 2)), list(box["s"]))
+
+    def hooked(compiler: Any) -> Any:
+        model, features = filled(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))), list[Any]()
+        for layer in model:
+            layer.register_forward_hook(lambda module, inputs, out: features.append(out))
+
+        def f(x: Any) -> Any:
+            features.clear()
+            return model(x).sum() + sum(y.pow(2).mean() for y in features)
+
+        g = compiler(f)
+
+        def run(i: int) -> Any:
+            model.zero_grad()
+            loss = g(row(i, 2, 3))
+            (loss + features[0].sum()).backward()
+            return loss, features, model[0].weight.grad
+
+        return run
+
+    return {f.__name__: f for f in (shifted, written, cell, of_globals, of_a_class, queue, buffer, cache, nested, hooked)}
+
+
+@pytest.mark.parametrize("name", places())
+def test_tensors_left_anywhere_are_those_of_the_call(name: str) -> None:
+    same_as_eager(places()[name], 12)
+
+
+def test_a_state_that_grows_runs_and_says_so() -> None:
+    rows: list[Any] = []
+    mean = torch.compile(lambda x: (rows.append(x.sum()), sum(rows) / len(rows))[1])
+    with pytest.warns(UserWarning, match="more than 16 ways"):
+        for i in range(20):
+            assert mean(torch.full((2,), float(i))).item() == pytest.approx(i)
+
+
+def test_a_list_that_is_read_and_added_to_is_no_constant() -> None:
+    def maker(compiler: Any) -> Any:
+        rows = [1.0]
+        f = compiler(lambda x: (rows.append(rows[-1] + 1), x * rows[-1])[1])
+        return lambda i: (f(row(i, 2)), rows)
+
+    same_as_eager(maker, 6)
+
+
+def test_histories_of_what_nobody_reads_are_let_go() -> None:
+    model = filled(Recurrent())
+    call = torch.compile(lambda x: (setattr(model, "seen", model.cell(x)), x.sum())[1])
+    for i in range(40):
+        call(row(i, 2, 3))
+    node, depth = model.seen.grad_fn, 0
+    while node is not None and depth < 50:
+        node = next((n for n, _ in node.next_functions if n is not None), None)
+        depth += 1
+    assert depth < 5
+
+
+# ---- tensors that others put somewhere
+@pytest.mark.parametrize(
+    "kind", ["an attribute", "a tuple", "a history", "one that is an argument too", "one that is written to"]
+)
+def test_tensors_that_others_replace_are_read_as_they_are(kind: str) -> None:
+    def maker(compiler: Any) -> Any:
+        s, w = types.SimpleNamespace(x=None), torch.ones(2, requires_grad=True)
+
+        def f(y: Any) -> Any:
+            x = s.x[0] if kind == "a tuple" else s.x
+            if kind == "one that is written to":
+                x.add_(1)
+            return (x * w + y).sum()
+
+        g = compiler(f)
+
+        def run(i: int) -> Any:
+            w.grad = None
+            s.x = w * i if kind == "a history" else row(i, 2)
+            given = s.x if kind == "one that is an argument too" and i % 3 else row(1, 2)
+            s.x = (s.x, 3) if kind == "a tuple" else s.x
+            loss = g(given)
+            loss.backward()
+            return loss, w.grad, s.x
+
+        return run
+
+    assert len(same_as_eager(maker, 16).recaptures) < 4
+
+
+def test_slices_of_one_tensor_are_arguments_like_others() -> None:
+    data = row(0, 12)
+
+    def maker(compiler: Any) -> Any:
+        w, s = torch.ones(4, requires_grad=True), types.SimpleNamespace(seen=None)
+
+        def f(x: Any, y: Any) -> Any:
+            s.seen = x
+            return ((x * w - y) ** 2).sum()
+
+        g = compiler(f)
+        return lambda i: (g(data[i : i + 4], data[i + 1 : i + 5]), s.seen)
+
+    same_as_eager(maker)
+
+
+def test_uniform_numbers_are_drawn_for_any_size() -> None:
+    noisy = torch.compile(lambda x: x + torch.rand_like(x), dynamic=True)
+    for n in (4, 4, 6, 9, 5):
+        torch.manual_seed(n)
+        ours = noisy(torch.zeros(n, 2))
+        torch.manual_seed(n)
+        assert torch.equal(ours, torch.rand(n, 2))
+    assert "any leading size: 1 graphs" in noisy.explanation()
+
+
+# ---- objects
+@dataclasses.dataclass
+class Output:
+    logits: Any
+    parts: Any = None
+    n: int = 3
+
+
+class Mapping(OrderedDict[str, Any]):
+    """A dict whose entries are attributes too, and which is made of those: as outputs of language models are."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            if getattr(self, field.name) is not None:
+                self[field.name] = getattr(self, field.name)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, value)
+        super().__setattr__(key, value)
+
+
+@dataclasses.dataclass
+class ModelOutput(Mapping):
+    loss: Any = None
+    logits: Any = None
+    states: Any = None
+
+
+class Slotted:
+    __slots__ = ("a", "b")
+
+    def __init__(self, a: Any, b: Any) -> None:
+        self.a, self.b = a, b
+
+
+OBJECTS: dict[str, Any] = {
+    "a dataclass": lambda x, w: (lambda o: (o, o.logits, o.parts, o.n))(Output(x * w, (x + 1, {"z": x * 3}))),
+    "a dict with attributes": lambda x, w: (lambda o: (o, o.loss, o["logits"], o.states, list(o)))(
+        ModelOutput((x * w).sum(), x, (x * w, x * 2))),
+    "slots in slots": lambda x, w: (lambda o: (o, o.a, o.b[0].a))(Slotted(x * w, [Slotted(x, None)])),
+    "a distribution": lambda x, w: (lambda d: (d, d.mean, d.log_prob(x)))(torch.distributions.Normal(x * w, 1.0, validate_args=False)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_objects_that_are_returned_are_made_at_each_call(name: str) -> None:
+    def maker(compiler: Any) -> Any:
+        w, kept = torch.ones(2, requires_grad=True), list[Any]()
+        f = compiler(lambda x: OBJECTS[name](x, w)[0])
+
+        def run(i: int) -> Any:
+            made = f(row(i, 2))
+            kept.append(made)
+            assert len({id(o) for o in kept}) == i + 1
+            read = {"a dataclass": lambda o: [o.logits, o.parts, o.n], "slots in slots": lambda o: [o.a, o.b[0].a],
+                    "a dict with attributes": lambda o: [o.loss, o["logits"], o.states, list(o), o.loss is o["loss"]],
+                    "a distribution": lambda o: [o.mean, o.log_prob(row(0, 2))]}[name]  # fmt: skip
+            found = read(made)
+            w.grad = None
+            found[0].sum().backward()
+            return [type(made).__name__, found, w.grad]
+
+        return run
+
+    same_as_eager(maker)
+
+
+def test_objects_that_cannot_be_made_anew_are_refused() -> None:
+    def cyclic(x: Any) -> Any:
+        made = types.SimpleNamespace(x=x)
+        made.me = made
+        return made
+
+    for f in (cyclic, lambda x: (lambda y: lambda: y)(x * 2)):
+        compiled = torch.compile(f)
+        compiled(torch.ones(1))
+        with pytest.raises(RuntimeError, match="returns a"):
+            compiled(torch.ones(1))
+
+
+# ---- surroundings that are looked up by computed names, and what changes by itself
+SIZE0, SIZE1 = 2.0, 3.0
+
+
+def test_values_under_computed_names_are_watched() -> None:
+    class Config:
+        k0, k1 = 1.0, 2.0
+
+    def maker(compiler: Any) -> Any:
+        Config.k1 = 2.0
+        f = compiler(lambda x: x * sum(getattr(Config, f"k{n}") for n in range(2)) * float(os.environ["WENGERT_TEST_SCALE"]))
+
+        def run(i: int) -> Any:
+            Config.k1, os.environ["WENGERT_TEST_SCALE"] = float(i // 4), str(i // 6)
+            return f(row(i, 2))
+
+        return run
+
+    try:
+        same_as_eager(maker, 9)
+    finally:
+        os.environ.pop("WENGERT_TEST_SCALE", None)
+
+
+def test_a_clock_does_not_stand_still() -> None:
+    compiled, kept = [torch.compile(lambda x: x + time.perf_counter(), fallback=way) for way in (None, "eager")]
+    compiled(torch.ones(()))
+    with pytest.raises(RuntimeError, match="reads the clock"):
+        compiled(torch.ones(()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = [kept(torch.zeros((), dtype=torch.float64)).item() for _ in range(4)]
+    assert found == sorted(set(found))
+
+
+# ---- how results lie in memory
+def test_strides_of_what_is_computed_are_seen() -> None:
+    for f in (lambda x: x.t() + 1, lambda x: (x @ x.t()).t() * 2, lambda x: x.t().double(), lambda x: x.t().clone(),
+              lambda x: torch.where(x.t() > 1, x.t(), 0.0)):  # fmt: skip
+        compiled = torch.compile(lambda x, f=f: (f(x).stride(), f(x).is_contiguous()))
+        assert [compiled(row(0, 2, 3)) for _ in range(3)] == [(f(row(0, 2, 3)).stride(), f(row(0, 2, 3)).is_contiguous())] * 3
+
+
+def test_a_reshape_that_copies_is_no_view() -> None:
+    def maker(compiler: Any) -> Any:
+        def f(x: Any) -> Any:
+            y = x.t() + 1
+            y.reshape(-1).mul_(2)
+            return y
+
+        g = compiler(f)
+        return lambda i: g(row(i, 2, 3))
+
+    same_as_eager(maker)
+
+
+# ---- derivatives of gradients
+def test_a_compiled_loss_is_differentiated_twice_outside() -> None:
+    def maker(compiler: Any) -> Any:
+        w = row(1, 3, 3).requires_grad_()
+        f = compiler(lambda x: torch.softmax(x @ w, -1) * x.detach() * x)
+
+        def run(i: int) -> Any:
+            x = row(i, 2, 3).requires_grad_()
+            grads = torch.autograd.grad(f(x).pow(2).sum(), (x, w), create_graph=True)
+            again = torch.autograd.grad(sum(g.pow(2).sum() for g in grads), (x, w), create_graph=True)
+            return [*grads, *again, *torch.autograd.grad(sum(g.pow(2).sum() for g in again), (x, w))]
+
+        return run
+
+    same_as_eager(maker, 5)
+
+
+def test_a_gradient_penalty_of_a_compiled_model() -> None:
+    def maker(compiler: Any) -> Any:
+        model = filled(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)))
+        optimizer = torch.optim.Adam(model.parameters(), 0.01)
+        call = compiler(model.forward)
+
+        def run(i: int) -> Any:
+            x = row(i, 4, 3).requires_grad_()
+            y = call(x)
+            (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+            optimizer.zero_grad()
+            (y.mean() + 10 * (slope.norm(dim=1) - 1).pow(2).mean()).backward()
+            optimizer.step()
+            return y, model[0].weight
+
+        return run
+
+    same_as_eager(maker)
+
+
+@pytest.mark.parametrize("why, function", [
+    ("draws random", lambda x, w: torch.nn.functional.dropout(x * w, 0.5).pow(2).sum()),
+    ("computed from another", lambda x, w: (x * w).pow(2).sum()),
+])  # fmt: skip
+def test_a_gradient_that_cannot_be_differentiated_again_says_why(why: str, function: Any) -> None:
+    w = torch.ones(3, requires_grad=True)
+    compiled = torch.compile(lambda x: function(x, w))
+    for i in range(3):
+        value = compiled(w * 2 if why == "computed from another" else row(i, 3).requires_grad_())
+    with pytest.raises(NotImplementedError, match=why):
+        torch.autograd.grad(value, w, create_graph=True)
