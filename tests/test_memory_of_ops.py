@@ -61,7 +61,7 @@ LEAN: dict[str, Call] = {
     "softmax over columns": lambda i: w.softmax(i.x, 0), "layer_norm": lambda i: F.layer_norm(i.x, (SIDE,)),
     "batch_norm": lambda i: F.batch_norm(i.x, None, None, training=True), "normalize": lambda i: F.normalize(i.x),
     "cross_entropy": lambda i: F.cross_entropy(i.x, i.places), "pad": lambda i: F.pad(i.x, (1, 1)),
-    "count_nonzero": lambda i: w.count_nonzero(i.x),
+    "count_nonzero": lambda i: w.count_nonzero(i.x), "tril": lambda i: i.x.tril(),
 }  # fmt: skip
 WRITES: dict[str, Call] = {  # these have no result of their own
     "add_": lambda i: i.z.add_(i.y), "add_ of a multiple": lambda i: i.z.add_(i.y, alpha=0.1), "mul_": lambda i: i.z.mul_(0.5),
@@ -81,7 +81,6 @@ MORE: dict[str, tuple[Call, float, str]] = {  # how many arrays of float32 more,
     "masked_fill_": (lambda i: i.z.masked_fill_(i.mask, 2.0), 1.2, "the indices of the mask, by which a write is fastest"),
     "x[mask]": (lambda i: i.x[i.mask], 1.2, "the indices of the mask"),
     "gather": (lambda i: i.x.gather(0, i.places.expand(SIDE, SIDE)), 4.0, "places in the flattened tensor, int64"),
-    "tril": (lambda i: i.x.tril(), 0.6, "the mask, of bools"),
     "sort": (lambda i: i.x.sort(1), 2.0, "NumPy sorts indices, int64"),
     "topk": (lambda i: i.x.topk(5, 1), 2.1, "NumPy parts indices, int64"),
     "max over columns": (lambda i: i.x.max(0), 1.0, "NumPy's argmax works on rows: it transposes"),
