@@ -327,7 +327,8 @@ def test_names_that_libraries_use(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("program", "words"),
     [
-        ("from torch.utils.tensorboard import SummaryWriter", ["ModuleNotFoundError", "torch.utils.tensorboard", "CSV"]),
+        ("import sys; sys.modules['tensorboardX'] = None; from torch.utils.tensorboard import SummaryWriter",
+         ["ModuleNotFoundError", "torch.utils.tensorboard", "wengert[tensorboard]"]),
         ("import torch.export", ["ModuleNotFoundError", "torch.export", "state_dict"]),
         ("import torch.fx; torch.fx.symbolic_trace(abs)", ["NotImplementedError", "torch.fx.symbolic_trace", "wengert.graph"]),
         ("import torch; torch.ops.load_library('some.so')", ["OSError", "some.so", "custom_op"]),

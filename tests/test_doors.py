@@ -1,4 +1,4 @@
-"""Other libraries take tensors as they are: einops, opt_einsum, SciPy, scikit-learn, DLPack.
+"""Other libraries take tensors as they are: einops, opt_einsum, SciPy, scikit-learn, DLPack, tensorboardX.
 
 Owns a proof for each, with gradients where the library passes them through. Needs the extra `doors`; what is not installed is
 skipped. SciPy reads SCIPY_ARRAY_API when it is imported, so what needs it runs in a process of its own.
@@ -210,6 +210,47 @@ def test_dlpack_between_devices(place: str) -> None:
                 refused()
         with pytest.raises(ValueError, match="copy=False"):
             w.from_dlpack(x, device="cpu", copy=False)
+
+
+# ---- TensorBoard, by tensorboardX
+def events(folder: Any) -> list[Any]:
+    """Return what the event files of a folder hold: each record is its length, a checksum, an event and a checksum."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    found = []
+    for path in sorted(folder.rglob("events*")):
+        data = path.read_bytes()
+        while data:
+            size = int.from_bytes(data[:8], "little")
+            found += [(value.tag, event.step, value) for event in [Event.FromString(data[12 : 12 + size])] for value in event.summary.value]
+            data = data[16 + size :]
+    return found
+
+
+def test_summary_writer(tmp_path: Any) -> None:
+    pytest.importorskip("tensorboardX", reason="pip install 'wengert[tensorboard]'")
+    from wengert.utils.tensorboard import SummaryWriter
+
+    loss = (w.ones(3, requires_grad=True) * 2).sum()
+    with SummaryWriter(log_dir=tmp_path / "run") as writer:
+        assert writer.log_dir == str(tmp_path / "run")
+        for step in range(3):
+            writer.add_scalar("loss", loss * step, step)
+        writer.add_scalars("both", {"a": loss, "b": w.tensor([7.0])}, 1)
+        writer.add_histogram("weights", w.arange(10.0), 2)
+        writer.add_image("picture", w.rand(3, 4, 5))
+        writer.add_text("words", "as they are")
+        writer.add_hparams({"lr": 0.1, "batch": 8}, {"best": w.tensor(0.25, dtype=w.float16)})
+        with pytest.raises(NotImplementedError, match="TorchScript"):
+            writer.add_graph(w.nn.Linear(2, 2), w.ones(2))
+    found = events(tmp_path)
+    assert [(step, value.simple_value) for tag, step, value in found if tag == "loss"] == [(0, 0), (1, 6), (2, 12)]
+    assert {value.simple_value for tag, _, value in found if tag.startswith("both")} == {6, 7}
+    assert {value.simple_value for tag, _, value in found if tag == "best"} == {0.25}
+    (weights,) = [value for tag, _, value in found if tag == "weights"]
+    assert (weights.histo.num, weights.histo.sum, weights.histo.max) == (10, 45, 9)
+    (picture,) = [value for tag, _, value in found if tag == "picture"]
+    assert (picture.image.height, picture.image.width) == (4, 5)
 
 
 # ---- SciPy and scikit-learn, by the array API standard

@@ -81,7 +81,6 @@ MOVED = {  # single names that are elsewhere
 WALKED = ("torch.distributions", "torch.nn.modules.activation", "torch.optim", "torch.optim.lr_scheduler")
 ABSENT = {  # what programs import and wengert has not, and why
     "torch.export": "wengert exports no programs; save the state_dict() with wengert.save()",
-    "torch.utils.tensorboard": "wengert writes no TensorBoard files; print the numbers, or write them as CSV",
     "torch.utils.cpp_extension": "wengert compiles no C++ extensions of PyTorch; wengert.extend is for own operations",
 }
 
