@@ -414,7 +414,7 @@ class Recorder:
 
     # ---- as a backend
     def kernel(self, op: Op) -> Callable[..., Any]:
-        from wengert.compiler.strides import shown
+        from wengert.strides import shown
 
         def append(*args: Any, out: Any = ...) -> Any:
             width = len(op.inputs)

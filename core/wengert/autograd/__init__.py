@@ -195,10 +195,10 @@ def grad(
     found = _run(roots, retain, create_graph, [x._edge for x in wanted], leaves=False)
     results: list[Any] = []
     for i, x in enumerate(wanted):
-        alone = not create_graph and x._edge in found and _holders(found, x._edge) == ALONE
+        alone = not create_graph and _alone(found, x._edge)
         g = found.get(x._edge) if getattr(x._edge, "leaf", None) is not tape.nobody else None
         if g is not None:
-            results.append(_own(g) if create_graph else wrap(g) if alone and _whole(g) else wrap(g).clone())
+            results.append(_own(g) if create_graph else wrap(g) if alone else wrap(g).clone())
         elif materialize_grads:
             zeros = wrap(OPS["filled"](x._array, x._array.shape, 0, None))
             results.append(zeros.requires_grad_() if create_graph else zeros)
@@ -210,14 +210,17 @@ def grad(
 
 
 def _holders(found: dict[Any, Any], edge: Any) -> int:
-    return sys.getrefcount(found[edge])
+    return sys.getrefcount(found.get(edge))
 
 
-ALONE = _holders({None: np.empty(0)}, None)  # what is counted where nobody else holds a gradient, or a view of it
+ALONE = _holders({None: np.empty(0)}, None)  # what is counted where nobody else holds an array, or a view of it
 
 
-def _whole(g: Any) -> bool:
-    """Say whether a host array has memory of its own and lies in order in it."""
+def _alone(found: dict[Any, Any], edge: Any) -> bool:
+    """Say whether a gradient is a host array that nobody else holds, with memory of its own that it lies in in order."""
+    if _holders(found, edge) != ALONE:
+        return False
+    g = found.get(edge)
     return type(g) is np.ndarray and g.base is None and g.flags.c_contiguous
 
 
