@@ -65,6 +65,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedule, "LARGE", 1)
     monkeypatch.setitem(lower.__globals__, "LARGE", 1)  # the module bears the function's name
     monkeypatch.setattr(schedule, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(schedule, "WIDE_BYTES", 64)
 
 
 @pytest.mark.parametrize("case", [c for c in FUNCTIONS.values() if fits(c)], ids=title)

@@ -495,8 +495,9 @@ def test_compiled_layers_do_what_they_did(make: Any, shape: Any) -> None:
         for out in outs:
             (out * wengert.arange(out.numel()).reshape(out.shape)).sum().backward()
         assert far(*outs) < 1e-5
+    largest = max(float(q.grad.abs().max()) for q in plain.parameters())  # that of a bias before batch_norm is 0, but for rounding
     for p, q in zip(compiled.parameters(), plain.parameters()):
-        assert far(p.grad, q.grad) <= 1e-5 * float(q.grad.abs().max())
+        assert far(p.grad, q.grad) <= 1e-5 * largest
     for a, b in zip(compiled.buffers(), plain.buffers()):
         assert far(a, b) < 1e-5
 

@@ -22,9 +22,14 @@ from wengert.compiler.passes.relax import relax
 from wengert.compiler.passes.signs import signs
 from wengert.compiler.program import Program
 from wengert.compiler.rows import cut
-from wengert.compiler.schedule import Group, Kernel, generated, schedule
+from wengert.compiler.schedule import BLOCK_BYTES, Group, Kernel, generated, schedule
 from wengert.graph import Graph, capture
 from wengert.registry import registry
+
+
+@pytest.fixture(autouse=True)
+def blocks_as_on_any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(schedule.__globals__, "WIDE_BYTES", BLOCK_BYTES)  # the module bears the function's name
 
 
 def text(graph: Graph) -> str:

@@ -22,6 +22,7 @@ from wengert.inplace import commit as commit
 from wengert.inplace import inplace as inplace
 from wengert.inplace import look as look
 from wengert.inplace import write_out as write_out
+from wengert.memory import NEAR as NEAR
 from wengert.memory import aligned as aligned
 from wengert.modes import is_grad_enabled as is_grad_enabled
 from wengert.op import ANY as ANY
@@ -56,9 +57,9 @@ from wengert.record import sum_to as sum_to
 from wengert.tape import Handle as Handle
 
 __all__ = [
-    "ANY", "FLOAT", "Handle", "OPS", "SAME", "Tensor", "aligned", "axes_of", "call", "cast", "category", "commit", "count",
-    "creation", "default_float", "device_of", "dtypes", "e", "elementwise", "errors", "give_operators", "grad_name",
-    "indexing", "inplace", "is_grad_enabled", "kind_of", "labelled", "look", "of_array", "one_dim", "only_tensors", "products",
-    "r", "random", "recast", "reduced", "relabel", "s", "shape_of", "shared_like", "size_of", "structural", "sum_to",
-    "tensor_like", "wrap", "write_out",
+    "ANY", "FLOAT", "Handle", "NEAR", "OPS", "SAME", "Tensor", "aligned", "axes_of", "call", "cast", "category", "commit",
+    "count", "creation", "default_float", "device_of", "dtypes", "e", "elementwise", "errors", "give_operators",
+    "grad_name", "indexing", "inplace", "is_grad_enabled", "kind_of", "labelled", "look", "of_array", "one_dim",
+    "only_tensors", "products", "r", "random", "recast", "reduced", "relabel", "s", "shape_of", "shared_like", "size_of",
+    "structural", "sum_to", "tensor_like", "wrap", "write_out",
 ]  # fmt: skip

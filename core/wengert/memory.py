@@ -1,18 +1,31 @@
-"""Memory of the host for intermediate results: where vector loops like it.
+"""Memory of the host for intermediate results: where vector loops like it, and how much of it stays near.
 
-Owns: `aligned`. May import: NumPy. Must not know: what is computed.
+Owns: `aligned`, `NEAR`. May import: NumPy. Must not know: what is computed.
 NumPy's own memory begins 16 bytes behind a page. A loop that writes vectors across the borders of cache lines takes up to
 twice as long: 0.36 instead of 0.18 ns an element for a product that stays in the cache.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 from typing import Any
 
 import numpy as np
 
 LINE = 64  # bytes
+
+
+def third_cache_is_near() -> bool:
+    """Say whether this is a processor of AMD's, whose third cache gives nearly what the second does (Intel's gives half)."""
+    named = os.environ.get("PROCESSOR_IDENTIFIER", "")  # Windows'
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        named += file.read(1 << 10)
+    return "AuthenticAMD" in named
+
+
+NEAR = third_cache_is_near()  # blocks of work may then be wider
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> Any:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
+
 from wengert.extend import (
     SAME,
     category,
@@ -19,12 +21,14 @@ from wengert.extend import (
     elementwise,
     indexing,
     inplace,
+    is_grad_enabled,
     kind_of,
     labelled,
     one_dim,
     r,
     random,
     s,
+    structural,
 )  # fmt: skip
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
@@ -57,6 +61,20 @@ def mish_rule(g: Any, x: Any) -> Any:
     return g * (t + x * (1 - t * t) * e.sigmoid(x))
 
 
+def gelu_curve(x: Any) -> Any:
+    """Return the second derivative of gelu."""
+    return e.exp(x * x * -0.5) * (2 - x * x) * DENSITY
+
+
+def gelu_slope_rule(g: Any, x: Any, out: Any) -> Any:
+    """The gradient through gelu's value and through its slope; either may be missing."""
+    made = None if g[0] is None else g[0] * out[1]
+    if g[1] is None:
+        return made
+    other = g[1] * gelu_curve(x)
+    return other if made is None else made + other
+
+
 def hardswish_rule(g: Any, x: Any) -> Any:
     return e.where(x <= -3, 0.0, e.where(x >= 3, g, g * (x / 3 + 0.5)))
 
@@ -68,7 +86,10 @@ gelu_      = elementwise("gelu", "x * 0.5 * (1 + erf(x * 0.7071067811865476))",
 gelu_pull  = elementwise("gelu_pull", inputs="a x y", domain=SAME,
     expr="a * (0.5 * (1 + erf(x * 0.7071067811865476)) + x * exp(x * x * -0.5) * 0.3989422804014327)",
     a=lambda g, x, y: gelu_pull(g, x, y), y=lambda g: e.zeros(g),
-    x=lambda g, a, x: g * a * (e.exp(x * x * -0.5) * (2 - x * x) * DENSITY))
+    x=lambda g, a, x: g * a * gelu_curve(x))
+# gelu and its slope, where both are wanted and come out of one another
+gelu_with_slope = structural("gelu_with_slope", "x", lambda x: ((tuple(x.shape), x.dtype),) * 2, outputs=2, keeps=(1,),
+    label="GeluBackward0", x=gelu_slope_rule)
 gelu_tanh  = elementwise("gelu_tanh", "x * 0.5 * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))", face="gelu",
     x=lambda g, x: gelu_tanh_pull(g, x))
 gelu_tanh_pull = elementwise("gelu_tanh_pull", inputs="a x", domain=SAME,
@@ -232,6 +253,12 @@ def mish(input: Any, inplace: bool = False) -> Any:
     return mish_inplace(input) if inplace else mish_(real_floats("mish", input))
 
 
+def gelu_with_slope_of_ops(x: Any) -> Any:
+    """Return what gelu_with_slope does, where a device has no kernel for it."""
+    made = gelu_(x)
+    return made, gelu_pull(s.filled(x, tuple(x.shape), 1, None), x, made)
+
+
 def gelu(input: Any, approximate: str = "none") -> Any:
     """Return x P(X < x) for a standard normal X; approximate="tanh": x (1 + tanh(c (x + k x^3))) / 2.
 
@@ -239,7 +266,12 @@ def gelu(input: Any, approximate: str = "none") -> Any:
     """
     if approximate not in ("none", "tanh"):
         raise RuntimeError(f"gelu: approximate argument must be either none or tanh, got {approximate!r}")
-    return (gelu_tanh if approximate == "tanh" else gelu_)(real_floats("gelu", input))
+    x = real_floats("gelu", input)
+    if approximate == "tanh":
+        return gelu_tanh(x)
+    if x._edge is not None and isinstance(x._array, np.ndarray) and x._array.dtype.itemsize > 2 and is_grad_enabled():
+        return gelu_with_slope(x)[0]  # on the host a backward has one pass then and not nine
+    return gelu_(x)
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:

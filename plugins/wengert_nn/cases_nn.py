@@ -150,6 +150,7 @@ RECORDS = table(
     each("gelu_slope", R, R, oracle=lambda x, y: y + x * density(x), order=0),
     each("gelu_pull", R, R, C, oracle=lambda a, x, y: a * (NORMAL(x) + x * density(x)),
         call=lambda T, a, x, y: OPS["gelu_pull"](a, x, OPS["gelu"](x) + 0 * y)),
+    each("gelu_with_slope", R, oracle=lambda x: (x * NORMAL(x), NORMAL(x) + x * density(x))),
     each("gelu_tanh", R, oracle=gelu_tanh),
     each("gelu_tanh_pull", R, R, oracle=lambda a, x: a * gelu_tanh_slope(x)),
     each("silu", R, oracle=lambda x: x * E(x)),

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import aligned, e
+from wengert.extend import NEAR, aligned, e
 
 HALF, SINGLE = np.dtype(np.float16), np.dtype(np.float32)
 ROOT_HALF, DENSITY = 0.7071067811865476, 0.3989422804014327
@@ -29,7 +29,7 @@ NORMAL = np.array([
     [2.85421394, -0.121942871, 0.00152007671],
 ])  # fmt: skip
 FAR = 1e12  # of squares: what lies beyond overflows in a power of t
-BLOCK = 1 << 15  # elements of a part that is worked on in the cache
+BLOCK = 1 << (16 if NEAR else 15)  # elements of a part that is worked on in the cache
 MOST = BLOCK * 3 // 2  # of one that is not cut into parts
 FEW = 1 << 10  # elements up to which it takes longer to lay memory out than to use it as it comes
 LINE = 16  # elements of which parts have a multiple: each then begins with a cache line, if the array does
@@ -49,7 +49,8 @@ def power() -> tuple[Any, float]:
 
 
 POWER, RATE = power()
-EXPONENT = (NORMAL * [[-RATE], [1], [1]]).astype(SINGLE)
+# of P by its three factors, and of the density
+EXPONENT = np.vstack([NORMAL * [[-RATE], [1], [1]], [math.log(DENSITY) * RATE, -0.5 * RATE, 0.0]]).astype(SINGLE)
 
 
 def elementwise(count: int, spare: int = 0) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -159,14 +160,14 @@ def silu_pull(backend: Any, made: Any, spare: Any, a: Any, x: Any, y: Any) -> No
 
 
 class Powers(threading.local):
-    """Rows of 1, t, t^2 and of three polynomials in t, for each thread: made once, as the first row stays as it is."""
+    """Rows of 1, t, t^2 and of four polynomials in t, for each thread: made once, as the first row stays as it is."""
 
-    rows = np.empty((6, 0), SINGLE)
+    rows = np.empty((7, 0), SINGLE)
 
     def of(self, size: int) -> Any:
         """Return the rows, each of so many elements."""
         if self.rows.shape[1] < size:
-            self.rows = aligned((6, size), SINGLE)
+            self.rows = aligned((7, size), SINGLE)
             self.rows[0] = 1
         return self.rows[:, :size]
 
@@ -174,10 +175,11 @@ class Powers(threading.local):
 powers = Powers()
 
 
-def odds(x: Any) -> Any:
+def odds(x: Any, count: int = 3) -> Any:
     """Return 1 / P(X < x) of a standard normal X, of float32 on the host, in memory that the next call uses again.
 
-    A matrix product evaluates three polynomials in the time that Horner's rule takes for two of its steps.
+    A matrix product evaluates three polynomials in the time that Horner's rule takes for two of its steps; with a count of four
+    also the exponent of the density, to the last row of that memory.
     """
     rows = powers.of(x.size)
     t, t2 = rows[1:3]
@@ -185,7 +187,7 @@ def odds(x: Any) -> Any:
     if not t.dot(t) < FAR * FAR:  # some are beyond, or nan
         np.minimum(t, FAR, out=t)
     np.multiply(t, t, out=t2)
-    made, second, third = np.matmul(EXPONENT, rows[:3], out=rows[3:])
+    made, second, third, *_ = np.matmul(EXPONENT[:count], rows[:3], out=rows[3 : 3 + count])
     made *= second
     made *= third
     made *= x
@@ -214,6 +216,32 @@ def bell(xp: Any, squares: Any) -> None:
 @elementwise(1)
 def gelu(backend: Any, made: Any, x: Any) -> None:
     normal(backend, made, x, x)
+
+
+def gelu_with_slope(backend: Any, x: Any) -> tuple[Any, Any]:
+    """x P and P + x p, for P(X < x) of a standard normal X and its density p."""
+    xp, host = backend.xp, isinstance(x, np.ndarray)
+    made, slope = (xp.empty(x.shape, x.dtype) for _ in range(2))
+    values, slopes, given = made.reshape(-1), slope.reshape(-1), x.reshape(-1)
+    step = BLOCK if host else max(1, x.size)
+    for start in range(0, x.size, step):
+        part = slice(start, start + step)
+        x, share = given[part], slopes[part]
+        if host and x.dtype == SINGLE:
+            below = odds(x, 4)
+            xp.divide(x, below, out=values[part])
+            xp.divide(1, below, out=share)
+            rest = powers.of(x.size)[6]
+            POWER(rest, out=rest)
+        else:
+            normal(backend, share, x)
+            xp.multiply(share, x, out=values[part])
+            rest = x * x
+            bell(xp, rest)
+            rest *= DENSITY
+        rest *= x
+        share += rest
+    return made, slope
 
 
 @elementwise(3, spare=1)

@@ -1,6 +1,6 @@
 """Normalisation on devices made of an array module, a block that fits the cache at a time.
 
-Owns: kernels (backend, *inputs, *params) -> array. May import: the standard library; the backend brings its modules.
+Owns: kernels (backend, *inputs, *params) -> array. May import: wengert.extend (for `NEAR`); the backend brings its modules.
 Must not know: tensors, gradients. `axes` are those that statistics are taken over; mean and rstd have size 1 there. weight
 and bias broadcast to x. All formulas are y = x * A + D, with A and D made of what is small; where the mean is so far from
 zero that D would cancel digits of x * A, it is subtracted from x first. A few elements take the plain formulas.
@@ -13,7 +13,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-BLOCK = 1 << 16  # elements
+from wengert.extend import NEAR
+
+BLOCK = 1 << (18 if NEAR else 16)  # elements
 FEW, LINES = 1 << 13, 128  # elements and statistics up to which a pass costs less than what would save it
 FAR = 16.0  # a square of mean / standard deviation above which digits would be lost
 

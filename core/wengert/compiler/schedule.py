@@ -1,6 +1,6 @@
 """Schedule: the order in which equations run, and which run together in blocks of rows.
 
-Owns: `schedule`, `Group` and the sizes from which blocks pay. May import: graph, rows. Must not know: devices, buffers.
+Owns: `schedule`, `Group` and the sizes from which blocks pay. May import: graph, rows, memory. Must not know: devices, buffers.
 A group reads its rows of everything once and keeps what is between its equations in the cache. Equations that need the whole
 of what a group makes run after it, those that need nothing of it before; draws of random numbers keep their order.
 """
@@ -14,10 +14,13 @@ from typing import Any
 
 from wengert.compiler.rows import CUT, SMALL, SUMMED, TURNED, WHOLE, Cut, cut, flat_inputs, lead
 from wengert.graph import Equation, Value
+from wengert.memory import NEAR
 
 LARGE = 1 << 15  # elements of an array from which on equations run in blocks
 ROW = 1 << 16  # elements of a row, at most
 BLOCK_BYTES = 1 << 20  # of what a block needs at once: what is used next is still in a core's cache
+WIDE_BYTES = 1 << 22 if NEAR else BLOCK_BYTES  # the same, of arrays that still are
+SHARES = 8  # blocks: enough for several threads
 MANY, LINE = 256, 16  # blocks of so many rows have a multiple of these: each begins with a cache line, if the array does
 TERMS = 1 << 20  # elements of a sum's terms, of all blocks together
 
@@ -197,7 +200,8 @@ def _apart(rest: list[Equation], parts: Parts, wanted: set[Value]) -> Parts:
             again[v] = made[v]
             stack += [x for x in made[v].reads if x in made]
     views = [e for e in group.equations if e.outs[0] in again]
-    step = max(1, min(n, int(BLOCK_BYTES // max(_row_bytes(group, marks), 1))))
+    row = max(_row_bytes(group, marks), 1)
+    step = max(1, min(n, max(BLOCK_BYTES // row, min(WIDE_BYTES // row, n // SHARES))))
     step = -(-n // -(-n // step))  # blocks of one size
     group.step = step if step < MANY else min(n, -(-step // LINE) * LINE)
     postponed = _later(rest, before, group.equations, after)
