@@ -706,6 +706,37 @@ def test_a_thread_that_is_late_leaves_rows_to_the_others() -> None:
             assert not t.is_alive()
 
 
+def test_blas_has_one_thread_while_blocks_are_spread() -> None:
+    from threadpoolctl import ThreadpoolController
+
+    from wengert import threads
+
+    blas = ThreadpoolController().select(user_api="blas")
+
+    def counts() -> set[int]:
+        return {library["num_threads"] for library in blas.info()}
+
+    def part(thread: int, first: int, last: int, depth: int) -> None:
+        found.append(counts())
+        if depth and not first:
+            threads.spread(part, 4, 1, contextlib.nullcontext, depth - 1)
+
+    def refused(*_: Any) -> None:
+        raise RuntimeError("a part that fails")
+
+    before, found = torch.get_num_threads(), list[set[int]]()
+    torch.set_num_threads(2)
+    try:
+        assert counts() == {2}
+        threads.spread(part, 4, 1, contextlib.nullcontext, 2)
+        assert len(found) == 12 and all(n == {1} for n in found) and counts() == {2}
+        with pytest.raises(RuntimeError, match="fails"):
+            threads.spread(refused, 4, 1, contextlib.nullcontext)
+        assert counts() == {2}
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_the_number_of_threads_is_checked() -> None:
     with pytest.raises(RuntimeError, match="positive"):
         torch.set_num_threads(0)

@@ -28,6 +28,7 @@ CORE_LATE = {  # inside of functions only
     "wengert.demo": {"matplotlib", "tqdm"},
     "wengert.dtypes": {"ml_dtypes"},
     "wengert.testing.device": {"pytest"},
+    "wengert.threads": {"threadpoolctl"},
 }
 CORE_EXTRA = {"wengert.plugins": {"pluggy"}, "wengert.testing.cases": {"scipy"}, "wengert.testing.ops": {"scipy"}, "wengert.testing.pytest": {"pytest"}}
 # These say that they know little, and are held to it.
@@ -193,6 +194,7 @@ def test_every_module_says_what_it_owns(path: Path) -> None:
 HEAVY = (
     "scipy", "pyopencl", "cupy", "torch", "matplotlib", "pluggy", "wengert_numpy", "wengert_xp", "wengert_optim", "wengert_nn",
     "wengert_opencl", "wengert_cupy", "wengert.plugins", "wengert.graph", "wengert.testing", "wengert.optim.optimizer", "tqdm", "pytest",
+    "threadpoolctl",
 )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """Threads: how many a compiled function may use, and its blocks spread over them.
 
-Owns: `set_num_threads`, `get_num_threads`, `spread`. May import: the standard library. Must not know: arrays, graphs.
+Owns: `set_num_threads`, `get_num_threads`, `spread`. May import: the standard library, threadpoolctl. Must not know: arrays, graphs.
 The number is that of OMP_NUM_THREADS, or of the cores that this process may use, until it is set. NumPy's loops release the
-interpreter's lock, so blocks of rows run side by side.
+interpreter's lock, so blocks of rows run side by side. Meanwhile BLAS keeps to the thread that calls it: threads of its own
+would share the cores with ours, and wait for one another.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ _lock = threading.Lock()
 
 
 def set_num_threads(n: int) -> None:
-    """Let compiled functions spread large arrays over n threads; 1: run on the caller's alone. Raises for less than 1.
+    """Let compiled functions spread large arrays, and BLAS its products, over n threads; 1: run on the caller's alone.
 
-    The array library's own threads (BLAS) are set by OMP_NUM_THREADS before it is imported.
+    Raises RuntimeError for less than 1.
     """
     global _count, _jobs
     if not isinstance(n, int):
@@ -35,6 +36,8 @@ def set_num_threads(n: int) -> None:
         if _jobs is not None:
             _jobs.put(None)
         _count, _jobs = n, None
+    if _blas() is not None:
+        _blas().limit(limits=n)
 
 
 def get_num_threads() -> int:
@@ -73,13 +76,50 @@ def spread(part: Callable[..., None], rows: int, step: int, quiet: Callable[[], 
                     done.put(None)
 
     jobs = _waiting()
-    for thread in range(1, count):
-        jobs.put(functools.partial(run, thread))
-    run(0)
-    errors = [done.get() for _ in range(pieces)]
+    _alone.begin()
+    try:
+        for thread in range(1, count):
+            jobs.put(functools.partial(run, thread))
+        run(0)
+        errors = [done.get() for _ in range(pieces)]
+    finally:
+        _alone.end()
     for error in errors:
         if error is not None:
             raise error
+
+
+@functools.cache
+def _blas() -> Any:
+    """Return what limits the threads of every BLAS that is loaded; None without threadpoolctl: each keeps to OMP_NUM_THREADS."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    return ThreadpoolController().select(user_api="blas")
+
+
+class Alone:
+    """Keeps BLAS to one thread while somebody spreads blocks over several."""
+
+    def __init__(self) -> None:
+        self.lock, self.count = threading.Lock(), 0
+        self.limits: Any = None
+
+    def begin(self) -> None:
+        with self.lock:
+            self.count += 1
+            if self.count == 1 and _blas() is not None:
+                self.limits = _blas().limit(limits=1)
+
+    def end(self) -> None:
+        with self.lock:
+            self.count -= 1
+            if not self.count and self.limits is not None:
+                self.limits.restore_original_limits()
+
+
+_alone = Alone()
 
 
 def _waiting() -> Any:
@@ -108,8 +148,8 @@ def _work(jobs: Any) -> None:
 
 
 def _forget() -> None:
-    global _jobs, _lock
-    _jobs, _lock = None, threading.Lock()
+    global _jobs, _lock, _alone
+    _jobs, _lock, _alone = None, threading.Lock(), Alone()
 
 
 if hasattr(os, "register_at_fork"):
