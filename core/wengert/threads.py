@@ -1,6 +1,6 @@
 """Threads: how many a compiled function may use, and its blocks spread over them.
 
-Owns: `set_num_threads`, `get_num_threads`, `spread`. May import: the standard library, threadpoolctl. Must not know: arrays, graphs.
+Owns: `set_num_threads`, `get_num_threads`, `spread`. May import: threadpoolctl. Must not know: arrays, graphs.
 The number is that of OMP_NUM_THREADS, or of the cores that this process may use, until it is set. NumPy's loops release the
 interpreter's lock, so blocks of rows run side by side. Meanwhile BLAS keeps to the thread that calls it: threads of its own
 would share the cores with ours, and wait for one another.
@@ -91,7 +91,7 @@ def spread(part: Callable[..., None], rows: int, step: int, quiet: Callable[[], 
 
 @functools.cache
 def _blas() -> Any:
-    """Return what limits the threads of every BLAS that is loaded; None without threadpoolctl: each keeps to OMP_NUM_THREADS."""
+    """Return what limits the threads of every BLAS that is loaded, if threadpoolctl is there; else these stay as they are."""
     try:
         from threadpoolctl import ThreadpoolController
     except ImportError:
