@@ -39,7 +39,8 @@ def wengert_register_ops(registry: Registry) -> None:
     ).split():
         registry.kernel(name, "xp", f"wengert_nn.kernels_activations:{name}")
     registry.kernel("gelu_with_slope", "xp", "wengert_nn.kernels_activations:gelu_with_slope")
-    registry.kernel("gelu_with_slope", "*", "wengert_nn.activations:gelu_with_slope_of_ops")
+    for name in ("gelu_with_slope", "gelu_made"):
+        registry.kernel(name, "*", f"wengert_nn.activations:{name}_of_ops")
     for name in ("cross_entropy", "cross_entropy_pull", "gelu", "gelu_pull"):
         registry.kernel(name, "compiled cpu", f"wengert_nn.compiled:{name}")
     for name in ("moments", "normalise", "normalise_back", "normalise_weight"):

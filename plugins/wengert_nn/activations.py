@@ -34,6 +34,7 @@ from wengert.extend import (
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 ROOT_TWO_OVER_PI, CUBIC = 0.7978845608028654, 0.044715  # gelu's approximation by tanh
 DENSITY = 0.3989422804014327  # of the normal distribution at 0
+MANY = 1 << 11  # elements on the host from which on gelu makes its slope with its value: a gradient has one pass then, not nine
 
 
 # ---- rules that need more than a line
@@ -66,15 +67,6 @@ def gelu_curve(x: Any) -> Any:
     return e.exp(x * x * -0.5) * (2 - x * x) * DENSITY
 
 
-def gelu_slope_rule(g: Any, x: Any, out: Any) -> Any:
-    """The gradient through gelu's value and through its slope; either may be missing."""
-    made = None if g[0] is None else g[0] * out[1]
-    if g[1] is None:
-        return made
-    other = g[1] * gelu_curve(x)
-    return other if made is None else made + other
-
-
 def hardswish_rule(g: Any, x: Any) -> Any:
     return e.where(x <= -3, 0.0, e.where(x >= 3, g, g * (x / 3 + 0.5)))
 
@@ -87,9 +79,12 @@ gelu_pull  = elementwise("gelu_pull", inputs="a x y", domain=SAME,
     expr="a * (0.5 * (1 + erf(x * 0.7071067811865476)) + x * exp(x * x * -0.5) * 0.3989422804014327)",
     a=lambda g, x, y: gelu_pull(g, x, y), y=lambda g: e.zeros(g),
     x=lambda g, a, x: g * a * gelu_curve(x))
-# gelu and its slope, where both are wanted and come out of one another
-gelu_with_slope = structural("gelu_with_slope", "x", lambda x: ((tuple(x.shape), x.dtype),) * 2, outputs=2, keeps=(1,),
-    label="GeluBackward0", x=gelu_slope_rule)
+# where the slope is made with the value: the two, the value with the history of x, and a y, y being the slope at x
+gelu_with_slope = structural("gelu_with_slope", "x", lambda x: ((tuple(x.shape), x.dtype),) * 2, outputs=2, constant=True)
+gelu_made  = structural("gelu_made", "x value slope", lambda x, value, slope: (tuple(value.shape), value.dtype),
+    label="GeluBackward0", x=lambda g, x, slope: gelu_push(g, x, slope))
+gelu_push  = elementwise("gelu_push", "a * y", inputs="a x y", domain=SAME,
+    a=lambda g, x, y: gelu_push(g, x, y), y=lambda g: e.zeros(g), x=lambda g, a, x: g * a * gelu_curve(x))
 gelu_tanh  = elementwise("gelu_tanh", "x * 0.5 * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))", face="gelu",
     x=lambda g, x: gelu_tanh_pull(g, x))
 gelu_tanh_pull = elementwise("gelu_tanh_pull", inputs="a x", domain=SAME,
@@ -259,6 +254,10 @@ def gelu_with_slope_of_ops(x: Any) -> Any:
     return made, gelu_pull(s.filled(x, tuple(x.shape), 1, None), x, made)
 
 
+def gelu_made_of_ops(x: Any, value: Any, slope: Any) -> Any:
+    return value
+
+
 def gelu(input: Any, approximate: str = "none") -> Any:
     """Return x P(X < x) for a standard normal X; approximate="tanh": x (1 + tanh(c (x + k x^3))) / 2.
 
@@ -269,8 +268,9 @@ def gelu(input: Any, approximate: str = "none") -> Any:
     x = real_floats("gelu", input)
     if approximate == "tanh":
         return gelu_tanh(x)
-    if x._edge is not None and isinstance(x._array, np.ndarray) and x._array.dtype.itemsize > 2 and is_grad_enabled():
-        return gelu_with_slope(x)[0]  # on the host a backward has one pass then and not nine
+    a = x._array
+    if x._edge is not None and isinstance(a, np.ndarray) and a.size >= MANY and a.dtype.itemsize > 2 and is_grad_enabled():
+        return gelu_made(x, *gelu_with_slope(x))
     return gelu_(x)
 
 
