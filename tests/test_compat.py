@@ -6,6 +6,7 @@ PyTorch is kept in tests/recorded/programs.json (`python tests/test_compat.py` w
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -420,6 +421,15 @@ def test_autocast_of_another_device_changes_nothing() -> None:
     assert x.tolist() == [0.0, 0.0] and scaler.get_scale() == 1.0 and scaler.state_dict() == {}
 
 
+def test_autocast_leaves_the_norms_of_weights_alone() -> None:
+    for norm in (w.nn.utils.spectral_norm, w.nn.utils.parametrizations.spectral_norm):
+        layer = norm(w.nn.Linear(3, 2))
+        with w.autocast("cpu", w.bfloat16):
+            made = layer(w.ones(1, 3))
+        made.float().sum().backward()
+        assert made.dtype is w.bfloat16 and all(p.grad.dtype is w.float32 for p in layer.parameters())
+
+
 def test_autocast_reaches_checkpoints_and_ends() -> None:
     net, x = w.nn.Sequential(w.nn.Linear(4, 3), w.nn.GELU(), w.nn.Linear(3, 2)), w.randn(5, 4, requires_grad=True)
     for reentrant in (False, True):
@@ -502,6 +512,53 @@ def test_a_scaler_refuses_what_it_has_done() -> None:
     assert other.get_scale() == 65536 and other._tracker == 1
     with pytest.raises(RuntimeError, match="disabled GradScaler"):
         other.load_state_dict({})
+
+
+def test_jit_asks_for_types_with_parts() -> None:
+    asked, x = getattr(w.jit, "isinstance"), w.ones(1)
+    for value, kind, holds in (
+        ([x], list[w.Tensor], True), ([1, "a"], list[int], False), ({"a": 1}, dict[str, int], True), ({"a": 1}, dict[str, str], False),
+        (None, int | None, True), ("a", int | None, False), (3, (int, str), True), ((1, "a"), tuple[int, str], True),
+        ((1, "a"), tuple[int, int], False), ((1, 2), tuple[int, ...], True), ({"k": [x]}, dict[str, list[w.Tensor]], True), (x, w.Tensor, True),
+    ):  # fmt: skip
+        assert asked(value, kind) is holds, (value, kind)
+
+
+def test_parts_for_devices_by_hand() -> None:
+    from wengert.compat import parallel
+
+    x, two = w.arange(4.0), ["cpu", "cpu"]
+    assert [part.tolist() for part in parallel.scatter(x, two)] == [[0.0, 1.0], [2.0, 3.0]]
+    parts = parallel.scatter({"x": (x, 3)}, two)
+    assert parts[1]["x"][0].tolist() == [2.0, 3.0] and parts[1]["x"][1] == 3
+    assert parallel.gather(parallel.scatter(x, two), "cpu").tolist() == x.tolist()
+    assert parallel.gather([{"x": (x[:1],)}, {"x": (x[1:],)}], "cpu")["x"][0].tolist() == x.tolist()
+    given, named = parallel.scatter_kwargs((x,), {}, two)
+    assert len(given) == len(named) == 2 and named[1] == {}
+    square = w.nn.Identity()
+    made = parallel.parallel_apply(parallel.replicate(square, two), parallel.scatter(x, two))
+    assert parallel.gather(made, "cpu").tolist() == x.tolist()
+
+
+def test_names_within_the_loading_of_data(tmp_path: Path) -> None:
+    program = """
+        import wengert.compat; wengert.compat.install()
+        import torch
+        from torch.nn.parallel.scatter_gather import gather, scatter
+        from torch.serialization import DEFAULT_PROTOCOL
+        from torch.utils.data._utils.collate import collate_str_fn, collate_tensor_fn, default_collate_fn_map, np_str_obj_array_pattern
+        from torch.utils.data._utils.pin_memory import pin_memory
+        from torch.utils.data.dataloader import _collate_fn_t
+        pair = [torch.zeros(2), torch.ones(2)]
+        assert collate_tensor_fn(pair).shape == (2, 2) and collate_str_fn(["a"]) == ["a"] and DEFAULT_PROTOCOL == 2
+        assert default_collate_fn_map[str] is collate_str_fn and np_str_obj_array_pattern.search("S") and pin_memory(pair) is pair
+        torch._C._jit_set_profiling_executor(False); torch._C._jit_set_profiling_mode(False)
+        assert torch._C._is_tracing() is False and torch.futures.Future[torch.Tensor]
+        torch.nn.parallel.scatter(torch.ones(2), ["cpu"])
+    """
+    path = tmp_path / "names.py"
+    path.write_text(textwrap.dedent(program))
+    subprocess.run([sys.executable, path], check=True)
 
 
 def test_jit_is_python_with_a_warning() -> None:
@@ -759,3 +816,90 @@ def test_assert_close_options() -> None:
 if __name__ == "__main__":
     shown = {name: text for part in range(PARTS) for name, text in of_pytorch(part).items()}
     RECORDED.write_text(json.dumps({name: shown[name] for name in NAMES}, indent=1) + "\n")
+
+
+# ---- names that few programs use
+def test_rare_names_at_the_top_mean_what_pytorchs_do() -> None:
+    x = w.arange(12.0).reshape(3, 4)
+    copies = [w.detach_copy(x), w.select_copy(x, 0, 1), w.slice_copy(x, 1, 0, 4, 2)]
+    assert [c.tolist() for c in copies] == [x.tolist(), x[1].tolist(), x[:, 0:4:2].tolist()]
+    x.zero_()
+    assert all(c.abs().sum() > 0 for c in copies)
+    assert (w.sym_max(1, 2.0), w.sym_min(1, 2.0), w.sym_int(2.7), w.sym_float(2)) == (2.0, 1.0, 2, 2.0)
+    assert (w.sym_not(True), w.sym_ite(False, 1, 2), w.sym_sum([1, 2]), w.sym_sqrt(4)) == (False, 2, 3, 2.0)
+    assert type(w.sym_min(1, 2.0)) is float
+    assert w.get_device_module("cuda") is w.cuda and w.get_device_module("cpu").__name__.endswith("cpu")
+    assert w.resize_as_(w.ones(2), w.ones(3)).shape == (3,) and w.as_strided_(w.ones(4), (2,), (2,)).shape == (2,)
+    assert not (x.is_xla or x.is_vulkan or w.is_vulkan_available())
+    w.set_anomaly_enabled(True)
+    try:
+        assert w.is_anomaly_enabled()
+    finally:
+        w.set_anomaly_enabled(False)
+    assert w.func.functionalize(lambda x: x.add_(1))(w.ones(1)).item() == 2
+    w.testing.assert_allclose(w.ones(2), [1, 1])
+    with pytest.raises(AssertionError, match="not close"):
+        w.testing.assert_allclose(w.ones(2), [1, 1.1])
+    conv = w.nn.Conv2d(1, 1, 1)
+    assert w.nn.utils.convert_conv2d_weight_memory_format(conv, w.channels_last) is conv
+    file = io.BytesIO()
+    w.save(w.ones(2), file)
+    file.seek(0)
+    restore = w.serialization.default_restore_location
+    assert w.load(file, map_location=lambda storage, place: restore(storage, "cpu")).tolist() == [1, 1]
+    assert issubclass(w.serialization.SourceChangeWarning, Warning)
+
+
+def test_pieces_of_checkpoints() -> None:
+    from wengert.utils import checkpoint
+
+    x = w.ones(2, requires_grad=True) * 2
+    found = checkpoint.detach_variable((x, 3))
+    assert found[0].is_leaf and found[0].requires_grad and found[1] == 3
+    with pytest.warns(UserWarning, match="requires_grad"):
+        checkpoint.check_backward_validity([w.ones(2)])
+    checkpoint.set_device_states(*checkpoint.get_device_states(x))
+
+
+def test_a_report_says_what_is_installed() -> None:
+    from wengert.utils import collect_env
+
+    said = collect_env.get_pretty_env_info()
+    assert f"wengert version: {w.__version__}" in said and "numpy==" in said and "cpu: " in said
+
+
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize("generalised", [True, False])
+def test_lobpcg_gives_the_first_solutions(largest: bool, generalised: bool) -> None:
+    a, b = (m @ m.mT for m in (w.arange(25.0, dtype=w.float64).reshape(5, 5).sin(), w.eye(5, dtype=w.float64) * 2))
+    values, vectors = w.lobpcg(a, 2, B=b if generalised else None, largest=largest)
+    every = w.linalg.eigvalsh(a) / (4 if generalised else 1)
+    assert w.allclose(values, every.flip(0)[:2] if largest else every[:2])
+    assert w.allclose(a @ vectors, (b if generalised else w.eye(5, dtype=w.float64)) @ vectors * values)
+
+
+def test_options_of_the_old_compiler_reach_the_new_one() -> None:
+    from wengert.compat import compiler
+
+    @compiler.optimize("eager", dynamic=True)
+    def halves(x: Any) -> Any:
+        return x / x.shape[0]
+
+    assert halves.dynamic is True
+
+    def plain(x: Any) -> Any:
+        return x
+
+    assert compiler.optimize(disable=True)(plain) is plain
+    with pytest.raises(TypeError):
+        compiler.optimize(no_such_option=1)
+
+    @compiler.disallow_in_graph
+    def outside(x: Any) -> Any:
+        return x + 1
+
+    broken = compiler.compile(lambda x: outside(x) * 2)
+    with pytest.warns(UserWarning, match="graph break at outside"):
+        assert [broken(w.ones(())).item() for _ in range(3)] == [4.0] * 3
+    with compiler.set_stance("force_eager"):
+        assert compiler.optimize_assert("eager")(plain)(w.ones(1)).item() == 1

@@ -567,12 +567,12 @@ def test_any_tensor_written_between_forward_and_backward_is_noticed() -> None:
 
 
 def test_a_storage_that_cannot_be_watched_is_kept() -> None:
-    scale, w = contextvars.ContextVar("scale"), torch.ones(3, requires_grad=True)
-    scale.set(torch.ones(3))
-    compiled = torch.compile(lambda x: (w * scale.get() * x).sum())
+    context, scale, w = contextvars.Context(), contextvars.ContextVar("scale"), torch.ones(3, requires_grad=True)
+    context.run(scale.set, torch.ones(3))
+    compiled = torch.compile(lambda x: (w * context[scale] * x).sum())
     for _ in range(3):
         value = compiled(torch.ones(3))
-    scale.get().mul_(5)
+    context[scale].mul_(5)
     value.backward()
     assert w.grad.tolist() == [1.0, 1.0, 1.0]  # as the forward was
     assert compiled(torch.ones(3)).item() == 15.0
@@ -1383,6 +1383,54 @@ def test_memory_is_looked_at_as_eager_does() -> None:
         ours = torch.autograd.grad((compiled(x, b).t() * ramp).sum(), (x, b))
         theirs = torch.autograd.grad((written(x, b).t() * ramp).sum(), (x, b))
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_memory_of_what_is_the_same_in_every_run_is_looked_at() -> None:
+    """A program holds a constant as one number, whose memory is no longer than that."""
+
+    def zeroed(x: Any) -> Any:
+        wide = x.broadcast_to((2, 2, 3))
+        x.zero_()
+        return wide.as_strided((2, 2), (1, 1)), wide.as_strided((2, 3), (0, 1), 0)
+
+    def halved(x: Any) -> Any:
+        y = x / x
+        seen = y.view(torch.uint8)
+        y[:] = 0.5
+        return y, seen, torch.full_like(x, 1.5).view(torch.int64)
+
+    for f in (zeroed, halved):
+        compiled = torch.compile(f)
+        for _ in range(3):
+            x, y = (torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64) for _ in range(2))
+            assert [v.tolist() for v in compiled(x)] == [v.tolist() for v in f(y)]
+        assert compiled.programs
+
+
+@pytest.mark.parametrize("f", [
+    lambda x: x.norm(), lambda x: x.std(), lambda x: torch.var_mean(x, 1), lambda x: torch.linalg.vector_norm(x, 2, 0),
+    lambda x: x.renorm(2, 0, 1.0), lambda x: torch.nn.functional.normalize(x),
+])  # fmt: skip
+def test_lengths_of_complex_numbers_are_captured(f: Any) -> None:
+    x = torch.tensor([[1 + 2j, 3 - 1j], [0.5j, 2]])
+    compiled = torch.compile(f, fullgraph=True)
+    for _ in range(3):
+        torch.testing.assert_close(compiled(x), f(x))
+    assert compiled.programs
+
+
+@pytest.mark.parametrize("turn", [lambda x: x.requires_grad_(False), lambda x: x.detach_()])
+def test_an_argument_that_stops_requiring_grad_is_told(turn: Any) -> None:
+    def f(x: Any) -> Any:
+        turn(x)
+        return x * 2
+
+    compiled = torch.compile(f)
+    compiled(torch.ones(2, requires_grad=True))  # the first call runs as it is
+    x = torch.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="turns requires_grad of an argument off.*x.detach"):
+        compiled(x)
+    assert x.requires_grad
 
 
 def test_how_arguments_lie_in_memory_is_seen() -> None:

@@ -6,13 +6,22 @@ how a program is made.
 
 from __future__ import annotations
 
+import array
 import collections
+import contextlib
+import contextvars
 import dataclasses
+import datetime
+import io
 import os
+import random
+import sys
 import time
 import types
+import uuid
 import warnings
 from collections import OrderedDict, deque
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -429,6 +438,10 @@ def test_objects_that_cannot_be_made_anew_are_refused() -> None:
 SIZE0, SIZE1 = 2.0, 3.0
 
 
+class Stamp(datetime.datetime):
+    pass
+
+
 def test_values_under_computed_names_are_watched() -> None:
     class Config:
         k0, k1 = 1.0, 2.0
@@ -449,21 +462,90 @@ def test_values_under_computed_names_are_watched() -> None:
         os.environ.pop("WENGERT_TEST_SCALE", None)
 
 
-def test_a_clock_does_not_stand_still() -> None:
-    compiled, kept = [torch.compile(lambda x: x + time.perf_counter(), fallback=way) for way in (None, "eager")]
-    compiled(torch.ones(()))
-    with pytest.raises(RuntimeError, match="reads the clock"):
-        compiled(torch.ones(()))
+@pytest.mark.parametrize(("what", "read"), [
+    ("the clock", time.perf_counter),
+    ("the clock", lambda: datetime.datetime.now().timestamp()),
+    ("the clock", lambda: Stamp.utcnow().timestamp()),
+    ("random numbers", lambda: float(uuid.uuid4().int % 1000)),
+    ("random numbers", lambda: random.SystemRandom().random()),
+    ("random numbers", lambda: random.Random().random()),
+    ("random numbers", lambda: float(np.random.default_rng().random())),
+    ("a file", lambda: float(Path(os.environ["WENGERT_TEST_FILE"]).read_text())),
+    ("a file", lambda: float(np.loadtxt(os.environ["WENGERT_TEST_FILE"]))),
+    ("what is typed", lambda: float(input())),
+])  # fmt: skip
+def test_what_the_machine_tells_does_not_stand_still(what: str, read: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("WENGERT_TEST_FILE", str(tmp_path / "number"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("0\n1\n2\n3\n4\n5\n"))
+    compiled, kept = [torch.compile(lambda x: x + read(), fallback=way) for way in (None, "eager")]
+    found, x = [], torch.zeros((), dtype=torch.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = [kept(torch.zeros((), dtype=torch.float64)).item() for _ in range(4)]
-    assert found == sorted(set(found))
+        for i in range(4):
+            (tmp_path / "number").write_text(str(i))
+            found.append(kept(x).item())
+            if i == 0:
+                compiled(x)
+    with pytest.raises(RuntimeError, match=f"reads {what}"):
+        compiled(x)
+    assert len(set(found)) == 4
+
+
+def test_reading_the_clock_is_refused_even_where_the_error_is_caught() -> None:
+    def timed(x: Any) -> Any:
+        with contextlib.suppress(RuntimeError):
+            time.time()
+        return x * 2
+
+    compiled, seen = torch.compile(timed), []
+    compiled(torch.ones(()))
+    sys.setprofile(lambda frame, event, called: seen.append(event))
+    try:
+        with pytest.raises(RuntimeError, match="the clock"):
+            compiled(torch.ones(()))
+        assert sys.getprofile() is not None and "c_call" in seen
+    finally:
+        sys.setprofile(None)
+
+
+def test_variables_of_the_context_and_bytes_are_watched() -> None:
+    def maker(compiler: Any) -> Any:
+        scale, numbers, data = contextvars.ContextVar("scale", default=1.0), array.array("d", [0.0]), bytearray(3)
+        f = compiler(lambda x: x * scale.get() + numbers[0] - data[1])
+
+        def run(i: int) -> Any:
+            scale.set(float(i // 3))
+            numbers[0], data[1] = i // 4, i // 5
+            return f(row(i, 2))
+
+        return run
+
+    same_as_eager(maker, 9)
+
+
+def test_a_gradient_whose_history_is_freed_inside_is_a_result() -> None:
+    def maker(compiler: Any) -> Any:
+        def slopes(x: Any) -> Any:
+            first = torch.autograd.grad((x**3).sum(), x, create_graph=True)[0]
+            return first, torch.autograd.grad(first.sum(), x)[0]
+
+        f = compiler(slopes)
+        return lambda i: f(row(i, 3).requires_grad_())
+
+    def plainly(maker: Any) -> Any:
+        return lambda compiler: lambda i: [x.detach() for x in maker(compiler)(i)]
+
+    same_as_eager(plainly(maker), 1, captured=False)
+    compiled = torch.compile(lambda x: torch.autograd.grad(torch.autograd.grad((x**3).sum(), x, create_graph=True)[0].sum(), x))
+    assert [compiled(row(0, 3).requires_grad_())[0].tolist() for _ in range(3)] == [(row(0, 3) * 6).tolist()] * 3
 
 
 # ---- how results lie in memory
 def test_strides_of_what_is_computed_are_seen() -> None:
     for f in (lambda x: x.t() + 1, lambda x: (x @ x.t()).t() * 2, lambda x: x.t().double(), lambda x: x.t().clone(),
-              lambda x: torch.where(x.t() > 1, x.t(), 0.0)):  # fmt: skip
+              lambda x: torch.where(x.t() > 1, x.t(), 0.0), lambda x: torch.nn.functional.gelu(x.t()),
+              lambda x: torch.nn.functional.elu(x.t()), lambda x: torch.nn.functional.silu(x[:1].expand(3, 3)),
+              lambda x: torch.nn.functional.layer_norm(x.view(1, 2, 3).movedim(1, 2), (2,))):  # fmt: skip
         compiled = torch.compile(lambda x, f=f: (f(x).stride(), f(x).is_contiguous()))
         assert [compiled(row(0, 2, 3)) for _ in range(3)] == [(f(row(0, 2, 3)).stride(), f(row(0, 2, 3)).is_contiguous())] * 3
 

@@ -333,6 +333,23 @@ def test_the_slope_of_a_gamma_draw(k: float) -> None:
     np.testing.assert_allclose(slope(np.full_like(z, k), z), exact, rtol=2e-4, atol=1e-9)
 
 
+@pytest.mark.parametrize(("a", "b"), [(0.05, 0.1), (0.5, 0.5), (2.0, 3.0), (10.0, 0.7), (100.0, 50.0), (1000.0, 2000.0)])
+def test_the_slope_of_a_beta_draw(a: float, b: float) -> None:
+    """dx/da and dx/db of the draws themselves, by the derivative of SciPy's inverse at the chance of x."""
+    from scipy import special
+
+    w.manual_seed(3)
+    both = [w.full((400,), v, dtype=w.float64, requires_grad=True) for v in (a, b)]
+    x = w.distributions.Beta(*both).rsample()
+    x.sum().backward()
+    chances = special.betainc(a, b, array(x))
+    inner = (chances > 0.02) & (chances < 0.98)
+    for i, mine in enumerate(both):
+        h = 1e-4 * (a, b)[i]
+        up, down = (special.betaincinv(a + (i == 0) * t, b + (i == 1) * t, chances) for t in (h, -h))
+        np.testing.assert_allclose(array(mine.grad)[inner], ((up - down) / (2 * h))[inner], rtol=2e-4, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("make", "moments"),
     [

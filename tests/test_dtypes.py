@@ -138,6 +138,48 @@ def test_wide_unsigned_types_promote_as_in_the_array_api_standard() -> None:
     assert (w.ones(2, dtype=w.uint32) + w.ones(2, dtype=w.bool)).dtype is w.uint32
 
 
+ROUNDED_ONCE = ("gelu", "silu", "mish", "hardswish", "logsigmoid", "softplus", "elu")
+
+
+@pytest.mark.parametrize("name", ROUNDED_ONCE)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_gradients_of_halves_are_rounded_once(name: str, dtype: str) -> None:
+    kind, f = getattr(w, dtype), getattr(w.nn.functional, name)
+    x = w.linspace(-4, 4, 400).to(kind)
+    g = w.linspace(-1, 1, 400).sin().to(kind)
+    found = [w.autograd.grad(f(v), v, g.to(v.dtype))[0] for v in (x.requires_grad_(), x.detach().float().requires_grad_())]
+    step = 2.0**-10 if dtype == "float16" else 2.0**-7
+    np.testing.assert_allclose(found[0].float().numpy(), found[1].numpy(), step * 0.51, 1e-7)
+    assert found[0].dtype is kind
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_halves_are_differentiated_again_and_forward_and_compiled(dtype: str) -> None:
+    x = w.linspace(-3, 3, 20).to(getattr(w, dtype)).requires_grad_()
+
+    def slopes(x: Any) -> Any:
+        first = w.autograd.grad(w.nn.functional.silu(x).sum(), x, create_graph=True)[0]
+        return first, w.autograd.grad(first.sum(), x)[0]
+
+    wide = slopes(x.detach().float().requires_grad_())
+    step = 2e-3 if dtype == "float16" else 2e-2
+    compiled = w.compile(slopes)
+    for made in (slopes(x), compiled(x), compiled(x)):
+        for a, b in zip(made, wide, strict=True):
+            assert a.dtype is x.dtype
+            np.testing.assert_allclose(a.detach().float().numpy(), b.detach().numpy(), step, step)
+    tangent = w.func.jvp(w.nn.functional.silu, (x.detach(),), (w.ones_like(x),))[1]
+    np.testing.assert_allclose(tangent.float().numpy(), wide[0].detach().numpy(), step, step)
+    assert compiled.programs
+
+
+def test_steps_of_float16_kernels_and_of_attention_do_not_round() -> None:
+    x = w.linspace(0.25, 4, 512, dtype=w.float16).view(2, 16, 16)
+    for f in (w.sigmoid, w.rsqrt, lambda x: w.logaddexp(x, x.flip(0)),
+              lambda x: w.nn.functional.scaled_dot_product_attention(x, x.flip(0), x, is_causal=True)):  # fmt: skip
+        np.testing.assert_allclose(f(x).float().numpy(), f(x.float()).numpy(), 2.0**-10 * 0.51, 1e-7)
+
+
 # ---- bfloat16
 def run(program: str) -> str:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

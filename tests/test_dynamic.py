@@ -424,6 +424,25 @@ def test_a_rate_that_is_scheduled_is_captured_twice_at_most(optimizer: str, sche
     assert len(ours[3].recaptures) == 1 and len(set(ours[2][5:])) == 1
 
 
+@pytest.mark.parametrize("momentum", [0, 0.9])
+def test_a_rate_that_is_scheduled_at_each_epoch_is_captured_twice_at_most(momentum: float) -> None:
+    w = torch.ones(3, requires_grad=True)
+    optimizer = torch.optim.SGD([w], lr=0.1, momentum=momentum)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+
+    @torch.compile
+    def step() -> None:
+        optimizer.zero_grad()
+        (w * w).sum().backward()
+        optimizer.step()
+
+    for i in range(40):  # a new rate is met by an eager call first
+        step()
+        if i % 4 == 3:
+            scheduler.step()
+    assert len(step.recaptures) == 1
+
+
 def test_rates_and_batches_change_together() -> None:
     ours = trained("Adam", BATCHES, True, True, SCHEDULES["exponential"])
     compare(ours, trained("Adam", BATCHES, False, True, SCHEDULES["exponential"]))

@@ -1061,6 +1061,29 @@ def memory_written_to_as_it_lies(torch: Any) -> Any:
     return found
 
 
+@program
+def views_of_a_leaf_that_is_a_view(torch: Any) -> Any:
+    """`reshape(...).requires_grad_()` makes a leaf of a view: no write through its own views may make it a result."""
+    x, w = grid(torch, 2, 3), constant(torch, 2.0)
+    writes = [lambda: x[0].mul_(w), lambda: x.view(-1).add_(1), lambda: x.fill_(1), lambda: x.diagonal().zero_(), lambda: x.t_()]
+    raised = [error(write) for write in writes] + [error(lambda: x.__setitem__(0, 1.0)), error(lambda: x.unsqueeze_(0))]
+    with torch.no_grad():
+        x[1] = 5
+        x.view(-1)[:1].mul_(3)
+    (x * x).sum().backward()
+    return raised, x, x.is_leaf, x.grad
+
+
+@program
+def flags_and_types_that_a_write_meets(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0)
+    y, none = x * 2, torch.zeros(0, dtype=torch.int16)
+    flags = [error(lambda t=t, to=to: setattr(t, "requires_grad", to)) for t, to in ((y, True), (y, False), (x, True))]
+    counts = torch.zeros(0, 3, dtype=torch.int64)
+    divided = [none // 0, none % torch.tensor(0, dtype=torch.int16), none.fmod(0), counts // torch.zeros(3, dtype=torch.int64)]
+    return flags, divided, error(lambda: torch.ones(3).bitwise_and_(1)), error(lambda: torch.tensor(1.5).unflatten(0, (1, -1)))
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program(name: str) -> None:
     assert PROGRAMS.compare(name, wengert) == []

@@ -47,7 +47,7 @@ CORE_INSIDE = {
 # What there was to write once: records, tape, tensors, devices, graphs. It stands on the second row and on nothing else of the
 # core when it is loaded; docs/inside.md is the order to read it in.
 ENGINE = "op modes tape record _tensor inplace kept backend decompositions formulas graph".split()
-BELOW = "errors dtypes printing registry plugins faces foreign narrow threads memory".split()
+BELOW = "attributes errors dtypes printing registry plugins faces foreign narrow threads memory".split()
 AFTERNOON = 3_300  # lines of code of the engine, at most
 
 BACKEND_API = {"wengert.op", "wengert.backend", "wengert.decompositions", "wengert.memory", "wengert.plugins"}

@@ -87,8 +87,8 @@ def test_parameters_copy_and_pickle() -> None:
     p = nn.Parameter(wengert.arange(3.0))
     p.tag = "mine"
     (p * p).sum().backward()
-    for q in (copy.deepcopy(p), pickle.loads(pickle.dumps(p))):
-        assert type(q) is nn.Parameter and q.requires_grad and far(p, q) == 0 and q.tag == "mine"
+    for q, attributes in ((copy.deepcopy(p), {}), (pickle.loads(pickle.dumps(p)), {"tag": "mine"})):  # as in PyTorch
+        assert type(q) is nn.Parameter and q.requires_grad and far(p, q) == 0 and q.__dict__ == attributes
         assert q.grad is None and q.is_leaf
     twice = copy.deepcopy([p, p])
     assert twice[0] is twice[1]
@@ -1254,3 +1254,88 @@ def test_a_compiled_module_is_a_module() -> None:
         compiled.nothing_such  # noqa: B018
     with pytest.raises(TypeError, match="_orig_mod"):
         pickle.dumps(compiled)
+
+
+# ---- what PyTorch has at the top of `torch`, and beside
+def _weights(mode: str, layers: int, directions: int) -> list[tuple[int, ...]]:
+    gates, shapes = {"lstm": 4, "gru": 3}.get(mode, 1) * 4, list[tuple[int, ...]]()
+    for layer in range(layers):
+        shapes += [(gates, 4 * directions if layer else 3), (gates, 4), (gates,), (gates,)] * directions
+    return shapes
+
+
+def _signs(T: Any) -> Any:
+    return T.tensor([1, -1, 1])
+
+
+TOP: dict[str, tuple[Any, list[tuple[int, ...]]]] = {
+    "conv_tbc": (lambda T, x, w, b: T.nn.functional.conv_tbc(x, w, b, 1), [(7, 2, 3), (3, 3, 5), (5,)]),
+    "convolution": (lambda T, x, w, b: T.convolution(x, w, b, [2, 1], [1, 1], [1, 1], False, [0, 0], 1), [(2, 3, 6, 6), (4, 3, 3, 3), (4,)]),
+    "convolution transposed": (
+        lambda T, x, w: T.convolution(x, w, None, [2, 1], [1, 1], [1, 1], True, [1, 0], 1), [(2, 4, 6, 6), (4, 3, 3, 3)]
+    ),
+    "adaptive_max_pool2d_with_indices": (lambda T, x: T.nn.functional.adaptive_max_pool2d_with_indices(x, (2, 3)), [(2, 3, 7, 7)]),
+    "adaptive_max_pool3d_with_indices": (lambda T, x: T.nn.functional.adaptive_max_pool3d_with_indices(x, 2), [(1, 2, 5, 4, 5)]),
+    "fractional_max_pool2d_with_indices": (
+        lambda T, x: T.nn.functional.fractional_max_pool2d_with_indices(
+            x, 2, output_size=3, _random_samples=T.full((1, 2, 2), 0.4, dtype=T.float64)), [(1, 2, 8, 8)],
+    ),
+    "affine_grid_generator": (lambda T, x: T.affine_grid_generator(x, (1, 1, 3, 3), False), [(1, 2, 3)]),
+    **{
+        f"{mode}{'' if train else ' packed'}": (
+            (lambda T, x, h, c, *p, mode=mode: getattr(T, mode)(
+                x, (h, c) if mode == "lstm" else h, list(p), True, 2, 0.0, True, True, True)) if train else
+            (lambda T, x, h, c, *p, mode=mode: getattr(T, mode)(
+                x, T.tensor([2, 2, 1]), (h, c) if mode == "lstm" else h, list(p), True, 1, 0.0, True, False)),
+            [(2, 5, 3), (4, 2, 4), (4, 2, 4), *_weights(mode, 2, 2)] if train else
+            [(5, 3), (1, 2, 4), (1, 2, 4), *_weights(mode, 1, 1)],
+        )
+        for mode in ("lstm", "gru", "rnn_tanh", "rnn_relu") for train in (True, False)
+    },
+    **{
+        f"{mode}_cell": (lambda T, x, h, c, *p, mode=mode: getattr(T, f"{mode}_cell")(x, (h, c) if mode == "lstm" else h, *p),
+                         [(2, 3), (2, 4), (2, 4), *_weights(mode, 1, 1)])
+        for mode in ("lstm", "gru", "rnn_tanh", "rnn_relu")
+    },
+    **{
+        f"{name} {n}": (lambda T, *x, f=f, n=n: f(T, n, *x), shapes)
+        for n in (0, 1, 2)
+        for name, (f, shapes) in {
+            "binary_cross_entropy_with_logits": (
+                lambda T, n, x, y: T.binary_cross_entropy_with_logits(x, y.detach().sigmoid(), None, None, n), [(3, 2), (3, 2)]),
+            "cosine_embedding_loss": (lambda T, n, x, y: T.cosine_embedding_loss(x, y, _signs(T), 0.2, n), [(3, 2), (3, 2)]),
+            "hinge_embedding_loss": (lambda T, n, x: T.hinge_embedding_loss(x, _signs(T), 1.2, n), [(3,)]),
+            "kl_div": (lambda T, n, x, y: T.kl_div(x.log_softmax(-1), y.detach().softmax(-1), n), [(3, 2), (3, 2)]),
+            "margin_ranking_loss": (lambda T, n, x, y: T.margin_ranking_loss(x, y, _signs(T), 0.2, n), [(3,), (3,)]),
+            "poisson_nll_loss": (lambda T, n, x: T.poisson_nll_loss(x, T.ones(3, dtype=T.float64), True, False, 1e-8, n), [(3,)]),
+            "triplet_margin_loss": (lambda T, n, x, y, z: T.triplet_margin_loss(x, y, z, reduction=n), [(3, 4)] * 3),
+            "ctc_loss": (
+                lambda T, n, x: T.ctc_loss(x.log_softmax(-1), T.tensor([[1, 2], [2, 1]]), (5, 5), (2, 2), 0, n), [(5, 2, 4)]),
+        }.items()
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", TOP)
+def test_what_is_at_the_top_equals_pytorchs(torch: Any, name: str) -> None:
+    call, shapes = TOP[name]
+    made = []
+    for T in (wengert, torch):
+        given = [T.tensor(np.cos(np.arange(math.prod(s)) * 1.7 + i).reshape(s), requires_grad=True) for i, s in enumerate(shapes)]
+        found = call(T, *given)
+        found = found if isinstance(found, tuple) else (found,)
+        sum((v * T.arange(v.numel(), dtype=T.float64).reshape(v.shape).cos()).sum() for v in found if v.dtype is T.float64).backward()
+        made.append([array(v) for v in found] + [array(x.grad) for x in given if x.grad is not None])
+    assert len(made[0]) == len(made[1])
+    for mine, theirs in zip(*made, strict=True):
+        np.testing.assert_allclose(mine, theirs, 1e-9, 1e-9)
+
+
+def test_neighbouring_channels_are_as_many_before_as_behind() -> None:
+    x = wengert.arange(1.0, 8.0).reshape(1, 7, 1, 1)
+    for size, around in ((1, 0), (2, 0), (3, 1), (4, 1), (5, 2)):
+        made = nn.CrossMapLRN2d(size, 0.5, 1.0, 2.0)(x)
+        sums = [sum((i + 1) ** 2 for i in range(7) if abs(i - c) <= around) for c in range(7)]
+        np.testing.assert_allclose(made.reshape(-1).numpy(), [(c + 1) / (2 + 0.5 / size * n) for c, n in enumerate(sums)], 1e-6)
+    assert repr(nn.CrossMapLRN2d(3)) == "CrossMapLRN2d(3, alpha=0.0001, beta=0.75, k=1)"

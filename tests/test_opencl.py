@@ -263,6 +263,21 @@ def test_a_write_that_overlaps_its_source() -> None:
     np.testing.assert_array_equal(back(y), a.reshape(100, 100).T + a.reshape(100, 100))
 
 
+@pytest.mark.parametrize(("act", "words"), [
+    (lambda x: torch.cat([x[:, :, :1], x[:, :1, 1:]], -1), "must match except in dimension 2. Expected size 3 but got size 1"),
+    (lambda x: torch.stack([x[0], x[0, :1]]), "equal size"),
+    (lambda x: torch.vstack([x[0, 0], x[0, 0, :1]]), "must match except in dimension 0"),
+    (lambda x: x[:0].max(), "with a size above 0"),
+    (lambda x: x[:0].amin(0), "with a size above 0"),
+    (lambda x: x[:, :0].argmax(1), "with a size above 0"),
+    (lambda x: x[0, :0].aminmax(), "with a size above 0"),
+])  # fmt: skip
+def test_shapes_that_do_not_fit_are_told_as_on_the_host(act: Any, words: str) -> None:
+    for device in ("cpu", "opencl"):
+        with pytest.raises((RuntimeError, IndexError), match=words):
+            act(torch.ones(2, 3, 2, device=device))
+
+
 def test_sizes_zero_and_one() -> None:
     empty = torch.zeros(0, 3, device=HERE)
     assert back(empty + 1).shape == (0, 3) and back(empty.sum(0)).tolist() == [0, 0, 0]

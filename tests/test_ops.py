@@ -55,7 +55,7 @@ def rows(keep: Callable[[Case], bool], cases: list[Case] = CASES) -> Any:
 # Public functions without a row: they compute nothing from tensors, or draw numbers (see the end).
 NO_ROW = {
     "bernoulli", "bernoulli_", "cuda", "exponential_", "get_rng_state", "initial_seed", "is_floating_point", "is_tensor",
-    "manual_seed", "multinomial", "normal", "normal_", "rand", "randint", "randn", "random_", "randperm", "seed",
+    "manual_seed", "multinomial", "new", "normal", "normal_", "rand", "randint", "randn", "random_", "randperm", "seed",
     "set_rng_state", "uniform_",
 }  # fmt: skip
 

@@ -618,6 +618,22 @@ def test_copies_go_on_alone(name: str, copied: Callable[[Any], Any]) -> None:
         np.testing.assert_array_equal(array(p), array(q))
 
 
+@pytest.mark.parametrize("name", ["Adam", "NAdam", "ASGD", "RAdam"])
+def test_numbers_of_the_state_are_float64_where_that_is_the_default(name: str) -> None:
+    wengert.set_default_dtype(wengert.float64)
+    try:
+        p = wengert.ones(3, requires_grad=True)
+        made, loaded = (getattr(optim, name)([p], lr=0.1) for _ in range(2))
+        p.sum().backward()
+        made.step()
+        loaded.load_state_dict(made.state_dict())
+        for optimizer in (made, loaded):
+            assert {v.dtype for v in optimizer.state[p].values()} == {wengert.float64}
+            optimizer.step()
+    finally:
+        wengert.set_default_dtype(wengert.float32)
+
+
 def test_loaded_state_is_a_copy_in_the_parameter_s_dtype() -> None:
     _, source = train(wengert, "float32", "Adam", {}, steps=2)
     saved = source.state_dict()

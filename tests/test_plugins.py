@@ -624,6 +624,47 @@ def test_an_interrupted_scan_goes_on_when_it_is_asked_again(good: str, make: Mak
     assert out.splitlines() == ["interrupted ['an_early', 'good']", "1 2 6"]
 
 
+MISLAYS = {  # what a device does with an array, and what is said of it
+    "from_list": ("def from_host(self, array, index): return array.tolist()", r"gave \[1.0\] \(a list\) by from_host for float32 of shape \[1\]"),
+    "from_half": ("def from_host(self, array, index): return np.array(array, np.float16).view(GoodArray)", "gave float16 of shape"),
+    "from_shape": ("def from_host(self, array, index): return np.array([array]).view(GoodArray)", r"gave float32 of shape \[1, 1\]"),
+    "from_host": ("def from_host(self, array, index): return array", r"\(a ndarray\) by from_host.*a GoodArray of that is expected"),
+    "to_double": ("def to_host(self, array): return np.asarray(array, np.float64)", "gave float64 of shape .* by to_host"),
+    "to_flat": ("def to_host(self, array): return [*array]", r"\(a list\) by to_host"),
+    "no_type": ("array_type = 'GoodArray'", "has 'GoodArray' as its array_type, which is no class"),
+}  # fmt: skip
+
+
+def test_arrays_keep_shape_and_type_on_the_way_to_a_device_and_back(make: Make, run: Run) -> None:
+    import re
+
+    for name, (text, _) in MISLAYS.items():
+        device = GOOD_DEVICE.replace('"good"', f'"{name}"').replace("good:0", f"{name}:0")
+        make(name, HOOK.format(kind="devices", body=f'registry.device("{name}", "{{module}}.device:Backend")'), device=f"{device}\n    {text}\n")
+    out = run(f"""
+        import wengert
+        for name in {list(MISLAYS)}:
+            try:
+                (wengert.tensor([1.0], device=name) + 1).tolist()
+            except RuntimeError as error:
+                print(name, error)
+        assert wengert.ones(1).tolist() == [1]
+    """)
+    for name, (_, words) in MISLAYS.items():
+        said = rf"^{name} .*device '{name}' of plugin '{name}' \(wengert-{name} 1.0\) .*{words}.*WENGERT_DISABLE_PLUGINS={name} "
+        assert re.search(said, out, re.M), (name, out)
+
+
+def test_an_entry_point_that_leads_to_no_hook_is_told(good: str, make: Make, run: Run) -> None:
+    inner = "from wengert.plugins import hookimpl\n@hookimpl\ndef wengert_register_ops(registry):\n    registry.op('inner_op', abs)\n"
+    make("empty", "", hooks=inner)
+    make("number", "x = 5\n", entry="wengert_number:x")
+    out = run(REPORT + "print('GOOD', wengert.good_double(21))")
+    assert out.count("WARNING") == 2 and "GOOD 42" in out
+    for name, module in (("empty", "wengert_empty"), ("number", "wengert_number:x")):
+        assert f"plugin '{name}' (wengert-{name} 1.0) was left out: registration failed: TypeError: {module} has no hook, so that" in out
+
+
 ODD_DEVICES = """
 import time
 import numpy as np
@@ -714,6 +755,81 @@ def test_what_another_packages_kernel_gives_is_looked_at(make: Make, run: Run) -
         assert gave in line and "plugin 'odd' (wengert-odd 1.0) registered for device 'cpu'" in line
         assert "float32 of shape [3]" in line and "WENGERT_DISABLE_PLUGINS=odd" in line
     assert lines[4] == "1.0 torch.Size([2, 1])"
+
+
+def test_a_kernel_that_hands_back_its_argument_gives_memory_of_its_own(make: Make, run: Run) -> None:
+    body = """registry.op("same", same)
+    registry.op("turned", turned)
+    registry.kernel("same", "cpu", lambda x: x)
+    registry.kernel("turned", "cpu", lambda x: x[::-1])"""
+    records = """
+from wengert.extend import structural
+same = structural("same", "x", lambda x: (x.shape, x.dtype), x=lambda g: g)
+turned = structural("turned", "x", lambda x: (x.shape, x.dtype), x=lambda g: g)
+"""
+    make("odd", records + HOOK.format(kind="ops", body=body))
+    run("""
+        import wengert
+        x = wengert.tensor([1.0, 2.0])
+        for name, found in ("same", [1.0, 2.0]), ("turned", [2.0, 1.0]):
+            y = getattr(wengert, name)(x)
+            assert y.tolist() == found
+            y.mul_(5)
+            assert x.tolist() == [1.0, 2.0]
+    """)
+
+
+SETTINGS = """
+import numpy, warnings, wengert
+wengert.set_grad_enabled(False)
+wengert.inference_mode().__enter__()
+wengert.set_default_dtype(wengert.float64)
+wengert.set_default_device("meta")
+numpy.seterr(all="raise")
+warnings.simplefilter("error")
+"""
+
+
+def test_what_a_plugin_sets_at_its_import_is_as_it_was(good: str, make: Make, run: Run) -> None:
+    """Also of a module that is imported when a name of it is first used; and a plugin is loaded as on a fresh thread."""
+    body = 'registry.op("set_op", lambda x: x)\n    registry.optimizer("Setting", "{module}.later:Setting")'
+    make("setting", SETTINGS + HOOK.format(kind="ops", body=body), later=SETTINGS + "class Setting: pass")
+    fresh = "import wengert\nleaf = wengert.ones(2, requires_grad=True)\ndouble = leaf * 2\n"
+    make("fresh", fresh + HOOK.format(kind="ops", body='registry.op("fresh_op", lambda: double)'))
+    out = run("""
+        import warnings
+        import numpy as np
+        import wengert
+        def now():
+            place = wengert.get_default_device(), wengert.get_default_dtype()
+            return wengert.is_grad_enabled(), wengert.is_inference_mode_enabled(), place, np.geterr(), list(warnings.filters)
+        with wengert.inference_mode():
+            inside = now()
+            wengert.plugins.load_all()
+            assert now() == inside
+        before = now()
+        assert wengert.set_op(1) == 1 and wengert.optim.Setting and now() == before
+        assert wengert.fresh_op().requires_grad and not wengert.fresh_op().is_inference()
+        (wengert.fresh_op() * 2).sum().backward()
+        print(wengert.plugins.loaded["setting"].status, wengert.plugins.loaded["fresh"].status)
+    """)
+    assert out.split() == ["active", "active"]
+
+
+def test_hooks_that_would_never_run_are_told_and_others_of_pluggy_work(make: Make, run: Run) -> None:
+    hook = HOOK.format(kind="ops", body='registry.op("never", abs)')
+    make("late", hook.replace("def ", "async def "))
+    make("yields", hook + "    yield\n")
+    make("wraps", hook.replace("hookimpl\ndef", "hookimpl(hookwrapper=True)\ndef") + "    yield\n")
+    make("other_name", HOOK.format(kind="x", body='registry.op("by_spec", abs)').replace("@hookimpl", "@hookimpl(specname='wengert_register_ops')"))
+    make("newer", HOOK.format(kind="moons", body="pass").replace("@hookimpl", "@hookimpl(optionalhook=True)") + HOOK.format(kind="ops", body='registry.op("by_newer", abs)'))
+    make("no_number", "__wengert_api__ = None\n")
+    out = run(REPORT + "print(wengert.by_spec(-1), wengert.by_newer(-2), hasattr(wengert, 'never'))")
+    assert out.splitlines()[-1] == "1 2 False" and out.count("WARNING") == 4
+    for name in ("late", "yields", "wraps"):
+        assert f"wengert plugin '{name}' (wengert-{name} 1.0) was left out: registration failed: TypeError: hook 'wengert_register_ops'" in out
+    assert out.count("is a generator or a coroutine, whose body never runs; use a plain def") == 3
+    assert "__wengert_api__ is None, where the number of an interface is expected" in out and "RuntimeWarning" not in out
 
 
 def test_disabling_a_name_that_two_packages_have_is_silent(make: Make, run: Run) -> None:

@@ -89,6 +89,19 @@ def test_products(name: str, shapes: list[tuple[int, ...]]) -> None:
                 assert outcome(OPS[name], *xs) == outcome(record.call, OPS[name], xs), kind
 
 
+@pytest.mark.parametrize(("name", "kinds", "shapes", "args"), [
+    ("softmax_back", "gg gc cg cc dd gd gh", [(2, 3), (2, 3)], ((1,),)), ("gather", "gi ci hi dg", [(2, 6), (2, 2)], (1,)),
+    ("class_mean", "gi di ci", [(4,), (4,)], (2,)), ("mse", "gg gc cg dd gd ig", [(2, 3), (2, 3)], (True,)),
+])  # fmt: skip
+def test_two_inputs_and_parameters(name: str, kinds: str, shapes: list[tuple[int, ...]], args: tuple[Any, ...]) -> None:
+    assert torch.nn.functional.cross_entropy  # brings the losses' records
+    for kind in kinds.split():
+        xs = operands(OPS[name], kind, shapes)
+        for mode in (torch.enable_grad, torch.no_grad):
+            with mode():
+                assert outcome(OPS[name], *xs, *args) == outcome(record.call, OPS[name], xs, args), kind
+
+
 @pytest.mark.parametrize("op", REDUCTIONS, ids=lambda op: op.name)
 def test_reductions(op: Op) -> None:
     for axis in (None, 1 if op.name == "argmax" else (1,)):
@@ -221,6 +234,31 @@ WRONG: dict[str, tuple[Any, str]] = {  # rules, and what is said of them
     "another shape": (lambda g, x: np.concatenate([g, g]), r"RuntimeError: .*the shape \[4\], and \[2\] is expected"),
     "what raises": (lambda g, x: g.nothing, r"AttributeError: .*no attribute 'nothing'"),
 }
+
+
+WRONG_WITHOUT_X = {  # of rules that read nothing of the input, so that a node keeps its shape and type for the look alone
+    "a row": (lambda g: g[None], r"RuntimeError: .*the shape \[1, 2\], and \[2\] is expected"),
+    "a number of a library": (lambda g: np.float32(2), r"RuntimeError: .*the shape \[\], and \[2\] is expected"),
+    "two of them": (lambda g: np.stack([g, g]), r"RuntimeError: .*the shape \[2, 2\], and \[2\] is expected"),
+    "integers": (lambda g: np.array([1, 2]), r"TypeError: .*of type int64, and float32 is expected"),
+    "objects": (lambda g: g.astype(object), r"TypeError: .*of type object, and float32 is expected"),
+    "complex": (lambda g: g * 1j, r"TypeError: .*of type complex64, and float32 is expected"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_WITHOUT_X)
+def test_a_rule_that_reads_g_alone_is_looked_at_too(name: str) -> None:
+    rule, words = WRONG_WITHOUT_X[name]
+    op = record.structural("test::wrong", "x", lambda x: (x.shape, x.dtype), x=rule)
+    op.kernels[np.ndarray] = lambda x: x * 2
+    try:
+        x = torch.ones(2, requires_grad=True)
+        with pytest.raises((TypeError, RuntimeError)) as found:
+            op(x).sum().backward()
+        assert re.fullmatch(words, f"{found.type.__name__}: {found.value}")
+        assert "op 'test::wrong', rule of input 'x' (" in str(found.value) and x.grad is None
+    finally:
+        del OPS["test::wrong"]
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -454,6 +454,31 @@ def test_a_compiled_function_runs_as_it_is_on_subclasses() -> None:
         assert type(run(plain)) is wengert.Tensor and type(run(Kept([0.0, 1.0]))) is Kept
 
 
+def test_a_class_before_tensor_does_not_show_the_memory() -> None:
+    class Named:
+        def take(self, other: Any) -> None:
+            self.__dict__ = {**other.__dict__}
+
+    class Own(Named, wengert.Tensor):
+        pass
+
+    class Further(Own):
+        pass
+
+    class Beside(Other, Further):
+        pass
+
+    for cls in (Own, Further, Beside):
+        x, y = wengert.ones(2).as_subclass(cls), wengert.zeros(3).as_subclass(cls)
+        x.title = "x"
+        y.take(x)
+        assert y.__dict__ == {"title": "x"} and y.sum().item() == 0 and x.sum().item() == 2 and type(y + x[:1]) is cls
+
+
+class Other:
+    """A class that tensors are no subclass of."""
+
+
 def test_tensors_without_memory_are_refused() -> None:
     Kept = kept()
     class Own(wengert.Tensor):

@@ -533,6 +533,93 @@ def memory_as_values(torch: Any) -> Any:
     return copied, sizes, x.storage().fill_(2).tolist(), x, both[0].grad is both[1]
 
 
+@program
+def numpys_words_for_dims(torch: Any) -> Any:
+    x = torch.arange(6.0).reshape(2, 3)
+    i = torch.tensor([[1], [0]])
+    y = torch.tensor([[1, 2], [1, 2], [3, 0]])
+    return (
+        x.median(axis=1).values, x.cumprod(axis=1), x.logcumsumexp(axis=0), x.nansum(axis=1), torch.var_mean(x, axis=1, keepdims=True),
+        torch.std_mean(x, axis=0), torch.gather(x, axis=1, index=i), torch.repeat_interleave(x, 2, axis=0),
+        torch.quantile(x, 0.5, axis=1), torch.trapz(x, axis=1), torch.diff(x, axis=0), [p.shape for p in torch.tensor_split(x, 3, axis=1)],
+        torch.unique_consecutive(y, dim=0), x.cummax(axis=1).indices, torch.median(x, axis=0).values, torch.nansum(a=x),
+        error(lambda: torch.cumprod(x, axes=1)), error(lambda: torch.cumprod(x, axis=5)), error(lambda: torch.cumprod(x, dim=0, axis=1)),
+    )  # fmt: skip
+
+
+@program
+def integers_of_numpy(torch: Any) -> Any:
+    n, F, x = np.int64, torch.nn.functional, torch.arange(12.0).reshape(3, 4)
+    image, three = x[None, None], torch.tensor(3)
+    return (
+        F.avg_pool2d(image, n(2)), F.max_pool2d(image, n(2), n(1), n(1)).shape, F.max_pool2d(image, np.int32(2)),
+        F.conv2d(image, torch.ones(1, 1, 2, 2), stride=n(1), padding=n(1), dilation=n(1)).shape, F.adaptive_avg_pool1d(x, n(2)),
+        F.unfold(image, n(2)).shape, F.fold(torch.ones(1, 4, 4), n(3), n(2)),
+        F.conv_transpose1d(x[None], torch.ones(3, 1, 2), stride=n(2), output_padding=n(1)).shape,
+        torch.roll(x, n(1)), torch.roll(x, n(1), n(1)), x.movedim(n(0), n(1)).shape, torch.fft.fftn(x, dim=n(0)).shape,
+        torch.fft.fftshift(x, n(1)), x.repeat_interleave(n(2), dim=n(0)).shape, [p.shape for p in x.tensor_split(n(2), n(1))],
+        [p.shape for p in torch.hsplit(x, n(2))], [p.shape for p in torch.chunk(x, n(2), n(1))], torch.randperm(n(3)).sort()[0],
+        x.squeeze(np.int32(0)).shape, x.any(n(0)), torch.tensordot(x, x, dims=([n(1)], [n(1)])), torch.broadcast_to(x, (n(2), n(3), n(4))).shape,
+        [p.shape for p in x.split(three)], [p.shape for p in x.chunk(three, 1)], F.max_pool2d(image, three), torch.roll(x, three),
+        x.add(x, alpha=torch.tensor(2.0)), x.sub(1, alpha=three), error(lambda: x.add(x, alpha=torch.tensor(2.0, requires_grad=True))),
+        error(lambda: F.avg_pool2d(image, 2.0)),
+    )  # fmt: skip
+
+
+@program
+def legacy_constructors_of_sizes_and_data(torch: Any) -> Any:
+    makes = (torch.Tensor, torch.LongTensor, torch.zeros(1).new)
+    sizes = ((np.int64(3),), (np.int64(3), 2), (np.prod((2, 2)),), (np.array(3),), (), (torch.Size([2, 3]),), (torch.tensor(2), 3))
+    data = ([3], np.array([2, 3]), (2, 3), range(3))
+    return (
+        [[tuple(make(*given).shape) for given in sizes] for make in makes], [[make(given) for given in data] for make in makes],
+        [[error(lambda make=make, given=given: make(given)) for given in (3.0, True, None, np.float32(3))] for make in makes],
+        str(torch.zeros(1).bfloat16().new([1.5]).dtype), torch.zeros(1).new(size=(2, 3)).shape,
+    )  # fmt: skip
+
+
+@program
+def numpys_functions_give_tensors(torch: Any) -> Any:
+    x = torch.arange(6.0).reshape(2, 3)
+    return np.transpose(x), np.transpose(x, (1, 0)), np.reshape(x, -1), np.repeat(x, 2, axis=0), np.take(x, [0, 1]), np.cumsum(x)
+
+
+@program
+def what_is_expanded_is_cast_row_by_row(torch: Any) -> Any:
+    x = torch.arange(3).view(1, 3).expand(2, 3)
+    y = torch.arange(2).view(2, 1, 1).expand(2, 4, 3).permute(2, 0, 1)
+    return [z.stride() for z in (x.float(), x.double(), x.type_as(torch.ones(1)), y.float(), x.t().float())], x.float().view(6)
+
+
+@program
+def where_takes_bytes_for_a_condition(torch: Any) -> Any:
+    mask = torch.tensor([1, 0, 1], dtype=torch.uint8)
+    refused = error(lambda: torch.where(mask.long(), 1.0, 2.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.where(mask, torch.ones(3), torch.zeros(3)), torch.ones(3).where(mask, torch.zeros(3)), refused
+
+
+@program
+def attributes_are_the_programs_own(torch: Any) -> Any:
+    x, y = torch.ones(2, requires_grad=True), torch.zeros(3)
+    x.tag, before = [1], dict(x.__dict__)
+    y.__dict__ = x.__dict__.copy()
+    shared = y.tag is x.tag
+    z = x * 2
+    z.__dict__.update(y.__dict__)
+    own = z.__dict__
+    own["more"] = 3
+    seen = z.more, "more" in vars(z), own.pop("tag"), hasattr(z, "tag"), own.setdefault("more", 4), own.setdefault("other", 5), z.other
+    own.clear()
+    twin, leaf, shallow = copy.deepcopy(x), torch.nn.Parameter(torch.ones(1)), copy.copy(x)
+    leaf.tag = 1
+    return (
+        before, shared, y, z, seen, z.__dict__, z.requires_grad, isinstance(own, dict), twin.tag, twin.tag is x.tag, shallow.tag is x.tag,
+        leaf.__dict__, copy.deepcopy(leaf).__dict__, pickle.loads(pickle.dumps(y)).__dict__, copy.deepcopy(x.__dict__),
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program(name: str) -> None:
     assert PROGRAMS.compare(name, wengert) == []

@@ -7,6 +7,7 @@ Must not know: tensors, gradients.
 
 from __future__ import annotations
 
+import functools
 import platform
 import warnings
 from collections.abc import Callable
@@ -98,6 +99,9 @@ class NumpyBackend(ArrayModule):
     def scratch(self, shape: tuple[int, ...], dtype: Any) -> Any:
         return aligned(shape, dtype)
 
+    def ones(self, n: int, dtype: Any) -> Any:
+        return ones(n, dtype) if n <= SHORT else np.ones(n, dtype)
+
     def finish(self, op: Op, kernel: Callable[..., Any]) -> Callable[..., Any]:
         return finish(kernel, op)
 
@@ -120,11 +124,20 @@ def no_zero_divisor(kernel: Callable[..., Any]) -> Callable[..., Any]:
         if x.dtype.kind not in "fc":
             if x.dtype.kind == "b":
                 raise NotImplementedError("division of bools is not implemented; convert them to integers")
-            if not np.all(y):
+            if x.size and not np.all(y):
                 raise ZeroDivisionError("integer division by zero")
         return kernel(x, y, out=out)
 
     return run
+
+
+SHORT = 1 << 12  # elements of a row of ones that is kept
+
+
+@functools.lru_cache(64)
+def ones(n: int, dtype: Any) -> Any:
+    """Return a row of ones: making it anew takes as long as the product with it."""
+    return np.ones(n, dtype)
 
 
 MASKABLE = {c: np.dtype(f"i{np.dtype(c).itemsize}") for c in np.typecodes["AllInteger"] + "efdF"}
@@ -158,6 +171,8 @@ def select(condition: Any, x: Any, y: Any, out: Any = ...) -> Any:
 def broadcast_to(x: Any, shape: Any) -> Any:
     """Return x repeated to a shape without copying: what np.broadcast_to does, in a tenth of its time."""
     added = len(shape) - x.ndim
+    if x.size == 1 and added >= 0:
+        return np.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
     fits = added >= 0 and all([n == m or n == 1 for n, m in zip(x.shape, shape[added:], strict=True)])
     if not fits:
         return np.broadcast_to(x, shape)  # says what is wrong
@@ -210,6 +225,7 @@ def finish(kernel: Callable[..., Any], op: Op) -> Callable[..., Any]:
     """Return a kernel that warns of nothing and gives arrays also for 0-d results."""
     if op.view or op.elementwise or op.name in BARE:
         return kernel
+    arrays = (np.ndarray, tuple)
 
     def run(*args: Any, **kwargs: Any) -> Any:
         token = _enter(_QUIET)
@@ -217,7 +233,7 @@ def finish(kernel: Callable[..., Any], op: Op) -> Callable[..., Any]:
             made = kernel(*args, **kwargs)
         finally:
             _leave(token)
-        return made if isinstance(made, np.ndarray | tuple) else np.asarray(made)
+        return made if isinstance(made, arrays) else np.asarray(made)
 
     run.fills = getattr(getattr(kernel, "func", kernel), "fills", False)  # type: ignore[attr-defined]
     return run

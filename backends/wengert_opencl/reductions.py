@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from wengert.op import OPS
 from wengert_codegen import CTYPES, SCALAR, Ctype, Dialect, helper_text, numeral, plan_dims, printed
 from wengert_codegen.expressions import complex_part
 from wengert_codegen.joins import ALL as ALL
@@ -308,7 +309,14 @@ ROOT = maps.Formula("sqrt", lambda name: "sqrt(x)", ["x"])
 
 
 def extreme(join: Join) -> Callable[..., Array]:
-    return lambda x, axis, keepdims: reduce(join, (x,), axis, keepdims, floats(x.dtype), to=x.dtype)
+    """Return the kernel of the largest or the smallest element. Raises for an element of the result that is of none."""
+
+    def run(x: Array, axis: Any, keepdims: bool) -> Array:
+        if not x.size:
+            OPS["amax"].infer(x, axis, keepdims)  # type: ignore[misc]
+        return reduce(join, (x,), axis, keepdims, floats(x.dtype), to=x.dtype)
+
+    return run
 
 
 def place(join: Join) -> Callable[..., Array]:

@@ -40,6 +40,8 @@ def flip(x: Array, axes: Any) -> Array:
 def concatenate(xs: Any, axis: int) -> Array:
     first = xs[0]
     dtype = first.dtype if all([x.dtype == first.dtype for x in xs]) else np.result_type(*[x.dtype for x in xs])
+    if len({(*x.shape[:axis], *x.shape[axis + 1 :]) for x in xs}) > 1:
+        raise ValueError("sizes differ")  # the op's own check says which: a write would broadcast
     shape = list(first.shape)
     shape[axis] = sum([x.shape[axis] for x in xs])
     made = maps.new(first.runtime, tuple(shape), dtype)

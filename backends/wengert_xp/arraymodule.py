@@ -20,6 +20,7 @@ from wengert.op import Op
 from wengert_xp import reductions
 
 Kernel = Callable[..., Any]
+HALF = np.dtype(np.float16)
 MANY = 1 << 14  # elements from which on it pays to add rows by more than one call
 PRODUCTS = ("matmul", "rows", "mv", "dot")
 # Structural ops whose kernels give arrays, never scalars, and warn of nothing as they are.
@@ -92,10 +93,14 @@ class ArrayModule:
             return xp.absolute(x, out=out)
 
         def rsqrt(x: Any, out: Any = ...) -> Any:
+            if x.dtype is HALF:
+                return self.in_single(rsqrt, out, x)
             root = xp.sqrt(x, out=out)
             return xp.divide(x.dtype.type(1), root, out=root)
 
         def sigmoid(x: Any, out: Any = ...) -> Any:
+            if x.dtype is HALF:
+                return self.in_single(sigmoid, out, x)
             one = x.dtype.type(1)
             made = xp.negative(x, out=out)  # by tanh, what is near 0 would lose its digits
             xp.exp(made, out=made)
@@ -104,7 +109,7 @@ class ArrayModule:
 
         def add_exponentials(function: Any, exp: Any, scale: float, x: Any, y: Any, out: Any) -> Any:
             """Return max + scale * log1p(exp(-|x - y|)), of many elements in a tenth of the time the module's takes."""
-            if x.size < 256 > y.size:
+            if x.size < 256 > y.size or x.dtype is HALF:
                 return function(x, y, out=out)
             with self.quiet():
                 apart = xp.where(x == y, x.dtype.type(0), -xp.absolute(x - y))  # of two infinities nan
@@ -427,8 +432,13 @@ class ArrayModule:
         def outer(x: Any, y: Any) -> Any:
             return xp.multiply(x[:, None], y)
 
+        def cast(x: Any, dtype: Any) -> Any:
+            if 0 in x.strides and any([n > 1 and not step for n, step in zip(x.shape, x.strides, strict=True)]):
+                return x.astype(dtype, order="C")  # of what is expanded, as in arithmetic: steps of 0 have no order
+            return x.astype(dtype)
+
         return {
-            "cast": lambda x, dtype: x.astype(dtype), **reductions.table(self), "reshape": lambda x, shape: x.reshape(shape),
+            "cast": cast, **reductions.table(self), "reshape": lambda x, shape: x.reshape(shape),
             "transpose": lambda x, axes: x.transpose(axes), "broadcast_to": broadcast_to, "getitem": getitem,
             "diagonal": diagonal, "as_strided": as_strided, "concatenate": lambda xs, axis: dense(xp.concatenate(xs, axis)),
             "flip": lambda x, axes: (xp.flip(x, axes) if axes else x).copy(), "filled": filled, "index_get": index_get,
@@ -444,6 +454,14 @@ class ArrayModule:
     def scratch(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """Return memory for a kernel's intermediate results, which never leave it."""
         return self.xp.empty(shape, dtype)
+
+    def in_single(self, kernel: Kernel, out: Any, *inputs: Any) -> Any:
+        """Return what a kernel gives for halves, computed in float32: each of its steps would round."""
+        return self.give(kernel(*[x.astype(np.float32) for x in inputs]).astype(HALF), out)
+
+    def ones(self, n: int, dtype: Any) -> Any:
+        """Return a row of ones, by which a product adds up rows; nobody writes to it."""
+        return self.xp.ones(n, dtype)
 
     def give(self, made: Any, out: Any) -> Any:
         """Return `made` as an array, written to `out` where one is given."""

@@ -22,6 +22,7 @@ ADDS_IN |= {c: None for c in np.typecodes["AllFloat"]} | {"e": np.dtype(np.float
 NEAR = 32
 SMALL = 2048  # elements from which on an array is worked on in blocks of rows
 VECDOT = hasattr(np, "vecdot")
+MANY = 1 << 13  # elements from which on sums are asked of BLAS
 RUN = 1 << 11  # elements that BLAS may add up in a row
 FEW_ROWS = 16  # of which each has a maximum of its own: finding it takes 0.1 us a row
 # A sum of exponentials below another row's top, of which what is lost is below 1e-33 of the sum.
@@ -83,8 +84,10 @@ def table(backend: Any) -> dict[str, Kernel]:
         return tuple(range(x.ndim)) if axis is None else axis
 
     def size(x: Any, axis: Any) -> int:
+        if axis is None:
+            return int(x.size)
         n = 1
-        for a in every(x, axis):
+        for a in axis:
             n *= x.shape[a]
         return n
 
@@ -107,7 +110,7 @@ def table(backend: Any) -> dict[str, Kernel]:
     def by_blas(x: Any, axis: Any, keepdims: bool) -> Any:
         """Return the sum of a host array of floats as a product with ones, for which a short row costs nothing to begin; None
         where that is no gain, or would add too many elements one after another."""
-        if x.size < 1 << 13 or type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.flags.c_contiguous:
+        if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.flags.c_contiguous:
             return None
         n = x.ndim
         dims = tuple(range(n)) if axis is None else axis
@@ -145,8 +148,7 @@ def table(backend: Any) -> dict[str, Kernel]:
         return made.reshape(rest)
 
     def total(x: Any, axis: Any, keepdims: bool) -> Any:
-        made = by_blas(x, axis, keepdims)
-        if made is not None:
+        if x.size >= MANY and (made := by_blas(x, axis, keepdims)) is not None:
             return made
         made = add.reduce(x, axis, ADDS_IN[x.dtype.char], None, keepdims)
         if x.dtype.char == "e":
@@ -154,12 +156,13 @@ def table(backend: Any) -> dict[str, Kernel]:
         return made if made.ndim < 2 else dense(made)
 
     def mean(x: Any, axis: Any, keepdims: bool) -> Any:
-        made = by_blas(x, axis, keepdims)
-        if made is not None:
-            made /= made.dtype.type(size(x, axis))
-            return made
-        made = add.reduce(x, axis, ADDS_IN[x.dtype.char], None, keepdims)
-        return dense((made / made.dtype.type(size(x, axis))).astype(x.dtype, copy=False))
+        made = by_blas(x, axis, keepdims) if x.size >= MANY else None
+        if made is None:
+            made = add.reduce(x, axis, ADDS_IN[x.dtype.char], None, keepdims)
+        made = made / size(x, axis)
+        if made.dtype is not x.dtype:
+            made = made.astype(x.dtype)
+        return made if made.ndim < 2 else dense(made)
 
     def product(x: Any, axis: Any, keepdims: bool) -> Any:
         if x.size >= 4096 and x.size == size(x, axis) and x.dtype.char in "fd" and x.flags.c_contiguous and not keepdims:
@@ -268,18 +271,18 @@ def table(backend: Any) -> dict[str, Kernel]:
 
     def powers(x: Any) -> tuple[Any, Any]:
         """Return what the exponentials of a matrix are taken of, and these. Many rows share one top."""
-        off = x - (highest(x, 1) if len(x) <= FEW_ROWS else x.max())
+        off = x - (highest(x, 1) if len(x) <= FEW_ROWS else np.maximum.reduce(x, None))
         return off, np.exp(off)
 
     def sums(x: Any) -> Any:
         """Return the sums of a matrix's rows as a column: of many by BLAS."""
         if len(x) <= FEW_ROWS:
             return add.reduce(x, 1, None, None, True)
-        return x.dot(np.ones(x.shape[1], x.dtype))[:, None]
+        return x.dot(backend.ones(x.shape[1], x.dtype))[:, None]
 
     def fit(x: Any, total: Any) -> bool:
         """Say whether no row is far below the top it shares."""
-        return len(x) <= FEW_ROWS or bool(total.min() > FAR_BELOW)
+        return len(x) <= FEW_ROWS or bool(np.minimum.reduce(total, None) > FAR_BELOW)
 
     def softmax_rows(x: Any) -> Any:
         _, made = powers(x)

@@ -68,6 +68,11 @@ _LATE = {  # names whose module is loaded when they are used
     "is_anomaly_check_nan_enabled": "autograd.anomaly_mode", "is_anomaly_enabled": "autograd.anomaly_mode",
     "memory_summary": "profiler", "vmap": "func", "OutOfMemoryError": "errors",
     **dict.fromkeys(
+        "as_strided_ compiled_with_cxx11_abi get_device_module has_lapack has_mkl has_openmp has_spectral is_vulkan_available "
+        "resize_as_ set_anomaly_enabled sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum".split(),
+        "compat.rare",
+    ),
+    **dict.fromkeys(
         "GradScaler accelerator amp are_deterministic_algorithms_enabled autocast backends clear_autocast_cache distributed "
         "get_autocast_cpu_dtype get_autocast_dtype get_autocast_gpu_dtype get_deterministic_debug_mode "
         "get_float32_matmul_precision get_num_interop_threads hub is_autocast_cache_enabled is_autocast_cpu_enabled "

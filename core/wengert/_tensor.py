@@ -8,6 +8,7 @@ the tape, or the node that made this.
 
 from __future__ import annotations
 
+import copy
 import sys
 import warnings
 import weakref
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wengert import backend, dtypes, errors, tape
+from wengert.attributes import Held, hide, whole
 from wengert.backend import device
 from wengert.modes import state
 from wengert.registry import registry
@@ -113,7 +115,7 @@ class _InferenceBox(list[int]):
 INFERENCE = _InferenceBox()
 
 
-class Tensor:
+class Tensor(Held):
     """An array on a device, with a gradient if asked.
 
     Made by `tensor`, `zeros`, `randn` and their kin, and by operations. `Tensor(data)` and `Tensor(*sizes)` are the
@@ -181,7 +183,8 @@ class Tensor:
     # ---- subclasses: see overrides.py
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "_shown" not in cls.__dict__:
+        hide(cls)
+        if "_shown" not in vars(cls):
             cls._shown = cls.__name__
         if cls.__torch_function__ is _disabled_torch_function_impl:
             PLAIN.add(cls)
@@ -292,7 +295,7 @@ class Tensor:
         """Say whether this has a shape and a dtype, and no values."""
         return getattr(backend.of_array(self._array), "valueless", False)
 
-    is_quantized = is_mkldnn = is_mps = is_nested = is_xpu = False
+    is_quantized = is_mkldnn = is_mps = is_nested = is_xpu = is_xla = is_ipu = is_mtia = is_maia = is_vulkan = False
 
     @property
     def layout(self) -> str:
@@ -363,6 +366,8 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if not self.is_leaf:
+            raise errors.flag_of_result()
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
@@ -385,10 +390,7 @@ class Tensor:
                 self._edge.leaf = weakref.ref(self)
         elif self._edge is not None:
             if not self.is_leaf:
-                raise RuntimeError(
-                    "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in "
-                    "a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
-                )
+                raise errors.flag_of_result()
             self._edge.leaf = tape.nobody  # graphs that lead here deliver nothing, until a gradient is asked for again
             self._frozen, self._edge = self._edge, None
         return self
@@ -538,7 +540,7 @@ class Tensor:
     @property
     def retains_grad(self) -> bool:
         """Say whether `retain_grad` was called on a tensor that is no leaf."""
-        return not self.is_leaf and "_retained" in self.__dict__
+        return not self.is_leaf and hasattr(self, "_retained")
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> tape.Handle:
         """Call `hook(grad)` when the gradient of this tensor is known; what it returns replaces the gradient."""
@@ -774,7 +776,7 @@ class Tensor:
             return memo[id(self)]  # type: ignore[no-any-return]
         result = new(type(self))
         memo[id(self)] = result
-        result.__dict__.update(self._extras())
+        result.__dict__ = copy.deepcopy(self.__dict__, memo)
         result._array = backend.of_array(self._array).copy(self._array)
         if self._edge is not None:
             result._edge = AccumulateGrad(result)
@@ -786,28 +788,24 @@ class Tensor:
 
     def __copy__(self) -> Tensor:
         """Return a leaf on the same memory (PyTorch's reading of a shallow copy)."""
-        result = _restored(type(self), self._array, self.requires_grad, self._extras())
+        result = _restored(type(self), self._array, self.requires_grad, dict(self.__dict__))
         result._box = self.version_box()
         return result
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         if hasattr(self._array, "parts"):
-            own = (type(self), self.layout, self._parts(), self.requires_grad, self._extras())
+            own = (type(self), self.layout, self._parts(), self.requires_grad, dict(self.__dict__))
             return _unpickle_parts, own
         host = np.ascontiguousarray(self.host()).reshape(self._array.shape)
-        return _unpickle, (type(self), host, str(self.device), self.requires_grad, self._extras())
+        return _unpickle, (type(self), host, str(self.device), self.requires_grad, dict(self.__dict__))
 
     def _parts(self) -> tuple[Any, ...]:
         """Return what the constructor of this layout takes: the arrays of a sparse tensor as tensors, the shape, the rest."""
         array = self._array
         return (*[wrap(part) for part in array.parts.values()], self.shape, *array.rest)
 
-    def _extras(self) -> dict[str, Any]:
-        """Return the attributes that a user or a subclass put on this tensor."""
-        return {k: v for k, v in self.__dict__.items() if k not in _OWN}
 
-
-_OWN = frozenset({*Tensor.__annotations__, "_retained", "_frozen"})  # what a copy makes anew
+Tensor._inside = frozenset(Tensor.__annotations__)  # what a copy makes anew
 
 
 def _unpickle(cls: type[Tensor], host: Any, place: str, requires_grad: bool, extra: dict[str, Any]) -> Tensor:
@@ -827,7 +825,7 @@ def _unpickle_parts(cls: type[Tensor], layout: str, parts: Any, requires_grad: b
 def _restored(cls: type[Tensor], array: Any, requires_grad: bool, extra: dict[str, Any]) -> Tensor:
     """Return a leaf of a class; of that only at the end, as a class may override what is done here."""
     result = wrap(array)
-    result.__dict__.update(extra)
+    result.__dict__ = extra
     result.requires_grad_(requires_grad)
     result.__class__ = cls
     return result
@@ -842,7 +840,8 @@ def swap_tensors(t1: Tensor, t2: Tensor) -> None:
         if tensor._base is not None or any(view() is not None for view in tensor._views or ()):
             raise RuntimeError("swap_tensors: Cannot swap a tensor that is a view, or has some: they would not follow")
     t1.__class__, t2.__class__ = t2.__class__, t1.__class__
-    t1.__dict__, t2.__dict__ = t2.__dict__, t1.__dict__
+    one, two = whole.__get__(t1), whole.__get__(t2)
+    whole.__set__(t1, two), whole.__set__(t2, one)
     for tensor in (t1, t2):
         if type(tensor._edge) is AccumulateGrad:
             tensor._edge.leaf = weakref.ref(tensor)

@@ -20,6 +20,7 @@ import numpy as np
 from wengert import errors, tape
 from wengert.dtypes import native as native
 from wengert.errors import OutOfMemoryError as OutOfMemoryError
+from wengert.foreign import watched_device, watched_kernel
 from wengert.modes import state
 from wengert.narrow import hosted as hosted
 from wengert.op import OPS, Kernels, Op
@@ -244,7 +245,7 @@ def _made(name: str) -> Any:
             )  # fmt: skip
     if found.name != name:
         raise errors.broken_backend(name, plugin, f"calls itself {found.name!r}; it must be the name that is registered")
-    return found
+    return watched_device(found, plugin)
 
 
 PATIENCE = 10.0  # seconds that a package may take to say what devices there are
@@ -476,37 +477,7 @@ def _registered(op: Op, owner: Any, device: str) -> Callable[..., Any] | None:
     elif device == owner.name and hasattr(owner, "adapted"):
         found = owner.adapted(op, found)
     plugin = registry.kernels[op.name, device].plugin
-    return _watched(op, owner, found, plugin) if foreign(plugin) else found
-
-
-def _watched(op: Op, owner: Any, kernel: Callable[..., Any], plugin: str) -> Callable[..., Any]:
-    """Return another package's kernel, whose results are looked at: what it gives must be what the op says it gives."""
-
-    def run(*args: Any, **options: Any) -> Any:
-        made = kernel(*args, **options)
-        try:
-            told = op.infer(*args) if op.infer is not None else None
-        except (AttributeError, TypeError):  # a number among the inputs, of which the op's own words say nothing
-            told = None
-        results: list[Any] = [made] if op.outputs == 1 else list(made) if isinstance(made, tuple | list) else []
-        if len(results) != op.outputs:
-            raise errors.wrong_result(op, owner.name, plugin, made, f"{op.outputs} arrays")
-        said = [None] * op.outputs if told is None else [told] if op.outputs == 1 else list(told)
-        for result, words in zip(results, said, strict=True):
-            right, wanted = _belongs(result, owner), f"an {owner.array_type.__name__}"
-            if words is not None:
-                shape, dtype = tuple(words[0]), np.dtype(words[1])
-                right = right and tuple(result.shape) == shape and result.dtype == dtype
-                wanted = f"{dtype} of shape {list(shape)}"
-            if not right:
-                raise errors.wrong_result(op, owner.name, plugin, result, wanted)
-        return made
-
-    return run
-
-
-def _belongs(array: Any, owner: Any) -> bool:
-    return isinstance(array, owner.array_type) or (owner.array_type is np.ndarray and isinstance(array, np.generic))
+    return watched_kernel(op, owner, found, plugin) if foreign(plugin) else found
 
 
 Kernels.find = staticmethod(find_kernel)

@@ -249,6 +249,20 @@ def leaf_inplace(view: bool) -> RuntimeError:
     )
 
 
+def no_sparse_tangent(op: Any) -> NotImplementedError:
+    return NotImplementedError(
+        f"{op.face}: forward mode (jvp, jacfwd, hessian) is not implemented for sparse tensors here; x.to_dense(), or reverse "
+        f"mode: grad, vjp, jacrev"
+    )
+
+
+def flag_of_result() -> RuntimeError:
+    return RuntimeError(
+        "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that "
+        "doesn't require differentiation use var_no_grad = var.detach()."
+    )
+
+
 def blind_view(origin: Any) -> RuntimeError:
     if isinstance(origin, str):
         return RuntimeError(
@@ -465,6 +479,13 @@ def broken_backend(name: str, plugin: str, what: str) -> RuntimeError:
     return RuntimeError(f"{text} WENGERT_DISABLE_PLUGINS={plugin} turns the plugin off.")
 
 
+def lost_array(name: str, plugin: str, way: str, got: Any, wanted: str, kind: type) -> RuntimeError:
+    gave = f"{got.dtype} of shape {list(got.shape)}" if hasattr(got, "dtype") and hasattr(got, "shape") else repr(got)[:60]
+    return broken_backend(
+        name, plugin, f"gave {gave} (a {type(got).__name__}) by {way} for {wanted}: a {kind.__name__} of that is expected"
+    )
+
+
 def wrong_result(op: Any, device: str, plugin: str, got: Any, wanted: str) -> RuntimeError:
     gave = f"{got.dtype} of shape {list(got.shape)}" if hasattr(got, "dtype") and hasattr(got, "shape") else repr(got)[:60]
     return RuntimeError(
@@ -498,6 +519,10 @@ def of_rule(where: str, shape: Sequence[int] | None, expected: Sequence[int], ma
     if shape is None:
         return TypeError(f"{where}: a rule returns a gradient, an array as g is one, but this is {type(made).__name__}")
     return RuntimeError(f"{where}: its gradient has the shape {list(shape)}, and {list(expected)} is expected")
+
+
+def of_rule_type(where: str, dtype: Any, own: Any) -> TypeError:
+    return TypeError(f"{where}: its gradient is of type {dtype}, and {own} is expected")
 
 
 def broken_pass(name: str, plugin: str, why: str) -> RuntimeError:

@@ -39,6 +39,7 @@ from wengert.ops import reductions as r
 from wengert.ops import shapes as s
 from wengert.ops.dims import axes_of as axes_of
 from wengert.ops.dims import count as count
+from wengert.ops.dims import ints as ints
 from wengert.ops.dims import kind_of as kind_of
 from wengert.ops.dims import one_dim as one_dim
 from wengert.ops.dims import only_tensors as only_tensors
@@ -59,7 +60,7 @@ from wengert.tape import Handle as Handle
 __all__ = [
     "ANY", "FLOAT", "Handle", "NEAR", "OPS", "SAME", "Tensor", "aligned", "axes_of", "call", "cast", "category", "commit",
     "count", "creation", "default_float", "device_of", "dtypes", "e", "elementwise", "errors", "give_operators",
-    "grad_name", "indexing", "inplace", "is_grad_enabled", "kind_of", "labelled", "look", "of_array", "one_dim",
+    "grad_name", "indexing", "inplace", "ints", "is_grad_enabled", "kind_of", "labelled", "look", "of_array", "one_dim",
     "only_tensors", "products", "r", "random", "recast", "reduced", "relabel", "s", "shape_of", "shared_like", "size_of",
     "structural", "sum_to", "tensor_like", "wrap", "write_out",
 ]  # fmt: skip

@@ -57,7 +57,8 @@ gates: dict[Callable[..., Any], Any] = {}  # public functions that are called ag
 
 
 def again(gate: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call a public function again that failed, where an argument's class overrides it; else let the exception go on.
+    """Call a public function again that failed, where an argument's class overrides it, or where arguments have NumPy's names
+    in place of its own; else let the exception go on.
 
     (So it costs nothing while there are no such classes; afterwards functions ask first. See overrides.py.)
     """
@@ -69,6 +70,11 @@ def again(gate: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
     error = sys.exception()
     if isinstance(error, AttributeError):
         no_tensor(gate, args, kwargs, error)
+    if kwargs and isinstance(error, TypeError):
+        own = {*named(gate)} - {*kwargs}
+        words = {word: name for word, name in FOREIGN.items() if word in kwargs and word not in named(gate) and name in own}
+        if words:
+            return gate(*args, **in_our_words({**kwargs}, words))
     raise  # noqa: PLE0704  (the exception that the caller handles)
 
 
@@ -80,6 +86,14 @@ def no_tensor(gate: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
         if value is error.obj and not isinstance(value, Tensor):
             names = [*inspect.signature(gate).parameters]
             raise errors.not_a_tensor(gate.__name__, value, names[i] if i < len(names) else i) from None
+
+
+def named(function: Any) -> tuple[str, ...]:
+    """Return the parameters of a function, as it is inside, that can be given by name."""
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    code = function.__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]  # type: ignore[no-any-return]
 
 
 def _leaves(values: Iterable[Any]) -> list[Any]:
@@ -118,6 +132,7 @@ def with_out(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 NUMPYS = {"axis": "dim", "keepdims": "keepdim"}
+FOREIGN = {**NUMPYS, "a": "input", "x": "input", "x1": "input", "x2": "other"}  # NumPy's words that every function takes
 WORDS = {  # what PyTorch's overloads and aliases call the parameters of one function here
     "split": {"tensor": "input", "split_size": "split_size_or_sections", "split_sizes": "split_size_or_sections"},
     "split_with_sizes": {"split_sizes": "split_size_or_sections"},
@@ -298,10 +313,20 @@ def findable(name: str, function: Any) -> None:
 
 def shown(name: str, value: Any) -> Any:
     """Return what a family's function is in public."""
+    value = value if "." in name else of_words(value)
     findable(name, value)
     if published is not None:
         published("ops", name, value)
     return value
+
+
+def of_words(value: Any) -> Any:
+    """Return a family's function as one that takes NumPy's words too (see `again`), if it has others for them."""
+    plain = isinstance(value, FunctionType) and not hasattr(value, "__wrapped__")
+    return _worded.setdefault(value, gate(value)) if plain and "dim" in named(value) else value
+
+
+_worded: dict[FunctionType, Any] = {}
 
 
 def show_call(call: Any) -> None:
@@ -313,7 +338,7 @@ def show_call(call: Any) -> None:
 
 def shown_method(name: str, value: Any) -> Any:
     """Return what a family's method is in public: another function than the one of that name, as in PyTorch."""
-    value = twin(value)
+    value = twin(of_words(value))
     if published is not None:
         published("methods", name, value)
     return value

@@ -53,7 +53,7 @@ def check_history(target: Tensor) -> None:
     if isinstance(target._blind, str):
         raise errors.blind_view(target._blind)
     base = target._base
-    if base is not None and base._edge is not None and base.is_leaf:
+    if base is not None and base.is_leaf and (base._edge is not None or target._edge is not None):
         raise errors.leaf_inplace(view=True)
     if target._blind:
         raise errors.blind_view(target._blind)
@@ -251,8 +251,8 @@ def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[...,
         if any([hasattr(x, "level") for x in others]):
             return general(self, tuple([wrap(x) for x in others]))
         shapes = [tuple(x.shape) for x in (a, *others)]
-        if others and errors.broadcast(name, shapes) is None:
-            raise errors.inplace_shape(name, shapes[0], tuple(map(max, *shapes))) from error
+        if errors.broadcast(name, shapes) is None and (wanted := np.broadcast_shapes(*shapes)) != shapes[0]:
+            raise errors.inplace_shape(name, shapes[0], wanted) from error
         raise errors.failed(op, (a, *others), (), error) from error
 
     def one(self: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
-"""bfloat16 on the host: arrays of two bytes an element, which every op computes in float32 and rounds once.
+"""Floats of two bytes, which are computed in float32 and rounded once: bfloat16 on the host, and the rules of both halves.
 
-Owns: `BFloat16Array`, whose type leads an op to its kernel for float32, and the way of plain arrays into it.
-May import: dtypes, op records, NumPy. Must not know: tensors, any op. Arrays of other types never come here.
+Owns: `BFloat16Array`, whose type leads an op to its kernel for float32, and the way of plain arrays into it; `plan_of`.
+May import: dtypes, op records, NumPy. Must not know: tensors, any op but `cast`.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import dis
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +15,7 @@ import numpy as np
 
 from wengert import dtypes
 from wengert.dtypes import F32
-from wengert.op import ANY, Op
+from wengert.op import ANY, OPS, Op, Plan, Rule
 
 Kernel = Callable[..., Any]
 
@@ -98,3 +100,46 @@ def as_told(made: Any, dtype: Any) -> Any:
     if hasattr(made, "like"):  # an array that holds others
         return made.like(as_told(made.values, dtype))
     return rounded(made) if dtype is dtypes.BF16 and made.dtype == F32 else hosted(made)
+
+
+# ---- rules
+def plan_of(op: Op, needs: tuple[bool, ...], dtype: Any) -> Plan:
+    """Return the plan of a call with a result of some type. Of halves, the rules of an elementwise op that take more than a
+    step are computed in float32, as PyTorch does."""
+    if dtype.kind == "c":
+        return op.complex_plan(needs)
+    if dtype.itemsize > 2 or not op.elementwise or op.free or op.domain == ANY:
+        return op.plan(needs)
+    plan = op._plans.get((needs, dtype))
+    if plan is None:
+        base = op.plan(needs)
+        again = base.out and len(base.inputs) == len(op.inputs)  # the result is made of what is kept
+        kept = kept_wide(op, again)
+
+        def wide(pull: Callable[..., Any]) -> Callable[..., Any]:
+            return lambda g, s: cast(pull(cast(g, F32), kept(s)), dtype)
+
+        cast, once = OPS["cast"], base.once
+        pulls = tuple([(i, pull if is_step(op.rules[i]) else wide(pull)) for i, pull in base.pulls])
+        shared = None if once is None else lambda g, s: once(cast(g, F32), kept(s))
+        plan = op._plans[needs, dtype] = dataclasses.replace(base, pulls=pulls, once=shared, out=base.out and not again)
+    return plan
+
+
+def kept_wide(op: Op, again: bool) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Return what makes float32 of the halves that a node keeps. again: compute the result of them, without its rounding."""
+    cast, width = OPS["cast"], len(op.inputs)
+
+    def kept(s: tuple[Any, ...]) -> tuple[Any, ...]:
+        values = [None if v is None else cast(v, F32) for v in s[: width + (not again)]]
+        if again:
+            values.append(op(*values, *s[width + 1 : width + 1 + len(op.params)]))
+        return *values, *s[width + 1 :]
+
+    return kept
+
+
+def is_step(rule: Rule | None) -> bool:
+    """Say whether a rule rounds once at most: it calls nothing, and reckons once."""
+    steps = [i.opname for i in dis.get_instructions(rule)] if rule is not None else []
+    return sum([name in ("BINARY_OP", "UNARY_NEGATIVE") for name in steps]) < 2 and not any(["CALL" in name for name in steps])

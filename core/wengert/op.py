@@ -96,8 +96,7 @@ class Op:
     # The function that calls the op, specialised by record.py. It is an instance attribute under this name because the
     # interpreter then finds it without a Python frame in between (0.1 us a call, against 0.3 for a method).
     __call__: Callable[..., Any] = field(init=False)
-    _plans: dict[tuple[bool, ...], Plan] = field(init=False, default_factory=dict)
-    _complex_plans: dict[tuple[bool, ...], Plan] = field(init=False, default_factory=dict)
+    _plans: dict[Any, Plan] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.kernels = Kernels(self)
@@ -113,7 +112,7 @@ class Op:
         self.places = {n: i for i, n in enumerate(names)}
         arguments = [rule_arguments(self, i, rule) for i, rule in enumerate(self.rules)]
         shared = frozenset(rule_arguments(self, 0, self.once)) if self.once is not None else frozenset()
-        self.reads = tuple(frozenset(a) | (shared if "once" in a else frozenset()) for a in arguments)
+        self.reads = tuple(foreign.looks(self, i) | {*a, *(shared if "once" in a else ())} for i, a in enumerate(arguments))
         pulls = [self._pull(i, rule, a) for i, (rule, a) in enumerate(zip(self.rules, arguments, strict=True))]
         self.pulls = tuple(foreign.watched(self, i, pull) for i, pull in enumerate(pulls))
 
@@ -135,12 +134,12 @@ class Op:
     def complex_plan(self, needs: tuple[bool, ...]) -> Plan:
         """Return the plan of a call with a complex result. Rules are written as g * f'(x); PyTorch's gradient of a complex
         function is g * conj(f'(x)), which is conj(conj(g) * f'(x)): g and what the rule makes of it are conjugated."""
-        plan = self._complex_plans.get(needs)
+        plan = self._plans.get(("complex", needs))
         if plan is None:
             base = self.plan(needs)
             pulls = tuple((i, _conjugated(pull)) for i, pull in base.pulls)
             once = None if base.once is None else lambda g, s, once=base.once: once(OPS["conjugate"](g), s)
-            plan = self._complex_plans[needs] = replace(base, pulls=pulls, once=once)
+            plan = self._plans["complex", needs] = replace(base, pulls=pulls, once=once)
         return plan
 
     def _make_plan(self, needs: tuple[bool, ...]) -> Plan:

@@ -296,7 +296,7 @@ class _Writer:
             self.out += b"(" + made[:cut]
             self.name(*next(address for address, kind in _safe.items() if kind is type(x)))
             self.out += made[cut:]
-            self.value(x._extras())
+            self.value(dict(x.__dict__))
             self.out += b"tR"
             self.put(x)
 

@@ -8,19 +8,22 @@ not built in starts the scan.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
+import inspect
 import os
 import re
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pluggy
 
 from wengert.registry import Registry, registry
@@ -282,17 +285,22 @@ def _load(name: str, module: str, distribution: str, version: str, load: Callabl
         plugin.status, plugin.reason = "disabled", "by environment variable"
         return
     stage, start = "import", time.perf_counter()
-    before = {} if name in BUILTIN else _held()
+    before, registered = {} if name in BUILTIN else _held(), _registered()
     try:
-        with warnings.catch_warnings():  # filters that a module sets would be everybody's
+        with apart(name):
             found = load()
-        stage = "version check"
-        wanted = getattr(found, "__wengert_api__", API)
-        if int(str(wanted).split(".")[0]) != API:
-            plugin.status = "incompatible"
-            raise ValueError(f"it asks for plugin interface {wanted}, this wengert has {API}")
-        stage = "registration"
-        _run_hooks(plugin, found, before)
+            stage = "version check"
+            wanted = getattr(found, "__wengert_api__", API)
+            if not re.fullmatch(r"-?\d+(\.\d+)*", str(wanted)):
+                raise ValueError(f"__wengert_api__ is {wanted!r}, where the number of an interface is expected, as {API}")
+            if int(str(wanted).split(".")[0]) != API:
+                plugin.status = "incompatible"
+                raise ValueError(f"it asks for plugin interface {wanted}, this wengert has {API}")
+            stage = "registration"
+            _run_hooks(plugin, found, before)
+            if name not in BUILTIN and not manager().get_hookcallers(found) and _registered() == registered:
+                manager().unregister(found)
+                raise TypeError(f"{module} has no hook, so that nothing is registered; the hooks are {', '.join(_hooks())}")
     except KeyboardInterrupt:
         del loaded[name]
         raise
@@ -304,6 +312,30 @@ def _load(name: str, module: str, distribution: str, version: str, load: Callabl
         plugin.seconds = time.perf_counter() - start
     _put_back(before)
     _fail(plugin, stage, " ".join(f"{type(failure).__name__}: {failure}".split()), failure)
+
+
+@contextlib.contextmanager
+def apart(plugin: str) -> Iterator[None]:
+    """Run what a stranger wrote as on a fresh thread, whoever asked for it, and leave every setting as it was: recording,
+    inference, capture, the defaults, the filters of warnings, NumPy's errors."""
+    if plugin in BUILTIN:
+        yield
+        return
+    wengert, modes = sys.modules["wengert"], sys.modules["wengert.modes"]
+    held, defaults = dict(vars(modes.state)), ("default_dtype", "default_device")
+    was = [getattr(wengert, f"get_{name}")() for name in defaults]
+    vars(modes.state).clear()
+    modes.turn(True)
+    try:
+        with warnings.catch_warnings(), np.errstate():
+            yield
+    finally:
+        vars(modes.state).clear()
+        vars(modes.state).update(held)
+        modes.turn(modes.state.grad)
+        for name, value in zip(defaults, was, strict=True):
+            if getattr(wengert, f"get_{name}")() != value:
+                getattr(wengert, f"set_{name}")(value)
 
 
 def _listed(variable: str) -> list[str] | None:
@@ -364,7 +396,12 @@ def _run_hooks(plugin: Plugin, module: Any, before: dict[Any, dict[str, Any]]) -
         for caller in hooks.get_hookcallers(module) or ():
             for implementation in caller.get_hookimpls():
                 if implementation.plugin is module:
-                    implementation.function(*[stage for _ in implementation.argnames])
+                    made = implementation.function(*[stage for _ in implementation.argnames])
+                    if inspect.isgenerator(made) or inspect.iscoroutine(made):
+                        made.close()
+                        raise TypeError(
+                            f"hook {caller.name!r} is a generator or a coroutine, whose body never runs; use a plain def"
+                        )
         if undone := _put_back(before):
             raise TypeError(
                 f"it assigned to {', '.join(undone)}, which is undone: registry.op() and the like take override=True to "
@@ -379,15 +416,27 @@ def _run_hooks(plugin: Plugin, module: Any, before: dict[Any, dict[str, Any]]) -
     registry.commit(stage)
 
 
+def _registered() -> int:
+    """Return how many names and kernels there are."""
+    return sum(map(len, registry.tables.values())) + len(registry.kernels)
+
+
+def _hooks() -> list[str]:
+    return [name for name, caller in vars(manager().hook).items() if caller.has_spec()]
+
+
 def _names(stage: Registry) -> tuple[str, ...]:
     return tuple(name for new in registry.brought(stage).values() for name in new)
 
 
 def _check_hooks(hooks: pluggy.PluginManager, module: Any) -> None:
     """Raise TypeError for a hook that does not exist, or that was written but not marked: neither would ever be called."""
-    known = [name for name, caller in vars(hooks.hook).items() if caller.has_spec()]
+    known = _hooks()
     for name in dir(module):
-        marked = hooks.parse_hookimpl_opts(module, name) is not None
+        options = hooks.parse_hookimpl_opts(module, name)
+        marked = options is not None
+        if options and (options.get("optionalhook") or options.get("specname") in known):
+            continue  # for another version, or under another name
         if name not in known and (marked or name.startswith("wengert_register_")):
             raise TypeError(f"unknown hook {name!r}; the hooks are {', '.join(known)}")
         if name in known and not marked:

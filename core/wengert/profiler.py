@@ -330,7 +330,7 @@ def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
     tensors = [x for x in objects if issubclass(type(x), Tensor)]
     gradients = {id(x._grad) for x in tensors if x._grad is not None}
     for x in tensors:
-        if "_array" in x.__dict__ and not hasattr(x._array, "level"):
+        if hasattr(x, "_array") and not hasattr(x._array, "level"):
             leaf = "leaves that require grad" if x.is_leaf and x.requires_grad else "tensors"
             count(x._array, "gradients" if id(x) in gradients else leaf)
     for node in objects:

@@ -21,6 +21,7 @@ from wengert._tensor import INFERENCE, PLAIN, Tensor, new, wrap
 from wengert.dtypes import F16, F32, F64
 from wengert.kept import show_kept
 from wengert.modes import off, state
+from wengert.narrow import plan_of
 from wengert.op import ANY, FLOAT, OPS, Op, Plan, register, split_rules
 from wengert.tape import AccumulateGrad, Node, Several, Slot
 
@@ -160,7 +161,8 @@ def record(
 ) -> Node:
     """Return the node of a call: what its plan says is kept, and nothing else."""
     needs = tuple([e is not None for e in edges])
-    plan = op.complex_plan(needs) if op.outputs == 1 and made.dtype.kind == "c" else op.plan(needs)
+    usual = op.outputs > 1 or made.dtype is F32 or made.dtype is F64
+    plan = op.plan(needs) if usual else plan_of(op, needs, made.dtype)
     width = len(op.inputs)
     saved: list[Any] = [None] * (width + 1)
     saved += params
@@ -459,8 +461,10 @@ def attach(result: Tensor, source: Tensor, op: Op, params: tuple[Any, ...]) -> N
 # ---- the specialised forms
 def taken(op: Op) -> dict[np.dtype[Any], np.dtype[Any]]:
     """Return the real types that an op computes in as they come, each by itself: what equals one of them may be another
-    object, with which the arrays that hold other arrays ask for the general call (see dtypes.twin)."""
-    real = [d.numpy for name, d in dtypes.ALL.items() if name != "bfloat16" and not d.is_complex]
+    object, with which the arrays that hold other arrays ask for the general call (see dtypes.twin). Halves have plans of
+    their own."""
+    apart = {"bfloat16"} if op.constant else {"bfloat16", "float16"}
+    real = [d.numpy for name, d in dtypes.ALL.items() if name not in apart and not d.is_complex]
     return {d: d for d in real if d.kind in op.takes}
 
 
@@ -516,16 +520,16 @@ def unary(op: Op) -> Callable[..., Any]:
     return run
 
 
-def specs_of(op: Op, plan: Plan) -> Callable[[Any, Any], list[Any]]:
-    """Return (input, result) -> what rules read of their shapes and types, at its places behind the params."""
-    behind = 2 + len(op.params)
+def specs_of(op: Op, plan: Plan) -> Callable[..., list[Any]]:
+    """Return (*inputs, result) -> what rules read of their shapes and types, at its places behind the params."""
+    behind = 1 + len(op.inputs) + len(op.params)
     specs = [(place - behind, i, what) for place, i, what in plan.specs]
     width = specs[-1][0] + 1 if specs else 0
 
-    def read(x: Any, made: Any) -> list[Any]:
+    def read(*arrays: Any) -> list[Any]:
         found: list[Any] = [None] * width
         for place, i, what in specs:
-            found[place] = getattr(made if i < 0 else x, what)
+            found[place] = getattr(arrays[i], what)
         return found
 
     return read
@@ -676,28 +680,28 @@ def binary(op: Op, unusual: Callable[[Op, Any, Any], Any] | None = None, numbers
 
 
 def pair(op: Op) -> Callable[..., Any]:
-    """Return the call of a two-input structural op (a product): as `call`, in fewer steps for equal float types."""
+    """Return the call of a two-input structural op (a product, a choice by indices): as `call`, in fewer steps for real types,
+    which are equal where the op computes in one."""
     kernels = op.kernels
     steps = {needs: op.plan(needs) for needs in ((True, False), (False, True), (True, True))}
-    if op.constant or any(p.specs for p in steps.values()):
-        return general(op)
-    step_x, step_y, step_xy = [(p, 0 in p.inputs, 1 in p.inputs, p.out) for p in steps.values()]
-    broadcasts = op.broadcasts
+    step_x, step_y, step_xy = [(p, 0 in p.inputs, 1 in p.inputs, p.out, specs_of(op, p)) for p in steps.values()]
+    broadcasts, mixes, others = op.broadcasts, op.domain == ANY, taken(op)
+    more = bool(op.params or steps[True, True].specs)
 
-    def run(input: Any, other: Any, *, out: Tensor | None = None) -> Any:
+    def run(input: Any, other: Any, *params: Any, out: Tensor | None = None) -> Any:
         if out is not None:
-            return into(op, (input, other), (), out)
+            return into(op, (input, other), params, out)
         if not isinstance(input, Tensor) or not isinstance(other, Tensor):
-            kernel = kernels.get(type(input))
-            return kernel(input, other) if kernel is not None and type(other) is type(input) else call(op, (input, other))
+            kernel = kernels.get(type(input)) if type(other) is type(input) else None
+            return call(op, (input, other), params) if kernel is None else kernel(input, other, *params)
         a, b = input._array, other._array
         dtype = a.dtype
-        if b.dtype is not dtype or (dtype is not F32 and dtype is not F64) or type(b) is not type(a):
-            return call(op, (input, other))
+        if type(b) is not type(a) or others.get(dtype) is not dtype or (b.dtype is not dtype and not mixes):
+            return call(op, (input, other), params)
         try:
-            made = kernels[type(a)](a, b)
+            made = kernels[type(a)](a, b, *params)
         except Exception as error:
-            made = recover(op, (a, b), (input, other), (), error)
+            made = recover(op, (a, b), (input, other), params, error)
         result = new(Tensor)
         result._array = made
         result._edge = result._box = None
@@ -707,17 +711,15 @@ def pair(op: Op) -> Callable[..., Any]:
             return result
         edge_x, edge_y = input._edge, other._edge
         if edge_x is not None:
-            plan, keep_x, keep_y, keep_out = step_x if edge_y is None else step_xy
+            plan, keep_x, keep_y, keep_out, read = step_x if edge_y is None else step_xy
         elif edge_y is not None:
-            plan, keep_x, keep_y, keep_out = step_y
+            plan, keep_x, keep_y, keep_out, read = step_y
         else:
             return result
-        if made.dtype is not dtype:
-            category = dtypes.category(made.dtype)
-            if category < dtypes.FLOATING:
+        if made.dtype is not F32 and made.dtype is not F64:
+            if dtypes.category(made.dtype) < dtypes.FLOATING:
                 return result
-            if category == dtypes.COMPLEX:
-                plan = op.complex_plan((edge_x is not None, edge_y is not None))
+            plan = plan_of(op, (edge_x is not None, edge_y is not None), made.dtype)
         guards: tuple[Any, ...] = ()
         if keep_x:
             box = input._box
@@ -732,7 +734,9 @@ def pair(op: Op) -> Callable[..., Any]:
         if keep_out:
             box = result._box = [0]
             guards += ((box, 0),)
-        saved = (a if keep_x else None, b if keep_y else None, made if keep_out else None)
+        saved: tuple[Any, ...] = (a if keep_x else None, b if keep_y else None, made if keep_out else None)
+        if more:
+            saved += (*params, *read(a, b, made))
         result._edge = make_node(plan, (edge_x, edge_y), saved, (a.shape, b.shape) if broadcasts else None, guards)
         return result
 
@@ -805,7 +809,7 @@ def structural(
     if not variadic and outputs == 1:
         if len(names) == 1 and domain == ANY:
             caller = single
-        elif len(names) == 2 and not (params or view or free) and domain != FLOAT:
+        elif len(names) == 2 and not (view or free or constant) and domain != FLOAT:
             caller = pair
     show_kept(op)
     return register(op, caller)

@@ -191,7 +191,8 @@ class Registry:
     def _value(self, kind: str, name: str, entry: Entry) -> Any:
         if not entry.loaded:
             try:
-                entry.value = load(entry.value)
+                with _plugins().apart(entry.plugin):
+                    entry.value = load(entry.value)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # SystemExit, and what else ends programs: here it is the plugin's mistake

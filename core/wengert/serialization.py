@@ -33,6 +33,7 @@ __all__ = ["add_safe_globals", "clear_safe_globals", "get_safe_globals", "load",
 
 Array = np.ndarray[Any, Any]
 MAP_LOCATION = Any  # PyTorch's name for the type of map_location
+DEFAULT_PROTOCOL = 2  # of pickles, by PyTorch's name
 
 
 def save(
@@ -351,6 +352,15 @@ class Storage:
     def nbytes(self) -> int:
         """Return the size in bytes."""
         return self._array.nbytes
+
+
+class SourceChangeWarning(Warning):
+    """Never given: a file's classes are those that the program has. (Programs filter it.)"""
+
+
+def default_restore_location(storage: Storage, location: str) -> Storage:
+    """Return a storage for a device, as a map_location function may. Raises RuntimeError where that is not here."""
+    return storage.to(location)
 
 
 class _Loaded:

@@ -15,7 +15,7 @@ from wengert import backend
 from wengert.graph import NOWHERE, Cell, Recorder, Symbol
 from wengert.op import Op
 
-KEEPING = {"cast", "normalise"}  # ops that lay out their results as elementwise ones do
+KEEPING = {"cast", "normalise"}  # ops that lay out their results as elementwise ones of the first input do
 WHOLE = {"ceil", "floor", "rint", "sgn", "sign", "trunc"}  # elementwise ones that copy whole numbers, row by row
 
 
@@ -43,7 +43,7 @@ def view_of(op: Op, ghost: Any, params: tuple[Any, ...]) -> Any:
 def laid(op: Op, inputs: tuple[Any, ...], value: Any) -> Any:
     """Return the ghost of what an elementwise op gives where an input of its shape is not row-major: its dims as NumPy orders
     them. None for any other result, which is row-major."""
-    ghosts = [x.ghost for x in inputs if hasattr(x, "ghost")]
+    ghosts = [x.ghost for x in (inputs[:1] if op.name in KEEPING else inputs) if hasattr(x, "ghost")]
     if not (op.elementwise or op.name in KEEPING) or all([g.flags.c_contiguous for g in ghosts]):
         return None
     if op.name == "copy" or (op.name in WHOLE and value.dtype.kind not in "fc"):

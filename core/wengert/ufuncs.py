@@ -42,3 +42,11 @@ def on_tensors(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options: A
 
 
 setattr(Tensor, "__array_ufunc__", on_tensors)
+
+
+def of_values(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+    """Return what a function of NumPy made of the tensor's values, `np.transpose` for example, as a tensor."""
+    return as_tensor(np.asarray(array))
+
+
+setattr(Tensor, "__array_wrap__", of_values)

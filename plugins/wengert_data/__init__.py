@@ -30,5 +30,5 @@ def wengert_register_ops(registry: Registry) -> None:
     registry.family(
         "wengert_data.memory",
         functions="TypedStorage UntypedStorage",
-        methods="new set_ pin_memory is_pinned share_memory_ is_shared untyped_storage storage record_stream",
+        methods="set_ pin_memory is_pinned share_memory_ is_shared untyped_storage storage record_stream",
     )

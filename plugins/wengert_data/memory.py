@@ -1,6 +1,6 @@
 """Where a tensor's memory lies: the words of PyTorch for pinned and shared memory and storages, on one host.
 
-Owns: `Tensor.new`, `pin_memory`, `share_memory_`, `untyped_storage` and their kin. May import: `wengert`'s public names,
+Owns: `pin_memory`, `share_memory_`, `untyped_storage` and their kin. May import: `wengert`'s public names,
 NumPy. Must not know: loaders.
 """
 
@@ -14,20 +14,6 @@ import numpy as np
 
 import wengert
 from wengert import Tensor
-
-
-def new(self: Tensor, *args: Any, device: Any = None, size: Any = None) -> Tensor:
-    """Return a tensor of this dtype and device: of the given sizes (values not set), or with the given data."""
-    place = self.device if device is None else device
-    args = args if size is None else (wengert.Size(size),)
-    if len(args) == 1 and not isinstance(args[0], int):
-        (given,) = args
-        if isinstance(given, Tensor):
-            return given.detach().to(device=place, dtype=self.dtype)  # type: ignore[no-any-return]
-        if isinstance(given, wengert.Size):
-            return wengert.empty(given, dtype=self.dtype, device=place)  # type: ignore[no-any-return]
-        return wengert.tensor(given, dtype=self.dtype, device=place)  # type: ignore[no-any-return]
-    return wengert.empty(args or (0,), dtype=self.dtype, device=place)  # type: ignore[no-any-return]
 
 
 def set_(

@@ -6,6 +6,7 @@ Numbers and their slopes are computed on the host and handed over, as those of `
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,11 +58,33 @@ def slope(k: Array, z: Array) -> Array:
         made: Array = np.where(upper, -special.gammaincc(k, z), special.gammainc(k, z))
         return made
 
-    by_k = (8 * (tail(k + h) - tail(k - h)) - (tail(k + 2 * h) - tail(k - 2 * h))) / (12 * h)
-    by_z = np.exp((k - 1) * np.log(z) - z - special.gammaln(k))
-    # where the density underflows, z follows k through u^(1/k): dz/dk = -z log(F) / k
+    return ratio(differenced(tail, k, h), np.exp((k - 1) * np.log(z) - z - special.gammaln(k)))
+
+
+def slope_of_share(a: Array, b: Array, x: Array, y: Array) -> Array:
+    """Return dx/da at a constant chance F(x; a, b), the regularised incomplete beta function, as `slope` does. y: 1 - x."""
+    from scipy import special
+
+    upper = x * b > y * a
+
+    def tail(a: Array) -> Array:
+        made: Array = np.where(upper, -special.betainc(b, a, y), special.betainc(a, b, x))
+        return made
+
+    density = np.exp((a - 1) * np.log(x) + (b - 1) * np.log(y) - special.betaln(a, b))
+    return ratio(differenced(tail, a, 1e-3 * a / (1 + np.sqrt(a))), density)
+
+
+def differenced(f: Callable[[Array], Array], x: Array, h: Array) -> Array:
+    """Return the derivative of a function by differences of fourth order."""
+    made: Array = (8 * (f(x + h) - f(x - h)) - (f(x + 2 * h) - f(x - 2 * h))) / (12 * h)
+    return made
+
+
+def ratio(by_parameter: Array, density: Array) -> Array:
+    """Return the slope that two derivatives of a chance make: 0 where the density underflows."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        exact = -by_k / by_z
+        exact = -by_parameter / density
     made: Array = np.where(np.isfinite(exact), exact, 0.0)
     return made
 
@@ -94,7 +117,7 @@ class StandardDirichlet(w.autograd.Function):
     def forward(ctx: Any, concentration: Any) -> Any:
         k = concentration.detach().host()
         z = np.maximum(draws(k.astype(np.float64).reshape(-1)), np.finfo(np.float64).tiny).reshape(k.shape)
-        ctx.slopes = (k, z)
+        ctx.parts = (k, z)
         limits = np.finfo(k.dtype)
         x = np.clip((z / z.sum(-1, keepdims=True)).astype(k.dtype), limits.tiny, 1 - limits.eps / 2)
         return creation.made(x, concentration.device)
@@ -102,10 +125,21 @@ class StandardDirichlet(w.autograd.Function):
     @staticmethod
     @w.autograd.function.once_differentiable
     def backward(ctx: Any, g: Any) -> Any:
-        k, z = ctx.slopes
-        total, coming = z.sum(-1, keepdims=True), g.host().astype(np.float64)
-        along = coming - (coming * z).sum(-1, keepdims=True) / total
-        return creation.made((along * slope(k.astype(np.float64), z) / total).astype(k.dtype), g.device)
+        """dx_i/da_j = s_j (delta_ij - x_i): what is left of the whole keeps its parts, and x_j alone is a beta value."""
+        k, z = ctx.parts
+        k, total, coming = k.astype(np.float64), z.sum(-1, keepdims=True), g.host().astype(np.float64)
+        x, y = z / total, others(z) / total
+        along = coming - (coming * x).sum(-1, keepdims=True)
+        return creation.made((along * slope_of_share(k, others(k), x, y) / y).astype(ctx.parts[0].dtype), g.device)
+
+
+def others(x: Array) -> Array:
+    """Return the sum of the other elements of its row for each element, without subtracting."""
+    before, behind = np.zeros_like(x), np.zeros_like(x)
+    before[..., 1:] = np.cumsum(x[..., :-1], -1)
+    behind[..., :-1] = np.cumsum(x[..., :0:-1], -1)[..., ::-1]
+    made: Array = before + behind
+    return made
 
 
 def standard_gamma(concentration: Any) -> Any:

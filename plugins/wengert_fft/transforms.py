@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wengert.extend import OPS, category, creation, default_float, dtypes, one_dim, relabel, s, structural
+from wengert.extend import OPS, category, creation, default_float, dtypes, ints, one_dim, relabel, s, structural
 
 NORMS = ("backward", "ortho", "forward")
 
@@ -71,14 +71,14 @@ def axes_of(name: str, x: Any, sizes: Any, dim: Any) -> tuple[tuple[int, ...], t
     """Return the axes to transform and their lengths, -1 for what they are. Raises RuntimeError where both do not fit."""
     ndim = len(x.shape)
     if sizes is not None:
-        sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
+        sizes = ints(sizes)
     if dim is None:
         count = ndim if sizes is None else len(sizes)
         if count > ndim:
             raise RuntimeError(f"{name}: Got shape with {count} values but input tensor only has {ndim} dimensions.")
         axes = tuple(range(ndim - count, ndim))
     else:
-        dims = (dim,) if isinstance(dim, int) else tuple(dim)
+        dims = ints(dim)
         if dims and not ndim:
             raise IndexError(f"{name}: Dimension specified as {dims[0]} but tensor has no dimensions")
         axes = tuple(one_dim(name, x, d) for d in dims)
@@ -202,7 +202,7 @@ def rfftfreq(
 
 
 def shifted(name: str, x: Any, dim: Any, shift: Any) -> Any:
-    axes = range(len(x.shape)) if dim is None else [one_dim(name, x, d) for d in ((dim,) if isinstance(dim, int) else dim)]
+    axes = range(len(x.shape)) if dim is None else [one_dim(name, x, d) for d in ints(dim)]
     return s.roll(x, tuple(shift(x.shape[a]) for a in axes), tuple(axes))
 
 

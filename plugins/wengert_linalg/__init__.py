@@ -38,7 +38,7 @@ def wengert_register_ops(registry: Registry) -> None:
         out="qr svd svdvals eigh eigvalsh eig eigvals pinv lstsq matrix_rank householder_product", prefix="linalg.",
     )  # fmt: skip
     registry.family(
-        functions, "matrix_exp matrix_power cross=cross_top", functions="chain_matmul svd_lowrank pca_lowrank",
+        functions, "matrix_exp matrix_power cross=cross_top", functions="chain_matmul lobpcg svd_lowrank pca_lowrank",
         out="matrix_power cross chain_matmul",
     )  # fmt: skip
     registry.family(

@@ -16,6 +16,7 @@ from wengert.extend import (
     dtypes,
     e,
     errors,
+    ints,
     labelled,
     one_dim,
     products,
@@ -37,8 +38,8 @@ from wengert_linalg.matrices import (
     part,
     square,
 )
-from wengert_linalg.solving import infer_square, inv
-from wengert_linalg.spectral import qr_, svd_, values_of
+from wengert_linalg.solving import cholesky, infer_square, inv, solve_triangular
+from wengert_linalg.spectral import eigh, qr_, svd_, values_of
 
 INF = float("inf")
 
@@ -255,8 +256,7 @@ def _extreme(name: str, values: Any, axis: tuple[int, ...], largest: bool, keepd
 
 def norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Return a norm: of matrices where `ord` is given with two dims (or a str), else of vectors; by default of all elements."""
-    if isinstance(dim, int):
-        dim = (dim,)
+    dim = None if dim is None else ints(dim)
     if ord is None:
         return vector_norm(A, 2, dim, keepdim, dtype=dtype)
     if dim is not None and len(dim) not in (1, 2):
@@ -320,3 +320,24 @@ def pca_lowrank(A: Any, q: int | None = None, center: bool = True, niter: int = 
     return svd_lowrank(A - A.mean(-2, keepdim=True) if center else A, q, niter)
 
 
+def lobpcg(
+    A: Any, k: int | None = None, B: Any = None, X: Any = None, n: int | None = None, iK: Any = None, niter: Any = None,
+    tol: Any = None, largest: bool | None = None, method: Any = None, tracker: Any = None, ortho_iparams: Any = None,
+    ortho_fparams: Any = None, ortho_bparams: Any = None,
+) -> tuple[Any, Any]:  # fmt: skip
+    """Return (E, X), the k largest (else smallest) solutions of A x = e B x for symmetric matrices; B is positive definite.
+
+    They are computed exactly and all at once: what PyTorch's iteration starts from and ends by is accepted without effect.
+    """
+    A, B = (x.to_dense() if x is not None and x.is_sparse else x for x in (A, B))
+    k = k or (1 if X is None else X.shape[-1])
+    if B is None:
+        values, vectors = eigh(A)
+    else:
+        L = cholesky(B)
+        half = solve_triangular(L, A, upper=False)
+        values, reduced_ = eigh(solve_triangular(L, mH(half), upper=False))
+        vectors = solve_triangular(mH(L), reduced_, upper=True)
+    if largest is None or largest:
+        return s.flip(values[..., -k:], (-1,)), s.flip(vectors[..., -k:], (-1,))
+    return values[..., :k], vectors[..., :k]

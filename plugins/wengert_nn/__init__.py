@@ -46,6 +46,7 @@ def wengert_register_ops(registry: Registry) -> None:
     for name in ("moments", "normalise", "normalise_back", "normalise_weight"):
         registry.kernel(name, "compiled", f"wengert_nn.compiled:{name}")
     registry.kernel("normalise_pull", "*", "wengert_nn.normalisation:pull_of_ops")
+    registry.kernel("class_mean", "*", "wengert_nn.losses:mean_of_ops")
     registry.kernel("share_less", "*", "wengert_nn.compiled:share_less_of_ops")
     for name in ("share_less", "normal_share", "gelu_slope"):
         registry.kernel(name, "xp", f"wengert_nn.kernels_compiled:{name}")
@@ -85,20 +86,26 @@ def wengert_register_ops(registry: Registry) -> None:
         registry.kernel(f"{name}_pull", "*", f"wengert_nn.recurrences:{name}_slopes")
     for name in "attention_weights embedding linear masked_attention_weights".split():
         registry.kernel(name, "xp", f"wengert_nn.kernels_layers:{name}")
-    for name in "bce bce_logits bce_logits_pull count_samples cross_entropy cross_entropy_pull huber mse pick".split():
+    for name in (
+        "bce bce_logits bce_logits_pull class_mean count_samples cross_entropy cross_entropy_pull huber mse pick"
+    ).split():
         registry.kernel(name, "xp", f"wengert_nn.kernels_losses:{name}")
     registry.family(
         "wengert_nn.convolution", prefix="nn.functional.",
-        functions="conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d fold unfold",
+        functions="conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d fold unfold",
     )  # fmt: skip
     registry.family(
         "wengert_nn.convolution",
-        functions="conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d",
-    )
+        functions="conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d "
+        "convolution=any_convolution",
+    )  # fmt: skip
     registry.family(
         "wengert_nn.pooling", prefix="nn.functional.",
         functions="adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d "
-        "adaptive_max_pool3d avg_pool1d avg_pool2d avg_pool3d fractional_max_pool2d fractional_max_pool3d lp_pool1d lp_pool2d "
+        "adaptive_max_pool3d adaptive_max_pool1d_with_indices adaptive_max_pool2d_with_indices "
+        "adaptive_max_pool3d_with_indices "
+        "avg_pool1d avg_pool2d avg_pool3d fractional_max_pool2d fractional_max_pool2d_with_indices fractional_max_pool3d "
+        "fractional_max_pool3d_with_indices lp_pool1d lp_pool2d "
         "lp_pool3d max_pool1d max_pool1d_with_indices max_pool2d max_pool2d_with_indices max_pool3d max_pool3d_with_indices "
         "max_unpool1d max_unpool2d max_unpool3d", out="avg_pool2d avg_pool3d",
     )  # fmt: skip
@@ -116,6 +123,11 @@ def wengert_register_ops(registry: Registry) -> None:
         functions="batch_norm=torch_batch_norm group_norm instance_norm=torch_instance_norm layer_norm native_batch_norm "
         "native_layer_norm rms_norm", out="native_batch_norm",
     )  # fmt: skip
+    registry.family(
+        "wengert_nn.toplevel",
+        functions="binary_cross_entropy_with_logits cosine_embedding_loss ctc_loss gru gru_cell hinge_embedding_loss kl_div "
+        "lstm lstm_cell margin_ranking_loss poisson_nll_loss rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell triplet_margin_loss",
+    )  # fmt: skip
     registry.family("wengert_nn.padding", functions="pad", prefix="nn.functional.")
     registry.family("wengert_nn.padding", functions="constant_pad_nd")
     registry.family(
@@ -125,7 +137,8 @@ def wengert_register_ops(registry: Registry) -> None:
     )  # fmt: skip
     registry.family(
         "wengert_nn.resampling",
-        functions="channel_shuffle grid_sampler grid_sampler_2d=grid_sampler grid_sampler_3d=grid_sampler "
+        functions="affine_grid_generator=affine_grid channel_shuffle grid_sampler grid_sampler_2d=grid_sampler "
+        "grid_sampler_3d=grid_sampler "
         "native_channel_shuffle=channel_shuffle pixel_shuffle pixel_unshuffle",
     )  # fmt: skip
     for module, names in {

@@ -199,7 +199,10 @@ def scaled_dot_product_attention(
         mask = additive(attn_mask, query)
     size = query.shape[-1]
     factor = (1 / math.sqrt(size) if size else 1.0) if scale is None else float(scale)
-    return attend(query, key, value, mask, dropout_p, factor)[0]
+    if query._array.dtype.itemsize > 2:
+        return attend(query, key, value, mask, dropout_p, factor)[0]
+    wide = attend(query.float(), key.float(), value.float(), mask if mask is None else mask.float(), dropout_p, factor)[0]
+    return wide.to(query.dtype)  # halves are rounded once
 
 
 def shared_heads(query: Any, x: Any) -> Any:

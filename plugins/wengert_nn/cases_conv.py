@@ -263,7 +263,7 @@ RECORDS = table(
         call=with_statistics("normalise_back", 2)),
     row("normalise_weight", s(R(3, 4), R(3, 4), None, None, (4,), (1,), 0.1, "batch"),
         s(R(2, 3, 4), R(2, 3, 4), None, None, (3, 1), (0, 2), 0.1, "batch"),
-        s(R(4, 3), R(4, 3), None, None, (3,), (0,), 0.1, "rms"),
+        s(R(4, 3), R(4, 3), None, None, (3,), (0,), 0.1, "rms"), s(R(0, 3), R(0, 3), None, None, (3,), (1,), 0.1, "rms"),
         s(R(2, 2, 3, 4), R(2, 2, 3, 4), None, None, (2, 3, 1), (2, 3), 0.1, "batch"),
         s(R(2, 3, 4), R(2, 3, 4), C(1, 3, 1), S(1, 3, 1), (3, 1), (0, 2), 0.1, "fixed"),
         oracle=normalise_weight, call=with_statistics("normalise_weight", 2)),

@@ -183,6 +183,8 @@ RECORDS = table(
         s(R(4), R(4, 3), R(4), V([0, 2, -7, 1]), -7), oracle=cross_entropy_pull),
     row("share_less", s(R(3, 4), R(3), R(3), I(3, high=4), -100), s(R(2, 3, 4), R(2, 4), R(2, 4), I(2, 4), -1),
         oracle=share_less, order=0),
+    row("class_mean", s(R(3), I(3, high=4), -100), s(R(2, 3), I(2, 3), 2), oracle=lambda x, index, ignored:
+        x.sum() / np.sum(index != ignored)),
     row("count_samples", s(I(3, 4), 2, np.dtype(np.float64)), s(V([1, -100, 3]), -100, np.dtype(np.float32)), order=0,
         oracle=lambda index, ignored, dtype: np.sum(index != ignored).astype(dtype)),
     row("mse", s(R(3, 4), R(3, 4), True), s(R(5), R(5), False), s(R(), R(), True), s(R(0, 2), R(0, 2), False),

@@ -232,6 +232,25 @@ def conv_transpose3d(
     return _transposed(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+def conv_tbc(input: Any, weight: Any, bias: Any, pad: int = 0) -> Any:
+    """Return the convolution over time of input (time, batch, in) with weight (k, in, out), plus bias: (time, batch, out)."""
+    x, kernel = s.transpose_(input, (1, 2, 0)), s.transpose_(weight, (2, 1, 0))
+    return s.transpose_(_convolved(1, x, kernel, bias, 1, pad, 1, 1), (2, 0, 1))
+
+
+def any_convolution(
+    input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any,
+    groups: int,
+) -> Any:  # fmt: skip
+    """Return a convolution of as many dims as weight has behind its first two, or, if transposed, the transpose of one."""
+    dims = len(weight.shape) - 2
+    if dims not in NAMES:
+        raise RuntimeError(f"convolution: weight of 3 to 5 dims is expected, got {list(weight.shape)}")
+    if transposed:
+        return _transposed(dims, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return _convolved(dims, input, weight, bias, stride, padding, dilation, groups)
+
+
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
     """Return the windows of images (batch, channels, h, w) as columns, (batch, channels * kh * kw, windows)."""
     x, single = batched("unfold", input, 2)

@@ -79,6 +79,9 @@ def elementwise(count: int, spare: int = 0) -> Callable[[Callable[..., Any]], Ca
         @functools.wraps(function)
         def run(backend: Any, *args: Any, out: Any = ...) -> Any:
             inputs, params = args[:count], args[count:]
+            if out is ... and not inputs[-1].flags.c_contiguous and (axes := turned(inputs[-1])) is not None:
+                there = [a.transpose(axes) if a.ndim == len(axes) else a for a in inputs]
+                return run(backend, *there, *params).transpose(np.argsort(axes))
             if plain(inputs) and (out is ... or apart(out, inputs)):  # the common calls, in few steps
                 made = np.empty(inputs[-1].shape, inputs[-1].dtype) if out is ... else out
                 room = np.empty if made.size <= FEW else backend.scratch
@@ -109,6 +112,13 @@ def elementwise(count: int, spare: int = 0) -> Callable[[Callable[..., Any]], Ca
         return run
 
     return dressed
+
+
+def turned(x: Any) -> Any:
+    """Return the order of the dims in which a host array lies row by row: results lie as NumPy lays them. None: as they are."""
+    if type(x) is not np.ndarray or 0 in x.strides or (like := np.empty_like(x)).flags.c_contiguous:
+        return None
+    return sorted(range(x.ndim), key=lambda axis: -like.strides[axis])
 
 
 def plain(inputs: tuple[Any, ...]) -> bool:

@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from wengert_nn.kernels_activations import DENSITY, bell, elementwise, normal
-from wengert_nn.kernels_losses import places
+from wengert_nn.kernels_losses import keyed, places
 
 
 def share_less(backend: Any, x: Any, scale: Any, a: Any, index: Any, ignored: int) -> Any:
     xp = backend.xp
     key, _ = places(backend, x, index, ignored)
-    made = xp.multiply(x, xp.expand_dims(scale, 1))
-    made[key] -= a
+    made = xp.empty(x.shape, x.dtype)  # in order, so that its flat form shares the memory
+    xp.multiply(x, xp.expand_dims(scale, 1), out=made)
+    keyed(made, key)[key] -= a
     return made
 
 

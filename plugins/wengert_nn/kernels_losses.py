@@ -12,12 +12,14 @@ import numpy as np
 from wengert_nn.kernels_activations import HALF, SINGLE, elementwise, logistic
 
 ROWS_AT_ONCE = 1 << 16  # elements of the rows that are worked on together
+LONG = np.dtype(np.int64)
 NEAR = 32  # exponentials of what is nearer to 0 have all digits, and their sums
 FEW = 1 << 13  # elements below which a call of the module costs more than what it computes
 
 
-def places(backend: Any, x: Any, index: Any, ignored: int) -> tuple[tuple[Any, ...], Any]:
-    """Return the key of each sample's class in x, and where samples are ignored (None: nowhere); those count as class 0.
+def places(backend: Any, x: Any, index: Any, ignored: int) -> tuple[Any, Any]:
+    """Return the key of each sample's class in x as `keyed` gives it, and where samples are ignored (None: nowhere), which are
+    taken as class 0.
 
     Raises IndexError for other numbers that are no class.
     """
@@ -30,24 +32,30 @@ def places(backend: Any, x: Any, index: Any, ignored: int) -> tuple[tuple[Any, .
         index = xp.where(gone, 0, index)
     ndim = index.ndim
     if ndim == 1:
-        return (xp.arange(len(index)), index), gone
+        return xp.arange(0, x.size, x.shape[1]) + index, gone
     key = [xp.arange(n).reshape((n, *(1,) * (ndim - 1 - d))) for d, n in enumerate(index.shape)]
     return (*key[:1], index, *key[1:]), gone
+
+
+def keyed(x: Any, key: Any) -> Any:
+    """Return an array in the form that a key of `places` is of: flat, where the samples have one dim."""
+    return x if type(key) is tuple else x.reshape(-1)
 
 
 def within(index: Any, classes: int) -> bool:
     """Say whether all indices on the host are of classes; elsewhere that is not asked."""
     if type(index) is not np.ndarray:
         return False
-    unsigned = index.view(np.uint64) if index.dtype == np.int64 else index  # negative numbers are large then
-    return not index.size or bool(unsigned.max() < classes and (unsigned is not index or index.min() >= 0))
+    unsigned = index.view(np.uint64) if index.dtype == LONG else index  # negative numbers are large then
+    highest = np.maximum.reduce(unsigned, None) if index.size else 0
+    return bool(highest < classes and (unsigned is not index or not index.size or index.min() >= 0))
 
 
 def pick(backend: Any, x: Any, index: Any, ignored: int) -> Any:
     if (*x.shape[:1], *x.shape[2:]) != index.shape:
         raise ValueError("shapes differ")
     key, gone = places(backend, x, index, ignored)
-    made = x[key]
+    made = keyed(x, key)[key]
     if gone is not None:
         backend.xp.copyto(made, 0, where=gone)
     return made
@@ -67,7 +75,7 @@ def cross_entropy(backend: Any, x: Any, index: Any, ignored: int) -> Any:
     if (*x.shape[:1], *x.shape[2:]) != index.shape:
         raise ValueError("shapes differ")
     key, gone = places(backend, x, index, ignored)
-    losses = x[key]
+    losses = keyed(x, key)[key]
     if type(x) is np.ndarray and x.ndim == 2 and 0 < x.shape[1] < len(x) and x.size <= FEW:  # short rows take long to begin
         powers = np.array(x.T, order="C")
         top = np.maximum.reduce(powers, 0)
@@ -99,7 +107,7 @@ def cross_entropy_pull(backend: Any, a: Any, x: Any, y: Any, index: Any, ignored
         return cross_entropy_pull(backend, a, x, y, index, ignored).astype(HALF)
     made = xp.empty(x.shape, x.dtype)
     key, gone = places(backend, x, index, ignored)
-    chosen = x[key][:, None]
+    chosen = keyed(x, key)[key][:, None]
     y = (y if gone is None else xp.where(gone, y.dtype.type(np.inf), y))[:, None]  # whose exponentials are then 0
     a = (a if gone is None else xp.where(gone, 0, a))[:, None]
     factor = None
@@ -115,12 +123,18 @@ def cross_entropy_pull(backend: Any, a: Any, x: Any, y: Any, index: Any, ignored
         powers -= y[part]
         xp.exp(powers, out=powers)
         powers *= a[part]
-    made[key] -= a[:, 0]
+    keyed(made, key)[key] -= a[:, 0]
     return made
 
 
+def class_mean(backend: Any, x: Any, index: Any, ignored: int) -> Any:
+    if x.dtype == HALF:
+        return class_mean(backend, x.astype(SINGLE), index, ignored).astype(HALF)
+    return backend.xp.divide(backend.xp.add.reduce(x, None), count_samples(backend, index, ignored, x.dtype), out=...)
+
+
 def count_samples(backend: Any, index: Any, ignored: int, dtype: Any) -> Any:
-    return backend.xp.asarray(backend.xp.count_nonzero(index != ignored)).astype(dtype)
+    return backend.xp.asarray(backend.xp.count_nonzero(index != ignored), dtype)
 
 
 @elementwise(2, spare=1)
@@ -143,9 +157,7 @@ def mse(backend: Any, x: Any, y: Any, mean: bool) -> Any:
     difference = xp.subtract(x, y, out=...)
     xp.multiply(difference, difference, out=difference)
     total = xp.add.reduce(difference, None)
-    if mean:
-        total = total / x.dtype.type(x.size)
-    return xp.asarray(total)
+    return xp.asarray(total / x.size if mean else total)
 
 
 @elementwise(2, spare=1)

@@ -73,6 +73,12 @@ def inner(weight: Any, axes: Any, ndim: int) -> tuple[int, ...]:
     return tuple(d for d in axes if d < lead or weight.shape[d - lead] == 1)
 
 
+def repeated(ndim: int, shape: Any) -> tuple[int, ...]:
+    """Return the dims along which an array of a shape is repeated, where it broadcasts to so many."""
+    lead = ndim - len(shape)
+    return (*range(lead), *[lead + d for d, n in enumerate(shape) if n == 1])
+
+
 def statistics_shape(x: Any, axes: Any) -> tuple[int, ...]:
     return tuple(1 if d in axes else n for d, n in enumerate(x.shape))
 
@@ -155,8 +161,21 @@ def standard(x: Any, mean: Any, rstd: Any, mode: str) -> Any:
     return made
 
 
-def mean_of(xp: Any, x: Any, axes: Any, count: Any) -> Any:
-    made = xp.add.reduce(x, axes, keepdims=True)
+def sum_of(backend: Any, x: Any, axes: Any) -> Any:
+    """Return the sum of a few elements over axes, which stay as ones: over the first or last dims by a product with ones, which
+    takes less time to begin."""
+    ndim, first = x.ndim, len(axes)
+    if x.size and axes == (ndim - 1,):
+        ones = backend.ones(x.shape[-1], x.dtype)
+        return x.dot(ones)[:, None] if ndim == 2 else x.reshape(-1, len(ones)).dot(ones).reshape(*x.shape[:-1], 1)
+    if x.size and 0 < first < ndim and axes[-1] == first - 1:
+        n = math.prod(x.shape[:first])
+        return backend.ones(n, x.dtype).dot(x.reshape(n, -1)).reshape((1,) * first + x.shape[first:])
+    return backend.xp.add.reduce(x, axes, None, None, True) if axes else x
+
+
+def mean_of(backend: Any, x: Any, axes: Any, count: int) -> Any:
+    made = sum_of(backend, x, axes)
     made /= count
     return made
 
@@ -165,14 +184,14 @@ def moments(backend: Any, x: Any, axes: Any, centred: bool) -> tuple[Any, Any]:
     """Return the mean over axes and the mean square of the distance to it (centred), or zero and the mean square."""
     xp = backend.xp
     if 0 < x.size <= FEW:
-        count = x.dtype.type(math.prod([x.shape[d] for d in axes]))
+        count = math.prod([x.shape[d] for d in axes])
         if not centred:
-            square = mean_of(xp, x * x, axes, count)
-            return xp.zeros_like(square), square
-        mean = mean_of(xp, x, axes, count)
+            square = mean_of(backend, x * x, axes, count)
+            return xp.zeros(square.shape, square.dtype), square
+        mean = mean_of(backend, x, axes, count)
         off = x - mean
         off *= off
-        return mean, mean_of(xp, off, axes, count)
+        return mean, mean_of(backend, off, axes, count)
     shape = statistics_shape(x, axes)
     count = x.dtype.type(max(1, x.size // max(1, math.prod(shape))))
     x, axes, _ = rows(x, axes)
@@ -244,6 +263,27 @@ def normalise(backend: Any, x: Any, mean: Any, rstd: Any, affine: Any, axes: Any
     return result
 
 
+def few_back(backend: Any, h: Any, z: Any, rstd: Any, along: Any, total: Any, mode: str) -> Any:
+    """rstd * (h - total / n - z * along / n), of sums of h * z and h over n elements, in the memory of z."""
+    count = z.size // rstd.size
+    z *= along / count
+    made = backend.xp.subtract(h, z, out=z)
+    if mode != "rms":
+        made -= total / count
+    made *= rstd
+    return made
+
+
+def few_pull(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, weight: Any, axes: Any, mode: str) -> tuple[Any, Any, Any]:
+    """The gradients of x, weight and bias, which have the normalised x in common."""
+    z = standard(x, mean, rstd, mode)
+    over = repeated(x.ndim, weight.shape)
+    h, product = y * weight, y * z
+    by_weight, by_bias = (sum_of(backend, a, over).reshape(weight.shape) for a in (product, y))
+    along = sum_of(backend, backend.xp.multiply(h, z, out=product), axes)
+    return few_back(backend, h, z, rstd, along, sum_of(backend, h, axes), mode), by_weight, by_bias
+
+
 def normalise_back(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, weights: Any, axes: Any, eps: float, mode: str) -> Any:
     """rstd * (h - mean(h) - z * mean(h * z)), h being y * weight and z the normalised x; without the first mean for rms.
 
@@ -252,16 +292,9 @@ def normalise_back(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, weights: 
     """
     xp = backend.xp
     if 0 < x.size and few(x, rstd):
-        count = x.dtype.type(x.size // rstd.size)
         h = y * weights[0] if weights else y
         z = standard(x, mean, rstd, mode)
-        made = h * z
-        xp.multiply(z, mean_of(xp, made, axes, count), out=z)
-        xp.subtract(h, z, out=made)
-        if mode != "rms":
-            made -= mean_of(xp, h, axes, count)
-        made *= rstd
-        return made
+        return few_back(backend, h, z, rstd, sum_of(backend, h * z, axes), sum_of(backend, h, axes), mode)
     result = made = xp.empty(x.shape, x.dtype)
     x, axes, (made, y, mean, rstd, *weights) = rows(x, axes, made, y, mean, rstd, *weights)
     weight = weights[0] if weights else None
@@ -344,12 +377,14 @@ def normalise_pull(
     backend: Any, y: Any, x: Any, mean: Any, rstd: Any, weight: Any, axes: Any, eps: float, mode: str
 ) -> tuple[Any, Any, Any]:
     """The gradients of x, weight and bias: `normalise_back`, `normalise_weight` and a sum, together where that is faster."""
+    if 0 < x.size and few(x, rstd):
+        return few_pull(backend, y, x, mean, rstd, weight, axes, mode)
     xp, params = backend.xp, (axes, eps, mode)
     made = xp.empty(x.shape, x.dtype)
     matrix, inside, (block, g, means, scales, row) = rows(x, axes, made, y, mean, rstd, weight)
-    if few(x, rstd) or not by_columns(matrix, inside, row):
+    if not by_columns(matrix, inside, row):
         made = normalise_back(backend, y, x, mean, rstd, (weight,), *params)
-        over = tuple([d for d, n in enumerate((1,) * (y.ndim - weight.ndim) + weight.shape) if n == 1])
+        over = repeated(y.ndim, weight.shape)
         sums = (
             normalise_weight(backend, y, x, mean, rstd, weight.shape, *params),
             xp.add.reduce(y, over).reshape(weight.shape),
@@ -366,13 +401,10 @@ def normalise_weight(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, shape: 
     if few(x, rstd):
         z = standard(x, mean, rstd, mode)
         z *= y
-        lead = z.ndim - len(shape)
-        over = tuple([d for d in range(z.ndim) if d < lead or shape[d - lead] == 1])
-        return xp.add.reduce(z, over).reshape(shape) if over else z
+        return sum_of(backend, z, repeated(z.ndim, shape)).reshape(shape)
     x, axes, (y, mean, rstd, like) = rows(x, axes, y, mean, rstd, xp.empty(shape, x.dtype))
     made, close = xp.zeros(like.shape, x.dtype), near(mean, rstd, mode)
-    wide = (1,) * (x.ndim - like.ndim) + like.shape
-    over = tuple(d for d, n in enumerate(wide) if n == 1)
+    over = repeated(x.ndim, like.shape)
     within = tuple(d for d in over if d in axes)
     scratch = Scratch(backend, x.dtype)
     for part, cut in parts(x, axes):

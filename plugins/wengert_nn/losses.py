@@ -80,6 +80,11 @@ def cross_pull_y(g: Any, a: Any, x: Any, y: Any, index: Any, ignored: int) -> An
     return -r.sum_(g * beside(a) * probabilities(x, y, index, ignored), (1,), False)
 
 
+def mean_of_ops(x: Any, index: Any, ignored: int) -> Any:
+    """Return what class_mean does, where a device has no kernel for it."""
+    return r.sum_(x, None, False) / counted(index, ignored, x.dtype)
+
+
 def infer_pair(x: Any, y: Any, mean: bool) -> Any:
     if tuple(x.shape) != tuple(y.shape):
         raise errors.broadcast("mse_loss", [tuple(x.shape), tuple(y.shape)]) or RuntimeError(
@@ -105,6 +110,10 @@ cross_pull = structural("cross_entropy_pull", "a x y index", lambda a, x, y, ind
 # how many samples are not ignored, as a number of a float type
 counted    = structural("count_samples", "index", lambda index, ignored, dtype: ((), dtype), params="ignored dtype",
     constant=True)
+# the mean of what is one number a sample, and 0 where that is ignored, over those that are not
+class_mean = structural("class_mean", "x index", lambda x, index, ignored: ((), x.dtype), params="ignored",
+    label="NllLossBackward0", x=lambda g, x_shape, index, ignored:
+    s.broadcast_to(e.divide(g, counted(index, ignored, r.dtype_of(g))), tuple(x_shape)))
 huber_     = elementwise("huber", "fabs(x - y) < delta ? (x - y) * (x - y) * 0.5 : (fabs(x - y) - delta * 0.5) * delta",
     params="delta", face="huber_loss", x=lambda g, x, y, delta: g * e.clip(x - y, -delta, delta),
     y=lambda g, x, y, delta: g * e.clip(y - x, -delta, delta))
@@ -349,19 +358,23 @@ NO_CLASS = -1 << 40  # ignores no sample
 
 def samples_first(name: str, input: Any, target: Any) -> tuple[Any, Any, bool]:
     """Return input as [samples, classes, ...] and its target, and whether they were one sample."""
-    single = len(input.shape) == 1
-    if not len(input.shape) or (single and len(target.shape) > 1):
-        raise ValueError(f"{name}: expected input of 1 or more dims, got {len(input.shape)}, and target {list(target.shape)}")
+    kind_of(name, input)
+    kind_of(name, target, "target")
+    shape, samples = input._array.shape, target._array.shape
+    single = len(shape) == 1
+    if not shape or (single and len(samples) > 1):
+        raise ValueError(f"{name}: expected input of 1 or more dims, got {len(shape)}, and target {list(samples)}")
     if single:
-        input, target = s.unsqueeze(input, 0), s.reshape(target, (1,))
-    if target.shape[0] != input.shape[0]:
+        return s.unsqueeze(input, 0), s.reshape(target, (1,)), True
+    if samples[0] != shape[0]:
         raise ValueError(f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({target.shape[0]}).")
-    return input, target, single
+    return input, target, False
 
 
 def of_classes(losses: Any, target: Any, ignored: int, weight: Any, reduction: str, single: bool) -> Any:
     """Return losses of samples, which are 0 where ignored, weighed by their classes and reduced: a mean is one by weight."""
-    weights = None
+    if weight is None and reduction == "mean":
+        return class_mean(losses, target, ignored)
     if weight is not None:
         valid = target != ignored
         weights = e.where(valid, indexing.index_get(weight, (e.where(valid, target, 0),), (0,)), 0.0)
@@ -369,9 +382,7 @@ def of_classes(losses: Any, target: Any, ignored: int, weight: Any, reduction: s
     if reduction == "none":
         return s.reshape(losses, ()) if single else losses
     total = r.sum_(losses, None, False)
-    if reduction == "sum":
-        return total
-    return total / (counted(target, ignored, losses._array.dtype) if weights is None else r.sum_(weights, None, False))
+    return total if reduction == "sum" else total / r.sum_(weights, None, False)
 
 
 def check_weight(name: str, weight: Any, classes: int) -> None:
@@ -386,7 +397,7 @@ def integers(name: str, target: Any) -> Any:
     """Return class numbers as int64. Raises RuntimeError for what are no integers."""
     if category(kind_of(name, target, "target")) != dtypes.INTEGRAL:
         raise RuntimeError(f"{name}: expected a target of class numbers, of dtype Long, but got {target.dtype}")
-    return target if target._array.dtype == dtypes.I64 else cast(target, dtypes.I64)
+    return target if target._array.dtype is dtypes.I64 else cast(target, dtypes.I64)
 
 
 def class_losses(
@@ -394,7 +405,8 @@ def class_losses(
 ) -> Any:
     input, target, single = samples_first(name, input, target)
     target = integers(name, target)
-    check_weight(name, weight, input.shape[1])
+    if weight is not None:
+        check_weight(name, weight, input.shape[1])
     if weight is not None and weight.dtype is not input.dtype:
         raise RuntimeError(f"{name}: expected a weight of the input's type {input.dtype}, not {weight.dtype}; convert one")
     losses = record(real_floats(name, input), target, ignore_index)
@@ -424,9 +436,10 @@ def cross_entropy(
     """
     reduction = chosen_reduction(reduction, size_average, reduce)
     kind_of("cross_entropy", input)
+    kind_of("cross_entropy", target, "target")
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    if tuple(input.shape) == tuple(target.shape):
+    if input._array.shape == target._array.shape:
         if ignore_index >= 0:
             raise RuntimeError("cross_entropy: ignore_index is not supported for floating point target")
         return expected_losses(input, target, weight, reduction, label_smoothing)
@@ -455,7 +468,7 @@ def class_vector(weight: Any, input: Any) -> Any:
 
 def expected_losses(input: Any, target: Any, weight: Any, reduction: str, label_smoothing: float) -> Any:
     """Return the cross entropy of a target of probabilities; its mean is over samples."""
-    if category(kind_of("cross_entropy", target, "target")) < dtypes.FLOATING:
+    if category(target._array.dtype) < dtypes.FLOATING:
         raise RuntimeError(f"Expected floating point type for target with class probabilities, got {target.dtype}")
     axis = 0 if len(input.shape) == 1 else 1
     classes = input.shape[axis]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import category, dtypes, e, kind_of, r, relabel, s, structural, sum_to
+from wengert.extend import category, dtypes, e, ints, kind_of, r, relabel, s, structural, sum_to
 from wengert_nn.padding import constant_pad_
 from wengert_nn.pooling import avg_pool2d
 
@@ -162,7 +162,7 @@ def _statistics(x: Any, axes: Axes, eps: float, centred: bool = True) -> tuple[A
 def _last(name: str, input: Any, normalized_shape: Any, **affine: Any) -> Axes:
     """Return the dims of normalized_shape. Raises RuntimeError where it is not the end of the input's shape."""
     _tensors(name, input, affine)
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    shape = ints(normalized_shape)
     taken = tuple(input._array.shape)
     if not shape:
         raise RuntimeError(f"{name}: Expected normalized_shape to be at least 1-dimensional, but got normalized_shape = []")
@@ -220,11 +220,12 @@ def _complex_rms_norm(x: Any, axes: Axes, weight: Any, eps: float | None) -> Any
 def _channels(name: str, input: Any, **values: Any) -> int:
     """Return the number of channels. Raises RuntimeError where there are none, or a tensor has not one element for each."""
     _tensors(name, input, values)
-    if len(input.shape) < 2:
-        raise RuntimeError(f"{name}: Expected an input with at least two dims, (batch, channels, ...), got {list(input.shape)}")
-    channels: int = input.shape[1]
+    shape = input._array.shape
+    if len(shape) < 2:
+        raise RuntimeError(f"{name}: Expected an input with at least two dims, (batch, channels, ...), got {list(shape)}")
+    channels: int = shape[1]
     for what, value in values.items():
-        if value is not None and tuple(value.shape) != (channels,):
+        if value is not None and value._array.shape != (channels,):
             raise RuntimeError(
                 f"{name}: {what} should contain {channels} elements not {list(value.shape)}: one for each channel of an input "
                 f"of size {list(input.shape)}"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wengert.extend import category, dtypes, e, indexing, kind_of, r, random, relabel, s, structural, tensor_like
+from wengert.extend import category, dtypes, e, indexing, ints, kind_of, r, random, relabel, s, structural, tensor_like
 from wengert_nn.taps import Table, resample, table
 from wengert_nn.windows import Ints, batched, per_dim, positive, unbatched, winner_type
 
@@ -83,7 +83,8 @@ def _window(name: str, spatial: Any, kernel: Any, stride: Any, padding: Any, dil
     """Return the windows over an image. Raises RuntimeError where there are none, or no such windows."""
     dims = len(spatial)
     kernel = per_dim(name, "kernel_size", kernel, dims)
-    stride = kernel if stride is None or stride in ((), []) else per_dim(name, "stride", stride, dims)
+    same = stride is None or (isinstance(stride, tuple | list) and not stride)
+    stride = kernel if same else per_dim(name, "stride", stride, dims)
     padding, dilation = per_dim(name, "padding", padding, dims), per_dim(name, "dilation", dilation, dims)
     positive(name, kernel_size=kernel, stride=stride, padding=padding, dilation=dilation)
     size = []
@@ -214,7 +215,7 @@ def _picked(name: str, input: Any, positions: Any, size: Ints, label: str) -> tu
 
 # ---- windows of which the number is given
 def _size(name: str, input: Any, output_size: Any, dims: int) -> Ints:
-    given = (output_size,) * dims if isinstance(output_size, int) or output_size is None else tuple(output_size)
+    given = (None,) if output_size is None else ints(output_size)
     if len(given) == 1:
         given *= dims
     if len(given) != dims:
@@ -315,6 +316,16 @@ def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = Fal
 def adaptive_max_pool1d_with_indices(input: Any, output_size: Any) -> Any:
     """Return the maxima of output_size windows that cover the last dim, and where they are."""
     return _adaptive_max(1, input, output_size, True)
+
+
+def adaptive_max_pool2d_with_indices(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """Return the maxima of output_size windows that cover the last two dims, and where they are."""
+    return _adaptive_max(2, input, output_size, True)
+
+
+def adaptive_max_pool3d_with_indices(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """Return the maxima of output_size windows that cover the last three dims, and where they are."""
+    return _adaptive_max(3, input, output_size, True)
 
 
 # ---- means and norms
@@ -523,3 +534,19 @@ def fractional_max_pool3d(
 ) -> Any:  # fmt: skip
     """Return the maxima of windows of the last three dims whose places are drawn; their number is output_size."""
     return _fractional(3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
+
+
+def fractional_max_pool2d_with_indices(
+    input: Any, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False,
+    _random_samples: Any = None,
+) -> Any:  # fmt: skip
+    """Return the maxima of windows of the last two dims whose places are drawn, and where they are."""
+    return _fractional(2, input, kernel_size, output_size, output_ratio, True, _random_samples)
+
+
+def fractional_max_pool3d_with_indices(
+    input: Any, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False,
+    _random_samples: Any = None,
+) -> Any:  # fmt: skip
+    """Return the maxima of windows of the last three dims whose places are drawn, and where they are."""
+    return _fractional(3, input, kernel_size, output_size, output_ratio, True, _random_samples)

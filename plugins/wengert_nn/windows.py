@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert.extend import kind_of, s
+from wengert.extend import ints, kind_of, s
 
 Ints = tuple[int, ...]
 
@@ -34,7 +34,7 @@ def per_dim(name: str, argument: str, value: Any, dims: int) -> Ints:
     if isinstance(value, int):
         return (value,) * dims
     try:
-        made = tuple([n.__index__() for n in value])
+        made = tuple([n.__index__() for n in ints(value)])
     except (AttributeError, TypeError):
         raise TypeError(f"{name}(): argument '{argument}' must be an int or a tuple of ints, not {value!r}") from None
     if len(made) == 1:

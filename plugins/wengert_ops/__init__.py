@@ -28,7 +28,8 @@ def wengert_register_ops(registry: Registry) -> None:
         "tensor_split unsafe_chunk unsafe_split unsafe_split_with_sizes=unsafe_split narrow_copy",
         functions="atleast_1d atleast_2d atleast_3d block_diag cartesian_prod column_stack combinations dstack "
         "alias_copy as_strided_copy diagonal_copy expand_copy permute_copy split_copy split_with_sizes_copy "
-        "squeeze_copy t_copy transpose_copy unbind_copy unfold_copy unsqueeze_copy view_copy",
+        "squeeze_copy t_copy transpose_copy unbind_copy unfold_copy unsqueeze_copy view_copy detach_copy select_copy "
+        "slice_copy",
         methods="resize_ resize_as_ sum_to_size unfold", inplace="as_strided", out="column_stack dstack",
     )  # fmt: skip
     registry.kernel("windows", "xp", "wengert_ops.moving_kernels:windows")

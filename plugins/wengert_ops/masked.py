@@ -14,6 +14,7 @@ from typing import Any
 
 import wengert
 from wengert import Tensor
+from wengert.extend import ints
 
 
 def _dims(input: Tensor, dim: Any) -> tuple[int, ...]:
@@ -22,7 +23,7 @@ def _dims(input: Tensor, dim: Any) -> tuple[int, ...]:
     if dim is None or (isinstance(dim, tuple | list) and not dim):
         return tuple(range(n))
     found: list[int] = []
-    for d in (dim,) if isinstance(dim, int) else dim:
+    for d in ints(dim):
         if not -max(n, 1) <= d < max(n, 1):
             low = -max(n, 1)
             raise IndexError(f"Dimension out of range (expected to be in range of [{low}, {-low - 1}], but got {d})")

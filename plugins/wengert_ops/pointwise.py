@@ -44,7 +44,7 @@ fmin        = elementwise("fmin", "fmin(x, y)", domain=SAME, refuses="c",
     words="the smaller of x and y, or the one that is not nan,")
 frac        = elementwise("frac", "x - trunc(x)", domain=SAME, x=lambda g: g)
 heaviside_  = elementwise("heaviside", "x == 0 ? y : x > 0", domain=SAME, inputs="x y")
-nextafter   = elementwise("nextafter", "nextafter(x, y)", domain=SAME,
+nextafter   = elementwise("nextafter", "nextafter(x, y)", refuses="c",
     x=lambda g, x, y: e.where(x == y, 0.0, g), y=lambda g: e.zeros(g), words="the next float after x towards y")
 gcd         = elementwise("gcd", domain=SAME, inputs="x y", words="the greatest common divisor of x and y")
 lcm         = elementwise("lcm", domain=SAME, inputs="x y", words="the least common multiple of x and y")
@@ -84,6 +84,8 @@ def xlogy(input: Any, other: Any, *, out: Any = None) -> Any:
 
 def frexp(input: Any) -> Any:
     """Return mantissas and exponents: x = mantissa * 2^exponent. Raises RuntimeError for integers and complex numbers."""
+    only_tensors("frexp", (input,))
+    infer_frexp(input._array)
     return r.named("frexp")(*frexp_(input))
 
 

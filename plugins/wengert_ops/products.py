@@ -102,6 +102,9 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = MODES[0]) -> Any
     small distances; by default for more than 25 rows.
     """
     products.factors("cdist", x1, x2)
+    for name, x in (("X1", x1), ("X2", x2)):
+        if dtypes.category(x._array.dtype) != dtypes.FLOATING:
+            raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {x.dtype}")
     if x1._array.ndim < 2 or x2._array.ndim < 2:
         raise RuntimeError(f"cdist only supports at least 2D tensors, got shapes {list(x1.shape)} and {list(x2.shape)}")
     if x1.shape[-1] != x2.shape[-1]:

@@ -19,6 +19,16 @@ REDUCED = {  # the name in scatter_reduce, and what an empty segment gives
 }  # fmt: skip
 
 
+def shared_out(extreme: Any, data: Any, axis: int, index: Any) -> Any:
+    """Return the extremes of segments, whose gradient goes in equal shares to the elements that attain them, or are nan."""
+    attains = data.isnan() | (data == extreme.gather(axis, index))
+    none = e.zeros(extreme)
+    count = none.scatter_add(axis, index, attains.to(data.dtype))
+    share = e.where(attains, data / count.gather(axis, index).clamp(min=1), 0.0)
+    mean = none.scatter_add(axis, index, share)  # of equal numbers: the extreme, but for rounding
+    return e.where(extreme.isfinite() | (count == 0), extreme + (mean - mean.detach()), mean)
+
+
 @labelled("SegmentReduceBackward0")
 def segment_reduce(
     data: Any, reduce: str, *, lengths: Any = None, indices: Any = None, offsets: Any = None, axis: int = 0,
@@ -60,7 +70,10 @@ def segment_reduce(
     index = data.new_tensor(owner, dtype=sizes.dtype).long().reshape((*data.shape[: axis + 1], *[1] * (data.dim() - axis - 1)))
     shape = (*data.shape[:axis], rows.shape[1] + 1, *data.shape[axis + 1 :])
     whole = data.new_full(shape, 0.0 if reduce == "mean" and initial is None else start)
-    made = scatter_reduce(whole, axis, index.expand(data.shape), data, how, include_self=initial is not None)
+    index = index.expand(data.shape)
+    made = scatter_reduce(whole, axis, index, data, how, include_self=initial is not None)
+    if reduce in ("max", "min"):
+        made = shared_out(made.detach(), data, axis, index)
     made = s.narrow(made, axis, 0, rows.shape[1])
     if reduce != "mean":
         return made

@@ -29,6 +29,7 @@ from wengert.extend import (
     tensor_like,
     write_out,
 )
+from wengert_ops.asking import detach
 
 
 def infer_windows(x: Any, dim: int, size: int, step: int) -> Any:
@@ -263,12 +264,12 @@ def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *
     d = 0 if dim is None else one_dim("repeat_interleave", x, dim)
     x = indexing.as_vector(x)
     n = x.shape[d]
-    if not isinstance(repeats, int):
+    if hasattr(repeats, "_array"):
         if dtypes.category(repeats._array.dtype) != dtypes.INTEGRAL or repeats.itemsize < 4:
             raise RuntimeError(f"repeats has to be Long or Int tensor, got {repeats.dtype} (repeat_interleave)")
         if repeats.dim() > 1:
             raise RuntimeError("repeats must be 0-dim or 1-dim tensor (repeat_interleave)")
-    times = np.asarray(repeats if isinstance(repeats, int) else repeats.host())
+    times = np.asarray(repeats.host() if hasattr(repeats, "_array") else repeats.__index__())
     if times.size and times.min() < 0:
         raise RuntimeError(f"Repeats must be non-negative, got {times.min()} (repeat_interleave)")
     if times.size not in (1, n):
@@ -297,7 +298,7 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
                 f"{cuts.dtype} of shape {list(cuts.shape)}"
             )
         cuts = cuts.tolist()
-    if isinstance(cuts, int):
+    if not hasattr(cuts, "__len__"):
         if cuts <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {cuts} (tensor_split)")
         short, longer = divmod(n, cuts)
@@ -309,7 +310,7 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
 
 
 def _split_along(name: str, input: Any, cuts: Any, dim: int) -> tuple[Any, ...]:
-    if isinstance(cuts, int) and (cuts <= 0 or input.shape[dim] % cuts):
+    if not hasattr(cuts, "__len__") and (cuts <= 0 or input.shape[dim] % cuts):
         raise RuntimeError(
             f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {input.shape[dim]} is not "
             f"divisible by the split_size {cuts}!"
@@ -365,8 +366,16 @@ def copying(view: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def slice_(input: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
+    """Return every step-th element along dim, from start up to end."""
+    axis = one_dim("slice_copy", input, dim)
+    return s.getitem(input, (*(slice(None),) * axis, slice(start, end, step)))
+
+
+slice_.__name__ = "slice"
 alias_copy, as_strided_copy, diagonal_copy = copying(alias), copying(as_strided), copying(s.diagonal)
 expand_copy, narrow_copy, permute_copy = copying(s.expand), copying(s.narrow), copying(s.permute)
 split_copy, split_with_sizes_copy, squeeze_copy = copying(s.split), copying(s.split), copying(s.squeeze)
 t_copy, transpose_copy, unbind_copy = copying(s.t), copying(s.transpose), copying(s.unbind)
 unfold_copy, unsqueeze_copy, view_copy = copying(unfold), copying(s.unsqueeze), copying(s.view)
+select_copy, slice_copy, detach_copy = copying(s.select), copying(slice_), copying(detach)

@@ -41,6 +41,9 @@ def infer_chosen(name: str) -> Any:
     return infer
 
 
+chosen_of_all = infer_chosen("median")
+
+
 def known_by_value(name: str) -> Any:
     def infer(*args: Any) -> Any:
         raise errors.captured_value(name)
@@ -63,7 +66,7 @@ def chosen(g: Any, out: Any, x_shape: Any, axis: int, keepdims: bool) -> Any:
 median_all = structural("median_all", "x", lambda x, skip: ((), x.dtype), params="skip", face="median",
     label=lambda skip: "NanmedianBackward0" if skip else "MedianBackward0", x=lambda g, x, out: middle_rule(g, x, out))
 # along one dim: (values, indices)
-median_   = structural("median", "x", infer_chosen("median"), params="skip axis keepdims", outputs=2, keeps=(1,),
+median_   = structural("median", "x", chosen_of_all, params="skip axis keepdims", outputs=2, keeps=(1,),
     label=lambda skip, *_: "NanmedianBackward1" if skip else "MedianBackward1", x=
     lambda g, out, x_shape, axis, keepdims: chosen(g, out, x_shape, axis, keepdims))
 kthvalue_ = structural("kthvalue", "x", infer_chosen("kthvalue"), params="k axis keepdims", outputs=2, keeps=(1,), x=
@@ -89,7 +92,10 @@ def _median(name: str, made: Any, skip: bool, input: Any, dim: int | None, keepd
         raise NotImplementedError(f"{name} is not implemented for {input.dtype}; convert to integers")
     if dim is None:
         return median_all(input, skip)
-    return made(*median_(input, skip, one_dim(name, input, dim), keepdim))
+    axis = one_dim(name, input, dim)
+    if 0 in input.shape:
+        chosen_of_all(input, skip, axis, keepdim)  # raises where there is nothing to choose from
+    return made(*median_(input, skip, axis, keepdim))
 
 
 def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:

@@ -21,6 +21,7 @@ from wengert.extend import (
     e,
     errors,
     indexing,
+    ints,
     one_dim,
     products,
     r,
@@ -311,7 +312,7 @@ def histogramdd(input: Any, bins: Any, *, range: Any = None, weight: Any = None,
     if len(input.shape) < 2:
         raise RuntimeError(f"histogramdd(): input tensor should have at least 2 dimensions, but got {len(input.shape)}")
     n = input.shape[-1]
-    numbers = [bins] * n if isinstance(bins, int) else list(bins)
+    numbers = [*ints(bins)] * (1 if hasattr(bins, "__len__") else n)
     if len(numbers) != n or (range is not None and len(range) != 2 * n):
         raise RuntimeError(f"histogramdd(): expected bins and a range for each of the {n} dimensions of the points")
     points = s.reshape(input.detach(), (size_of(input.shape[:-1]), n))
@@ -380,7 +381,7 @@ def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: in
     """Return estimates of the derivative along dims, a tensor each: second-order differences inside, one-sided ones at the
     ends (of first or second order). spacing: a number, one for each dim, or a tensor of coordinates for each dim."""
     ndim = len(input.shape)
-    dims = list(range(ndim)) if dim is None else [dim] if isinstance(dim, int) else list(dim)
+    dims = list(range(ndim)) if dim is None else ints(dim)
     axes = [one_dim("gradient", input, d) for d in dims]
     if len({*axes}) != len(axes):
         raise RuntimeError("dim 0 appears multiple times in the list of dims (torch.gradient)")

@@ -84,5 +84,6 @@ class ASGD(Optimizer):
         eta, mu = (state[key].to(t.dtype, copy=group["differentiable"]) for key in ("eta", "mu"))  # they are written below
         p.mul_(1 - lambd * eta).addcmul_(g, -eta)
         ax.add_((p - ax) * mu)
-        state["eta"].copy_((lr / (1 + lambd * lr * t) ** group["alpha"]).float())  # float32, as new_step made it
-        state["mu"].copy_((1 / (t - group["t0"]).clamp(min=1)).float())
+        own = wengert.get_default_dtype()  # as new_step's, whatever a loaded state has become
+        state["eta"].copy_((lr / (1 + lambd * lr * t) ** group["alpha"]).to(own))
+        state["mu"].copy_((1 / (t - group["t0"]).clamp(min=1)).to(own))

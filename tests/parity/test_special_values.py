@@ -190,3 +190,21 @@ def test_special_values(name: str, kind: str) -> None:
 def test_reasons_are_of_names_that_are_tried() -> None:
     every = {*UNARY, *BINARY, *NUMBERS, *ALL, *ALONG}
     assert {*SIGN_OF_ZERO, *VALUES_DIFFER, *GRADIENTS_DIFFER, *RAISES} <= every
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("reduce", ["max", "min"])
+@pytest.mark.parametrize("data", [(1.0, math.nan, 2.0, 3.0, 4.0), (math.inf, math.nan, -math.inf, 3.0, math.inf), (2.0, 2.0, 2.0, 1.0, math.nan)])
+def test_the_gradient_of_a_segments_extreme(reduce: str, data: tuple[float, ...]) -> None:
+    """What attains it shares the gradient, or what is nan; `initial` has no share."""
+    torch = pytest.importorskip("torch")
+    for lengths in ([2, 3], [0, 5], [1, 0, 4]):
+        for initial in (None, 1.0, 2.0):
+            made = []
+            for T in (wengert, torch):
+                x = T.tensor(data, dtype=T.float64, requires_grad=True)
+                y = T.segment_reduce(x, reduce, lengths=T.tensor(lengths), initial=initial)
+                y.sum().backward()
+                made.append((y.detach().numpy(), x.grad.numpy()))
+            for mine, theirs in zip(*made, strict=True):
+                np.testing.assert_array_equal(mine, theirs)

@@ -41,6 +41,11 @@ def _get_tracing_state() -> None:
     """Return None: TorchScript traces nothing here."""
 
 
+def _is_tracing() -> bool:
+    """Say the same as a bool."""
+    return False
+
+
 def _are_functorch_transforms_active() -> bool:
     """Say whether a vmap, grad or jvp is running."""
     layers = sys.modules.get("wengert.func.layers")
@@ -49,6 +54,15 @@ def _are_functorch_transforms_active() -> bool:
 
 def _log_api_usage_once(key: str) -> None:
     """Accepted for libraries that tell PyTorch what is used: nobody is told."""
+
+
+def _jit_set_profiling_executor(on: bool) -> None:
+    """Accepted for programs that switch TorchScript's optimizers, of which there are none."""
+
+
+_jit_set_profiling_mode = _jit_set_texpr_fuser_enabled = _jit_set_nvfuser_enabled = _jit_set_profiling_executor
+_jit_override_can_fuse_on_cpu = _jit_override_can_fuse_on_gpu = _jit_set_profiling_executor
+_debug_set_autodiff_subgraph_inlining = _jit_set_profiling_executor
 
 
 __all__ = ["DisableTorchFunction", "DisableTorchFunctionSubclass", "TensorBase", "_disabled_torch_function_impl"]

@@ -7,6 +7,7 @@ Must not know: programs. `wengert.compile` itself raises where it cannot capture
 from __future__ import annotations
 
 import contextlib
+import functools
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,7 +36,34 @@ def disable(fn: Any = None, recursive: bool = True, *, reason: Any = None) -> An
     return fn if fn is not None else disable
 
 
-allow_in_graph = assume_constant_result = disable
+allow_in_graph = assume_constant_result = nested_compile_region = disable
+
+
+def disallow_in_graph(fn: Any) -> Any:
+    """Return a function that, called in a capture, lets the captured function run as it is."""
+
+    @functools.wraps(fn)
+    def outside(*args: Any, **kwargs: Any) -> Any:
+        graph_break(f"at {getattr(fn, '__name__', fn)}")
+        return fn(*args, **kwargs)
+
+    return outside
+
+
+forbid_in_graph = disallow_in_graph
+
+
+class set_stance(contextlib.ContextDecorator):
+    """Accepted for PyTorch programs, as a call, a `with` block and a decorator: how a function is run changes no result."""
+
+    def __init__(self, stance: str = "default", *, skip_guard_eval_unsafe: bool = False, force_backend: Any = None) -> None:
+        self.stance = stance
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
 
 
 class TransformGetItemToIndex(contextlib.nullcontext[None]):
@@ -47,9 +75,23 @@ def is_compile_supported(device_type: str) -> bool:
     return True
 
 
-def optimize(backend: Any = "inductor", **options: Any) -> Any:
-    """Return a decorator that compiles, as `torch.compile` was called before."""
-    return lambda function: compile(function)
+def optimize(
+    backend: Any = "inductor", *, nopython: bool = False, guard_export_fn: Any = None, guard_fail_fn: Any = None,
+    guard_filter_fn: Any = None, disable: bool = False, dynamic: bool | None = None,
+) -> Any:  # fmt: skip
+    """Return a decorator that compiles, as `torch.compile` was called before; the functions of guards are never called."""
+    return lambda function: compile(function, backend=backend, fullgraph=nopython, disable=disable, dynamic=dynamic)
+
+
+def optimize_assert(backend: Any, **options: Any) -> Any:
+    """Return a decorator that compiles, and raises where it cannot."""
+    return lambda function: compile(function, backend=backend, fallback=None, dynamic=options.get("dynamic"))
+
+
+def graph_break(msg: str = "") -> None:
+    """Ask for Python in the midst of a captured function, which so runs as it is. Raises RuntimeError in a capture."""
+    if state.recorder is not None:
+        raise RuntimeError(f"wengert.compile: the function asks for a graph break {msg}".rstrip())
 
 
 def mark_dynamic(t: Any, index: Any = None, **limits: Any) -> None:

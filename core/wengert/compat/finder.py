@@ -34,8 +34,9 @@ ELSEWHERE = [
     (r"nn\.parallel(\.(data_parallel|distributed|parallel_apply|replicate|scatter_gather))?", "compat.parallel"),
     (r"nn\.utils\.(clip_grad|convert_parameters|weight_norm|spectral_norm|fusion|memory_format|init)", "nn.utils"),
     (r"optim\.(adam|adamw|adagrad|adadelta|adamax|asgd|lbfgs|nadam|radam|rmsprop|rprop|sgd|sparse_adam)", "optim"),
-    (r"utils\.data\.(dataloader|dataset|sampler|distributed)", "utils.data"), (r"utils\.data\._utils", "compat.loading"),
-    (r"utils\.data\._utils\.(collate|worker|fetch)", "utils.data"), (r"autograd\.(gradcheck|variable)", "autograd"),
+    (r"utils\.data\.(dataloader|dataset|sampler|distributed)", "utils.data"),
+    (r"utils\.data\._utils\.(collate|worker|fetch)", "utils.data"), (r"utils\.data\._utils(\.pin_memory)?", "compat.loading"),
+    (r"autograd\.(gradcheck|variable)", "autograd"),
     (r"autograd\.profiler", "profiler"), (r"functional|_tensor", ""), (r"nn\.utils\.stateless", "func"),
     (r"types", "compat.types"), (r"nn\.attention", "compat.attention"), (r"utils\.hooks", "compat.hooks"),
     (r"masked\._ops", "masked"), (r"utils\.model_zoo", "hub"), (r"_C", "compat._C"), (r"_C\._nn", "nn.functional"),
@@ -68,6 +69,14 @@ MOVED = {  # single names that are elsewhere
     "torch.ops.load_library": "compat.aten", "torch.ScriptModule": "jit",
     "torch._C._nn._parse_to": "compat.private", "torch.optim.optimizer.ParamsT": "compat.types",
     "torch.nn.modules.module._addindent": "compat.private",
+    "torch.utils.data.dataloader._collate_fn_t": "compat.loading",
+    **{
+        f"torch.utils.data._utils.collate.{name}": "compat.loading"
+        for name in (
+            "np_str_obj_array_pattern", "collate_tensor_fn", "collate_str_fn", "collate_float_fn", "collate_int_fn",
+            "collate_numpy_array_fn", "collate_numpy_scalar_fn",
+        )
+    },
     **{f"torch.nn.modules.transformer.{name}": "compat.private" for name in ("_get_activation_fn", "_get_clones")},
     **{
         f"functorch.{name}": "compat.stateless"

@@ -6,6 +6,8 @@ Owns: the decorators, which return what they are given and say so once. Must not
 from __future__ import annotations
 
 import contextlib
+import types
+import typing
 import warnings
 from typing import Any, NoReturn
 from typing import Final as Final  # a name of TorchScript's too
@@ -124,6 +126,24 @@ def annotate(the_type: Any, the_value: Any) -> Any:
     return the_value
 
 
+def _is(obj: Any, kind: Any) -> bool:
+    """Say whether a value is of a type, one such as `dict[str, list[Tensor]]` by all that is in it."""
+    if isinstance(kind, tuple):
+        return any(_is(obj, one) for one in kind)
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return any(_is(obj, one) for one in inner)
+    if origin is None or not inner:
+        return kind is Any or isinstance(obj, type(None) if kind is None else origin or kind)
+    if not isinstance(obj, origin):
+        return False
+    if origin is dict:
+        return all(_is(key, inner[0]) and _is(value, inner[1]) for key, value in obj.items())
+    if origin is tuple and inner[-1] is not ...:
+        return len(obj) == len(inner) and all(map(_is, obj, inner))
+    return all(_is(value, inner[0]) for value in obj)
+
+
 def save(*args: Any, **kwargs: Any) -> NoReturn:
     """Raise NotImplementedError: there are no TorchScript files."""
     raise NotImplementedError("jit: wengert reads and writes no TorchScript files; save the state_dict() with wengert.save()")
@@ -133,6 +153,8 @@ load = save
 
 
 def __getattr__(name: str) -> Any:
+    if name == "isinstance":
+        return _is
     if name != "ScriptModule":
         raise AttributeError(f"module 'wengert.jit' has no attribute {name!r}")
     from wengert import nn

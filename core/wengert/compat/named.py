@@ -8,7 +8,7 @@ without ever making one: such programs run. Making one, or calling one, raises N
 from __future__ import annotations
 
 import functools
-from types import ModuleType
+from types import GenericAlias, ModuleType
 from typing import Any
 
 from wengert import dtypes
@@ -73,11 +73,12 @@ TABLE = (
     ("distributed.tensor.placement_types", PROCESSES, "_StridedShard"),
     ("distributed.tensor._utils", PROCESSES, "compute_local_shape_and_global_offset"),
     ("distributed._functional_collectives", PROCESSES, "all_to_all_single_autograd wait_tensor"),
-    ("distributed._composable.fsdp", PROCESSES, "fully_shard"),
+    ("distributed._composable.fsdp", PROCESSES, "FSDPModule fully_shard"),
     ("distributed.checkpoint.hf_storage", PROCESSES, "HuggingFaceStorageReader HuggingFaceStorageWriter"),
     ("distributed.checkpoint.default_planner", PROCESSES, "DefaultLoadPlanner DefaultSavePlanner"),
     ("distributed.tensor.parallel", PROCESSES, "ColwiseParallel ParallelStyle RowwiseParallel parallelize_module"),
     ("distributed._tensor", PROCESSES, "DTensor distribute_tensor"),
+    ("distributed._tensor.experimental", PROCESSES, "implicit_replication"),
     ("distributed.device_mesh", PROCESSES, "DeviceMesh init_device_mesh"),
     ("distributed", PROCESSES,
      "DeviceMesh FileStore HashStore P2POp PrefixStore Store TCPStore batch_isend_irecv init_device_mesh"),
@@ -110,7 +111,8 @@ def find(path: str, name: str) -> Any:
     first = next(place for place, other in NAMES if other == name)
     if first != path and NAMES[first, name] == why:
         return find(first, name)
-    return type(name, (), {"__new__": refuse, "__module__": f"torch.{path}".rstrip("."), "__doc__": f"Only a name: {why}."})
+    own = {"__new__": refuse, "__class_getitem__": classmethod(GenericAlias), "__doc__": f"Only a name: {why}."}
+    return type(name, (), {**own, "__module__": f"torch.{path}".rstrip(".")})
 
 
 class NamedModule(ModuleType):

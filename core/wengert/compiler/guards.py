@@ -7,8 +7,10 @@ modes, func.layers, plugins, `like` of graph. Must not know: what a graph consis
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import copyreg
 import dataclasses
+import datetime
 import dis
 import enum
 import functools
@@ -18,7 +20,6 @@ import os
 import pickle
 import random
 import sys
-import time
 import types
 import weakref
 from collections import Counter, OrderedDict, defaultdict, deque
@@ -30,7 +31,6 @@ import numpy as np
 from wengert._tensor import Tensor
 from wengert.func.layers import leaves, mapped
 from wengert.graph import like
-from wengert.modes import state
 from wengert.plugins import BUILTIN
 
 OWN = {"wengert", "wengert_codegen", "wengert_xp", *BUILTIN.values()}  # our packages
@@ -46,7 +46,22 @@ LOOKING = {"getattr", "hasattr", "vars", "dir", "eval", "exec", "locals", "globa
            "__dict__", "__getattribute__"}  # names of what may read any attribute
 COMPUTED = {"getattr", "vars", "attrgetter", "eval", "exec", "__dict__", "__getattribute__"}  # of what may compute the name
 ENVIRONMENT = {"environ", "getenv"}
-CLOCKS = ("time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "process_time", "process_time_ns")
+SOURCES = (  # C functions that give something else at each call: what, of which module (without _) or class, their names
+    ("the clock", "time", "time time_ns perf_counter perf_counter_ns monotonic monotonic_ns process_time process_time_ns"),
+    ("the clock", "time", "thread_time thread_time_ns localtime gmtime ctime asctime strftime"),
+    ("the clock", datetime.date, "now utcnow today"),
+    ("random numbers of the system", os.urandom.__module__, "urandom getrandom"),
+    ("random numbers of the system", random.Random, "seed"),  # of None
+    ("random numbers of the system", "uuid", "generate_time_safe UuidCreate"),
+    ("what is typed", "builtins", "input"),
+    ("a file", "io", "open"),
+    ("a file", io.IOBase, "read read1 readinto readline readlines"),
+    ("another process", "posixsubprocess", "fork_exec"),
+    ("another process", "winapi", "CreateProcess"),
+)
+SOURCE = {name: (of, what) for what, of, names in SOURCES for name in names.split()}
+ASKED = {"random", "secrets", "uuid", "pathlib", "json", "zipfile", "gzip", "subprocess", "numpy", "wengert.serialization",
+         "wengert.npz", "wengert.utils.safetensors"}  # modules that read of these for the program
 ONCE = {"__init__", "__new__", "__post_init__", "__del__", "__repr__", "__str__", "__reduce__", "__getstate__", "__setstate__",
         "__doc__", "__module__", "__qualname__", "__annotations__", "__dict__", "__slots__"}  # not read by calls
 
@@ -338,8 +353,6 @@ class Guard:
             if _still(value.__name__) or attribute not in vars(value):
                 return
             container, name, shown = vars(value), attribute, f"{shown}.{attribute}"
-        if any(container[name] is getattr(time, clock) for clock in CLOCKS):
-            raise RuntimeError(f"wengert.compile: {shown} is a clock, which would stand still; read it outside")
         self._place(Number(shown, container, name), container[name])
         self._found(shown, container, name)
 
@@ -438,13 +451,15 @@ class Guard:
             self._function(value.function, name)
         elif isinstance(value, GENERATORS):
             self.draws.append((name, value, _drawn(value)))
-        elif isinstance(value, np.ndarray):
-            if value.nbytes > WATCHED_BYTES:
+        elif isinstance(value, contextvars.ContextVar):
+            self._found(name, _Variable(value), "value")
+        elif (array := _array(value)) is not None:
+            if array.nbytes > WATCHED_BYTES:
                 raise RuntimeError(
-                    f"wengert.compile: {name} is a NumPy array of {value.nbytes} bytes, too many to compare before each call; "
+                    f"wengert.compile: {name} is an array of {array.nbytes} bytes, too many to compare before each call; "
                     f"pass it as a tensor (torch.from_numpy shares its memory)"
                 )
-            self.arrays.append((name, value, value.tobytes()))
+            self.arrays.append((name, array, array.tobytes()))
         elif isinstance(value, list | deque) and self.renewed and Number(name, _Contents(value), None) in self.renewed:
             self.contents.append((name, value, value.copy()))
         elif isinstance(value, list | tuple | dict | deque | types.MappingProxyType):
@@ -541,7 +556,7 @@ class Guard:
 
     def ask(self, given: list[Tensor]) -> None:
         """Raise RuntimeError where the code asks for what the arguments of a capture have and those of other calls may not."""
-        asked = {n for x in given for n in x._extras()}
+        asked = {n for x in given for n in x.__dict__}
         asked |= {"is_leaf", "grad_fn"} if any(x.requires_grad for x in given) else set()
         asked |= {"Parameter"} if any(type(x) is not Tensor for x in given) else set()
         found = sorted(self.names & asked) if given else []
@@ -844,6 +859,16 @@ class _Contents(_Place):
         self.of.update(value) if isinstance(self.of, set) else self.of.extend(value)
 
 
+class _Variable(_Place):
+    """A variable of the context."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.of.get(None)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.of.set(value)
+
+
 class _Slots(_Place):
     """The attributes of an object that its class keeps places for."""
 
@@ -866,6 +891,30 @@ class _Class(_Place):
 
     def __setitem__(self, key: str, value: Any) -> None:
         setattr(self.of, key, value)
+
+
+class _Memory:
+    """What shows its bytes (a bytearray, an array of Python's, a number of C's), read as arrays are."""
+
+    def __init__(self, of: Any) -> None:
+        self.of = of
+
+    def tobytes(self) -> bytes:
+        return memoryview(self.of).tobytes()
+
+    @property
+    def nbytes(self) -> int:
+        return memoryview(self.of).nbytes
+
+
+def _array(value: Any) -> Any:
+    """Return what `nbytes` and `tobytes` are read of: None for what shows no bytes."""
+    if isinstance(value, np.ndarray):
+        return value
+    with contextlib.suppress(TypeError, ValueError, BufferError):
+        memoryview(value)
+        return _Memory(value)
+    return None
 
 
 class _Part:
@@ -907,28 +956,48 @@ def _is_value(x: Any) -> bool:
 
 
 @contextlib.contextmanager
-def without_clocks() -> Iterator[None]:
-    """Let the program's code find no clock while a capture runs. Raises RuntimeError where it reads one."""
+def repeatable() -> Iterator[None]:
+    """Look at the C functions that the program's code calls meanwhile. Raises RuntimeError for one of `SOURCES`: what it gave
+    would stand still. A profiler that is no Python function is the only one of its thread, and nobody looks."""
+    found: list[str] = []
+    outer: Any = sys.getprofile()
 
-    def refusing(real: Any) -> Any:
-        def read() -> Any:
-            module = sys._getframe(1).f_globals.get("__name__", "")
-            if state.recorder is not None and not _installed(module):
-                raise RuntimeError(
-                    "wengert.compile: the function reads the clock, which would stand still; read it outside of the function"
-                )
-            return real()
+    def look(frame: Any, event: str, called: Any) -> None:  # at every call and return: as little as can be
+        if event == "c_call" and called.__name__ in SOURCE:
+            refuse(frame, called)
 
-        return read
+    def look_too(frame: Any, event: str, called: Any) -> None:
+        outer(frame, event, called)
+        look(frame, event, called)
 
-    before = {name: getattr(time, name) for name in CLOCKS}
+    def refuse(frame: Any, called: Any) -> None:
+        of, what = SOURCE[called.__name__]
+        owner = called.__self__
+        if isinstance(of, str):
+            if not isinstance(owner, types.ModuleType) or owner.__name__.strip("_") != of:
+                return
+        elif not (issubclass(owner, of) if isinstance(owner, type) else isinstance(owner, of)):
+            return
+        if called.__name__ == "seed" and frame.f_locals.get("a") is not None:
+            return
+        while frame is not None and not ASKED.isdisjoint(((name := frame.f_globals.get("__name__", "")), name.split(".")[0])):
+            frame = frame.f_back
+        if frame is not None and not _installed(frame.f_globals.get("__name__", "")):
+            found.append(
+                f"wengert.compile: the function reads {what}, which would stand still; read it outside of the function"
+            )
+            raise RuntimeError(found[0])
+
+    alone = outer is not None and not callable(outer)
     try:
-        for name, real in before.items():
-            setattr(time, name, refusing(real))
+        if not alone:
+            sys.setprofile(look if outer is None else look_too)
         yield
     finally:
-        for name, real in before.items():
-            setattr(time, name, real)
+        if not alone:
+            sys.setprofile(outer)
+    if found:  # and went on
+        raise RuntimeError(found[0])
 
 
 def _still(module: str | None) -> bool:

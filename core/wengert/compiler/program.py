@@ -382,7 +382,7 @@ class Program:
     def kernel(self, e: Equation) -> Any:
         if self.hosts and all(v in self.hosts for v in e.reads):
             return e.op.kernels[np.ndarray]
-        if e.op.name == "as_strided":  # what lies in memory in another way than at the capture is laid so
+        if e.op.name in ("as_strided", "view_bytes"):  # what lies in memory in another way than at the capture is laid so
             return e.op.__call__
         narrow = any(v.dtype.char not in "?bBhHiIlLqQefdFDgG" for v in e.reads)
         return e.op.kernels[BFloat16Array if narrow and self.host else self.kind]

@@ -16,7 +16,7 @@ import numpy as np
 
 from wengert import dtypes
 from wengert._tensor import Tensor, wrap
-from wengert.compiler.guards import Guard, Nth, Opened, closed, containers, opened, root_id, without_clocks
+from wengert.compiler.guards import Guard, Nth, Opened, closed, containers, opened, repeatable, root_id
 from wengert.compiler.passes import on_host, optimised, prune, recompute
 from wengert.compiler.program import Program
 from wengert.func.layers import mapped
@@ -91,7 +91,7 @@ class Joint:
         try:
             for n, _, value in shown:
                 n.put(value)
-            with without_clocks():
+            with repeatable():
                 result = self.function(*args, **kwargs)
         finally:
             for n, was, value in shown:
@@ -133,12 +133,17 @@ class Joint:
                     "wengert.compile: the function writes what requires grad to an argument that does not, whose history would "
                     "be lost; write to a clone of it and return that"
                 )
+            if x._edge is None and was:
+                raise RuntimeError(
+                    "wengert.compile: the function turns requires_grad of an argument off, which a program would not; do it "
+                    "outside, or use x.detach()"
+                )
         if state.grad:  # an argument that is a result has its gradient too
             written = [x for x, e in zip(fresh, edges, strict=True) if x._edge is not e]
             result = mapped(result, lambda v: v.view_as(v) if any(v is x for x in written) else v)
         result = self._marked(result)
         made = _tensors(result)
-        if any(y._extras() for y in made):
+        if any(y.__dict__ for y in made):
             raise RuntimeError(
                 "wengert.compile: the function sets an attribute of a tensor that it returns, which a program's results have "
                 "not; return the value too"
@@ -155,8 +160,7 @@ class Joint:
                 "have not; return the gradient too"
             )
         outs = [y for y in made if y._edge is not None and not any(y is x for x in fresh)]
-        if state.recorder.leaves:  # it may have run backward itself: what that freed has no gradient any more
-            outs = [y for y in outs if not _freed(y._edge)]
+        outs = [y for y in outs if not _freed(y._edge)]  # it may have run backward itself: that has no gradient any more
         if not outs or not state.grad:
             return result, ()
         self.outputs = [i for i, y in enumerate(made) if any(y is o for o in outs)]
@@ -207,7 +211,7 @@ def resolved(result: Any, arguments: list[Tensor]) -> Any:
 def _parts(tree: Any) -> list[Any]:
     """Return what nested arguments consist of, in order: what stands in them, and for each container its keys or its size."""
     if isinstance(tree, Tensor):
-        return [tree, *_parts(tree._extras())]
+        return [tree, *_parts(dict(tree.__dict__))]
     own = _parts(vars(tree)) if isinstance(tree, NESTED) and getattr(tree, "__dict__", None) else []
     if isinstance(tree, dict):
         return [tuple(tree), *(v for part in tree.values() for v in _parts(part)), *own]

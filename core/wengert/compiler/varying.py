@@ -144,7 +144,8 @@ def _condition(outcome: Any, function: Any, *args: Any) -> Any:
     frame, module = _asking()
     ways = tuple(_way(x) for x in args)
     floating = any(isinstance(w, Way) and w.floats() for w in ways)
-    if _users(module) or (floating and function is not plain and module != "wengert.record"):  # that makes constants
+    table = module == "wengert.record" or (module == "wengert.inplace" and function is operator.eq)  # of constants
+    if _users(module) or (floating and function is not plain and not table):
         log.conditions.append((function, ways, outcome, f" ({frame.f_code.co_filename}, line {frame.f_lineno})"))
     return outcome
 

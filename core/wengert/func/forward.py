@@ -14,10 +14,11 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from wengert import dtypes
+from wengert import dtypes, errors
 from wengert._tensor import Tensor, wrap
 from wengert.func.layers import Layer, Level, mixed, overrides
 from wengert.modes import state, turn
+from wengert.narrow import plan_of
 from wengert.op import OPS, Op
 from wengert.record import sum_to
 
@@ -211,10 +212,14 @@ def zeros_like(x: Tensor) -> Tensor:
     return filled_like(x, 0)
 
 
-def _differs_from_zero(x: Tensor) -> bool:
+def _innermost(x: Tensor) -> Tensor:
     while isinstance(x._array, Layer):
         x = x._array.value
-    return state.recorder is not None or bool((x.detach() != 0).any())
+    return x
+
+
+def _differs_from_zero(x: Tensor) -> bool:
+    return state.recorder is not None or bool((_innermost(x).detach() != 0).any())
 
 
 def _value(a: Layer) -> Tensor:
@@ -230,6 +235,8 @@ def manner(op: Op) -> str:
         return "elementwise"
     if op.name == "cast":
         return "cast"
+    if not op.view and not set().union(*op.reads).issuperset(op.params):
+        return "other"  # a parameter that no rule reads may be a constant that the op adds, as the value of a padding
     if not any(reads.values()):
         return "linear"
     return "multilinear" if not op.variadic and all(r == smooth - {n} for n, r in reads.items()) else "other"
@@ -299,6 +306,8 @@ def transposed(
     from wengert import autograd
 
     results = made if isinstance(made, tuple) else (made,)
+    if any([_innermost(x).layout != "torch.strided" for x in (*results, *map(_value, flat))]):
+        raise errors.no_sparse_tangent(op)  # zeros in the place of g have no entries to ask for
     before = state.grad
     turn(True)
     try:
@@ -306,8 +315,8 @@ def transposed(
         seeds = [zeros_like(r).requires_grad_() if f else None for r, f in zip(results, floating, strict=True)]
         g = tuple(seeds) if op.outputs > 1 else seeds[0]
         saved = kept(op, args, made, params)
-        is_complex = op.outputs == 1 and results[0]._array.dtype.kind == "c"
-        plan = (op.complex_plan if is_complex else op.plan)(tuple([i in moving for i in range(len(flat))]))
+        needs = tuple([i in moving for i in range(len(flat))])
+        plan = plan_of(op, needs, results[0]._array.dtype) if op.outputs == 1 else op.plan(needs)
         if plan.once is not None:
             saved = (*saved, plan.once(g, saved))
         sent, tangents = [], []

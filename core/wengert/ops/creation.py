@@ -231,16 +231,31 @@ def from_numpy(ndarray: Any) -> Tensor:
     return wrap(hosted(ndarray.view(np.ndarray)))
 
 
+def is_size(x: Any) -> bool:
+    """Say whether a legacy constructor takes an argument for a size: an integer, also one of NumPy's, or its array of one."""
+    if isinstance(x, np.ndarray):
+        return x.ndim == 0 and x.dtype.kind in "iu"
+    return isinstance(x, int | np.integer) and not isinstance(x, bool)
+
+
 def legacy(dtype: np.dtype[Any], args: tuple[Any, ...], device: Any = None) -> Tensor:
     """Return what `FloatTensor(...)` makes: of data, or uninitialised of the sizes given."""
     if len(args) == 1 and isinstance(args[0], Tensor):
         converted: Tensor = args[0].detach().to(dtype=dtypes.of(dtype), device=device)
         return converted
-    if len(args) == 1 and not isinstance(args[0], int) and not isinstance(args[0], Size):
+    if len(args) == 1 and not isinstance(args[0], Size) and not is_size(args[0]):
+        if not hasattr(args[0], "__len__"):
+            raise TypeError(f"new(): data must be a sequence (got {type(args[0]).__name__})")
         make = faces.plain.get(tensor, tensor)  # a class is no function that modes are asked about
         return make(args[0], dtype=dtype, device=device)
     shape = shape_of(args, "Tensor") if args else (0,)
     return made(np.zeros(shape, dtype), device)
+
+
+@face("new", function=False)
+def new(self: Tensor, *args: Any, device: Any = None, size: Any = None) -> Tensor:
+    """Return a tensor of this dtype and device: of the given sizes (values not set), or with the given data."""
+    return legacy(self.dtype.numpy, args if size is None else (Size(size),), self.device if device is None else device)
 
 
 class TypedTensor:

@@ -37,6 +37,15 @@ def index_of(name: str, value: Any) -> int:
         raise TypeError(f"{name}(): expected an int, not {type(value).__name__}: {value!r}") from None
 
 
+def ints(value: Any) -> tuple[Any, ...]:
+    """Return an integer of any kind (NumPy's, a tensor of one) as a tuple, and a sequence as one. Raises TypeError for the
+    rest."""
+    try:
+        return (int(value.__index__()),)
+    except (AttributeError, TypeError, RuntimeError):
+        return tuple(value)
+
+
 def only_tensors(name: str, values: Sequence[Any]) -> None:
     """Raise TypeError where one of the values is no Tensor."""
     for i, x in enumerate(values):
@@ -71,8 +80,8 @@ def reduced(shape: tuple[int, ...], axis: Axes, keepdims: bool) -> tuple[int, ..
     """Return the shape that is left of `shape` when `axis` (all for None) is reduced."""
     axes = range(len(shape)) if axis is None else axis
     if keepdims:
-        return tuple(1 if i in axes else n for i, n in enumerate(shape))
-    return tuple(n for i, n in enumerate(shape) if i not in axes)
+        return tuple([1 if i in axes else n for i, n in enumerate(shape)])
+    return tuple([n for i, n in enumerate(shape) if i not in axes])
 
 
 def count(shape: tuple[int, ...], axis: Axes) -> int:

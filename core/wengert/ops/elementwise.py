@@ -8,6 +8,7 @@ on raw arrays and on Tensors alike. Broadcasting is undone by the tape, never he
 from __future__ import annotations
 
 import builtins
+import warnings
 from typing import Any
 
 import numpy as np
@@ -222,10 +223,13 @@ def scaled(input: Any, other: Any, alpha: Any) -> Any:
     operands = [x for x in (input, other) if isinstance(x, Tensor)]
     if not isinstance(alpha, Tensor | bool | int | float | complex | np.generic):
         raise errors.not_a_tensor("add", alpha, "alpha")
+    if isinstance(alpha, Tensor) and (alpha.requires_grad or alpha.ndim):
+        raise TypeError("add(): argument 'alpha' must be a number, or a tensor of one that requires no grad")
     common = dtypes.result_of([x._array for x in operands], [x for x in (input, other) if not isinstance(x, Tensor)])
     if common == dtypes.B8 and isinstance(alpha, int):
         alpha = bool(alpha)
-    if dtypes.category(dtypes.of_number(alpha)) > dtypes.category(common):
+    kind = alpha._array.dtype if isinstance(alpha, Tensor) else dtypes.of_number(alpha)
+    if dtypes.category(kind) > dtypes.category(common):
         raise RuntimeError(f"For {common} input tensors, argument alpha must not be {alpha!r}, of a higher category")
     if not isinstance(other, Tensor):
         return other * alpha
@@ -420,6 +424,10 @@ def where_face(condition: Any, input: Any = None, other: Any = None, *, out: Any
     """
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
+    if isinstance(condition, Tensor) and condition._array.dtype == np.uint8:
+        words = "where received a uint8 condition tensor. This behavior is deprecated; use a boolean condition instead."
+        warnings.warn(words, stacklevel=3)
+        condition = call(cast, (condition,), (dtypes.B8,))
     if isinstance(condition, Tensor) and condition._array.dtype != dtypes.B8:
         raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}")
     return call(where, (condition, input, other)) if out is None else where(condition, input, other, out=out)

@@ -20,7 +20,7 @@ from wengert.op import SAME
 from wengert.ops import elementwise as e
 from wengert.ops import reductions as r
 from wengert.ops import shapes as s
-from wengert.ops.dims import one_dim, only_tensors, size_of
+from wengert.ops.dims import ints, one_dim, only_tensors, size_of
 from wengert.record import asked, call, cast, overridden, relabel, structural
 
 
@@ -285,12 +285,12 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     factors("tensordot", a, b)
     if isinstance(dims, Tensor):
         dims = dims.tolist()
-    if isinstance(dims, int):
+    if not hasattr(dims, "__len__"):
         if not 0 <= dims <= min(len(a.shape), len(b.shape)):
             raise RuntimeError(f"tensordot expects dims >= 0 and not above {min(len(a.shape), len(b.shape))}, but got {dims}")
         left, right = list(range(len(a.shape) - dims, len(a.shape))), list(range(dims))
     else:
-        left, right = ([d] if isinstance(d, int) else list(d) for d in dims)
+        left, right = ([*ints(d)] for d in dims)
     left = [one_dim("tensordot", a, d) for d in left]
     right = [one_dim("tensordot", b, d) for d in right]
     if len(left) != len(right):

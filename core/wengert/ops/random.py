@@ -22,7 +22,7 @@ from wengert.inplace import check, commit
 from wengert.modes import state
 from wengert.op import OPS
 from wengert.ops.creation import chosen, filled, given, made, tensor
-from wengert.ops.dims import shape_of, size_of
+from wengert.ops.dims import index_of, shape_of, size_of
 from wengert.ops.elementwise import overwrite
 from wengert.ops.shapes import broadcast_shapes
 from wengert.record import constant, structural
@@ -524,6 +524,7 @@ def integers(low: Any, high: Any, wanted: np.dtype[Any], generator: Generator | 
 def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False,
              out: Any = None, layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Return the integers 0..n-1 in random order: sorted by random keys, which they are the last bits of."""
+    n = index_of("randperm", n)
     if n < 0:
         raise RuntimeError(f"n must be non-negative, got {n}")
     wanted = chosen("randperm", dtype, out, dtypes.I64)

@@ -29,7 +29,7 @@ def restore(g: Any, shape: tuple[int, ...], axis: Axes, keepdims: bool) -> Any:
 
 def spread(g: Any, shape: tuple[int, ...], axis: Axes, keepdims: bool) -> Any:
     """Return a reduced array repeated over what was reduced: the transpose of a sum."""
-    return s.broadcast_to(restore(g, shape, axis, keepdims), shape)
+    return s.broadcast_to(g if axis is None else restore(g, shape, axis, keepdims), shape)
 
 
 # ---- rules that need more than a line
@@ -113,8 +113,10 @@ def deviation(x: Any, axis: Axes, correction: float) -> Any:
 
 
 def shared(g: Any, n: int) -> Any:
-    """Return g / n; a product where float16 does not hold n."""
-    return g / n if n < 65504 else g * (1 / n)
+    """Return g / n; a product where float16 does not hold n. (NumPy's operator would make a scalar of a 0-d array.)"""
+    if n >= 65504:
+        return g * (1 / n)
+    return g / n if len(g.shape) else e.divide(g, n)
 
 
 def std_rule(g: Any, x: Any, out: Any, axis: Axes, correction: float, keepdims: bool) -> Any:
@@ -152,7 +154,7 @@ def infer_topk(x: Any, k: int, axis: int, largest: bool) -> Any:
 
 
 def infer_moments(x: Any, axis: Axes, correction: float, keepdims: bool) -> Any:
-    return reduced(tuple(x.shape), axis, keepdims), x.real.dtype if x.dtype.kind == "c" else x.dtype
+    return reduced(tuple(x.shape), axis, keepdims), dtypes.of(x.dtype).to_real().numpy
 
 
 def infer_index(x: Any, axis: int | None, keepdims: bool) -> Any:
@@ -344,7 +346,7 @@ def argmin(input: Any, dim: int | None = None, keepdim: bool = False, *, out: An
 
 
 def _truth(name: str, record: Any, input: Any, dim: Any, keepdim: bool, out: Any) -> Any:
-    found = record(input, () if dim in ((), []) else axes_of(name, input, dim), keepdim, out=out)
+    found = record(input, () if isinstance(dim, tuple | list) and not dim else axes_of(name, input, dim), keepdim, out=out)
     return call(cast, (found,), (input._array.dtype,)) if out is None and input._array.dtype.char == "B" else found
 
 

@@ -25,6 +25,7 @@ from wengert.ops.dims import (
     axes_of,
     fill_in,
     index_of,
+    ints,
     one_dim,
     only_tensors,
     shape_of,
@@ -282,7 +283,7 @@ def _reshape(x: Any, shape: Shape) -> Any:
 
 reshape.__call__ = _reshape
 
-_as_strided_record, _assign_record = as_strided_.__call__, assign.__call__
+_as_strided_record, _assign_record, _bytes_record = as_strided_.__call__, assign.__call__, view_bytes.__call__
 
 
 def in_memory(x: Any, own: Shape, length: int) -> Any:
@@ -291,9 +292,15 @@ def in_memory(x: Any, own: Shape, length: int) -> Any:
 
 
 def _as_strided(x: Any, shape: Shape, strides: Shape, offset: int, own: Shape) -> Any:
-    """Look at memory: a view of x where it has its strides, else (a gradient, say) at a copy that has."""
-    if overlaps(tuple(x.shape), own) or alike(x.shape, _steps(x._array if isinstance(x, Tensor) else x), own):
+    """Look at memory: a view of x where it has its strides, else (a gradient, say) at a copy that has.
+
+    Raises RuntimeError where elements of x share places and it lies otherwise: no copy tells which of them is meant.
+    """
+    if alike(x.shape, _steps(x._array if isinstance(x, Tensor) else x), own):
         return _as_strided_record(x, shape, strides, offset, own)
+    x = getitem(x, tuple([slice(0, 1) if step == 0 and n else slice(None) for n, step in zip(x.shape, own, strict=True)]))
+    if overlaps(tuple(x.shape), own):
+        raise errors.captured_layout()
     length = builtins.max(reach(tuple(x.shape), own), offset + reach(shape, strides))
     return _as_strided_record(in_memory(x, own, length), shape, strides, offset, (1,))
 
@@ -311,7 +318,14 @@ def _assign(x: Any, y: Any, path: Any) -> Any:
     return _as_strided_record(made, tuple(x.shape), own, 0, (1,))
 
 
-as_strided_.__call__, assign.__call__ = _as_strided, _assign
+def _view_bytes(x: Any, dtype: Any) -> Any:
+    """Look at bytes; of a raw array whose elements do not follow each other, as a program may hold a constant, at a copy's."""
+    if not isinstance(x, Tensor) and x.shape and _steps(x)[-1] != 1:
+        x = backend.of_array(x).copy(x)
+    return _bytes_record(x, dtype)
+
+
+as_strided_.__call__, assign.__call__, view_bytes.__call__ = _as_strided, _assign, _view_bytes
 
 
 # ---- faces
@@ -377,6 +391,8 @@ def ravel(input: Any) -> Any:
 def unflatten(input: Any, dim: int, sizes: Any) -> Any:
     """Return input with one dim split into sizes."""
     d = one_dim("unflatten", input, dim)
+    if not input.shape:
+        raise RuntimeError(f"unflatten(): dimension specified as {dim} but tensor has no dimensions")
     inner = fill_in("unflatten", shape_of((sizes,), "unflatten"), input.shape[d])
     return reshape(input, (*input.shape[:d], *inner, *input.shape[d + 1 :]))
 
@@ -426,8 +442,8 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     >>> torch.ones(2, 3, 4).movedim(0, -1).shape
     torch.Size([3, 4, 2])
     """
-    sources = [one_dim("movedim", input, d) for d in ((source,) if isinstance(source, int) else source)]
-    targets = [one_dim("movedim", input, d) for d in ((destination,) if isinstance(destination, int) else destination)]
+    sources = [one_dim("movedim", input, d) for d in ints(source)]
+    targets = [one_dim("movedim", input, d) for d in ints(destination)]
     if len(sources) != len(targets) or len({*sources}) != len(sources) or len({*targets}) != len(targets):
         raise RuntimeError(
             f"movedim: source {source} and destination {destination} must name as many dims, and each of them once"
@@ -481,7 +497,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
 @face("broadcast_shapes", method=False)
 def broadcast_shapes(*shapes: Any) -> Size:
     """Return the shape that shapes broadcast to. Raises RuntimeError where they do not."""
-    tuples = [(n,) if isinstance(n, int) else tuple(n) for n in shapes]
+    tuples = [ints(n) for n in shapes]
     mismatch = errors.broadcast("broadcast_shapes", tuples)
     if mismatch is not None:
         raise mismatch
@@ -504,7 +520,8 @@ def squeeze(input: Any, dim: Any = None, *more: int) -> Any:
     """Return a view without dims of size 1 (all of them, or those in `dim`)."""
     dim = (dim, *more) if more else dim
     old = input._array.shape
-    axes = range(len(old)) if dim is None else () if dim in ((), []) else axes_of("squeeze", input, dim) or ()
+    every = dim is None or (isinstance(dim, tuple | list) and not dim)
+    axes = axes_of("squeeze", input, dim) or () if not every else () if dim is not None else range(len(old))
     shape = tuple([n for i, n in enumerate(old) if n != 1 or i not in axes])
     overload = 0 if dim is None else 2 if isinstance(dim, tuple | list) else 1
     return relabel(_reshape_record(input, shape), f"SqueezeBackward{overload}")
@@ -595,6 +612,8 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
     d = _divided("split", input, dim)
     n = input._array.shape[d]
     sizes, label = split_size_or_sections, "SplitWithSizesBackward0"
+    if isinstance(sizes, Tensor | np.generic):
+        sizes = sizes.tolist()
     if isinstance(sizes, int):
         if sizes <= 0 and n:
             raise RuntimeError(f"split expects split_size be positive, but got split_size={sizes}")
@@ -708,7 +727,7 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     >>> torch.roll(torch.arange(5), 2)
     tensor([3, 4, 0, 1, 2])
     """
-    shifts, dims = ((v,) if isinstance(v, int) else tuple(v or ()) for v in (shifts, dims))
+    shifts, dims = (() if v is None else ints(v) for v in (shifts, dims))
     if not shifts:
         raise RuntimeError("`shifts` required (roll)")
     if not dims and len(shifts) == 1:

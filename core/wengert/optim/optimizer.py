@@ -112,8 +112,9 @@ def debias(beta: float | Tensor, t: Any) -> Any:
 
 
 def new_step(p: Tensor) -> Tensor:
-    """Return a step count of zero on p's device; float32 as in PyTorch's state dicts, exact to 2**24."""
-    step: Tensor = wengert.zeros((), dtype=wengert.float32, device=p.device)
+    """Return a step count of zero on p's device; float32 as in PyTorch's state dicts, exact to 2**24, or float64 by default."""
+    wide = wengert.get_default_dtype() == wengert.float64
+    step: Tensor = wengert.zeros((), dtype=wengert.float64 if wide else wengert.float32, device=p.device)
     return step
 
 
@@ -573,10 +574,10 @@ def _as_pairs(value: Any) -> Any:
 
 
 def _adopted(value: Any, p: Tensor, key: str | None = None) -> Any:
-    """Return a copy of a loaded value, its tensors on p's device and in p's dtype; step counts stay float32."""
+    """Return a copy of a loaded value, its tensors on p's device and in p's dtype; step counts stay as they are."""
     if key == "step":
-        step = value if isinstance(value, wengert.Tensor) else wengert.full((), float(value))
-        return step.detach().to(device=p.device, dtype=wengert.float32).clone()
+        floating = isinstance(value, wengert.Tensor) and value.is_floating_point()
+        return value.detach().to(device=p.device).clone() if floating else new_step(p) + float(value)
     if isinstance(value, wengert.Tensor):
         floating = p.is_floating_point() and value.is_floating_point()
         return value.detach().to(device=p.device, dtype=p.dtype if floating else value.dtype).clone()

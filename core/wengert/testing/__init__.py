@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wengert.testing.comparison import assert_allclose as assert_allclose
     from wengert.testing.comparison import assert_close as assert_close
     from wengert.testing.device import DeviceSuite as DeviceSuite
     from wengert.testing.device import check_backend as check_backend
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from wengert.testing.optimizer import check_optimizer as check_optimizer
 
 NAMES = {
-    "DeviceSuite": "device", "assert_close": "comparison", "check_backend": "device", "check_op": "ops",
+    "DeviceSuite": "device", "assert_allclose": "comparison", "assert_close": "comparison", "check_backend": "device",
+    "check_op": "ops",
     "check_optimizer": "optimizer", "isolated_registry": "isolation", "make_tensor": "making",
 }  # fmt: skip
 __all__ = [*NAMES]

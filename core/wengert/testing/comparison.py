@@ -63,6 +63,19 @@ def assert_close(
     compare(actual, expected, "")
 
 
+def assert_allclose(
+    actual: Any, expected: Any, rtol: float | None = None, atol: float | None = None, equal_nan: bool = True, msg: str = ""
+) -> None:
+    """Raise AssertionError unless values are close, as `assert_close` of tensors made of them, whatever their dtypes."""
+    import wengert
+
+    first, second = (x if isinstance(x, wengert.Tensor) else wengert.tensor(x) for x in (actual, expected))
+    assert_close(
+        first, second.to(first.device), rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=False, msg=msg or None,
+    )  # fmt: skip
+
+
+
 def _listed(x: Any) -> bool:
     return isinstance(x, Sequence) and not isinstance(x, str)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from wengert._tensor import swap_tensors as swap_tensors
 
-__all__ = ["benchmark", "checkpoint", "data", "dlpack", "safetensors", "tensorboard"]
+__all__ = ["benchmark", "checkpoint", "collect_env", "data", "dlpack", "safetensors", "tensorboard"]
 
 
 def __getattr__(name: str) -> Any:

@@ -286,3 +286,24 @@ def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentra
         end = start + size
         input = checkpoint(segment(start, end), input, use_reentrant=use_reentrant, preserve_rng_state=preserve)
     return segment(end, len(chain))(input)
+
+
+# ---- what PyTorch's own checkpoints are made of, for those that programs write
+def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return tensors without their histories, each requiring grad as it did; other things as they are."""
+    return tuple([x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x for x in inputs])
+
+
+def check_backward_validity(inputs: Any) -> None:
+    """Warn where no input requires grad: what is checkpointed has no gradient then."""
+    if not any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
+        warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2)
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Any]]:
+    """Return which devices tensors are on beside the host, and their random states: none, as there is one stream for all."""
+    return [], []
+
+
+def set_device_states(devices: Any, states: Any, *, device_type: Any = None) -> None:
+    """Accepted for PyTorch programs: `set_rng_state` sets the one stream there is."""

@@ -20,7 +20,7 @@ MODULES = {
     "AdaptiveMaxPool3d FractionalMaxPool2d FractionalMaxPool3d",
     "norm": "_NormBase _BatchNorm _InstanceNorm BatchNorm1d BatchNorm2d BatchNorm3d SyncBatchNorm InstanceNorm1d "
     "InstanceNorm2d InstanceNorm3d LazyBatchNorm1d LazyBatchNorm2d LazyBatchNorm3d LazyInstanceNorm1d LazyInstanceNorm2d "
-    "LazyInstanceNorm3d LayerNorm RMSNorm GroupNorm LocalResponseNorm",
+    "LazyInstanceNorm3d LayerNorm RMSNorm GroupNorm LocalResponseNorm CrossMapLRN2d",
     "dropout": "_DropoutNd Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout",
     "sparse": "Embedding EmbeddingBag",
     "recurrent": "RNNBase RNN LSTM GRU RNNCellBase RNNCell LSTMCell GRUCell",
@@ -52,7 +52,7 @@ BELOW = {
         "utils.vectors": "parameters_to_vector vector_to_parameters",
         "utils.norms": "weight_norm remove_weight_norm spectral_norm remove_spectral_norm",
         "utils.fusion": "fuse_conv_bn_eval fuse_conv_bn_weights fuse_linear_bn_eval fuse_linear_bn_weights",
-        "utils.making": "skip_init",
+        "utils.making": "convert_conv2d_weight_memory_format convert_conv3d_weight_memory_format skip_init",
     },
     "utils.rnn.": {
         "utils.rnn": "PackedSequence pack_padded_sequence pad_packed_sequence pad_sequence pack_sequence unpad_sequence "

@@ -358,3 +358,17 @@ class LocalResponseNorm(Settings):
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(LocalResponseNorm):
+    """x / (k + alpha / size * sum x^2)^beta, the sum over as many channels before as behind.
+
+    (PyTorch's keeps the first channel in the sum for one more.)
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__(size, alpha, beta, k)
+
+    def forward(self, input: Any) -> Any:
+        around = 2 * int((self.size - 1) / 2) + 1
+        return F.local_response_norm(input, around, self.alpha * around / self.size, self.beta, self.k)

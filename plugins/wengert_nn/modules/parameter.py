@@ -54,9 +54,8 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         return _as(cls, data).requires_grad_(requires_grad)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        if id(self) not in memo:  # without .grad, as in PyTorch
+        if id(self) not in memo:  # without .grad and attributes, as in PyTorch
             copied = _as(type(self), self.detach().clone()).requires_grad_(self.requires_grad)
-            copied.__dict__.update(self._extras())
             memo[id(self)] = copied
         return memo[id(self)]
 

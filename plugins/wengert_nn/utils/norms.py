@@ -32,8 +32,8 @@ def iterate(matrix: Any, u: Any, v: Any, times: int, eps: float) -> None:
     """Move v and then u, in place, towards the first singular vectors."""
     with wengert.no_grad():
         for _ in range(times):
-            v.copy_(F.normalize(matrix.detach().mH @ u, dim=0, eps=eps))
-            u.copy_(F.normalize(matrix.detach() @ v, dim=0, eps=eps))
+            v.copy_(F.normalize(wengert.mv(matrix.detach().mH, u), dim=0, eps=eps))
+            u.copy_(F.normalize(wengert.mv(matrix.detach(), v), dim=0, eps=eps))
 
 
 def usual_dim(module: Any) -> int:
@@ -91,7 +91,7 @@ class SpectralNorm:
         matrix = as_matrix(weight, self.dim)
         if do_power_iteration:
             iterate(matrix, u, v, self.n_power_iterations, self.eps)
-        return weight / wengert.vdot(u.clone(), matrix @ v.clone())
+        return weight / wengert.vdot(u.clone(), wengert.mv(matrix, v.clone()))
 
     def __call__(self, module: Any, inputs: Any) -> None:
         setattr(module, self.name, self.compute_weight(module, module.training))

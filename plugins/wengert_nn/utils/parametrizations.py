@@ -50,7 +50,7 @@ class _SpectralNorm(Module):
         matrix = as_matrix(weight, self.dim)
         if self.training:
             iterate(matrix.mH, self._v, self._u, self.n_power_iterations, self.eps)
-        return weight / wengert.vdot(self._u.clone(), matrix @ self._v.clone())
+        return weight / wengert.vdot(self._u.clone(), wengert.mv(matrix, self._v.clone()))
 
     def right_inverse(self, value: Any) -> Any:
         return value

@@ -11,18 +11,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 import wengert
 
 
 def _count(amount: Any, size: int) -> int:
     """Return how many of `size` an amount is. Raises TypeError for no number, ValueError for one out of range."""
-    if isinstance(amount, bool) or not isinstance(amount, int | float):
+    if isinstance(amount, bool) or not isinstance(amount, int | float | np.integer):
         raise TypeError(f"Invalid type for amount: {amount}. Must be int or float.")
     if amount < 0 or (isinstance(amount, float) and amount > 1):
         raise ValueError(f"amount={amount} should either be a float in the range [0.0, 1.0] or a non-negative integer")
-    if isinstance(amount, int) and amount > size:
+    if not isinstance(amount, float) and amount > size:
         raise ValueError(f"amount={amount} should be smaller than the number of parameters to prune={size}")
-    return amount if isinstance(amount, int) else round(amount * size)
+    return round(amount * size) if isinstance(amount, float) else int(amount)
 
 
 def _without(mask: Any, places: Any) -> Any:
