@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 NAMES = {
     "DeviceSuite": "device", "assert_allclose": "comparison", "assert_close": "comparison", "check_backend": "device",
-    "check_op": "ops",
-    "check_optimizer": "optimizer", "isolated_registry": "isolation", "make_tensor": "making",
+    "check_op": "ops", "check_optimizer": "optimizer", "isolated_registry": "isolation", "make_tensor": "making",
 }  # fmt: skip
 __all__ = [*NAMES]
 

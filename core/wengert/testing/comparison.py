@@ -75,7 +75,6 @@ def assert_allclose(
     )  # fmt: skip
 
 
-
 def _listed(x: Any) -> bool:
     return isinstance(x, Sequence) and not isinstance(x, str)
 
