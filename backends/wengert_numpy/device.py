@@ -43,7 +43,7 @@ def _knowing_ellipsis(ufunc: np.ufunc) -> Any:
         if out is not ...:
             return ufunc(*args, out=out, **options)
         made = ufunc(*args, **options)
-        return tuple(map(np.asarray, made)) if ufunc.nout > 1 else np.asarray(made)
+        return tuple(map(np.asanyarray, made)) if ufunc.nout > 1 else np.asanyarray(made)
 
     for method in ("accumulate", "at", "outer", "reduce", "reduceat"):
         setattr(run, method, getattr(ufunc, method))
