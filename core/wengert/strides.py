@@ -17,6 +17,7 @@ from wengert.op import Op
 
 KEEPING = {"cast", "normalise"}  # ops that lay out their results as elementwise ones of the first input do
 WHOLE = {"ceil", "floor", "rint", "sgn", "sign", "trunc"}  # elementwise ones that copy whole numbers, row by row
+OLD = np.__version__.startswith("2.0.")  # where `reshape` cannot be told not to copy; since 2.5 a shape may not be set
 
 
 def shown(recorder: Recorder, op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
@@ -32,11 +33,13 @@ def view_of(op: Op, ghost: Any, params: tuple[Any, ...]) -> Any:
     """Return the view of a ghost that a view op takes; None where elements would have to move."""
     if op.name == "reshape" and not ghost.flags.c_contiguous and ghost.size:
         try:
-            seen = ghost.view()
-            seen.shape = params[0]
-        except AttributeError:
+            if OLD:
+                ghost = ghost.view()
+                ghost.shape = params[0]
+                return ghost
+            return ghost.reshape(params[0], copy=False)
+        except (AttributeError, ValueError):
             return None
-        return seen
     return backend.kernel_of(op, backend.real_owner(np.ndarray))(ghost, *params)  # type: ignore[misc]
 
 
