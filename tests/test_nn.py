@@ -1339,3 +1339,27 @@ def test_neighbouring_channels_are_as_many_before_as_behind() -> None:
         sums = [sum((i + 1) ** 2 for i in range(7) if abs(i - c) <= around) for c in range(7)]
         np.testing.assert_allclose(made.reshape(-1).numpy(), [(c + 1) / (2 + 0.5 / size * n) for c, n in enumerate(sums)], 1e-6)
     assert repr(nn.CrossMapLRN2d(3)) == "CrossMapLRN2d(3, alpha=0.0001, beta=0.75, k=1)"
+
+
+def test_cross_entropy_of_logits_that_lie_in_columns() -> None:
+    x, y = wengert.randn(7, 5, dtype=wengert.float64), wengert.tensor([0, 1, 2, 3, 4, 0, -100])
+
+    def slope(logits: Any) -> Any:
+        return wengert.autograd.grad(nn.functional.cross_entropy(logits * 2, y), logits)[0]
+
+    rows, columns, compiled = x.clone().requires_grad_(), x.t().contiguous().t().requires_grad_(), wengert.compile(slope)
+    for given in (columns, rows, columns, rows, columns):
+        assert far(slope(given), slope(rows)) < 1e-12 and far(compiled(given), slope(rows)) < 1e-12
+
+
+@pytest.mark.parametrize("reduction", [7, -1, "mean"])
+def test_reductions_at_the_top_are_three_numbers(reduction: Any) -> None:
+    with pytest.raises(ValueError, match="not a valid value for reduction"):
+        wengert.kl_div(wengert.ones(2), wengert.ones(2), reduction)
+
+
+def test_what_rare_names_refuse() -> None:
+    with pytest.raises(RuntimeError, match="input of 3 dims"):
+        wengert.conv_tbc(wengert.ones(3, 2), wengert.ones(2, 2, 2), wengert.ones(2))
+    with pytest.raises(ValueError, match="7 solutions"):
+        wengert.lobpcg(wengert.eye(3), k=7)

@@ -136,8 +136,10 @@ SHORT = 1 << 12  # elements of a row of ones that is kept
 
 @functools.lru_cache(64)
 def ones(n: int, dtype: Any) -> Any:
-    """Return a row of ones: making it anew takes as long as the product with it."""
-    return np.ones(n, dtype)
+    """Return a row of ones, the same for all: making it anew takes as long as the product with it."""
+    made = np.ones(n, dtype)
+    made.flags.writeable = False
+    return made
 
 
 MASKABLE = {c: np.dtype(f"i{np.dtype(c).itemsize}") for c in np.typecodes["AllInteger"] + "efdF"}

@@ -331,6 +331,8 @@ def lobpcg(
     """
     A, B = (x.to_dense() if x is not None and x.is_sparse else x for x in (A, B))
     k = k or (1 if X is None else X.shape[-1])
+    if k > A.shape[-1]:
+        raise ValueError(f"lobpcg: {k} solutions were asked for, and A of size {list(A.shape)} has {A.shape[-1]}")
     if B is None:
         values, vectors = eigh(A)
     else:

@@ -1,7 +1,8 @@
 """Activation functions: what `wengert.nn.functional` applies to each element, and softmax in its several forms.
 
 Owns: gelu, silu, elu and kin, softplus, leaky_relu, the hard and shrinking ones, gated and random ones.
-May import: wengert.extend. Must not know: devices; kernels are in kernels_activations.py.
+May import: wengert.extend; NumPy, to see what lies on the host. Must not know: devices; kernels are in
+kernels_activations.py.
 A record `..._pull` is g * f'(x) in one kernel: the gradient of f, whose own rules are the second derivative.
 """
 

@@ -234,6 +234,9 @@ def conv_transpose3d(
 
 def conv_tbc(input: Any, weight: Any, bias: Any, pad: int = 0) -> Any:
     """Return the convolution over time of input (time, batch, in) with weight (k, in, out), plus bias: (time, batch, out)."""
+    for what, x in (("input", input), ("weight", weight)):
+        if len(x.shape) != 3:
+            raise RuntimeError(f"conv_tbc: {what} of 3 dims is expected, got {list(x.shape)}")
     x, kernel = s.transpose_(input, (1, 2, 0)), s.transpose_(weight, (2, 1, 0))
     return s.transpose_(_convolved(1, x, kernel, bias, 1, pad, 1, 1), (2, 0, 1))
 

@@ -31,14 +31,14 @@ def places(backend: Any, x: Any, index: Any, ignored: int) -> tuple[Any, Any]:
             raise IndexError("a class is out of bounds")
         index = xp.where(gone, 0, index)
     ndim = index.ndim
-    if ndim == 1:
+    if ndim == 1 and x.size and x.flags.c_contiguous:
         return xp.arange(0, x.size, x.shape[1]) + index, gone
     key = [xp.arange(n).reshape((n, *(1,) * (ndim - 1 - d))) for d, n in enumerate(index.shape)]
     return (*key[:1], index, *key[1:]), gone
 
 
 def keyed(x: Any, key: Any) -> Any:
-    """Return an array in the form that a key of `places` is of: flat, where the samples have one dim."""
+    """Return an array in the form that a key of `places` is of: flat, where the samples have one dim and lie in order."""
     return x if type(key) is tuple else x.reshape(-1)
 
 

@@ -12,7 +12,14 @@ import wengert
 from wengert.nn import functional as F
 from wengert_nn.modules.recurrent import STEPS, run
 
-REDUCTIONS = ("none", "mean", "sum")
+REDUCTIONS = {0: "none", 1: "mean", 2: "sum"}
+
+
+def named(reduction: Any) -> str:
+    """Return a reduction's name. Raises ValueError for another number."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"{reduction!r} is not a valid value for reduction: here 0 (none), 1 (mean) or 2 (sum) is")
+    return REDUCTIONS[reduction]
 
 
 # ---- losses
@@ -20,12 +27,12 @@ def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, pos_weight: Any = None, reduction: int = 1
 ) -> Any:
     """Return `nn.functional.binary_cross_entropy_with_logits`; reduction: 0 none, 1 mean, 2 sum."""
-    return F.binary_cross_entropy_with_logits(input, target, weight, pos_weight=pos_weight, reduction=REDUCTIONS[reduction])
+    return F.binary_cross_entropy_with_logits(input, target, weight, pos_weight=pos_weight, reduction=named(reduction))
 
 
 def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: int = 1) -> Any:
     """Return `nn.functional.cosine_embedding_loss`; reduction: 0 none, 1 mean, 2 sum."""
-    return F.cosine_embedding_loss(input1, input2, target, margin, reduction=REDUCTIONS[reduction])
+    return F.cosine_embedding_loss(input1, input2, target, margin, reduction=named(reduction))
 
 
 def ctc_loss(
@@ -33,28 +40,28 @@ def ctc_loss(
     zero_infinity: bool = False,
 ) -> Any:  # fmt: skip
     """Return `nn.functional.ctc_loss`; reduction: 0 none, 1 mean, 2 sum."""
-    return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, REDUCTIONS[reduction], zero_infinity)
+    return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, named(reduction), zero_infinity)
 
 
 def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction: int = 1) -> Any:
     """Return `nn.functional.hinge_embedding_loss`; reduction: 0 none, 1 mean, 2 sum."""
-    return F.hinge_embedding_loss(input, target, margin, reduction=REDUCTIONS[reduction])
+    return F.hinge_embedding_loss(input, target, margin, reduction=named(reduction))
 
 
 def kl_div(input: Any, target: Any, reduction: int = 1, *, log_target: bool = False) -> Any:
     """Return `nn.functional.kl_div`; reduction: 0 none, 1 mean over all elements, 2 sum."""
-    losses = F.kl_div(input, target, reduction="none", log_target=log_target)
-    return losses if not reduction else losses.mean() if reduction == 1 else losses.sum()
+    losses, how = F.kl_div(input, target, reduction="none", log_target=log_target), named(reduction)
+    return losses if how == "none" else losses.mean() if how == "mean" else losses.sum()
 
 
 def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0.0, reduction: int = 1) -> Any:
     """Return `nn.functional.margin_ranking_loss`; reduction: 0 none, 1 mean, 2 sum."""
-    return F.margin_ranking_loss(input1, input2, target, margin, reduction=REDUCTIONS[reduction])
+    return F.margin_ranking_loss(input1, input2, target, margin, reduction=named(reduction))
 
 
 def poisson_nll_loss(input: Any, target: Any, log_input: bool, full: bool, eps: float, reduction: int) -> Any:
     """Return `nn.functional.poisson_nll_loss`; reduction: 0 none, 1 mean, 2 sum."""
-    return F.poisson_nll_loss(input, target, log_input, full, eps=eps, reduction=REDUCTIONS[reduction])
+    return F.poisson_nll_loss(input, target, log_input, full, eps=eps, reduction=named(reduction))
 
 
 def triplet_margin_loss(
@@ -62,7 +69,7 @@ def triplet_margin_loss(
     reduction: int = 1,
 ) -> Any:  # fmt: skip
     """Return `nn.functional.triplet_margin_loss`; reduction: 0 none, 1 mean, 2 sum."""
-    return F.triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, reduction=REDUCTIONS[reduction])
+    return F.triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, reduction=named(reduction))
 
 
 # ---- recurrent layers
