@@ -41,7 +41,7 @@ OP_SIZES = (1_000, 1_000_000)
 REFERENCE = TITLES["torch:cpu", "eager"]
 PEERS = [key for key in TITLES if key not in LAZY and not key[0].endswith((":opencl", ":cuda"))]
 APART = ("mygrad", "tinygrad")  # they have a section of their own, with the rest of the host's
-STEPS = [key for key in TITLES if key not in LAZY and key[0] not in APART]
+STEPS = [key for key in TITLES if key not in LAZY and key[0] not in APART and key[1] != "fast"]
 HOST = [key for key in PEERS if key in STEPS]
 OPS = [key for key in TITLES if key[1] == "eager" and key[0] not in ("autograd", *APART)]  # NumPy, where nothing is recorded
 SHOWN = ["parabola", "two_equations", "mlp", "lenet", "attention"]  # of the peers

@@ -562,6 +562,53 @@ def test_the_source_of_single_elements() -> None:
             return made""")
 
 
+def quotient(x: Any, y: Any) -> Any:
+    return ((x * x).exp() / y).log() * y
+
+
+def test_fast_math_takes_single_elements_as_floats() -> None:
+    graph = passes.optimised(capture(quotient, torch.ones(1), torch.ones(1)))
+    assert Program(graph, fast_math=True).source == textwrap.dedent("""\
+        def program(v0, v1):
+            x0 = v0.item()
+            x2 = x0 * x0  # %2: float32[1] = multiply %0, %0
+            x3 = exp(x2)  # %3: float32[1] = exp %2
+            x1 = v1.item()
+            x4 = x3 / x1  # %4: float32[1] = divide %3, %1
+            x5 = log(x4)  # %5: float32[1] = log %4
+            x6 = x5 * x1  # %6: float32[1] = multiply %5, %1
+            made = give8(x6)
+            return made""")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_floats_give_what_numpy_gives_where_python_raises(dtype: Any) -> None:
+    eager, fast = quotient, torch.compile(quotient, fast_math=True)
+    inf = float("inf")
+    for x, y in ((0.5, 3.0), (0.5, 0.0), (0.5, -1.0), (1e3, 2.0), (9.0, 2.0), (inf, 1.0), (float("nan"), 1.0), (0.0, inf)):
+        given = [torch.tensor([v], dtype=dtype) for v in (x, y)]
+        for _ in range(3):
+            made = fast(*given)
+        assert made.dtype is dtype and made.shape == (1,)
+        np.testing.assert_allclose(made.numpy(), eager(*given).numpy(), 3e-6)
+    assert fast.programs[0].floats
+
+
+def test_what_does_not_fit_its_type_is_written_as_without_fast_math() -> None:
+    """And nothing is written twice, though warnings are errors here."""
+    x, y = (torch.full((1,), v, requires_grad=True) for v in (1.0, 3e38))
+
+    def step() -> None:
+        with torch.no_grad():
+            x.add_(1)
+            y.mul_(4).sub_(3e38)
+
+    fast = torch.compile(step, fast_math=True)
+    for _ in range(3):
+        fast()
+    assert fast.programs[0].floats and x.item() == 4 and y.item() == float("inf")
+
+
 # ---- devices that make one kernel of a group
 class Asked:
     """Stands for a device's `fused`: remembers what it is asked, and runs groups by NumPy's kernels."""

@@ -26,6 +26,7 @@ LAZY = [("jax", "eager"), ("tinygrad", "eager")]  # what is meant to be compiled
 TITLES = {
     ("wengert:cpu", "eager"): "wengert",
     ("wengert:cpu", "captured"): "wengert compiled",
+    ("wengert:cpu", "fast"): "wengert fast_math",
     ("wengert:opencl", "eager"): "wengert OpenCL",
     ("wengert:opencl", "captured"): "OpenCL compiled",
     ("wengert:cuda", "eager"): "wengert CUDA",
@@ -130,10 +131,10 @@ class Tape(Engine):
 
             backend.backend_named(self.device).synchronize(0)
 
-    def capture(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def capture(self, function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
         if self.T.__name__ == "torch":
             self.T._dynamo.reset()  # it keeps what it compiled by code, and gives up after eight kinds of the same
-        compiled: Callable[..., Any] = self.T.compile(function)
+        compiled: Callable[..., Any] = self.T.compile(function, **options)
         return compiled
 
     def step(self, workload: Workload, mode: str = "eager") -> Step:
@@ -150,7 +151,7 @@ class Tape(Engine):
             made.step()
             return loss
 
-        return self.capture(step) if mode == "captured" else step
+        return step if mode == "eager" else self.capture(step, **({"fast_math": True} if mode == "fast" else {}))
 
 
 class Transforming(Engine):

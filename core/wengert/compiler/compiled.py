@@ -278,7 +278,7 @@ class Made:
             self.program = self.training.forward
         else:
             graph.outputs = graph.outputs[0]
-            self.program = Program(optimised(graph, fast_math))
+            self.program = Program(optimised(graph, fast_math), fast_math)
         captured.joint.released()
         captured.guard.released()
         plain = entry.simple and self.floats is None and not captured.laid

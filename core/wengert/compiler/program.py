@@ -33,6 +33,11 @@ from wengert.op import OPS
 # Ops on one element as Python's operators: on the array library's scalars they take a tenth of a kernel's time.
 SCALAR = {"add": "{} + {}", "subtract": "{} - {}", "multiply": "{} * {}", "divide": "{} / {}", "rsub": "{1} - {0}",
           "negative": "-{}"}  # fmt: skip
+# And on Python's floats, by functions of `math`, which take a quarter of a scalar's time: for programs under fast_math.
+FLOATS = {"sqrt": math.sqrt, "exp": math.exp, "exp2": math.exp2, "expm1": math.expm1, "log": math.log, "log2": math.log2,
+          "log10": math.log10, "log1p": math.log1p, "sin": math.sin, "cos": math.cos, "tan": math.tan, "arcsin": math.asin,
+          "arccos": math.acos, "arctan": math.atan, "sinh": math.sinh, "cosh": math.cosh, "tanh": math.tanh,
+          "absolute": math.fabs}  # fmt: skip
 STILL = {"reshape", "broadcast_to", "transpose", "copy", "sum", "mean", "amax", "amin"}  # on one element: that element
 # Elements of a row up to which a column is repeated along it by BLAS, and a row for the rows of a block: a ufunc copies what
 # it repeats where its buffer, of 512 elements, holds two rows. A product may lose the sign of a zero, so divisors are left.
@@ -47,11 +52,12 @@ KEPT_BYTES = 1 << 15  # results from this size on get the memory of an earlier r
 class Program:
     """A graph ready to run: call it with raw arrays in the order of the graph's arguments.
 
-    Safe to call from several threads: one at a time has the buffers.
+    Safe to call from several threads: one at a time has the buffers. fast_math: where all values are of one element, they are
+    computed as Python's floats and rounded to their types when they leave.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, fast_math: bool = False) -> None:
+        self.graph, self.fast_math = graph, fast_math
         self.owner = owner_of(graph)
         self.kind = self.owner.array_type
         self.hosts = on_host(graph) if len(graph.devices) > 1 else set()  # values on the host, where others are not
@@ -84,9 +90,9 @@ class Program:
                         time.sleep(0)
                 try:  # as single ops run: see wengert.record.recover; nothing is written before all is computed
                     return body(*arrays)
-                except (Warning, FloatingPointError):
+                except (Warning, ArithmeticError, ValueError):  # the last two: Python's floats, where NumPy gives inf or nan
                     with quiet():
-                        return body(*arrays)
+                        return self.exact.names["program"](*arrays)
                 finally:
                     turn.append(True)
         else:
@@ -98,6 +104,11 @@ class Program:
         numbers = itertools.count()
         skeleton = _rebuild(self.graph.outputs, lambda v: _Place(next(numbers)))
         return run if self.one else lambda *arrays: _fill(skeleton, run(*arrays))
+
+    @functools.cached_property
+    def exact(self) -> Program:
+        """The same program in the types of its values."""
+        return Program(self.graph) if self.floats else self
 
     @property
     def groups(self) -> list[Group]:
@@ -122,6 +133,9 @@ class Program:
         graph = self.graph
         self.alias = _aliases(graph.equations)
         self.scalars = self._scalar_values()
+        self.floats = self.fast_math and all(
+            e.outs[0] in self.scalars and e.op.name in {*SCALAR, *STILL, *FLOATS} for e in graph.equations
+        )
         self.given = {*graph.arguments, *(v for v, _ in graph.states), *(v for v, _ in graph.literals)}
         self.wanted = set(results(graph))
         self.leaving = {self.root(v) for v in [*(v for _, v in graph.grads if v is not None), *_outputs(graph)]}
@@ -342,22 +356,22 @@ class Program:
 
     def scalar(self, x: Any) -> str:
         """Return an input as a scalar's name; an array gives its element, once."""
-        if not isinstance(x, Value):
-            return self.bind("c", x[()])
-        if x in self.constants:  # an array that is the same in every run
-            return self.bind("c", self.constants[x].reshape(())[()])
+        if not isinstance(x, Value) or x in self.constants:  # an array that is the same in every run
+            number = (self.constants[x].reshape(()) if isinstance(x, Value) else x)[()]
+            return repr(float(number)) if self.floats and math.isfinite(number) else self.bind("c", number)
         if x not in self.as_scalar and x not in self.scalars:
             self.as_scalar.add(x)
-            self.lines.append(f"    x{x.number} = {self.element(x)}")
+            name, index = self.element(x)
+            self.lines.append(f"    x{x.number} = {name}{'.item()' if self.floats else index}")
         return f"x{x.number}"
 
-    def element(self, v: Value) -> str:
-        """Return the element of an array as text, to be read or set. An array that stays has a view of no dims: an index takes
-        long."""
+    def element(self, v: Value) -> tuple[str, str]:
+        """Return the name of an array and the index of its element, to be read or set. An array that stays has a view of no
+        dims: an index takes long."""
         if v in self.stays:
             self.names[f"z{v.number}"] = element_of(self.stays[v])
-            return f"z{v.number}[()]"
-        return f"v{v.number}[{', '.join('0' * len(v.shape)) or '()'}]"
+            return f"z{v.number}", "[()]"
+        return f"v{v.number}", f"[{', '.join('0' * len(v.shape)) or '()'}]"
 
     def _emit_scalar(self, e: Equation) -> None:
         args = [self.scalar(x) for x in e.inputs]
@@ -365,6 +379,10 @@ class Program:
             text = args[0]
         elif e.op.name in SCALAR:
             text = SCALAR[e.op.name].format(*args)
+        elif self.floats:
+            function = FLOATS[e.op.name]
+            self.names[function.__name__] = function
+            text = f"{function.__name__}({args[0]})"
         else:
             text = f"{self.bind('k', ufunc_of(self.kernel(e)))}({', '.join(args)})"
         self.lines.append(f"    x{e.outs[0].number} = {text}  # {e}")
@@ -422,13 +440,15 @@ class Program:
                 return f"{self.bind('give', single(v.shape, v.dtype))}(x{v.number})"
             return f"wrap({taken(v)})"
 
+        if self.floats:
+            self._stay_in_range()
         after = []
         for target, v in self.graph.writes:
             if v in self.direct:
                 continue
             old = self.graph.arguments[target] if isinstance(target, int) else place[id(target)]
             if v in self.scalars:
-                after.append(f"    {self.element(old)} = x{v.number}")
+                after.append(f"    {''.join(self.element(old))} = x{v.number}")
             elif self.root(v) in self.given:
                 self.lines.append(f"    w{v.number} = copy(v{v.number})")
                 after.append(f"    write(v{old.number}, w{v.number})")
@@ -441,6 +461,14 @@ class Program:
         self.lines.append(f"    made = {found[0] if self.one else '[' + ', '.join(found) + ']'}")
         self.lines += after
         self.lines.append("    return made")
+
+    def _stay_in_range(self) -> None:
+        """Write that all is computed anew in its types where a float that will be written does not fit its own: what a cast
+        warns of would come when others are written already."""
+        narrow = dict.fromkeys(f"x{v.number}" for _, v in self.graph.writes if v in self.scalars and v.dtype.char == "f")
+        if narrow:
+            self.names["top"] = float(np.finfo(np.float32).max)
+            self.lines.append(f"    if not ({' and '.join(f'-top <= {x} <= top' for x in narrow)}): raise OverflowError")
 
 
 def equations_of(step: Step) -> list[Equation]:
@@ -914,7 +942,7 @@ def single(shape: tuple[int, ...], dtype: Any) -> Callable[[Any], Tensor]:
             of_other[()] = x
             result._array = other
         else:
-            result._array = array(x, ndmin=ndim)
+            result._array = array(x, dtype, ndmin=ndim)
         result._edge = None
         result._box = None
         return result

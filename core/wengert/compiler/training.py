@@ -307,7 +307,7 @@ class Training:
         )  # fmt: skip
         rest["states"] = [(v, array) for v, array in whole.states if v not in kept]
         backward = Graph([*kept, *seeds], equations=again + second, outputs=tuple(grads), **rest)
-        self.forward, self.backward = Program(prune(forward)), Program(prune(backward))
+        self.forward, self.backward = Program(prune(forward), fast_math), Program(prune(backward), fast_math)
         self.joint = joint
         self.parameters = joint.leaves[len(joint.places) :]
         self.watched = [*self.parameters, *watched]
