@@ -238,9 +238,8 @@ def gelu_with_slope(backend: Any, x: Any) -> tuple[Any, Any]:
         part = slice(start, start + step)
         x, share = given[part], slopes[part]
         if host and x.dtype == SINGLE:
-            below = odds(x, 4)
-            xp.divide(x, below, out=values[part])
-            xp.divide(1, below, out=share)
+            xp.divide(1, odds(x, 4), out=share)
+            xp.multiply(x, share, out=values[part])
             rest = powers.of(x.size)[6]
             POWER(rest, out=rest)
         else:

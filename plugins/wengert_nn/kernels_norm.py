@@ -137,7 +137,8 @@ class Scratch:
 
 def pair(xp: Any, first: Any, second: Any, axis: int) -> Any:
     """Return two columns, or two rows, side by side; None is zeros. A product of such pairs is a matrix made of factors of its
-    rows and columns: by BLAS, as NumPy takes longer to repeat a short row than to compute it."""
+    rows and columns: by BLAS, as NumPy takes longer to repeat a short row than to compute it. The product goes to scratch memory:
+    BLAS writes tiles, which takes five times as long where nothing is in the cache yet."""
     size = (second if first is None else first).size
     made = xp.zeros((2, size) if axis == 0 else (size, 2), (second if first is None else first).dtype)
     lines = made if axis == 0 else made.T
@@ -223,6 +224,11 @@ def near(mean: Any, rstd: Any, mode: str) -> bool:
     return mode == "rms" or not mean.size or bool((mean * mean * rstd * rstd).max() < FAR)
 
 
+def offset(mean: Any, rstd: Any, mode: str) -> Any:
+    """Return what (x - mean) * rstd has more than x * rstd; None where no mean is subtracted."""
+    return None if mode == "rms" else -mean * rstd
+
+
 def normalise(backend: Any, x: Any, mean: Any, rstd: Any, affine: Any, axes: Any, eps: float, mode: str, kinds: str) -> Any:
     xp = backend.xp
     if few(x, rstd):
@@ -234,7 +240,7 @@ def normalise(backend: Any, x: Any, mean: Any, rstd: Any, affine: Any, axes: Any
     x, axes, (made, mean, rstd, *affine) = rows(x, axes, made, mean, rstd, *affine)
     weight, bias = affine[0] if "w" in kinds else None, affine[-1] if "b" in kinds else None
     close = near(mean, rstd, mode)
-    shift = -mean * rstd if close and mode != "rms" else None  # (x - mean) * rstd = x * rstd + shift
+    shift = offset(mean, rstd, mode) if close else None
     scratch = Scratch(backend, x.dtype)
     if weight is not None and x.ndim == 2 and weight.ndim == 1 and axes == (1,):
         factors = pair(xp, rstd, None, 1), pair(xp, weight, None, 0)
@@ -243,9 +249,9 @@ def normalise(backend: Any, x: Any, mean: Any, rstd: Any, affine: Any, axes: Any
             sums = pair(xp, shift, xp.ones_like(rstd), 1), pair(xp, weight, bias, 0)
         for part, cut in parts(x, axes):
             block = made[part]
-            other = scratch.like(block)
-            xp.matmul(cut(factors[0]), factors[1], out=block)
-            block *= x[part] if close else xp.subtract(x[part], cut(mean), out=other)
+            values = x[part] if close else xp.subtract(x[part], cut(mean), out=block)
+            other = xp.matmul(cut(factors[0]), factors[1], out=scratch.like(block))
+            xp.multiply(values, other, out=block)
             if sums is not None:
                 block += xp.matmul(cut(sums[0]), sums[1], out=other)
         return result
@@ -338,7 +344,7 @@ def rows_back(
     close = near(mean, rstd, mode)
     left, right = pair(xp, rstd, None, 1), pair(xp, weight, None, 0)
     ones, column = pair(xp, xp.ones_like(weight), None, 0), xp.zeros((len(x), 2), x.dtype)
-    down = xp.ones(len(x), x.dtype)
+    down = pair(xp, offset(mean, rstd, mode) if close else None, xp.ones_like(rstd), 1)  # by which g is summed
     share = rstd / x.dtype.type(max(1, x.shape[1]))
     cube = share * rstd * rstd
     scratch = Scratch(backend, x.dtype)
@@ -349,12 +355,14 @@ def rows_back(
         other = xp.multiply(g, values, out=scratch.like(block))
         if sums:
             by_weight, by_bias = sums
-            by_weight += column_sums(xp, g, other, middle, cut(rstd))
-            by_bias += xp.matmul(down[: len(g)], g)
+            rest, total = xp.matmul(cut(down).T, g)
+            by_weight += xp.matmul(cut(rstd)[:, 0], other)
+            by_weight += rest
+            by_bias += total
         s, t = xp.matmul(g, weight)[:, None], xp.matmul(other, weight)[:, None]
         slope = (middle * s - t) * cut(cube)
-        xp.matmul(cut(left), right, out=block)
-        block *= g
+        other = xp.matmul(cut(left), right, out=other)
+        xp.multiply(g, other, out=block)
         repeated = column[: len(g)]
         repeated[:, :1] = slope
         other = xp.matmul(repeated, ones, out=other)
