@@ -238,8 +238,9 @@ def gelu_with_slope(backend: Any, x: Any) -> tuple[Any, Any]:
         part = slice(start, start + step)
         x, share = given[part], slopes[part]
         if host and x.dtype == SINGLE:
-            xp.divide(1, odds(x, 4), out=share)
-            xp.multiply(x, share, out=values[part])
+            below = odds(x, 4)
+            xp.divide(x, below, out=values[part])
+            xp.divide(1, below, out=share)
             rest = powers.of(x.size)[6]
             POWER(rest, out=rest)
         else:

@@ -137,7 +137,7 @@ class Scratch:
 
 def pair(xp: Any, first: Any, second: Any, axis: int) -> Any:
     """Return two columns, or two rows, side by side; None is zeros. A product of such pairs is a matrix made of factors of its
-    rows and columns: by BLAS, as NumPy takes longer to repeat a short row than to compute it. The product goes to scratch memory:
+    rows and columns: by BLAS, as NumPy takes longer to repeat a short row than to compute it. Products go to scratch memory:
     BLAS writes tiles, which takes five times as long where nothing is in the cache yet."""
     size = (second if first is None else first).size
     made = xp.zeros((2, size) if axis == 0 else (size, 2), (second if first is None else first).dtype)
