@@ -1301,3 +1301,14 @@ def quotient(seed: int, at: Any, along: Any) -> float | None:
         high, low = (random_program(wengert, seed, *side, TOLD)[3].item() for side in sides)
         found.append((high - low) / (2 * step))
     return found[1] if found[0] == pytest.approx(found[1], rel=1e-3, abs=1e-4) else None
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_write_that_overflows_is_made_once_where_that_raises(size: int) -> None:
+    x = wengert.full((size,), 2e38)
+    with np.errstate(all="raise"):
+        x.add_(x)
+    assert x.tolist() == [float("inf")] * size and x._version == 1
+    x = wengert.full((size,), 2.0)
+    with np.errstate(all="raise"):
+        assert x.add_(1).tolist() == [3.0] * size and x._version == 1

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from wengert.backend import DeviceInfo, hosted
-from wengert.memory import aligned
+from wengert.memory import aligned, onto
 from wengert.op import Op
 from wengert_xp import BARE, ArrayModule
 
@@ -88,7 +88,7 @@ class NumpyBackend(ArrayModule):
         return 0
 
     def add_into(self, target: Any, values: Any) -> None:
-        np.add(target, values, out=target)
+        onto(self.xp.add, target, values)
 
     def synchronize(self, index: int) -> None:
         """Nothing to wait for: NumPy returns when it is done."""

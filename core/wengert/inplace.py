@@ -1,7 +1,7 @@
 """In-place writes: the memory changes, the counter ticks, and the history is rebased.
 
 Owns: `commit` (a result takes a tensor's place), the derived `foo_` methods, `out=`, and what views see afterwards.
-May import: record, tape, tensor, backend. Must not know: any op but `assign`, which puts a value into a view.
+May import: record, tape, tensor, backend, memory. Must not know: any op but `assign`, which puts a value into a view.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from wengert import backend, dtypes, errors, tape
 from wengert._tensor import INFERENCE, PLAIN, Tensor, wrap
 from wengert.dtypes import F32, F64, I64
+from wengert.memory import onto
 from wengert.modes import state
 from wengert.op import OPS, Op
 from wengert.record import _NUMBERS32, _NUMBERS64, call, cast, constant, record
@@ -279,7 +280,7 @@ def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[...,
         if boolean or (dtype is not F32 and dtype is not F64):
             if counts and dtype is I64 and type(a) is np.ndarray and type(other) is int and alpha == 1 and abs(other) < 1 << 31:
                 check(self)
-                kernels[np.ndarray](a, constant(other, I64), out=a)
+                onto(kernels[np.ndarray], a, constant(other, I64))
                 bump(self)
                 return self
             return general(self, (other,), alpha)
@@ -313,7 +314,7 @@ def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[...,
             except (Warning, FloatingPointError):
                 return general(self, (other,), alpha)
         try:
-            kernels[type(a)](a, b, out=a)
+            onto(kernels[type(a)], a, b)
         except Exception as error:
             return written(self, (b,), error)
         box = self._box

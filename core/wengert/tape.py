@@ -418,29 +418,29 @@ def run(
     Without targets every leaf accumulates; with targets only the nodes that lead to one run, and leaves accumulate
     only if they are targets and `leaves` is set. Each node runs once, when all its gradients have arrived.
     """
-    shared = _count([edge for edge, _ in roots])
+    usual = Node if targets is None and not create and state.recorder is None and anomaly is None else None
+    shared = _count([edge for edge, _ in roots], usual is None)
     needed = None if targets is None else _ancestors(targets, [edge for edge, _ in roots])
     before, state.task = state.task, Task(roots, needed)
     try:
-        return _run(roots, retain, create, targets, needed, shared, leaves)
+        return _run(roots, retain, create, targets, needed, shared, leaves, usual)
     finally:
         state.task = before
 
 
 def _run(
     roots: Sequence[tuple[Any, Any]], retain: bool, create: bool, targets: Sequence[Any] | None, needed: set[Any] | None,
-    shared: dict[Any, int], leaves: bool,
+    shared: dict[Any, int], leaves: bool, usual: type[Node] | None,
 ) -> dict[Any, Any]:  # fmt: skip
     recorder = state.recorder
     lift = None if recorder is None else recorder.lift
-    usual = Node if targets is None and not create and lift is None and anomaly is None else None
     number = numbers.get(type(roots[0][1])) if numbers and lift is None else None
     frees = not retain
     sums: dict[Any, Any] = {}  # what has arrived at nodes with several consumers
     summed: set[Any] = set()  # those whose gradient is a sum made here, which nobody else holds
     ready: list[tuple[Any, Any]] = []
     found: dict[Any, Any] = {}
-    arrived: list[tuple[AccumulateGrad, Any, bool]] = []  # at leaves, which change only when all has gone well
+    arrived: dict[AccumulateGrad, tuple[Any, bool]] = {}  # at leaves, which change only when all has gone well
     for edge, g in roots:
         _deliver(edge, g if lift is None or create else lift(g), shared, sums, summed, ready)
     while ready:
@@ -466,13 +466,14 @@ def _run(
                 if shapes is not None and gi.shape != shapes[i]:
                     gi = sum_to(gi, shapes[i])
                 edge = edges[i]
+                if type(edge) is AccumulateGrad and edge.hooks is None:
+                    known = arrived.get(edge)
+                    arrived[edge] = (gi, _fresh(gi, g, saved)) if known is None else (known[0] + gi, True)
+                    continue
                 if edge in shared:
                     gi = _joined(edge, gi, shared, sums, summed)
                     if gi is WAITS:
                         continue
-                if type(edge) is AccumulateGrad and edge.hooks is None:
-                    arrived.append((edge, gi, edge in summed or _fresh(gi, g, saved)))
-                    continue
                 if last is not None:
                     ready.append((last, passed))
                 last, passed = edge, gi
@@ -493,7 +494,8 @@ def _run(
                     if "leaf" in hooks.kinds:  # such as an optimizer's step, after which nobody holds this gradient
                         accumulate(node, g, create, False, recorder)
                         continue
-                arrived.append((node, g, hooks is None and node in summed))
+                known = arrived.get(node)
+                arrived[node] = (g, hooks is None and node in summed) if known is None else (known[0] + g, True)
                 continue
         edges, shapes = node.edges, node.shapes
         runs = needed is None or any([e in needed for e in edges])
@@ -520,7 +522,7 @@ def _run(
             _deliver(edge, gi if needed is None or edge in needed else None, shared, sums, summed, ready)
         if runs and not retain:
             node.free()
-    for leaf, g, own in arrived:
+    for leaf, (g, own) in arrived.items():
         accumulate(leaf, g, create, own, recorder)
     return found
 
@@ -554,8 +556,8 @@ def _deliver(
         ready.append((edge, g))
 
 
-def _count(roots: Sequence[Any]) -> dict[Any, int]:
-    """Return how many gradients each reachable node waits for, where more than one."""
+def _count(roots: Sequence[Any], leaves: bool) -> dict[Any, int]:
+    """Return how many gradients each reachable node waits for, where more than one; leaves that run nothing, only if asked."""
     seen: set[Any] = {None}
     shared: dict[Any, int] = {}
     found: list[Any] = []
@@ -568,9 +570,11 @@ def _count(roots: Sequence[Any]) -> dict[Any, int]:
     for node in found:  # which grows
         for edge in node.edges:
             if edge not in seen:
-                seen.add(edge)
-                if type(edge) is not AccumulateGrad:  # which has no edges
+                if type(edge) is not AccumulateGrad:
                     found.append(edge)
+                elif not leaves and edge.hooks is None:
+                    continue
+                seen.add(edge)
             elif edge is not None:
                 shared[edge] = shared.get(edge, 1) + 1
     return shared
