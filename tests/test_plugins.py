@@ -610,6 +610,58 @@ def test_metadata_that_cannot_be_read_takes_no_other_along(good: str, make: Make
     assert "WARNING" not in run(program, WENGERT_DISABLE_PLUGINS="wengert_points-1.0")
 
 
+ELSEWHERE = {  # where Python finds distributions, beside directories
+    "zip": """
+        import shutil
+        shutil.make_archive("../packed", "zip", here)
+        sys.path.append(os.path.join(os.path.dirname(here), "packed.zip"))
+    """,
+    "egg": """
+        for name in os.listdir(here):
+            if name.endswith("dist-info"):
+                os.renames(name, os.path.join("some.egg", "EGG-INFO"))
+            elif name != "some.egg":
+                os.renames(name, os.path.join("some.egg", name))
+        os.rename("some.egg/EGG-INFO/METADATA", "some.egg/EGG-INFO/PKG-INFO")
+        sys.path.append(os.path.join(here, "some.egg"))
+    """,
+    "egg-info": """
+        (info,) = [name for name in os.listdir(here) if name.endswith("dist-info")]
+        os.rename(info + "/METADATA", info + "/PKG-INFO")
+        os.rename(info, "wengert_good.egg-info")
+        sys.path.append(here)
+    """,
+    "finder": """
+        from importlib.metadata import DistributionFinder, MetadataPathFinder
+        class Finder(DistributionFinder):
+            def find_spec(self, *_): return None
+            def find_distributions(self, context=DistributionFinder.Context()):
+                return MetadataPathFinder.find_distributions(DistributionFinder.Context(path=[here]))
+        sys.meta_path.append(Finder())
+        os.rename("wengert_good", "../wengert_good")
+        sys.path.append(os.path.dirname(here))
+    """,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_plugins_are_found_wherever_python_finds_distributions(where: str, good: str, run: Run) -> None:
+    set_up = textwrap.dedent(ELSEWHERE[where])
+    head = "import os, sys\nhere = sys.path.pop(sys.path.index(os.getcwd()))\nsys.path = [p for p in sys.path if p]\n"
+    assert "42" in run(head + set_up + "import wengert\nprint(wengert.good_double(21))")
+
+
+def test_where_there_is_nothing_to_load_metadata_is_not_read(run: Run) -> None:
+    ask = """
+        import sys, wengert
+        try:
+            wengert.nothing_at_all
+        except AttributeError:
+            print("importlib.metadata" in sys.modules)
+    """
+    assert run(ask) == "False\n"
+
+
 def test_an_interrupted_scan_goes_on_when_it_is_asked_again(good: str, make: Make, run: Run) -> None:
     make("an_early", HOOK.format(kind="ops", body='registry.op("early_name", lambda x: x)'))
     make("interrupted", "import os\nif os.environ.pop('FIRST', ''):\n    raise KeyboardInterrupt\n" + HOOK.format(kind="ops", body='registry.op("interrupted_name", lambda x: x)'))  # fmt: skip

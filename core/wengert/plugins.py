@@ -20,6 +20,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,8 @@ def _load_installed() -> None:
 
 def _entries() -> list[Any]:
     """Return the entry points of the group, of every distribution whose metadata can be read."""
+    if _only_builtins():
+        return []
     from importlib import metadata
 
     try:
@@ -250,6 +253,35 @@ def _entries() -> list[Any]:
                 reason = " ".join(f"its metadata cannot be read: {type(error).__name__}: {error}".split())
                 _fail(Plugin(path.stem, str(listed), path.stem, "", "active"), "discovery", reason, error)
     return [*{(e.name, e.value): e for e in reversed(found)}.values()]  # the first on the path, as Python imports
+
+
+def _only_builtins() -> bool:
+    """Say whether a look at the files is enough to know that nothing but wengert itself is in the group.
+
+    importlib.metadata knows all that there may be, and takes 30 ms to be imported and to read a hundred distributions.
+    """
+    if any(hasattr(finder, "find_distributions") and finder is not PathFinder for finder in sys.meta_path):
+        return False
+    try:
+        for place in filter(os.path.exists, (place or "." for place in sys.path)):
+            if place.endswith(".egg"):
+                return False
+            for name in os.listdir(place):  # raises for a zip file
+                listed = os.path.join(place, name, "entry_points.txt")
+                if name.lower().endswith((".dist-info", ".egg-info")) and os.path.exists(listed):
+                    text = Path(listed).read_bytes().decode()
+                    if GROUP in text and not _of_builtins(text):
+                        return False
+    except (OSError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _of_builtins(text: str) -> bool:
+    """Say whether the entry points of the group in a distribution's file are wengert's own."""
+    _, begin, rest = text.partition(f"[{GROUP}]\n")
+    listed = {*rest.partition("[")[0].split("\n")} - {""}
+    return bool(begin) and GROUP not in rest and listed <= {f"{name} = {module}" for name, module in BUILTIN.items()}
 
 
 def _target(entry: Any) -> Any:
