@@ -1441,3 +1441,29 @@ def test_how_arguments_lie_in_memory_is_seen() -> None:
         for given in (x, x, x, i.t(), i.t(), x[1:], x):
             assert compiled(given).tolist() == function(given).tolist()
         assert compiled.programs
+
+
+def test_a_function_that_asks_for_strides_is_told_those_of_each_argument() -> None:
+    def f(x: Any) -> Any:
+        return x * 2 if x.stride(0) == 1 else x * 3
+
+    compiled, x = torch.compile(f), torch.ones(3, 3)
+    for _ in range(3):
+        assert compiled(x)[0, 0].item() == 3 and compiled(x.t())[0, 0].item() == 2
+
+
+def test_warnings_name_the_line_of_the_call() -> None:
+    @torch.compile(fallback="eager")
+    def f(x: Any) -> Any:
+        return x * 2 if x.sum() > 0 else x
+
+    @torch.compile(dynamic=False)
+    def g(x: Any) -> Any:
+        return x * 2
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        f(torch.ones(2)), f(torch.ones(2))
+        for n in range(1, 20):
+            g(torch.ones(n))
+    assert len(found) == 2 and {w.filename for w in found} == {__file__}

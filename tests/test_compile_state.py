@@ -611,3 +611,17 @@ def test_a_gradient_that_cannot_be_differentiated_again_says_why(why: str, funct
         value = compiled(w * 2 if why == "computed from another" else row(i, 3).requires_grad_())
     with pytest.raises(NotImplementedError, match=why):
         torch.autograd.grad(value, w, create_graph=True)
+
+
+def test_what_a_function_without_tensors_among_its_arguments_makes_is_where_its_tensors_are(device: str) -> None:
+    x = torch.linspace(-1, 1, 16).reshape(4, 4).to(device)
+    functions = (
+        lambda: x + torch.ones(4, 4, device=x.device).tril(),
+        lambda: nn.functional.scaled_dot_product_attention(x[None], x[None], x[None], is_causal=True),
+        lambda: (x.cpu() * 2 + torch.ones(4)).to(device),
+        lambda: torch.eye(4, device=device) @ nn.functional.dropout(x, 0.0),
+    )
+    for f in functions:
+        compiled = torch.compile(f)
+        for _ in range(3):
+            assert compiled().device == x.device and torch.allclose(compiled(), f())

@@ -6,6 +6,7 @@ the case table, NumPy. Must not know: how captures are compared.
 
 from __future__ import annotations
 
+import fractions
 import io
 import math
 import re
@@ -72,7 +73,7 @@ ITS_OWN: dict[str, tuple[Callable[[Any], Any], str]] = {  # what must be capture
     "hash": (lambda x: x * {16: 2, 8: 3}.get(x.shape[0], 1), "out of sight|another way"),
     "repeated list": (lambda x: x * 3 if len([0] * x.shape[0]) == 16 else x, "out of sight"),
     "numpy": (lambda x: x * np.sqrt(x.shape[0]), "out of sight"),
-    "index of a list": (lambda x: x * [1, 2, 3, 4, 5, 6, 7][x.shape[0] % 7], "no formula"),
+    "index of a list": (lambda x: x * [1, 2, 3, 4, 5, 6, 7][x.shape[0] % 7], "out of sight"),
     "linspace": (lambda x: torch.linspace(0, 1, x.shape[0]) @ x, "makes data"),
     "loop": (lambda x: sum(x[i] for i in range(x.shape[0])), "loops over the size"),
     "rows": (lambda x: sum(row * 2 for row in x), "loops over the size"),
@@ -81,9 +82,26 @@ ITS_OWN: dict[str, tuple[Callable[[Any], Any], str]] = {  # what must be capture
 BRANCHES: dict[str, tuple[Callable[[Any], Any], int]] = {  # decisions on the size, and the graphs they lead to
     "larger": (lambda x: x * 2 if x.shape[0] > 64 else x - 1, 2),
     "len": (lambda x: x * 2 if len(x) > 64 else x - 1, 2),
+    "beside a float": (lambda x: x * 2 if 0.5 * x.shape[0] > 32 else x - 1, 2),
+    "a float over it": (lambda x: x * 2 if 64.0 / x.shape[0] < 1 else x - 1, 2),
     "even": (lambda x: x.reshape(2, -1, 3) if x.shape[0] % 2 == 0 else x, 2),
     "max": (lambda x: x * max(x.shape[0], 10), 2),
     "of a result": (lambda x: x * 2 if (x @ x.t())[1:].shape[0] >= 64 else x, 2),
+}
+
+
+RARE: dict[str, Callable[[Any], Any]] = {  # what no size that is tried decides otherwise
+    "a float times it": lambda x: x * 2 if 1e-3 * x.shape[0] > 3 else x,
+    "a float plus it": lambda x: x * 2 if 1.0 + x.shape[0] > 3000 else x,
+    "a float is it": lambda x: x * 2 if 17.0 == x.shape[0] else x,
+    "the smaller": lambda x: x * min(3000.0, x.shape[0]),
+    "complex": lambda x: x * 2 if abs(x.shape[0] + 0j) > 3000 else x,
+    "a fraction": lambda x: x * 2 if fractions.Fraction(x.shape[0], 3000) > 1 else x,
+    "a range": lambda x: x * 2 if len(range(x.shape[0])) > 3000 else x,
+    "a number of NumPy's": lambda x: x * 2 if np.float64(1) * x.shape[0] > 3000 else x,
+    "a stride": lambda x: x * 2 if x.reshape(1, -1).stride(0) > 3000 else x,
+    "a floor": lambda x: x * math.floor(x.shape[0] / 3000),
+    "its type": lambda x: x * 2 if type(x.shape[0]) is int else x,
 }
 
 
@@ -135,6 +153,14 @@ def test_a_size_that_goes_out_of_sight_is_captured_of_its_own(name: str) -> None
                 same(compiled(x), function(x))
     assert re.search(f"a leading size of its own: .*({why})", compiled.explanation()), compiled.explanation()
     assert not any(family.general for family in compiled.families.values())
+
+
+@pytest.mark.parametrize("name", RARE)
+def test_a_size_beyond_all_that_are_tried_is_computed_as_eager_code_does(name: str) -> None:
+    compiled = torch.compile(RARE[name], dynamic=True)
+    for n in (40, 40, 41, 60, 5000, 17, 17):
+        x = torch.ones(n)
+        same(compiled(x), RARE[name](x))
 
 
 @pytest.mark.parametrize("name", BRANCHES)
@@ -527,6 +553,90 @@ def test_counters_and_lists_of_a_function_do_not_make_it_run_again() -> None:
             assert compiled(torch.ones(2)).tolist() == [2.0, 2.0]
         assert not compiled.recaptures and count[0] == model.calls == len(seen) == 20 and seen[-1] == (2,)
     assert len(runs.getvalue()) < 20
+
+
+S = torch.optim.lr_scheduler
+INSIDE: dict[str, Callable[[Any], Any]] = {
+    "steps": lambda o: S.StepLR(o, 3, 0.5),
+    "milestones": lambda o: S.MultiStepLR(o, [2, 5, 9], 0.5),
+    "exponential": lambda o: S.ExponentialLR(o, 0.9),
+    "cosine": lambda o: S.CosineAnnealingLR(o, 7),
+    "restarts": lambda o: S.CosineAnnealingWarmRestarts(o, 4),
+    "function": lambda o: S.LambdaLR(o, lambda t: min((t + 1) ** -0.5, (t + 1) * 0.1)),
+    "linear": lambda o: S.LinearLR(o, total_iters=5),
+    "polynomial": lambda o: S.PolynomialLR(o, 10, 2.0),
+    "cycle": lambda o: S.CyclicLR(o, 0.01, 0.1, step_size_up=3, mode="triangular2"),
+    "one cycle": lambda o: S.OneCycleLR(o, 0.1, total_steps=40),
+    "one after the other": lambda o: S.SequentialLR(o, [S.LinearLR(o, total_iters=3), S.CosineAnnealingLR(o, 20)], [3]),
+    "chained": lambda o: S.ChainedScheduler([S.LinearLR(o, total_iters=3), S.ExponentialLR(o, 0.9)]),
+}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
+def test_a_schedule_inside_of_a_step_is_part_of_its_program(name: str, optimizer: str) -> None:
+    ends, compiled = [], None
+    for again in (False, True):
+        w = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64, requires_grad=True)
+        o = getattr(torch.optim, optimizer)([w], lr=0.05, **({"momentum": 0.9} if optimizer == "SGD" else {"eps": 1e-4}))
+        schedule = INSIDE[name](o)
+
+        def step(x: Any, w: Any = w, o: Any = o, schedule: Any = schedule) -> Any:
+            loss = ((w * x).sum() - 1) ** 2
+            o.zero_grad()
+            loss.backward()
+            o.step()
+            schedule.step()
+            return loss
+
+        run = compiled = torch.compile(step) if again else step
+        found = []
+        for i in range(35):
+            loss = run(torch.tensor([1.0, 0.5 + 0.1 * i, -0.3], dtype=torch.float64)).item()
+            group = {k: v for k, v in o.param_groups[0].items() if k != "params"}
+            found.append([loss, w.tolist(), group, schedule.get_last_lr(), getattr(schedule, "last_epoch", None)])
+        ends.append(found)
+    for ours, theirs in zip(*ends, strict=True):
+        assert ours[0] == pytest.approx(theirs[0], rel=1e-9) and ours[1] == pytest.approx(theirs[1], rel=1e-9)
+        assert ours[2:] == theirs[2:]
+    assert compiled.programs and len(compiled.recaptures) < 5, compiled.explanation()
+
+
+def test_what_python_keeps_between_calls_may_decide_and_be_computed_with() -> None:
+    state: dict[str, Any] = {}
+
+    def f(x: Any) -> Any:
+        state["calls"] += state["by"] % 2
+        state["by"] += 1
+        state["pair"] = (state["pair"][0] * 0.9, "a")
+        state["two"] = [0.5 * state["two"][1], state["two"][0] + 1.0]
+        if state["by"] % 3 == 0:
+            x = x * state["pair"][0]
+        for i in range(2):
+            x = x + i * (0.5 * state["by"])
+        return x * state["two"][0] + math.floor(state["two"][1] / 4) + state["calls"]
+
+    ends = []
+    for run in (f, torch.compile(f)):
+        state.update(calls=1, by=2, pair=(2.0, "a"), two=[1.0, 2.0])
+        kept = state["two"]
+        found = [(run(torch.ones(2, dtype=torch.float64)).tolist(), dict(state)) for _ in range(15)]
+        assert kept == [1.0, 2.0]  # each call leaves a list of its own
+        ends.append(found)
+    assert ends[0] == ends[1]
+
+
+def test_a_float_that_is_asked_for_its_kind_is_seen() -> None:
+    class State:
+        rate = 0.1
+
+    state = State()
+    for f in (lambda x: x * 2 if type(state.rate) is float else x, lambda x: x * math.floor(min(state.rate, 99.0)),
+              lambda x: x * 2 if math.isinf(state.rate) else x, lambda x: x * {0.0: 5}.get(state.rate, 3)):  # fmt: skip
+        compiled = torch.compile(f)
+        for rate in (0.1, 0.1, 0.2, 0.15, 0.25, 10.0, 0.0, math.inf, 0.3):
+            state.rate = rate
+            assert compiled(torch.ones(2)).tolist() == f(torch.ones(2)).tolist()
 
 
 @pytest.mark.parametrize("dynamic", [None, True])

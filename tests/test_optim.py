@@ -378,6 +378,21 @@ def test_lbfgs_solves_for_complex_numbers(search: str | None) -> None:
     np.testing.assert_allclose(array(z), array(goal), atol=1e-6)
 
 
+def test_lbfgs_takes_sparse_gradients() -> None:
+    table = wengert.ones(4, 2, dtype=wengert.float64, requires_grad=True)
+    optimizer = optim.LBFGS([table], lr=1)
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = (wengert.nn.functional.embedding(wengert.tensor([1, 3]), table, sparse=True) ** 2).sum()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        optimizer.step(closure)
+    assert table.grad.is_sparse and np.allclose(array(table), [[1, 1], [0, 0]] * 2, atol=1e-7)
+
+
 def test_lbfgs_stays_where_the_gradient_is_zero() -> None:
     x = leaf(wengert, [1.0, 1.0])
     minimize(wengert, lambda x: ((x - 1) ** 2).sum(), x, 2, tolerance_grad=-1.0, tolerance_change=-1.0)
@@ -1099,6 +1114,19 @@ def test_a_refused_group_leaves_everything_as_it_was() -> None:
     assert good.keys() == {"params"}
 
 
+@pytest.mark.parametrize("name", [n for n in (*ALL, "SparseAdam") if n not in ("SGD", "Adagrad")])
+def test_a_layout_that_the_last_gradient_may_not_have_leaves_all_parameters_as_they_were(name: str) -> None:
+    params = [wengert.ones(3, requires_grad=True) for _ in range(3)]
+    optimizer = getattr(optim, name)(params, lr=0.1)
+    dense, sparse = wengert.ones(3), wengert.ones(3).to_sparse()
+    for p in params:
+        p.grad = sparse if name == "SparseAdam" else dense
+    params[2].grad = dense if name == "SparseAdam" else sparse
+    with pytest.raises(RuntimeError, match=f"{name} does not support (sparse|dense) gradients"):
+        optimizer.step()
+    assert not optimizer.state and all(p.tolist() == [1.0, 1.0, 1.0] for p in params)
+
+
 def test_duplicates_within_a_group_warn() -> None:
     with pytest.warns(UserWarning, match="duplicate parameters"):
         optim.SGD([same, same])
@@ -1168,6 +1196,9 @@ SCHEDULES: dict[str, Schedule] = {
             S.StepLR(o, 3),
         ],
         [5, 15, 20, 24],
+    ),
+    "SequentialLR restarts": lambda S, o: S.SequentialLR(
+        o, [S.CosineAnnealingWarmRestarts(o, 4, 2), S.ExponentialLR(o, 0.9)], [17]
     ),
     "SequentialLR at once": lambda S, o: S.SequentialLR(o, [S.LinearLR(o), S.ExponentialLR(o, 0.9)], [0]),
     "SequentialLR cyclic": lambda S, o: S.SequentialLR(
@@ -1411,6 +1442,24 @@ def test_plateau_by_hand() -> None:
     other.step(1.0)
     with pytest.raises(RuntimeError, match="min_lrs"):
         other.step(1.0)
+
+
+def test_what_reduces_the_rates_is_told_the_epoch() -> None:
+    scheduler = lr_scheduler.ReduceLROnPlateau(optim.SGD([leaf(wengert, [1.0])]), patience=0)
+    seen: list[int] = []
+    scheduler._reduce_lr = seen.append
+    for metric in (1.0, 2.0, 0.5, 3.0):
+        scheduler.step(metric)
+    assert seen == [2, 4]
+
+
+def test_rates_of_cosine_are_those_of_its_formula_to_the_last_bit() -> None:
+    optimizer = optim.SGD([leaf(wengert, [1.0])], lr=0.2)
+    scheduler = lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 12)
+    optimizer.step()
+    for t in range(12):
+        assert optimizer.param_groups[0]["lr"] == 0.2 * (1 + math.cos(math.pi * t / 12)) / 2
+        scheduler.step()
 
 
 def test_stepping_before_the_optimizer_warns_once() -> None:

@@ -108,7 +108,8 @@ class Symbol:
 
     @property
     def strides(self) -> tuple[int, ...]:
-        return self.ghost.strides  # type: ignore[no-any-return]
+        log = self.recorder.log
+        return self.ghost.strides if log is None else log.seen(self.ghost.strides)  # type: ignore[no-any-return]
 
     @property
     def flags(self) -> Any:
@@ -592,15 +593,16 @@ def capture(function: Callable[..., Any], *args: Any, log: Any = None, leaves: S
     """Run a function on symbols instead of numbers, and return what it does as a graph.
 
     log: of numbers that vary (compiler/varying.py), which gives the arguments their place and looks on.
-    leaves: tensors whose `.grad` is another one at each call: what is read of it becomes one more argument.
+    leaves: tensors whose `.grad` is another one at each call: what is read of it becomes one more argument. Where no tensor is
+    given, the first of them that is not on the host tells the device.
     args: tensors (or tuples, lists and dicts of them) that become the graph's arguments; every other tensor the function
     meets is state: read and written where it is at each call. The function's effects are recorded, not done.
     Raises RuntimeError where it asks for a value (`item`, a condition), naming the remedy.
     """
     with _one_at_a_time:
         tensors = _tensors(args)
-        place = tensors[0].device if tensors else backend.default_device()
-        recorder = Recorder(place, log)
+        near = tensors or [x for x in leaves if x.device.type != backend.HOST]
+        recorder = Recorder(near[0].device if near else backend.default_device(), log)
         for x in {id(x): x for x in leaves}.values():
             array = None if x._grad is None else x._grad._array
             if array is not None and not hasattr(array, "parts"):

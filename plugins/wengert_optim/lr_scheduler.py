@@ -269,7 +269,7 @@ class MultiStepLR(_Multiplying):
         super().__init__(optimizer, last_epoch)
 
     def ratio(self) -> float:
-        return self.gamma ** self.milestones[self.last_epoch]
+        return self.gamma ** sum(n for epoch, n in self.milestones.items() if epoch == self.last_epoch)
 
     def _get_closed_form_lr(self) -> list[Any]:
         passed = bisect_right(sorted(self.milestones.elements()), self.last_epoch)
@@ -361,7 +361,8 @@ class PolynomialLR(_Multiplying):
         t, end = self.last_epoch, self.total_iters
         if self._is_initial or t == 0 or t > end:
             return 1.0
-        return float(((1.0 - t / end) / (1.0 - (t - 1) / end)) ** self.power)
+        ratio: float = ((1.0 - t / end) / (1.0 - (t - 1) / end)) ** self.power
+        return ratio
 
     def _get_closed_form_lr(self) -> list[Any]:
         left = 1.0 - min(self.last_epoch, self.total_iters) / self.total_iters
@@ -397,7 +398,7 @@ class CosineAnnealingLR(LRScheduler):
         return [self.eta_min + (group["lr"] - self.eta_min) * ratio for group in groups]
 
     def _get_closed_form_lr(self) -> list[Any]:
-        return [_cosine(base, self.eta_min, self.last_epoch / self.T_max) for base in self.base_lrs]
+        return [_cosine(base, self.eta_min, self.last_epoch, self.T_max) for base in self.base_lrs]
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
@@ -426,10 +427,12 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def get_lr(self) -> list[Any]:
         self._warn_outside()
-        return [_cosine(base, self.eta_min, self.T_cur / self.T_i) for base in self.base_lrs]
+        return [_cosine(base, self.eta_min, self.T_cur, self.T_i) for base in self.base_lrs]
 
     def step(self, epoch: float | None = None) -> None:
         """Go to the next epoch, or to `epoch`, which may lie between two."""
+        if epoch is None and self.last_epoch < 0:
+            epoch = 0
         if epoch is None:
             epoch = self.last_epoch + 1
             self.T_cur += 1
@@ -448,8 +451,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         self.step(epoch)
 
 
-def _cosine(high: Any, low: float, way: float) -> Any:
-    return low + (high - low) * (1 + math.cos(math.pi * way)) / 2
+def _cosine(high: Any, low: float, t: float, period: float) -> Any:
+    return low + (high - low) * (1 + math.cos(math.pi * t / period)) / 2
 
 
 # Schedules that go up and down, the momentum down and up.
@@ -534,7 +537,8 @@ class CyclicLR(_Cycling):
         """Return the scale of the amplitude at cycle or step `x`."""
         if self._scale_fn_custom is not None:
             return self._scale_fn_custom(x)
-        return float({"triangular": 1.0, "triangular2": 0.5 ** (x - 1)}.get(self.mode, self.gamma**x))
+        scale: float = {"triangular": 1.0, "triangular2": 0.5 ** (x - 1)}.get(self.mode, self.gamma**x)
+        return scale
 
     def get_lr(self) -> list[Any]:
         self._warn_outside()
@@ -633,8 +637,8 @@ class OneCycleLR(_Cycling):
         groups = self.optimizer.param_groups
         return [self._between(group[phase["start_lr"]], group[phase["end_lr"]], way) for group in groups]
 
-    def _between(self, a: float, b: float, way: float) -> float:
-        return (b - a) * way + a if self._anneal_func_type == "linear" else float(_cosine(a, b, way))
+    def _between(self, a: float, b: float, way: float) -> Any:
+        return (b - a) * way + a if self._anneal_func_type == "linear" else _cosine(a, b, way, 1)
 
 
 def _steps_in_all(total_steps: Any, epochs: Any, steps_per_epoch: Any) -> int:
@@ -717,7 +721,7 @@ class ReduceLROnPlateau(LRScheduler):
             self.cooldown_counter -= 1
             self.num_bad_epochs = 0
         if self.num_bad_epochs > self.patience:
-            self._reduce_lr()
+            self._reduce_lr(self.last_epoch)
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
         self._last_lr = [_copied(group["lr"]) for group in self.optimizer.param_groups]
 
@@ -728,7 +732,7 @@ class ReduceLROnPlateau(LRScheduler):
             return sign * metric > sign * self.best
         return sign * metric > sign * (self.best + sign * margin)
 
-    def _reduce_lr(self) -> None:
+    def _reduce_lr(self, epoch: int) -> None:
         groups = self.optimizer.param_groups
         if len(groups) != len(self.min_lrs):
             if self.default_min_lr is None:

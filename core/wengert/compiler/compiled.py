@@ -55,8 +55,9 @@ CACHE = 16  # kinds of calls that are kept for one function, and general graphs 
 INLINE = 100  # values that are watched by the function of a call itself; of more, it calls another that all programs share
 INSTANCES = 64  # programs of general graphs that are kept
 RECAPTURES = 8  # so many captures for changed surroundings before a warning says what changes
+SEVERAL = 4  # so many floats that move are tried one by one, where all together are refused
 FAILURES = 3  # so often a family is tried to be made general
-LAYOUT = ("as_strided", "is_contiguous", "storage_offset")  # what asks how a tensor lies in memory
+LAYOUT = ("as_strided", "is_contiguous", "storage_offset", "stride")  # what asks how a tensor lies in memory
 SOME = 2  # leading sizes that are captured of their own before a general graph is tried, unless dynamic=True
 
 
@@ -196,6 +197,12 @@ class Captured:
         """Whether the function leaves something behind in numbers and lists."""
         return bool(self.counted or self.left or (self.general is not None and self.general.moves))
 
+    @property
+    def computes(self) -> bool:
+        """Whether the graph, or what was decided, depends on numbers that the function changes itself."""
+        known = 0 if self.general is None else len(self.general.floats) - len(self.counted)
+        return self.general is not None and any(i >= known for i in self.general.used)
+
     def settle(self, graph: Graph, joint: Joint, given: list[Tensor]) -> None:
         """Note what the capture wrote to. Raises RuntimeError for a tensor that is not watched, or an argument's gradient."""
         if any(leaf is x for leaf, _ in graph.grads for x in joint.given):
@@ -238,7 +245,7 @@ class Captured:
         """Return what a call leaves behind, by the numbers as they are now: None where one is of another type."""
         if self.general is None:
             return self.left
-        known = [*floats, *(n.now() for n in self.counted)]
+        known = floats if self.computes else [*floats, *(n.now() for n in self.counted)]
         if [type(x) for x in known] != [type(x) for x in self.general.floats]:
             return None
         left = Left()
@@ -291,12 +298,18 @@ class Made:
         result = self.training(tensors) if self.training is not None else self.program([x._array for x in tensors])
         return resolved(result, tensors) if self.captured.joint.marked else result
 
+    def decides_alike(self, floats: list[float]) -> bool:
+        """Say whether Python would go the same way with these numbers."""
+        general = self.captured.general
+        if general is None or [*map(type, floats)] != [*map(type, general.floats[: len(floats)])]:
+            return False
+        return general.holds(self.size, floats)
+
     def follows(self, floats: list[float]) -> bool:
         """Let the arrays follow the floats, and say whether Python would go the same way with them."""
         if self.floats and all(map(equal, floats, self.floats)):
             return True
-        general = self.captured.general
-        if general is None or not all(type(x) is float for x in floats) or not general.holds(self.size, floats):
+        if not self.decides_alike(floats):
             return False
         self.floats = []
         try:
@@ -423,6 +436,7 @@ class Compiled(Wrapper):
         self.brought: list[Number] = []  # those of `renewed` among them
         self.stays: list[Number] = []  # places where that was tried, in vain
         self.silent: list[Number] = []  # places where the function leaves tensors, and reads none
+        self.remade: list[Number] = []  # places where the function leaves a new list of numbers at each call
         self.crowded = False  # whether a warning has said that there are too many kinds of calls
         self.straight: Callable[[Any], Any] | None = None  # that of the entry called last
         self.lock = threading.RLock()
@@ -497,7 +511,7 @@ class Compiled(Wrapper):
 
     def _guard(self, args: Any, kwargs: Any, moving: list[Number] | None = None, lists: list[Any] | None = None) -> Guard:
         """Return the guard of a capture."""
-        return Guard(self.function, (args, kwargs), moving or (), lists or (), [*self.renewed, *self.silent])
+        return Guard(self.function, (args, kwargs), moving or (), lists or (), [*self.renewed, *self.silent], self.remade)
 
     def _run(self, entry: Entry, made: Made, args: Any, kwargs: Any) -> Any:
         captured = made.captured
@@ -541,8 +555,10 @@ class Compiled(Wrapper):
         return made.run(tensors)
 
     def _floats(self, entry: Entry, captured: Captured, args: Any, kwargs: Any) -> list[Any]:
-        """Return the floats that vary as they are now: those around the function, and those among the arguments."""
-        return [n.now() for n in captured.moving] + (_floats((args, kwargs)) if entry.floating else [])
+        """Return the numbers that vary as they are now: those around the function, those among the arguments, and those that
+        the function changes, where they count."""
+        found = [n.now() for n in captured.moving] + (_floats((args, kwargs)) if entry.floating else [])
+        return found + [n.now() for n in captured.counted] if captured.computes else found
 
     # ---- kinds that are met
     def _enter(self, key: Any) -> Entry:
@@ -560,10 +576,9 @@ class Compiled(Wrapper):
                 del self.entries[old]
                 if not self.crowded:
                     self.crowded = True
-                    warnings.warn(
+                    _warn(
                         f"wengert.compile: {self.name} is called in more than {CACHE} ways, and the last {CACHE} are kept: "
                         f"{_difference(old, key)}. Pass numbers that change as tensors, and pad what changes its shape.",
-                        stacklevel=4,
                     )
             if len(self.entries) > CACHE + INSTANCES:
                 self.entries.popitem(last=False)
@@ -598,10 +613,14 @@ class Compiled(Wrapper):
         if entry.eager or state.packing:  # the latter: what is saved goes through hooks, and is the same each time it is made
             return self.function(*args, **kwargs)
         with self.lock:
-            fits = (m for m in reversed(entry.kept) if m.floats is None and m.captured.guard.changed() is None)
+            fits = (m for m in reversed(entry.kept) if m.captured.guard.changed() is None
+                    and (m.floats is None or m.decides_alike(self._floats(entry, m.captured, args, kwargs))))  # fmt: skip
             made = entry.made = entry.made or next(fits, None) or self._instance(entry, args, kwargs)
             fresh = not entry.calls
             if made is None:
+                outdated = entry.kept[-1].captured if entry.kept else None
+                if outdated is not None and (why := outdated.guard.changed()) and outdated.guard.floats_that_changed():
+                    self._drop(outdated, why)
                 entry.calls += 1
                 family = entry.family
                 if family is not None:
@@ -688,10 +707,9 @@ class Compiled(Wrapper):
         self.straight = None
         self.recaptures.append(why)
         if len(self.recaptures) == RECAPTURES:
-            warnings.warn(
+            _warn(
                 f"wengert.compile: {self.name} was captured {RECAPTURES} times because what it reads beside its arguments "
                 f"changes (last: {why}); pass what changes as an argument, as a tensor. It runs eagerly from now on.",
-                stacklevel=5,
             )
 
     # ---- captures
@@ -753,7 +771,7 @@ class Compiled(Wrapper):
             raise error
         result = self.function(*args, **kwargs)
         entry.eager = f"{'' if isinstance(error, RuntimeError) else f'{type(error).__name__}: '}{error}"
-        warnings.warn(f"wengert.compile: {self.name} runs eagerly: {entry.eager}", stacklevel=4)
+        _warn(f"wengert.compile: {self.name} runs eagerly: {entry.eager}")
         return result
 
     def _capture(self, entry: Entry, args: Any, kwargs: Any) -> None:
@@ -766,7 +784,7 @@ class Compiled(Wrapper):
         if moving or entry.floating:
             if any(self._tried(entry, way, moving, args, kwargs) for way in ways):
                 return
-            good = [n for n in moving if len(moving) > 1 and self._works(entry, n, args, kwargs)]
+            good = [n for n in moving if 1 < len(moving) <= SEVERAL and self._works(entry, n, args, kwargs)]
             self.fixed += [n for n in moving if n not in good]
             self.moving = [n for n in self.moving if n in good or n not in moving]
             if good and any(self._tried(entry, way, good, args, kwargs) for way in ways):
@@ -782,7 +800,8 @@ class Compiled(Wrapper):
         graph = capture(joint, args, kwargs, self._taken(args, kwargs), leaves=captured.around)
         left = guard.fixed(guard.undo(), joint.left)
         guard.clean()
-        if left.numbers or left.lists:  # the function counts, or keeps a list: does that matter to the graph?
+        remade = guard.within(self._remade(left))
+        if left.numbers or left.lists or remade:  # the function counts, or keeps a list: does that matter to the graph?
             try:
                 self._build_general(entry, False, [], args, kwargs)
                 return
@@ -796,14 +815,22 @@ class Compiled(Wrapper):
         if family is not None and entry.size is not None:
             family.captured.add(entry.size)
 
-    def _renew(self, places: list[Number], silent: Sequence[Number] = ()) -> None:
-        """Let places hold other tensors at each call, which are arguments, but for those that are not read.
+    def _remade(self, left: Left) -> list[Number]:
+        """Return the places where a capture left a new tuple or list of numbers. Raises Renewed where a list is there first."""
+        found = left.remade()
+        self._renew([], remade=[n for n in found if type(n.now()) is list])
+        return found
+
+    def _renew(self, places: list[Number], silent: Sequence[Number] = (), remade: Sequence[Number] = ()) -> None:
+        """Let places hold other tensors at each call, which are arguments, but for those that are not read; and others other
+        lists.
 
         Raises Renewed where some are not known yet."""
-        known = len(self.renewed) + len(self.silent)
+        known = len(self.renewed) + len(self.silent) + len(self.remade)
+        self.remade += [n for n in remade if n not in self.remade]
         self.renewed += [n for n in places if n not in self.renewed]
         self.silent += [n for n in silent if n not in self.silent and n not in self.renewed]
-        if len(self.renewed) + len(self.silent) > known:
+        if len(self.renewed) + len(self.silent) + len(self.remade) > known:
             raise Renewed
 
     def _tried(self, entry: Entry, sized: bool, moving: list[Number], args: Any, kwargs: Any) -> bool:
@@ -842,11 +869,12 @@ class Compiled(Wrapper):
         given, size = self._given(args, kwargs), entry.size if sized else None
         watched, counted, lists, held = self._guard(args, kwargs), list[Number](), list[Any](), self._taken(args, kwargs)
         own = _floats((args, kwargs)) if entry.floating else []
-        limit = float("inf")  # of ops: so many in a further capture are a loop over the size
+        before: Log | None = None  # of the first capture
 
-        def take(size: int | None, floats: list[float], empty: bool = False) -> Take:
-            """Capture once; what Python counts meanwhile is put back. empty: with nothing in the lists that it adds to."""
-            log = Log(entry.size, size, floats, limit, lists)
+        def take(size: int | None, floats: list[float], empty: bool = False, bare: bool = False) -> Take:
+            """Capture once; what Python counts meanwhile is put back. empty: with nothing in the lists that it adds to. bare:
+            with no number under watch."""
+            log = Log(entry.size, size, floats, before, lists, bare)
             numbers = iter(log.numbers[len(moving) : len(moving) + len(own)])
             mine = mapped((args, kwargs), lambda x: next(numbers) if own and type(x) is float else x)
             joint = Joint(self.function, watched, self._renew)
@@ -855,31 +883,33 @@ class Compiled(Wrapper):
             try:
                 with watched.holding(numbered), watched.emptied(lists if empty else ()):
                     graph = capture(joint, *mine, held, log=log, leaves=captured.around)
-                    counts = [log.plain([n.now() for n in numbers]) for numbers in (moving, counted)]
+                    counts = [[n.now() for n in numbers] for numbers in (moving, counted)]
             except Exception as error:
                 raise Unlike(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
             finally:
                 left = watched.undo()
             watched.fixed(left, joint.left)
             watched.clean()
-            changed = [n for n, _ in left.numbers if n not in moving and n not in counted]
+            again = self._remade(left)
+            left.others = [(n, value) for n, value in left.others if n not in again]  # their numbers are counted, each
+            changed = [n for n in [*(n for n, _ in left.numbers), *watched.within(again)] if n not in [*moving, *counted]]
             grown = [x for x, _ in left.lists if not any(x is y for y in lists)]
             if changed or grown:  # once more, with what it counts under watch
-                if limit < float("inf"):
+                if before is not None:
                     raise Unlike("what it counts differs from capture to capture")
                 counted.extend(changed)
                 lists.extend(grown)
                 return take(size, floats + [n.now() for n in changed])
             captured.left = captured.left or left
-            others = [n.name for n, _ in left.others], log.plain([value for _, value in left.others])
-            return Take(log, graph, joint, (*counts, log.plain([added for _, added in left.lists]), *others))
+            others = [n.name for n, _ in left.others], [value for _, value in left.others]
+            return Take(log, graph, joint, (*counts, [added for _, added in left.lists], *others))
 
         captured = Captured(watched, given)
         first = take(size, [n.now() for n in moving] + own)
-        limit = 4 * first.log.calls + 64
+        before = first.log
         captured.before[len(captured.around) :] = [0] * len(given)
         captured.settle(first.graph, first.joint, first.log.stands)
-        captured.general = generalised(take, first, len(moving) + len(own), bool(lists))
+        captured.general = generalised(take, first, bool(lists))
         captured.moving, captured.counted = moving, counted
         captured.guard = self._guard(args, kwargs, [*moving, *counted], lists)
         captured.guard.grads = watched.grads
@@ -926,6 +956,14 @@ def _locate(error: RuntimeError) -> None:
     if found and error.args and "\n  in " not in str(error.args[0]):
         place = found[-1]
         error.args = (f"{error.args[0]}\n  in {place.filename}, line {place.lineno}: {place.line}", *error.args[1:])
+
+
+def _warn(text: str) -> None:
+    """Warn, by the line of the program that made the call."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _own(frame.f_code.co_filename):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, stacklevel=level)
 
 
 def _own(filename: str) -> bool:

@@ -72,6 +72,13 @@ class Wrapper:
     function: Callable[..., Any]
 
 
+class Watched:
+    """A number of a capture that writes down what is done with it (varying.py)."""
+
+    __slots__ = ("value",)
+    value: Any
+
+
 _PLAIN = bool | int | float | complex | str | bytes | None
 
 
@@ -223,6 +230,17 @@ class Left:
         for x, added in self.lists:
             x += closed(mapped(added, there))
 
+    def remade(self) -> list[Number]:
+        """Return the places where it leaves a new tuple or list for one that differs in numbers alone."""
+
+        def alike(was: Any, now: Any) -> bool:
+            if type(was) is not type(now) or type(now) not in (list, tuple) or len(was) != len(now):
+                return False
+            pairs = zip(was, now, strict=True)
+            return all(a.__class__ is b.__class__ and (type(a) in (int, float) or equal(a, b)) for a, b in pairs)
+
+        return [n for n, value in self.others if not isinstance(n.container, _Contents) and alike(n.now(), value)]
+
     def with_tensors(self) -> tuple[list[Number], list[Any]]:
         """Return where it leaves tensors: the places, and the lists that it adds to."""
         numbers = [n for n, value in self.others if any(isinstance(v, Nth) for v in leaves(value))]
@@ -235,12 +253,13 @@ class Guard:
     A captured program reads tensors where they lie, and holds all else fixed; `changed` says what is no longer as it was.
     Of the program's classes it is what the code names. Raises RuntimeError where that is too much to be looked at before each
     call, and for an iterator, of which nobody can say where it is. The numbers in `moving`, which the program takes as they
-    are, are not watched, nor what stands in the places of `renewed`, nor the lists in `lists`, which it does not read.
+    are, are not watched, nor what stands in the places of `renewed`, nor the lists in `lists`, which it does not read. In the
+    places of `remade` any list may stand with the same elements.
     """
 
     def __init__(
         self, function: Callable[..., Any], arguments: Any, moving: Iterable[Number] = (), lists: Iterable[Any] = (),
-        renewed: Sequence[Number] = (),
+        renewed: Sequence[Number] = (), remade: Sequence[Number] = (),
     ) -> None:  # fmt: skip
         self.tensors: list[tuple[str, Any, Any, Tensor, Any, bool]] = []  # (name, container, key, tensor, array, requires_grad)
         self.inside: list[tuple[str, Any, Any]] = []  # (name, sparse array, its values): a write gives it others
@@ -257,7 +276,7 @@ class Guard:
         self.names = set(CALLED)  # what the code reads of others
         self.loads: set[str] = set()  # names that it does not only set
         self.spaces: set[int] = set()  # the `id` of dicts that are read by such names
-        self.renewed = renewed
+        self.renewed, self.remade = renewed, remade
         self.contents: list[tuple[str, Any, Any]] = []  # (name, container, a copy of it)
         self.places: list[tuple[Number, Any]] = []  # what is no container, and what stands there
         self.draws = [(name, source, _drawn(source)) for name, source in _generators()]
@@ -382,6 +401,9 @@ class Guard:
             self._items(_Part(container, key), name)
             if hasattr(value, "__dict__"):
                 self._object(vars(value), name)
+        elif self.remade and type(value) is list and Number(name, container, key) in self.remade:
+            self.contents.append((name, value, value.copy()))
+            self._items(_Part(container, key), name)
         else:
             self.objects.append((name, container, key, value))
             if _advances(value):
@@ -554,6 +576,11 @@ class Guard:
         """Return the numbers that are among those wanted."""
         return [n for n in (Number(*n[:3]) for n in self.numbers) if n in wanted] if wanted else []
 
+    def within(self, places: list[Number]) -> list[Number]:
+        """Return the numbers in the tuples and lists that stand in these places."""
+        numbers = (Number(*n[:3]) for n in self.numbers if isinstance(n[1], _Part) and type(n[3]) in (int, float))
+        return [n for n in numbers if Number("", n.container.container, n.container.key) in places] if places else []
+
     def ask(self, given: list[Tensor]) -> None:
         """Raise RuntimeError where the code asks for what the arguments of a capture have and those of other calls may not."""
         asked = {n for x in given for n in x.__dict__}
@@ -578,8 +605,7 @@ class Guard:
 
         def note(n: Number, was: Any, now: Any) -> None:
             if type(was) in (int, float) and isinstance(now, type(was)) and not isinstance(now, bool):
-                differs: Any = type(was).__ne__  # which asks no number under watch
-                left.numbers += [(n, now)] if differs(was, now) else []
+                left.numbers += [(n, now)] if issubclass(type(now), Watched) or was != now else []  # 0 now, 1 at another call
             elif now is not was:
                 left.others.append((n, now))
             held.append((n, was))
@@ -918,7 +944,7 @@ def _array(value: Any) -> Any:
 
 
 class _Part:
-    """A tuple that stands in a container, whichever it is now; setting an element puts another one there."""
+    """A tuple or list that stands in a container, whichever it is now; setting an element puts another one there."""
 
     def __init__(self, container: Any, key: Any) -> None:
         self.container, self.key = container, key

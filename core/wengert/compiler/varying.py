@@ -25,9 +25,9 @@ import numpy as np
 
 from wengert import backend
 from wengert._tensor import Tensor, wrap
-from wengert.compiler.guards import OWN
+from wengert.compiler.guards import OWN, Watched, equal
 from wengert.compiler.passes import on_host, owner_of
-from wengert.func.layers import innermost, mapped
+from wengert.func.layers import innermost, leaves, mapped
 from wengert.graph import Equation, Graph, Recorder, Value, like
 from wengert.modes import state
 from wengert.op import Op
@@ -36,6 +36,8 @@ SMALLEST = 2  # a general graph is good from this size on: 1 broadcasts, and of 
 SIZES = 5  # captures that a formula of the size is held against, the first included
 FARTHEST = 2520  # a size that is tried: one that many numbers divide
 KEPT_BYTES = 1 << 22  # data made in Python are kept up to about this size, from which those for smaller sizes are cut
+FACTORS = (0.75, 1.5, 0.5, 1.25, 0.875, 1.125)  # by which floats are tried
+STEPS = (9, FARTHEST, 2 * FARTHEST, 1, 2, -1)  # and how far ints, together with them
 FUNCTIONS = ("sqrt", "exp", "expm1", "log", "log1p", "log2", "log10", "sin", "cos", "tan", "tanh", "pow")  # of math, watched
 
 
@@ -48,17 +50,38 @@ class Loops(Unlike):
 
 
 # ---- numbers under watch
-class _Watched:
-    """A number of a capture, and how it came about."""
+class _Watched(Watched):
+    """A number of a capture, and how it came about. It says that it is an int or a float, and is none: what C code takes of
+    those it would take unseen."""
 
-    made: Any = None  # its Way; None: a size that nobody has used yet
-    serial = 0  # of the log of the capture it belongs to: what escaped from an earlier one is a number like others
+    __slots__ = ("made", "serial")
+    kind: type
+    __class__ = property(lambda self: type(self).kind)
+
+    def __init__(self, value: Any, made: Any = None, serial: int = 0) -> None:
+        self.value, self.made = value, made  # made: its Way; None: a size that nobody has used yet
+        self.serial = serial  # of the log it belongs to: what escaped from an earlier one is a number like others
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return np.asarray(_exactly(self), dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_exactly(self), name)
+
+    def __repr__(self) -> str:
+        log = _log()
+        if log is not None and not _users(_asking()[1]):  # a key of a table of numbers
+            log.plain(self)
+        return repr(self.value)
+
+    def __format__(self, form: str) -> str:
+        return format(self.value, form)
 
 
 def plain(x: Any) -> Any:
     """Return a number as it is without watch; tuples, lists and slices with such numbers in them too."""
     if isinstance(x, _Watched):
-        return int.__pos__(x) if isinstance(x, int) else float.__pos__(x)  # type: ignore[arg-type]
+        return x.value
     if isinstance(x, slice):
         return slice(plain(x.start), plain(x.stop), plain(x.step))
     if isinstance(x, tuple | list | dict):
@@ -73,12 +96,7 @@ def _log() -> Log | None:
 def _way(x: Any) -> Any:
     """Return how a number was computed, as the log writes it down."""
     log = _log()
-    if not isinstance(x, _Watched) or log is None or x.serial != log.serial:
-        return plain(x)
-    if x.made is None:
-        log.sizes.append(plain(x))
-        x.made = Way(None, (len(log.sizes) - 1,))
-    return x.made
+    return plain(x) if log is None else log.way(x)
 
 
 class Way:
@@ -114,7 +132,11 @@ class Way:
 def _result(value: Any, function: Any, *args: Any) -> Any:
     """Return a computed number under watch, where a capture watches."""
     log = _log()
-    if log is None or type(value) not in (int, float):
+    if log is None:
+        return value
+    if type(value) not in (int, float):  # a complex one
+        for x in args:
+            _exactly(x) if isinstance(x, _Watched) else None
         return value
     made = log.watched(value, Way(function, tuple(_way(x) for x in args)))
     log.pool.append((value, made.made))
@@ -136,17 +158,22 @@ def _users(module: str) -> bool:
     return module.split(".")[0] not in OWN
 
 
-def _condition(outcome: Any, function: Any, *args: Any) -> Any:
-    """Write down what a program decided by a number, and return it. wengert itself works alike for all sizes."""
+def _condition(outcome: Any, function: Any, *args: Any, sought: bool = False) -> Any:
+    """Write down what a program decided by a number, and return it. wengert itself works alike for all sizes, and
+    for all floats, but for those that are `sought` in a table."""
     log = _log()
     if log is None:
         return outcome
     frame, module = _asking()
     ways = tuple(_way(x) for x in args)
     floating = any(isinstance(w, Way) and w.floats() for w in ways)
-    table = module == "wengert.record" or (module == "wengert.inplace" and function is operator.eq)  # of constants
-    if _users(module) or (floating and function is not plain and not table):
+    table = module == "wengert.record" or (module == "wengert.inplace" and function in (plain, operator.eq))  # of constants
+    if len(log.conditions) > log.most:
+        raise Unlike("it decides much more often with other numbers")
+    if _users(module) or (floating and (sought or function is not plain) and not table):
         log.conditions.append((function, ways, outcome, f" ({frame.f_code.co_filename}, line {frame.f_lineno})"))
+    elif function is plain and isinstance(ways[0], Way):
+        log.entered.append((outcome, ways[0]))
     return outcome
 
 
@@ -155,21 +182,22 @@ def _arithmetic(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
     def forward(self: Any, other: Any, *rest: Any) -> Any:
         if rest or not isinstance(other, int | float):
-            return _left(self, other)
+            return _left(function, self, other, *rest)
         return _result(function(plain(self), plain(other)), function, self, other)
 
     def backward(self: Any, other: Any) -> Any:
         if not isinstance(other, int | float):
-            return _left(self, other)
+            return _left(lambda x, y: function(y, x), self, other)
         return _result(function(plain(other), plain(self)), function, other, self)
 
     return forward, backward
 
 
-def _left(self: Any, other: Any) -> Any:
-    if isinstance(other, str | bytes | tuple | list):  # repeated: from here on the number is out of sight
-        _exactly(self)
-    return NotImplemented
+def _left(function: Any, self: Any, other: Any, *rest: Any) -> Any:
+    """Leave arithmetic to what is no number of Python's: but for tensors, the number is out of sight from here on."""
+    if isinstance(other, Tensor):
+        return NotImplemented
+    return (pow if rest else function)(_exactly(self), other, *rest)
 
 
 def _exactly(self: Any) -> Any:
@@ -182,7 +210,7 @@ def _comparison(name: str) -> Callable[..., Any]:
 
     def compare(self: Any, other: Any) -> Any:
         if not isinstance(other, int | float):
-            return NotImplemented
+            return NotImplemented if isinstance(other, Tensor) else function(_exactly(self), other)
         return _condition(function(plain(self), plain(other)), function, self, other)
 
     return compare
@@ -193,9 +221,10 @@ def _alone(function: Any) -> Callable[..., Any]:
 
 
 def _watching(cls: Any) -> Any:
-    """Give a class of numbers the operators that write down what is done."""
+    """Give a class of numbers the operators of its kind, which write down what is done."""
+    kind = cls.kind
     for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "lshift", "rshift", "and_", "or_", "xor"):
-        if hasattr(cls, f"__{name.rstrip('_')}__"):
+        if hasattr(kind, f"__{name.rstrip('_')}__"):
             forward, backward = _arithmetic(name)
             setattr(cls, f"__{name.rstrip('_')}__", forward)
             setattr(cls, f"__r{name.rstrip('_')}__", backward)
@@ -204,23 +233,32 @@ def _watching(cls: Any) -> Any:
     for name, function in {"neg": operator.neg, "pos": operator.pos, "abs": abs, "floor": math.floor, "ceil": math.ceil,
                            "trunc": math.trunc, "round": round}.items():  # fmt: skip
         setattr(cls, f"__{name}__", _alone(function))
+    if kind is int:
+        cls.__invert__, cls.__index__ = _alone(operator.invert), lambda self: int(_exactly(self))
     cls.__divmod__ = lambda self, other: (self // other, self % other)
+    cls.__rdivmod__ = lambda self, other: (other // self, other % self)
     cls.__bool__ = lambda self: _condition(bool(plain(self)), bool, self)
-    cls.__hash__ = lambda self: hash(_exactly(self))
-    cls.__int__ = cls.__index__ = lambda self: int(_exactly(self))
+    cls.__hash__ = lambda self: hash(_condition(plain(self), plain, self, sought=True))
+    cls.__int__ = lambda self: int(_exactly(self))
     cls.__float__ = lambda self: float(_exactly(self))
-    cls.__reduce__ = lambda self: (type(plain(self)), (_exactly(self),))
+    cls.__reduce__ = lambda self: (kind, (_exactly(self),))
     return cls
 
 
 @_watching
-class Whole(int, _Watched):
+class Whole(_Watched):
     """An int under watch."""
+
+    __slots__ = ()
+    kind = int
 
 
 @_watching
-class Real(float, _Watched):
+class Real(_Watched):
     """A float under watch."""
+
+    __slots__ = ()
+    kind = float
 
 
 # ---- one capture
@@ -231,25 +269,44 @@ class Log:
     """What one capture did with the numbers that vary: arguments have the leading `size` in the place of `was`."""
 
     def __init__(
-        self, was: int | None, size: int | None, floats: Sequence[float], limit: float = math.inf, lists: Sequence[Any] = ()
-    ) -> None:
-        self.was, self.size, self.floats, self.limit = was, size, tuple(floats), limit
+        self, was: int | None, size: int | None, floats: Sequence[float], first: Log | None = None, lists: Sequence[Any] = (),
+        bare: bool = False,
+    ) -> None:  # fmt: skip
+        self.was, self.size, self.floats = was, size, tuple(floats)
+        self.calls = 0
+        self.limit = math.inf if first is None else 4 * first.calls + 64  # of ops: so many in a further capture are a loop
+        self.most = math.inf if first is None else 4 * len(first.conditions) + 64
+        self.bare = bare  # whether nothing is watched: what a program sees that asks for types
         self.lists = {id(x) for x in lists}  # whose length is not to be asked
         self.sizes: list[int] = []  # those that the user's Python used, in order
         self.conditions: list[tuple[Any, tuple[Any, ...], Any, str]] = []
         self.serial = next(_serials)
         self.numbers = [self.watched(x, Way("float", (i,))) for i, x in enumerate(self.floats)]
-        self.pool: list[tuple[Any, Way]] = [(plain(x), x.made) for x in self.numbers]  # all numbers that were computed
-        self.calls = 0
+        self.pool: list[tuple[Any, Way]] = []  # all numbers that were computed
+        self.pool += [] if bare else [(plain(x), x.made) for x in self.numbers]
+        self.entered: list[tuple[Any, Way]] = []  # those of them that went into the graph
         self.stands: list[Tensor] = []  # the arguments' places
 
-    plain = staticmethod(plain)
+    def way(self, x: Any) -> Any:
+        """Return how a number was computed: of one that is not of this log, the number."""
+        if not isinstance(x, _Watched) or x.serial != self.serial:
+            return plain(x)
+        if x.made is None:
+            self.sizes.append(plain(x))
+            x.made = Way(None, (len(self.sizes) - 1,))
+        return x.made
+
+    def plain(self, x: Any) -> Any:
+        """Return numbers as they are without watch, and note them: they go into the graph."""
+        for v in leaves(x):
+            for number in (v.start, v.stop, v.step) if isinstance(v, slice) else (v,):
+                if isinstance(way := self.way(number), Way):
+                    self.entered.append((plain(number), way))
+        return plain(x)
 
     def watched(self, value: Any, way: Way | None = None) -> Any:
         """Return a number under watch."""
-        made = Whole(value) if isinstance(value, int) else Real(value)
-        made.made, made.serial = way, self.serial
-        return made
+        return value if self.bare else (Whole if isinstance(value, int) else Real)(value, way, self.serial)
 
     # what the recorder asks
     def seen(self, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -419,19 +476,19 @@ def _cast(x: Any, dtype: Any) -> Any:
 class General:
     """A graph for any leading size from 2 on, and any value of the floats that vary, where what was decided stays decided.
 
-    Raises Unlike where the captures it is made of are not one graph with other numbers, or where a number counts that is not
-    among the first `used` ones: others must not matter.
+    Raises Unlike where the captures it is made of are not one graph with other numbers.
     """
 
-    def __init__(self, takes: Sequence[Take], used: int) -> None:
+    def __init__(self, takes: Sequence[Take]) -> None:
         first = takes[0]
-        self.used = used
+        self.used = set[int]()  # the floats that a decision or the graph depends on
         self.smallest = min((t.log.size for t in takes if t.log.size is not None), default=SMALLEST)
         self.takes, self.first = takes, first
         self.floats = first.log.floats
         self.sizes = [self._size_met(i) for i in range(len(first.log.sizes))]
         self.still = [all(t.log.sizes[i] == n for t in takes) for i, n in enumerate(first.log.sizes)]  # which do not differ
         self.conditions = [c for c in map(self._condition, range(len(first.log.conditions))) if c is not None]
+        self.conditions += self._unchanged()
         graphs = [t.graph for t in takes]
         base = first.graph
         for t in takes:
@@ -458,8 +515,9 @@ class General:
         self.outputs = self.merged([g.outputs for g in graphs], "a result")
         if any(f.of_float for f in _formulas(self.outputs)):
             raise Unlike("it returns a number that a float that varies is in")
-        self.used = len(self.floats)  # what it leaves behind may come of all numbers
+        used = {*self.used}
         self.left = self.merged([t.left for t in takes], "what it counts")
+        self.used = used  # what it leaves behind is computed at each call anyway
         self.moves = any(tuple(t.left[0]) != t.log.floats[: len(t.left[0])] for t in takes)
         self._check()
         self.literals = [(self._shortened(largest, shape), shape) for largest, shape in self.literals]
@@ -506,11 +564,19 @@ class General:
         depends = any([self._floats_of(w) for w in known]) or any(not self.still[i] for w in known for i in w.sizes())
         return (function, ways, outcome) if depends else None
 
+    def _unchanged(self) -> Iterator[Any]:
+        """Yield a condition for each number in the graph that was the same in all captures, though what it is computed of was
+        not: a floor, a remainder."""
+        for value, way in self.first.log.entered:
+            if self._floats_of(way) or not all(self.still[i] for i in way.sizes()):
+                with contextlib.suppress(ArithmeticError, ValueError, IndexError):
+                    if all(self._at_take(way, t) == value for t in self.takes):
+                        yield operator.pos, (way,), value
+
     def _floats_of(self, way: Way) -> set[int]:
-        """Return which floats take part. Raises Unlike for one that must not."""
+        """Return which floats take part, and note it."""
         found = way.floats()
-        if any(i >= self.used for i in found):
-            raise Unlike("it computes with a number that it changes itself")
+        self.used |= found
         return found
 
     def holds(self, size: int | None, floats: Sequence[float]) -> bool:
@@ -526,19 +592,19 @@ class General:
         """Say whether the user's Python would go the same way."""
         try:
             return all(f(*[self.at(w, size, floats) for w in ways]) == outcome for f, ways, outcome in self.conditions)
-        except (Unlike, ArithmeticError, ValueError):
+        except (Unlike, ArithmeticError, ValueError, TypeError):  # a complex number is not compared
             return False
 
-    def refuse(self, size: int, why: str) -> None:
-        """Hold against the general graph that a capture for this size was another one, or none. Raises Unlike where it is not
-        known that it has to be."""
-        if not self.holds(size, self.floats):
+    def refuse(self, size: int | None, floats: Sequence[float], why: str) -> None:
+        """Hold against the general graph that a capture for this size and these floats was another one, or none. Raises Unlike
+        where it is not known that it has to be."""
+        if not self.holds(size, floats):
             return
         try:
-            self.instance(size, self.floats)
+            self.instance(size, floats)
         except Unlike:
             return
-        raise Unlike(f"for size {size} it goes another way: {why}")
+        raise Unlike(why)
 
     def number(self, values: Sequence[Any], what: str, dtype: Any = None) -> Formula:
         """Return the formula of a number that differs. Raises Unlike where there is none."""
@@ -546,7 +612,7 @@ class General:
         def cast(x: Any) -> Any:
             return x if dtype is None else _cast(x, dtype).item()
 
-        for value, way in self.first.log.pool:
+        for value, way in (*self.first.log.entered, *self.first.log.pool):
             if type(value) in (int, float) and cast(value) == values[0]:
                 with contextlib.suppress(ArithmeticError, ValueError, IndexError):
                     if all(cast(self._at_take(way, t)) == v for t, v in zip(self.takes, values, strict=True)):
@@ -575,6 +641,8 @@ class General:
     def merged(self, values: Sequence[Any], what: str) -> Any:
         """Return values of the captures as one, with formulas for numbers that differ."""
         first = values[0]
+        if any(isinstance(v, _Watched) for v in values):
+            return self._left(values, what)
         if len({type(v) for v in values}) > 1:
             raise Unlike(f"{what} is {first!r} or {next(v for v in values if type(v) is not type(first))!r}")
         if isinstance(first, Value):
@@ -600,6 +668,16 @@ class General:
         if type(first) not in (int, float) and any(v is not first and v != first for v in values):
             raise Unlike(f"{what} is {first!r} or {next(v for v in values if v != first)!r}")
         return first
+
+    def _left(self, values: Sequence[Any], what: str) -> Any:
+        """Return the formula of a number that the program's Python left somewhere: how it was computed is known."""
+        if not isinstance(values[0], _Watched) or values[0].made is None:  # a size as it is
+            return self.merged([plain(v) for v in values], what)
+        way = self.first.log.way(values[0])
+        found = [self._at_take(way, t) for t in self.takes]
+        if not all(equal(a, plain(b)) for a, b in zip(found, values, strict=True)):
+            raise Unlike(f"{what} is computed otherwise from capture to capture")
+        return Formula(functools.partial(self.at, way)) if isinstance(way, Way) else way
 
     def _array(self, values: Sequence[Any], what: str) -> Any:
         first = values[0]
@@ -760,11 +838,11 @@ def _first_difference(base: Graph, other: Graph, first: Take, t: Take) -> str:
     return f"other ops run{sizes}: {what}"
 
 
-def generalised(take: Callable[..., Take], first: Take, used: int, lists: bool = False) -> General:
+def generalised(take: Callable[..., Take], first: Take, lists: bool = False) -> General:
     """Return the general graph that a first capture and others make, for other sizes and other floats than its.
 
-    take: captures for a size and floats. used: how many of the floats may count. lists: it adds to some, whose elements must
-    not matter. Raises Unlike where they make none.
+    take: captures for a size and floats. lists: it adds to some, whose elements must not matter. Raises Unlike where they make
+    none.
     """
     size, floats = first.log.size, list(first.log.floats)
     takes, others = [first], dict[int, str]()  # others: sizes that went another way
@@ -786,30 +864,42 @@ def generalised(take: Callable[..., Take], first: Take, used: int, lists: bool =
     if size is not None and len(takes) < 3:
         m, why = next(iter(others.items()))
         raise Unlike(f"for size {m} it goes another way: {why}")
-    found = len(takes)
-    for factor in (0.75, 1.5, 0.5, 1.25) if floats else ():
-        changed = [x + 3 + i + int(8 * factor) if type(x) is int else (x or 1.0) * (factor + i / 64)
-                   for i, x in enumerate(floats)]  # fmt: skip
-        other = take(size, changed)
+    found, refused = len(takes), list[tuple[list[Any], str]]()
+    for factor, step in zip(FACTORS, STEPS, strict=True) if floats else ():
+        apart = [step * (1 + i * (i + 3)) if step > 2 else step * (1 + i) for i in range(len(floats))]
+        changed = [x + d if type(x) is int else (x or 1.0) * (factor + i / 64)
+                   for (i, x), d in zip(enumerate(floats), apart, strict=True)]  # fmt: skip
+        try:
+            other = take(size, changed)
+        except Loops:
+            raise
+        except Unlike as error:
+            refused.append((changed, str(error)))
+            continue
         if not first.log.parted(other.log):
             takes.append(other)
         if len(takes) == found + 2:
             break
     if floats and len(takes) == found:
         raise Unlike("each value of a float is decided of its own")
+    last = takes[-1].log
+    bare = take(last.size, list(last.floats), bare=True)
+    takes.append(Take(last, bare.graph, bare.joint, bare.left))
     if lists:
         takes.append(take(size, floats, empty=True))
         if first.log.parted(takes[-1].log):
             raise Unlike("it reads a list that it adds to")
-    general = General(takes, used)
+    general = General(takes)
     lowest = general.lowest() if size is not None else None
     if lowest is not None:  # a formula may not hold below the sizes that it was held against
         with contextlib.suppress(Unlike):
             other = take(lowest, floats)
             if not first.log.parted(other.log):
-                general = General([*takes, other], used)
+                general = General([*takes, other])
     for m, why in others.items():
-        general.refuse(m, why)
+        general.refuse(m, floats, f"for size {m} it goes another way: {why}")
+    for changed, why in refused:
+        general.refuse(size, changed, why)
     return general
 
 
