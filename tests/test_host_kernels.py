@@ -221,6 +221,83 @@ def test_convolutions_of_some_images_at_a_time(
             np.testing.assert_allclose((along * slope).sum().item(), (g * moved.numpy()).sum(), rtol=1e-9)
 
 
+def with_slopes(run: Any, *shapes: tuple[int, ...]) -> list[Any]:
+    """Return what a function gives for rounded numbers (of which many are equal), its gradients, and theirs."""
+    draw = np.random.default_rng(5)
+    xs = [w.tensor(np.round(draw.standard_normal(shape) * 2), requires_grad=True) for shape in shapes]
+    y = run(*xs)
+    weights = w.tensor(draw.standard_normal(tuple(y.shape)))
+    slopes = w.autograd.grad((y * weights).sum(), xs, create_graph=True)
+    varying = [s for s in slopes if s.requires_grad]
+    second = w.autograd.grad(sum((s**3).sum() for s in varying), xs, allow_unused=True) if varying else ()
+    return [a.detach().numpy() for a in (y, *slopes, *[s for s in second if s is not None])]
+
+
+@pytest.mark.parametrize("run", [
+    *[lambda x, k=k, s=s, p=p, d=d: F.max_pool2d(x, k, s, p, d) for k, s, p, d in
+      [(2, 2, 0, 1), (3, 2, 1, 1), (3, 1, 1, 1), ((2, 3), (1, 2), (1, 0), 2), (2, 3, 0, 1), (2, 5, 1, 3)]],
+    *[lambda x, k=k, s=s, p=p: F.avg_pool2d(x, k, s, p) for k, s, p in [(2, 2, 0), (3, 1, 0), (3, 2, 1)]],
+    *[lambda x, k=k, s=s, p=p: F.unfold(x, k, 1, p, s) for k, s, p in [(2, 2, 0), (3, 1, 0), (3, 2, 1)]],
+    lambda x: F.max_pool2d(w.where(x > 2, float("nan"), x), 3, 2, 1), lambda x: F.max_pool2d(x - float("inf"), 3, 2, 1),
+])  # fmt: skip
+def test_windows_are_the_same_gathered_and_one_place_after_another(monkeypatch: pytest.MonkeyPatch, run: Any) -> None:
+    from wengert_nn import kernels_windows
+
+    few = with_slopes(run, (2, 3, 7, 8))
+    monkeypatch.setattr(kernels_windows, "FEW", 0)
+    monkeypatch.setattr(kernels_windows, "chosen", lambda *args: None)
+    for one, other in zip(few, with_slopes(run, (2, 3, 7, 8)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("run", [
+    lambda x: F.interpolate(x, size=(12, 5), mode="bilinear"), lambda x: F.interpolate(x, size=(7, 16), mode="bicubic"),
+    lambda x: F.adaptive_avg_pool2d(x, (3, 5)),
+])  # fmt: skip
+def test_a_product_resamples_as_its_taps_do(monkeypatch: pytest.MonkeyPatch, run: Any) -> None:
+    from wengert_nn import kernels_taps
+
+    far = w.zeros(1, 2, 7, 8)
+    far[0, 0, 0, 0] = float("inf")
+    few, spread = with_slopes(run, (2, 3, 7, 8)), run(far)
+    assert spread[0, 1].isfinite().all() and spread[0, 0, -1].isfinite().all()  # 0 * inf is not asked for
+    monkeypatch.setattr(kernels_taps, "FEW", 0)
+    assert w.allclose(spread, run(far), equal_nan=True)
+    for one, other in zip(few, with_slopes(run, (2, 3, 7, 8)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
+
+
+# ---- a few elements
+@pytest.mark.parametrize(("run", "weight"), [
+    (lambda x, a, b: F.layer_norm(x, (6,), a, b), (6,)), (lambda x, a, b: F.layer_norm(x, (5, 6), a, b), (5, 6)),
+    (lambda x, a, b: F.group_norm(x, 2, a, b), (4,)), (lambda x, a, b: F.batch_norm(x, None, None, a, b, True), (4,)),
+])  # fmt: skip
+def test_few_elements_are_normalised_as_many(monkeypatch: pytest.MonkeyPatch, run: Any, weight: tuple[int, ...]) -> None:
+    from wengert_nn import kernels_norm
+
+    few = with_slopes(run, (3, 4, 5, 6), weight, weight)
+    monkeypatch.setattr(kernels_norm, "FEW", 0)
+    for one, other in zip(few, with_slopes(run, (3, 4, 5, 6), weight, weight), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-7, atol=1e-8)
+
+
+def test_repeated_and_turned_arrays_are_repeated_further() -> None:
+    x = w.arange(12.0).reshape(3, 4)
+    for seen in (x.t(), x[:, ::2], x[:, :1].expand(3, 4)[:, :1], x[0].expand(3, 4), x.t()[:, :1].expand(4, 3)):
+        host = seen.numpy()
+        np.testing.assert_array_equal(seen.expand(2, *seen.shape).numpy(), np.broadcast_to(host, (2, *host.shape)))
+        np.testing.assert_array_equal(seen[:, None].expand(-1, 5, -1).numpy(), np.repeat(host[:, None], 5, 1))
+
+
+def test_self_attention_is_attention_to_an_equal_sequence() -> None:
+    layer = w.nn.MultiheadAttention(8, 2).double()
+    x = w.tensor(RNG.standard_normal((5, 3, 8)))
+    for single in (False, True):
+        one = x[:, 0] if single else x
+        for made, other in zip(layer(one, one, one), layer(one, one.clone(), one.clone()), strict=True):
+            assert w.allclose(made, other, rtol=1e-12)
+
+
 # ---- products
 @pytest.mark.parametrize(("rows", "width", "out"), [(64, 784, 256), (65, 784, 256), (3, 300, 300), (1, 70_000, 2)])
 def test_linear_with_few_rows_of_a_large_matrix(rows: int, width: int, out: int) -> None:

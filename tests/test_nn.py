@@ -725,8 +725,11 @@ def test_batch_norm_keeps_statistics() -> None:
     assert np.allclose(array(norm.running_var), halves.var(1, ddof=1).mean(0), rtol=1e-4)
     expected = (array(x) - array(norm.running_mean)) / np.sqrt(array(norm.running_var) + 1e-5)
     assert np.allclose(array(norm.eval()(x)), expected, atol=1e-5)
-    with pytest.raises(ValueError, match="expected 2D or 3D input"):
-        norm(wengert.ones(1, 3, 1, 1))
+    norm.train()
+    for refused, kind in ((wengert.ones(1, 3, 1, 1), ValueError), (wengert.ones(1, 3), ValueError), (wengert.ones(2, 4), RuntimeError)):
+        with pytest.raises(kind):
+            norm(refused)
+    assert int(norm.num_batches_tracked) == 2 and np.allclose(array(norm.running_mean), halves.mean(1).mean(0), atol=1e-5)
     old = {k: v for k, v in norm.state_dict().items() if k != "num_batches_tracked"}
     nn.BatchNorm1d(3).load_state_dict(old)
 
@@ -921,6 +924,9 @@ def test_parameters_as_a_vector() -> None:
     assert vector.shape == (9,) and vector.requires_grad
     utils.vector_to_parameters(wengert.arange(9.0), net.parameters())
     assert array(net.weight).tolist() == [[0, 1], [2, 3], [4, 5]] and array(net.bias).tolist() == [6, 7, 8]
+    with pytest.raises(RuntimeError):
+        utils.vector_to_parameters(wengert.zeros(8), net.parameters())
+    assert array(net.weight).tolist() == [[0, 1], [2, 3], [4, 5]]
 
 
 def test_old_norms() -> None:

@@ -19,6 +19,7 @@ from wengert.backend import DeviceInfo, hosted
 from wengert.memory import aligned, onto
 from wengert.op import Op
 from wengert_xp import BARE, ArrayModule
+from wengert_xp.arraymodule import HALF
 
 # glibc hands memory of more than 128 kB back to the system when it is freed, until it has seen a larger piece come back: from
 # then on it keeps that much. Without this, a step that makes a few arrays of 8 MB waits for 2000 to 6000 pages each time.
@@ -64,8 +65,19 @@ class NumpyBackend(ArrayModule):
     def elementwise_table(self) -> dict[str, Callable[..., Any]]:
         divisions = ("floor_divide", "trunc_divide", "remainder", "fmod")
         table = super().elementwise_table()
+        table["remainder"] = self.remainder
         checked = {n: no_zero_divisor(table.get(n) or getattr(self.xp, n)) for n in divisions}
-        return {**table, **checked, "where": select}
+        limited = {"clip": one_pass(table["clip"]), "relu": rectified(table["relu"])}
+        return {**table, **checked, **limited, "where": select}
+
+    def remainder(self, x: Any, y: Any, out: Any = ...) -> Any:
+        """Return NumPy's, in which a zero gets the sign of x, as in PyTorch and in the op's formula."""
+        if x.dtype.kind != "f":
+            return self.xp.remainder(x, y, out=out)
+        made = self.xp.remainder(x, y, out=...)
+        if not made.all():
+            np.copysign(made, x, out=made, where=made == 0)
+        return self.give(made, out)
 
     def structural_table(self) -> dict[str, Callable[..., Any]]:
         table = super().structural_table()
@@ -102,6 +114,9 @@ class NumpyBackend(ArrayModule):
     def ones(self, n: int, dtype: Any) -> Any:
         return ones(n, dtype) if n <= SHORT else np.ones(n, dtype)
 
+    def scalar(self, value: float, dtype: Any) -> Any:
+        return scalar(value, dtype)
+
     def finish(self, op: Op, kernel: Callable[..., Any]) -> Callable[..., Any]:
         return finish(kernel, op)
 
@@ -131,6 +146,32 @@ def no_zero_divisor(kernel: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def one_pass(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a clip that takes a third of the time where two numbers limit many floats.
+
+    Of two zeros it gives x's, as PyTorch does; for halves the module's maximum does not.
+    """
+
+    def run(x: Any, low: Any, high: Any, out: Any = ...) -> Any:
+        if (x.size < MANY and x.dtype is not HALF) or x.dtype.char not in "efd" or low.ndim or high.ndim:
+            return kernel(x, low, high, out=out)
+        return np.clip(x, low, high) if out is ... else np.clip(x, low, high, out=out)
+
+    return run
+
+
+def rectified(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a relu that takes a third of the time for many floats; see `one_pass`."""
+
+    def run(x: Any, out: Any = ...) -> Any:
+        if (x.size < MANY and x.dtype is not HALF) or x.dtype.char not in "efd":
+            return kernel(x, out=out)
+        return np.clip(x, 0, np.inf) if out is ... else np.clip(x, 0, np.inf, out=out)
+
+    return run
+
+
+MANY = 1 << 12  # elements from which on `np.clip`, which is no ufunc, is the faster one
 SHORT = 1 << 12  # elements of a row of ones that is kept
 
 
@@ -138,6 +179,14 @@ SHORT = 1 << 12  # elements of a row of ones that is kept
 def ones(n: int, dtype: Any) -> Any:
     """Return a row of ones, the same for all: making it anew takes as long as the product with it."""
     made = np.ones(n, dtype)
+    made.flags.writeable = False
+    return made
+
+
+@functools.lru_cache(256)
+def scalar(value: float, dtype: Any) -> Any:
+    """Return a number as a 0-d array, which a ufunc need not convert."""
+    made = np.array(value, dtype)
     made.flags.writeable = False
     return made
 
@@ -175,12 +224,18 @@ def broadcast_to(x: Any, shape: Any) -> Any:
     added = len(shape) - x.ndim
     if x.size == 1 and added >= 0:
         return np.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
-    fits = added >= 0 and all([n == m or n == 1 for n, m in zip(x.shape, shape[added:], strict=True)])
-    if not fits:
+    if added < 0:
         return np.broadcast_to(x, shape)  # says what is wrong
-    strides = (*(0,) * added, *[0 if n == 1 else step for n, step in zip(x.shape, x.strides, strict=True)])
-    if not x.flags.c_contiguous:
-        return np.lib.stride_tricks.as_strided(x, shape, strides)
+    strides = [0] * added
+    for n, step, m in zip(x.shape, x.strides, shape[added:], strict=True):
+        if n != m and n != 1:
+            return np.broadcast_to(x, shape)
+        strides.append(step if n != 1 else 0)
+    if not x.flags.c_contiguous:  # what the constructor takes: without repeated elements, in the order they lie in
+        x = x[tuple([slice(None) if step else slice(1) for step in x.strides])]
+        x = x if x.flags.c_contiguous else x.T
+        if not x.flags.c_contiguous:
+            return np.lib.stride_tricks.as_strided(x.T, shape, strides)
     return np.ndarray(shape, x.dtype, x, 0, strides)
 
 

@@ -96,12 +96,12 @@ class ArrayModule:
             if x.dtype is HALF:
                 return self.in_single(rsqrt, out, x)
             root = xp.sqrt(x, out=out)
-            return xp.divide(x.dtype.type(1), root, out=root)
+            return xp.divide(self.scalar(1, x.dtype), root, out=root)
 
         def sigmoid(x: Any, out: Any = ...) -> Any:
             if x.dtype is HALF:
                 return self.in_single(sigmoid, out, x)
-            one = x.dtype.type(1)
+            one = self.scalar(1, x.dtype)
             made = xp.negative(x, out=out)  # by tanh, what is near 0 would lose its digits
             xp.exp(made, out=made)
             xp.add(made, one, out=made)
@@ -126,11 +126,16 @@ class ArrayModule:
             large, small = xp.where(first, x, y), xp.where(first, y, x)
             return xp.add(large, xp.log1p(xp.exp(small - large)), out=out)
 
+        def absent(bound: Any, value: float) -> bool:
+            return type(bound) is np.ndarray and not bound.ndim and bound.item() == value
+
         def clip(x: Any, low: Any, high: Any, out: Any = ...) -> Any:
-            if type(high) is np.ndarray and not high.ndim and high == np.inf:  # the bound that is not given
-                return xp.maximum(x, low, out=out)
-            made = xp.maximum(x, low, out=...) if high.ndim else xp.maximum(x, low, out=out)
-            return xp.minimum(made, high, out=made if out is ... and not high.ndim else out)
+            if absent(high, np.inf):
+                return xp.maximum(low, x, out=out)  # of two zeros the second, as PyTorch
+            if absent(low, -np.inf):
+                return xp.minimum(high, x, out=out)
+            made = xp.maximum(low, x, out=...) if high.ndim else xp.maximum(low, x, out=out)
+            return xp.minimum(high, made, out=made if out is ... and not high.ndim else out)
 
         def sign(x: Any, out: Any = ...) -> Any:
             if x.dtype.kind != "f":
@@ -157,7 +162,7 @@ class ArrayModule:
         def relu(x: Any, out: Any = ...) -> Any:
             if x.dtype.kind in "bc":
                 raise NotImplementedError("relu takes integers and real floats, no bools or complex numbers")
-            return xp.maximum(x, 0, out=out)
+            return xp.maximum(self.scalar(0, x.dtype), x, out=out)
 
         def shift(name: str) -> Kernel:
             function = getattr(xp, name)
@@ -462,6 +467,10 @@ class ArrayModule:
     def ones(self, n: int, dtype: Any) -> Any:
         """Return a row of ones, by which a product adds up rows; nobody writes to it."""
         return self.xp.ones(n, dtype)
+
+    def scalar(self, value: float, dtype: Any) -> Any:
+        """Return a number in the form that costs a ufunc least beside arrays of a type."""
+        return dtype.type(value)
 
     def give(self, made: Any, out: Any) -> Any:
         """Return `made` as an array, written to `out` where one is given."""

@@ -60,11 +60,14 @@ def positions(xp: Any, indices: Any, n: int, axis: int) -> Any:
     """Return where elements stand in a flattened array: those at `indices` along an axis of length n, which else has the
     indices' shape."""
     shape = indices.shape
-    before, along, after = lanes(shape, (axis,)) or (1, 1, 1)
-    made = indices.reshape(before, along, after)
+    if not indices.size:
+        return indices
+    after = math.prod(shape[axis + 1 :])
+    step = n * after
+    begin = xp.arange(0, math.prod(shape[:axis]) * step, step)
     if after > 1:
-        made = made * after + xp.arange(after)
-    return (made + xp.arange(before)[:, None, None] * (n * after)).reshape(shape)
+        begin, indices = begin[:, None] + xp.arange(after), indices * after
+    return indices + begin.reshape((*shape[:axis], 1, *shape[axis + 1 :]))
 
 
 def table(backend: Any) -> dict[str, Kernel]:
@@ -177,15 +180,15 @@ def table(backend: Any) -> dict[str, Kernel]:
     def squares(x: Any, axis: Any, middle: Any) -> Any:
         """Return the sum of |x - middle|^2 with its dims kept; middle (None: 0) has them too."""
         axis = every(x, axis)
-        kept = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
         if middle is None and 0 < x.size == size(x, axis) and x.flags.c_contiguous and x.dtype.kind == "f":
-            return x.reshape(-1).dot(x.reshape(-1)).reshape(kept)
+            return x.reshape(-1).dot(x.reshape(-1)).reshape((1,) * x.ndim)
         if middle is None and type(x) is np.ndarray and x.dtype.char in "fd" and axis == (x.ndim - 1,) and VECDOT:
             return np.vecdot(x, x)[..., None]
         sizes = large(x, axis)
         if sizes is None:
             return add.reduce(squared(x if middle is None else x - middle), axis, None, None, True)
         before, _, after = sizes
+        kept = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
         made = xp.zeros((before, 1, after), x.real.dtype)
         rows, centre = x.reshape(sizes), None if middle is None else middle.reshape(before, 1, after)
         for here, parts in groups(sizes, block):
@@ -194,6 +197,11 @@ def table(backend: Any) -> dict[str, Kernel]:
                 made[here] += add.reduce(squared(part if centre is None else part - centre[here]), 1, None, None, True)
         return made.reshape(kept)
 
+    def rest(made: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+        """Return what has the dims of x kept without those that are not to be."""
+        axis = every(x, axis)
+        return made if keepdims else made.reshape([n for a, n in enumerate(x.shape) if a not in axis])
+
     def variance(x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
         n = size(x, axis)
         middle = add.reduce(x, axis, None, None, True) / x.dtype.type(n)
@@ -201,15 +209,19 @@ def table(backend: Any) -> dict[str, Kernel]:
         if (made <= squared(middle) * (n * (16 * xp.finfo(x.dtype).eps) ** 2)).any():  # no more than the mean was rounded by:
             middle += add.reduce(x - middle, axis, None, None, True) / x.dtype.type(n)  # equal numbers have no variance
             made = squares(x, axis, middle)
-        made = made / made.dtype.type(max(n - correction, 0))
-        return made if keepdims else made.reshape([n for a, n in enumerate(x.shape) if a not in every(x, axis)]).copy()
+        return rest(made, x, axis, keepdims) / made.dtype.type(max(n - correction, 0))
 
     def deviation(x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
         return xp.sqrt(variance(x, axis, correction, keepdims))
 
     def norm2(x: Any, axis: Any, keepdims: bool) -> Any:
-        made = xp.sqrt(squares(x, axis, None))
-        return made if keepdims else made.reshape([n for a, n in enumerate(x.shape) if a not in every(x, axis)]).copy()
+        if not keepdims and x.dtype.kind == "f":
+            if (axis is None or len(axis) == x.ndim) and x.flags.c_contiguous:
+                flat = x.reshape(-1)
+                return xp.sqrt(flat.dot(flat))
+            if type(x) is np.ndarray and x.dtype.char in "fd" and axis == (x.ndim - 1,) and VECDOT:
+                return np.sqrt(np.vecdot(x, x))
+        return xp.sqrt(rest(squares(x, axis, None), x, axis, keepdims))
 
     # ---- exponentials that are summed
     def highest(x: Any, axis: Any) -> Any:
@@ -260,10 +272,11 @@ def table(backend: Any) -> dict[str, Kernel]:
             *inputs, axis = args
             x = inputs[0]
             if type(x) is np.ndarray and x.dtype.char in "fd" and 0 < x.size <= most and axis == (x.ndim - 1,):
-                shape = x.shape
-                made = rows(*[packed(a).reshape(-1, shape[-1]) for a in inputs])
+                inputs = [packed(a) for a in inputs]
+                made = rows(*(inputs if x.ndim == 2 else [a.reshape(-1, x.shape[-1]) for a in inputs]))
                 if made is not None:
-                    return made.reshape(shape) if out is None else backend.give(made.reshape(shape), out)
+                    made = made if x.ndim == 2 else made.reshape(x.shape)
+                    return made if out is None else backend.give(made, out)
             return blocks(*args, out=out)
 
         run.fills = True  # type: ignore[attr-defined]
@@ -275,8 +288,8 @@ def table(backend: Any) -> dict[str, Kernel]:
         return off, np.exp(off)
 
     def sums(x: Any) -> Any:
-        """Return the sums of a matrix's rows as a column: of many by BLAS."""
-        if len(x) <= FEW_ROWS:
+        """Return the sums of a matrix's rows as a column."""
+        if x.shape[1] > RUN:
             return add.reduce(x, 1, None, None, True)
         return x.dot(backend.ones(x.shape[1], x.dtype))[:, None]
 
@@ -378,23 +391,25 @@ def table(backend: Any) -> dict[str, Kernel]:
 
     def logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
         x, axis = packed(x), every(x, axis)
-        kept = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
-        made = xp.empty(kept if keepdims else tuple(n for a, n in enumerate(x.shape) if a not in axis), x.dtype)
+        made = xp.empty([1 if a in axis else n for a, n in enumerate(x.shape) if keepdims or a not in axis], x.dtype)
         if not x.size:
             made[...] = -np.inf
             return made
         sizes = large(x, axis)
         if sizes is None:
-            log_total([x], x, axis, made.reshape(kept))
-        else:
-            rows, out = x.reshape(sizes), made.reshape(sizes[0], 1, sizes[2])
-            for here, parts in groups(sizes, block):
-                log_total([rows[here, p] for p in parts], rows[here], 1, out[here])
+            top = finite(highest(x, axis))
+            total = add.reduce(xp.exp(x - top), axis, None, None, keepdims)
+            return xp.log(total) + top.reshape(total.shape)
+        rows, out = x.reshape(sizes), made.reshape(sizes[0], 1, sizes[2])
+        for here, parts in groups(sizes, block):
+            log_total([rows[here, p] for p in parts], rows[here], 1, out[here])
         return made
 
+    def finite(top: Any) -> Any:
+        return xp.where(xp.isfinite(top), top, top.dtype.type(0))
+
     def log_total(parts: Any, x: Any, axis: Any, out: Any) -> None:
-        top, total = highest(x, axis), None
-        top = xp.where(xp.isfinite(top), top, top.dtype.type(0))
+        top, total = finite(highest(x, axis)), None
         for part in parts:
             powers = xp.empty_like(part)
             xp.subtract(part, top, out=powers)
@@ -436,10 +451,10 @@ def table(backend: Any) -> dict[str, Kernel]:
 
         def run(x: Any, axis: int) -> Any:
             kind = ADDS_IN[x.dtype.char] or x.dtype
-            before, n, after = lanes(x.shape, (axis,)) or (1, 1, 1)
+            before, n, after = (x.size > block and lanes(x.shape, (axis,))) or (1, 1, 1)
             if not x.ndim:
                 made = x.astype(kind)
-            elif after >= 256 and x.size > block:  # rows that are long enough to be taken one after another
+            elif after >= 256:  # rows that are long enough to be taken one after another
                 made = xp.array(x, kind, order="C")
                 rows = made.reshape(before, n, after)
                 for i in range(1, n):
@@ -462,14 +477,16 @@ def table(backend: Any) -> dict[str, Kernel]:
             made.reshape(-1)[indices if made.ndim < 2 else positions(xp, indices, shape[axis], axis)] = x
         return made
 
-    def argsort(x: Any, axis: int, descending: bool) -> Any:
+    def argsort(x: Any, axis: int, descending: bool, first: int | None = None) -> Any:
+        """Return the order of all along axis, or of the first of them."""
         if not x.ndim:
             return xp.zeros((), np.int64)
+        outer = (slice(None),) * (axis % x.ndim)
         if not descending:
-            return xp.argsort(x, axis=axis, kind="stable").astype(np.int64, copy=False)
-        # stable and descending: sort the reversed array ascending, then reverse the order back
-        back = (slice(None),) * (axis % x.ndim) + (slice(None, None, -1),)
-        order = x.shape[axis] - 1 - xp.argsort(x[back], axis=axis, kind="stable")[back]
+            order = xp.argsort(x, axis=axis, kind="stable")[(*outer, slice(first))]
+        else:  # stable: sort the reversed array ascending, then reverse the order back
+            back = (*outer, slice(None, None, -1))
+            order = x.shape[axis] - 1 - xp.argsort(x[back], axis=axis, kind="stable")[back][(*outer, slice(first))]
         return order.astype(np.int64, copy=False)
 
     def sort(x: Any, axis: int, descending: bool) -> Any:
@@ -486,8 +503,7 @@ def table(backend: Any) -> dict[str, Kernel]:
             found = xp.sort(xp.argpartition(x, n - k if largest else k - 1, axis)[tuple(ends)], axis)
             order = take_along(found, argsort(take_along(x, found, axis), axis, largest), axis)
         else:
-            ends[axis] = slice(0, k)
-            order = packed(argsort(x, axis, largest)[tuple(ends)])
+            order = packed(argsort(x, axis, largest, k))
         return take_along(x, order, axis), order
 
     return {

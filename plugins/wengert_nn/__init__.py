@@ -47,6 +47,7 @@ def wengert_register_ops(registry: Registry) -> None:
         registry.kernel(name, "compiled", f"wengert_nn.compiled:{name}")
     registry.kernel("normalise_pull", "*", "wengert_nn.normalisation:pull_of_ops")
     registry.kernel("class_mean", "*", "wengert_nn.losses:mean_of_ops")
+    registry.kernel("unpick", "*", "wengert_nn.losses:unpick_of_ops")
     registry.kernel("share_less", "*", "wengert_nn.compiled:share_less_of_ops")
     for name in ("share_less", "normal_share", "gelu_slope"):
         registry.kernel(name, "xp", f"wengert_nn.kernels_compiled:{name}")
@@ -87,7 +88,7 @@ def wengert_register_ops(registry: Registry) -> None:
     for name in "attention_weights embedding linear masked_attention_weights".split():
         registry.kernel(name, "xp", f"wengert_nn.kernels_layers:{name}")
     for name in (
-        "bce bce_logits bce_logits_pull class_mean count_samples cross_entropy cross_entropy_pull huber mse pick"
+        "bce bce_logits bce_logits_pull class_mean count_samples cross_entropy cross_entropy_pull huber mse pick unpick"
     ).split():
         registry.kernel(name, "xp", f"wengert_nn.kernels_losses:{name}")
     registry.family(

@@ -92,14 +92,14 @@ masked_  = structural("masked_attention_weights", "q k mask", infer_weights, par
 # ---- layers
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """Return input @ weight.T + bias; a weight of one dim gives one output."""
-    if bias is None or len(weight.shape) != 2 or not len(input.shape):
+    if bias is None or weight.ndim != 2 or not input.ndim:
         product = products.matmul(input, s.mT(weight) if len(weight.shape) == 2 else weight)
         return product if bias is None else product + bias
     result = linear_(input, weight, bias)
     kind = input._array.dtype
     if weight._array.dtype is not kind or bias._array.dtype is not kind:  # which NumPy would promote
         infer_linear(input, weight, bias)
-    return result if len(input.shape) == 2 else relabel(result, "ViewBackward0")
+    return result if input.ndim == 2 else relabel(result, "ViewBackward0")
 
 
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
@@ -229,7 +229,7 @@ def multi_head_attention_forward(
     query, key and value are [length, batch, features], or [length, features] of one sample. Masks of bools hide where they
     are true; those of floats are added. Raises AssertionError, as PyTorch, or RuntimeError where sizes do not fit.
     """
-    single = len(query.shape) == 2
+    single, of_itself = len(query.shape) == 2, query is key is value
     if single:
         query, key, value = (s.unsqueeze(x, 1) for x in (query, key, value))
         key_padding_mask = None if key_padding_mask is None else s.unsqueeze(key_padding_mask, 0)
@@ -250,13 +250,16 @@ def multi_head_attention_forward(
         raise AssertionError(f"key shape {list(key.shape)} does not match value shape {list(value.shape)}")
     # ---- projections
     if use_separate_proj_weight:
-        parts = [q_proj_weight, k_proj_weight, v_proj_weight]
+        parts: Any = [q_proj_weight, k_proj_weight, v_proj_weight]
         if any(part is None for part in parts):
             raise AssertionError("use_separate_proj_weight is True but q_proj_weight, k_proj_weight or v_proj_weight is None")
+    elif of_itself:
+        q, k, v = s.chunk(linear(query, in_proj_weight, in_proj_bias), 3, -1)
     else:
-        parts = [in_proj_weight[features * i : features * (i + 1)] for i in range(3)]
-    biases = [None if in_proj_bias is None else in_proj_bias[features * i : features * (i + 1)] for i in range(3)]
-    q, k, v = (linear(x, part, bias) for x, part, bias in zip((query, key, value), parts, biases, strict=True))
+        parts = s.chunk(in_proj_weight, 3)
+    if use_separate_proj_weight or not of_itself:
+        biases = (None,) * 3 if in_proj_bias is None else s.chunk(in_proj_bias, 3)
+        q, k, v = (linear(x, part, bias) for x, part, bias in zip((query, key, value), parts, biases, strict=True))
     attn_mask = additive_mask(attn_mask, query)
     padding = additive_mask(key_padding_mask, query)
     if bias_k is not None and bias_v is not None:

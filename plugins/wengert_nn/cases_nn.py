@@ -120,6 +120,13 @@ def pick(x: Any, index: Any, ignored: int) -> Any:
     return np.where(valid, x[key], 0.0)
 
 
+def unpick(x: Any, index: Any, shape: Any, ignored: int) -> Any:
+    made = np.zeros(shape)
+    valid, key = classes(made, index, ignored)
+    made[key] = np.where(valid, x, 0.0)
+    return made
+
+
 def cross_entropy(x: Any, index: Any, ignored: int) -> Any:
     return -pick(scipy.special.log_softmax(x, axis=1), index, ignored)
 
@@ -176,6 +183,8 @@ RECORDS = table(
     row("pick", s(R(3, 4), I(3, high=4), -100), s(R(2, 3, 4, 2), I(2, 4, 2), -1), s(R(4, 3), V([0, 2, 1, 2]), 2),
         s(R(0, 3), I(0), -100), oracle=pick,
         bad=(s(R(3, 4), V([0, 4, 0]), -100), s(R(3, 4), I(4), -100))),
+    row("unpick", s(R(3), I(3, high=4), (3, 4), -100), s(R(2, 4, 2), I(2, 4, 2), (2, 3, 4, 2), -1),
+        s(R(4), V([0, 2, 1, 2]), (4, 3), 2), s(R(0), I(0), (0, 3), -100), oracle=unpick),
     row("cross_entropy", s(R(3, 4), I(3, high=4), -100), s(R(2, 3, 4, 2), I(2, 4, 2), -1), s(R(4, 3), V([0, 2, -7, 1]), -7),
         s(R(0, 3), I(0), -100), oracle=cross_entropy,
         bad=(s(R(3, 4), V([0, -1, 0]), -100),)),

@@ -305,13 +305,13 @@ def gelu_tanh_pull(backend: Any, made: Any, spare: Any, a: Any, x: Any) -> None:
 @elementwise(1, spare=1)
 def elu(backend: Any, made: Any, spare: Any, x: Any, alpha: float, scale: float, inner: float) -> None:
     xp = backend.xp
-    xp.minimum(x, 0, out=made)
+    xp.minimum(0, x, out=made)
     if inner != 1:
         made *= inner
     xp.expm1(made, out=made)
     if alpha * scale != 1:
         made *= alpha * scale
-    above = xp.maximum(x, 0, out=spare[0])
+    above = xp.maximum(0, x, out=spare[0])
     if scale != 1:
         above *= scale
     made += above
@@ -410,8 +410,11 @@ def mish(backend: Any, made: Any, spare: Any, x: Any) -> None:
 
 @elementwise(1)
 def hardtanh(backend: Any, made: Any, x: Any, low: Any, high: Any) -> None:
-    backend.xp.maximum(x, x.dtype.type(low), out=made)
-    backend.xp.minimum(made, x.dtype.type(high), out=made)
+    low, high = x.dtype.type(low), x.dtype.type(high)
+    if x.dtype.char in "efd":
+        backend.xp.clip(x, low, high, out=made)  # in one pass
+    else:
+        backend.xp.minimum(high, backend.xp.maximum(low, x, out=made), out=made)
 
 
 def ramp(xp: Any, x: Any, made: Any) -> None:

@@ -61,6 +61,13 @@ def pick(backend: Any, x: Any, index: Any, ignored: int) -> Any:
     return made
 
 
+def unpick(backend: Any, x: Any, index: Any, shape: Any, ignored: int) -> Any:
+    made = backend.xp.zeros(shape, x.dtype)
+    key, gone = places(backend, made, index, ignored)
+    keyed(made, key)[key] = x if gone is None else backend.xp.where(gone, 0, x)
+    return made
+
+
 def in_rows(x: Any) -> list[slice]:
     """Return the parts of the first dim that are worked on together: those of a host array stay in the cache."""
     size = max(ROWS_AT_ONCE * len(x) // max(x.size, 1), 1) if type(x) is np.ndarray else max(len(x), 1)
@@ -76,11 +83,14 @@ def cross_entropy(backend: Any, x: Any, index: Any, ignored: int) -> Any:
         raise ValueError("shapes differ")
     key, gone = places(backend, x, index, ignored)
     losses = keyed(x, key)[key]
-    if type(x) is np.ndarray and x.ndim == 2 and 0 < x.shape[1] < len(x) and x.size <= FEW:  # short rows take long to begin
-        powers = np.array(x.T, order="C")
-        top = np.maximum.reduce(powers, 0)
-        powers -= top
-        losses = np.log(np.add.reduce(np.exp(powers, out=powers), 0)) - (losses - top)
+    if type(x) is np.ndarray and x.ndim == 2 and 0 < x.size <= FEW:
+        turned = x.shape[1] < len(x)  # short rows take long to begin
+        powers = np.array(x.T, order="C") if turned else x
+        top = np.maximum.reduce(powers, 0 if turned else 1)
+        powers = powers - (top if turned else top[:, None])
+        np.exp(powers, out=powers)
+        total = np.add.reduce(powers, 0) if turned else powers.dot(backend.ones(x.shape[1], x.dtype))
+        losses = np.log(total) - (losses - top)
         if gone is not None:
             losses[gone] = 0
         return losses
@@ -130,6 +140,8 @@ def cross_entropy_pull(backend: Any, a: Any, x: Any, y: Any, index: Any, ignored
 def class_mean(backend: Any, x: Any, index: Any, ignored: int) -> Any:
     if x.dtype == HALF:
         return class_mean(backend, x.astype(SINGLE), index, ignored).astype(HALF)
+    if type(x) is np.ndarray:
+        return np.add.reduce(x, None) / int(np.count_nonzero(index != ignored))
     return backend.xp.divide(backend.xp.add.reduce(x, None), count_samples(backend, index, ignored, x.dtype), out=...)
 
 

@@ -165,19 +165,22 @@ def standard(x: Any, mean: Any, rstd: Any, mode: str) -> Any:
 def sum_of(backend: Any, x: Any, axes: Any) -> Any:
     """Return the sum of a few elements over axes, which stay as ones: over the first or last dims by a product with ones, which
     takes less time to begin."""
-    ndim, first = x.ndim, len(axes)
-    if x.size and axes == (ndim - 1,):
-        ones = backend.ones(x.shape[-1], x.dtype)
-        return x.dot(ones)[:, None] if ndim == 2 else x.reshape(-1, len(ones)).dot(ones).reshape(*x.shape[:-1], 1)
-    if x.size and 0 < first < ndim and axes[-1] == first - 1:
-        n = math.prod(x.shape[:first])
-        return backend.ones(n, x.dtype).dot(x.reshape(n, -1)).reshape((1,) * first + x.shape[first:])
+    ndim, many = x.ndim, len(axes)
+    if x.size and 0 < many < ndim:
+        if axes[0] == ndim - many:
+            shape = x.shape[:-many]
+            x = x if ndim == 2 else x.reshape(math.prod(shape), -1)
+            sums = x.dot(backend.ones(x.shape[1], x.dtype))
+            return sums[:, None] if ndim == 2 else sums.reshape(shape + (1,) * many)
+        if axes[-1] == many - 1:
+            n = math.prod(x.shape[:many])
+            return backend.ones(n, x.dtype).dot(x.reshape(n, -1)).reshape((1,) * many + x.shape[many:])
     return backend.xp.add.reduce(x, axes, None, None, True) if axes else x
 
 
-def mean_of(backend: Any, x: Any, axes: Any, count: int) -> Any:
+def mean_of(backend: Any, x: Any, axes: Any) -> Any:
     made = sum_of(backend, x, axes)
-    made /= count
+    made /= backend.scalar(x.size // made.size, x.dtype)
     return made
 
 
@@ -185,14 +188,13 @@ def moments(backend: Any, x: Any, axes: Any, centred: bool) -> tuple[Any, Any]:
     """Return the mean over axes and the mean square of the distance to it (centred), or zero and the mean square."""
     xp = backend.xp
     if 0 < x.size <= FEW:
-        count = math.prod([x.shape[d] for d in axes])
         if not centred:
-            square = mean_of(backend, x * x, axes, count)
+            square = mean_of(backend, x * x, axes)
             return xp.zeros(square.shape, square.dtype), square
-        mean = mean_of(backend, x, axes, count)
+        mean = mean_of(backend, x, axes)
         off = x - mean
         off *= off
-        return mean, mean_of(backend, off, axes, count)
+        return mean, mean_of(backend, off, axes)
     shape = statistics_shape(x, axes)
     count = x.dtype.type(max(1, x.size // max(1, math.prod(shape))))
     x, axes, _ = rows(x, axes)
@@ -271,7 +273,7 @@ def normalise(backend: Any, x: Any, mean: Any, rstd: Any, affine: Any, axes: Any
 
 def few_back(backend: Any, h: Any, z: Any, rstd: Any, along: Any, total: Any, mode: str) -> Any:
     """rstd * (h - total / n - z * along / n), of sums of h * z and h over n elements, in the memory of z."""
-    count = z.size // rstd.size
+    count = backend.scalar(z.size // rstd.size, z.dtype)
     z *= along / count
     made = backend.xp.subtract(h, z, out=z)
     if mode != "rms":
@@ -283,9 +285,18 @@ def few_back(backend: Any, h: Any, z: Any, rstd: Any, along: Any, total: Any, mo
 def few_pull(backend: Any, y: Any, x: Any, mean: Any, rstd: Any, weight: Any, axes: Any, mode: str) -> tuple[Any, Any, Any]:
     """The gradients of x, weight and bias, which have the normalised x in common."""
     z = standard(x, mean, rstd, mode)
-    over = repeated(x.ndim, weight.shape)
-    h, product = y * weight, y * z
-    by_weight, by_bias = (sum_of(backend, a, over).reshape(weight.shape) for a in (product, y))
+    over, product = repeated(x.ndim, weight.shape), y * z
+    if over == axes:  # a weight for each statistic
+        along, total = sum_of(backend, product, axes), sum_of(backend, y, axes)
+        made = few_back(backend, y, z, rstd * weight, along, total, mode)
+        return made, along.reshape(weight.shape), total.reshape(weight.shape)
+    h = y * weight
+    if weight.ndim == 1 and axes == (x.ndim - 1,):  # products with the weight are sums, too
+        product, y = product.reshape(-1, len(weight)), y.reshape(-1, len(weight))
+        along, total = product.dot(weight).reshape(rstd.shape), y.dot(weight).reshape(rstd.shape)
+        ones = backend.ones(len(y), y.dtype)
+        return few_back(backend, h, z, rstd, along, total, mode), ones.dot(product), ones.dot(y)
+    by_weight, by_bias = sum_of(backend, product, over).reshape(weight.shape), sum_of(backend, y, over).reshape(weight.shape)
     along = sum_of(backend, backend.xp.multiply(h, z, out=product), axes)
     return few_back(backend, h, z, rstd, along, sum_of(backend, h, axes), mode), by_weight, by_bias
 

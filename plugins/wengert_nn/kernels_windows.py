@@ -20,6 +20,7 @@ from wengert_nn.windows import Ints, sizes, winner_type
 
 CACHE = 1 << 19  # bytes of columns that are made and multiplied at a time
 COLUMNS = 256  # at least: BLAS copies a large weight for each product, which takes as long as a few columns of it
+FEW = 1 << 13  # elements of all windows up to which these are gathered: by one call, and not by one for each place of a window
 
 
 # ---- windows as slices
@@ -64,6 +65,63 @@ def lines(n: int, size: int, kernel: int, stride: int, padding: int, dilation: i
     return tuple(sorted(made, key=lambda line: not line[0]))
 
 
+@functools.lru_cache(256)
+def corners(spatial: Ints, size: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Any:
+    """Return where windows begin in a flattened image, and how far from there each of their places is; None where a window has
+    no place inside."""
+    begin = off = np.zeros(1, np.int64)
+    for n, m, k, step, p, d in zip(spatial, size, kernel, stride, padding, dilation, strict=True):
+        first, inner = np.arange(m) * step - p, np.arange(k) * d
+        at = first[:, None] + inner
+        if not ((at >= 0) & (at < n)).any(1).all():
+            return None
+        begin, off = (begin[:, None] * n + first).reshape(-1), (off[:, None] * n + inner).reshape(-1)
+    return begin, off
+
+
+@functools.lru_cache(64)
+def gathering(spatial: Ints, size: Ints, *window: Ints) -> Any:
+    """Return the elements of each window of a flattened image, (places, windows) and its transpose, and the numbers of their
+    places, where some are outside: the first one inside stands for these. None as in `corners`."""
+    found = corners(spatial, size, *window)
+    if found is None:
+        return None
+    begin, off = found
+    inside = np.zeros((len(off), *size), bool)
+    for number, windows, _ in _places(spatial, size, *window):
+        inside[number][windows] = True
+    inside = inside.reshape(len(off), -1).T
+    numbers = np.where(inside, np.arange(len(off)), inside.argmax(1)[:, None])
+    elements = begin[:, None] + off[numbers]
+    return np.array(elements.T, order="C"), elements, None if inside.all() else numbers.reshape(-1)
+
+
+def gathered(x: Any, kernel: Ints, size: Ints, *rest: Ints) -> Any:
+    """Return what `gathering` does for the images of a host array whose windows are few, else None."""
+    dims = len(kernel)
+    few = type(x) is np.ndarray and 0 < math.prod((*x.shape[:-dims], *size, *kernel)) <= FEW
+    return gathering(x.shape[-dims:], size, kernel, *rest) if few else None
+
+
+def added(at: Any, values: Any, shape: Ints) -> Any:
+    """Return the sums of values at places in a flattened array of a shape."""
+    return np.bincount(at, values.reshape(-1), math.prod(shape)).astype(values.dtype).reshape(shape)
+
+
+def chosen(shape: Ints, winner: Any, *window: Ints) -> Any:
+    """Return where the places that `winner` numbers are in flattened images of a shape; None as in `corners`, or off the
+    host."""
+    dims = len(window[0])
+    found = corners(shape[-dims:], winner.shape[-dims:], *window) if type(winner) is np.ndarray else None
+    if found is None:
+        return None
+    begin, off = found
+    made = off.take(winner.reshape(-1, len(begin)))
+    made += begin
+    made += np.arange(0, math.prod(shape), math.prod(shape[-dims:]))[:, None]
+    return made.reshape(-1)
+
+
 def resized(x: Any, axis: int, n: int) -> Ints:
     """Return the shape of x with another size along axis."""
     return (*x.shape[:axis], n, *x.shape[x.ndim + axis + 1 :])
@@ -90,8 +148,18 @@ def swept(
 
 
 # ---- pooling
+def reduced(function: Any, x: Any, elements: Any, size: Ints) -> Any:
+    """Reduce the windows of a host array by a ufunc, (places, windows) being their elements in a flattened image."""
+    outer = x.shape[: -len(size)]
+    windows = x.reshape(math.prod(outer), -1).take(elements, 1)
+    return function.reduce(windows, 1, x.dtype).reshape(*outer, *size)
+
+
 def pool_max(backend: Any, x: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, size: Ints) -> Any:
     xp = backend.xp
+    few = gathered(x, kernel, size, stride, padding, dilation)
+    if few is not None:
+        return reduced(np.maximum, x, few[0], size)
     lowest = -math.inf if x.dtype.kind == "f" else xp.iinfo(x.dtype).min
     return swept(xp, x, xp.maximum, lowest, kernel, stride, padding, dilation, size)
 
@@ -102,6 +170,15 @@ def pool_winner(backend: Any, x: Any, out: Any, kernel: Ints, stride: Ints, padd
     By arithmetic on small integers: to choose elements by a mask costs ten times as much where the mask is random.
     """
     xp, kind = backend.xp, winner_type(kernel)
+    # a device is not asked: it would wait
+    odd = x.dtype.kind == "f" and (type(x) is not np.ndarray or bool(xp.isnan(out).any()))
+    few = None if odd else gathered(x, kernel, size, stride, padding, dilation)
+    if few is not None:
+        _, elements, numbers = few
+        winner = x.reshape(-1, math.prod(x.shape[-len(kernel) :])).take(elements, 1).argmax(2)
+        if numbers is not None:
+            winner = numbers.take(np.arange(0, elements.size, elements.shape[1]) + winner)
+        return winner.astype(kind).reshape(out.shape)
     every = places(x.shape, size, kernel, stride, padding, dilation)
     complete = bool(every) and every[-1][1][1:] == tuple([slice(0, n) for n in size])
     # where all windows have the last place inside, the maximum that all others miss is there
@@ -110,7 +187,7 @@ def pool_winner(backend: Any, x: Any, out: Any, kernel: Ints, stride: Ints, padd
         misses = (x[elements] != out[windows]).astype(kind)
         part = winner[windows]
         xp.minimum(part, -misses | kind.type(number), out=part)  # all bits are set where it is not the maximum
-    if x.dtype.kind == "f" and (type(x) is not np.ndarray or xp.isnan(out).any()):  # a device is not asked: it would wait
+    if odd:
         for number, windows, elements in every:
             xp.copyto(winner[windows], kind.type(number), where=xp.isnan(x[elements]))
     return winner
@@ -126,11 +203,17 @@ def pool_put(
     backend: Any, g: Any, winner: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, spatial: Ints
 ) -> Any:
     xp = backend.xp
-    size = g.shape[-len(kernel) :]
+    size, shape = g.shape[-len(kernel) :], (*g.shape[: -len(kernel)], *spatial)
     apart = all(s > (k - 1) * d for k, s, d in zip(kernel, stride, dilation, strict=True))
+    if (not apart or g.size <= FEW) and (at := chosen(shape, winner, kernel, stride, padding, dilation)) is not None:
+        if not apart:
+            return added(at, g, shape)
+        made = np.zeros(shape, g.dtype)
+        made.reshape(-1)[at] = g.reshape(-1)
+        return made
     whole = apart and kernel == stride and not any(padding)
     whole = whole and all(n == m * k for n, m, k in zip(spatial, size, kernel, strict=True))
-    made = (xp.empty if whole else xp.zeros)((*g.shape[: -len(kernel)], *spatial), g.dtype)
+    made = (xp.empty if whole else xp.zeros)(shape, g.dtype)
     if apart:  # every element is in one window at most
         bits = xp.dtype(f"i{g.dtype.itemsize}")
         given, target = xp.ascontiguousarray(g).view(bits), made.view(bits)
@@ -144,6 +227,9 @@ def pool_put(
 
 def pool_take(backend: Any, x: Any, winner: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Any:
     xp = backend.xp
+    at = chosen(x.shape, winner, kernel, stride, padding, dilation)
+    if at is not None:
+        return x.reshape(-1).take(at).reshape(winner.shape)
     made = xp.zeros(winner.shape, x.dtype)
     for number, windows, elements in places(x.shape, winner.shape[-len(kernel) :], kernel, stride, padding, dilation):
         made[windows] += kept(xp, x[elements], winner[windows] == number)
@@ -152,7 +238,12 @@ def pool_take(backend: Any, x: Any, winner: Any, kernel: Ints, stride: Ints, pad
 
 def pool_sum(backend: Any, x: Any, kernel: Ints, stride: Ints, padding: Ints, size: Ints, scale: float) -> Any:
     xp = backend.xp
-    made = swept(xp, wide(xp, x), xp.add, 0, kernel, stride, padding, (1,) * len(kernel), size)
+    wider, dilation = wide(xp, x), (1,) * len(kernel)
+    few = gathered(x, kernel, size, stride, padding, dilation)
+    if few is not None and few[2] is None:
+        made = reduced(np.add, wider, few[0], size)
+    else:
+        made = swept(xp, wider, xp.add, 0, kernel, stride, padding, dilation, size)
     if scale != 1:
         made *= made.dtype.type(scale)
     return made.astype(x.dtype, copy=False)
@@ -190,6 +281,10 @@ def product(xp: Any, x: Any, y: Any) -> Any:
 # ---- unfolding
 def unfold_windows(backend: Any, x: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> Any:
     size = sizes(x.shape[2:], kernel, stride, padding, dilation)
+    few = gathered(x, kernel, size, stride, padding, dilation)
+    if few is not None and few[2] is None:
+        made = x.reshape(*x.shape[:2], -1).take(few[0], 2)
+        return made.reshape(*made.shape[:3], *size)
     made = backend.xp.zeros((*x.shape[:2], math.prod(kernel), *size), x.dtype)
     for number, windows, elements in places(x.shape, size, kernel, stride, padding, dilation):
         made[:, :, number][windows] = x[elements]
@@ -197,7 +292,13 @@ def unfold_windows(backend: Any, x: Any, kernel: Ints, stride: Ints, padding: In
 
 
 def fold_windows(backend: Any, g: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, spatial: Ints) -> Any:
-    made = backend.xp.zeros((*g.shape[:2], *spatial), g.dtype)
+    shape = (*g.shape[:2], *spatial)
+    if type(g) is np.ndarray and g.dtype.kind == "f" and 0 < g.size <= FEW:
+        few = gathering(spatial, g.shape[3:], kernel, stride, padding, dilation)
+        if few is not None and few[2] is None:
+            images = np.arange(0, math.prod(shape), math.prod(spatial))[:, None]
+            return added((images + few[0].reshape(-1)).reshape(-1), g, shape)
+    made = backend.xp.zeros(shape, g.dtype)
     for number, windows, elements in places(made.shape, g.shape[3:], kernel, stride, padding, dilation):
         made[elements] += g[:, :, number][windows]
     return made

@@ -54,8 +54,8 @@ def beside(x: Any) -> Any:
     return s.reshape(x, (x.shape[0], 1, *x.shape[1:]))
 
 
-def unpick(x: Any, index: Any, shape: Any, ignored: int) -> Any:
-    """Return zeros of a shape with one number a sample at its class: the transpose of `pick`."""
+def unpick_of_ops(x: Any, index: Any, shape: Any, ignored: int) -> Any:
+    """Return what unpick does, where a device has no kernel for it."""
     valid = index != ignored
     placed = e.where(valid, x, 0.0), e.where(valid, index, e.zeros(index))
     return r.put_along(beside(placed[0]), beside(placed[1]), tuple(shape), 1)
@@ -73,7 +73,7 @@ def cross_pull_a(g: Any, x: Any, y: Any, index: Any, ignored: int) -> Any:
 
 def cross_pull_x(g: Any, a: Any, x: Any, y: Any, index: Any, ignored: int) -> Any:
     turned = g * beside(a) * probabilities(x, y, index, ignored)
-    return turned - unpick(r.sum_(turned, (1,), False), index, x.shape, ignored)
+    return turned - unpick(r.sum_(turned, (1,), False), index, tuple(x.shape), ignored)
 
 
 def cross_pull_y(g: Any, a: Any, x: Any, y: Any, index: Any, ignored: int) -> Any:
@@ -101,7 +101,10 @@ def share(g: Any, shape: Any, mean: bool) -> Any:
 # fmt: off
 # one class of each sample, 0 where it is `ignored`: x is [samples, classes, ...], index [samples, ...]
 pick       = structural("pick", "x index", infer_pick, params="ignored", label="NllLossBackward0",
-    x=lambda g, x_shape, index, ignored: unpick(g, index, x_shape, ignored), rows="c c -> c")
+    x=lambda g, x_shape, index, ignored: unpick(g, index, tuple(x_shape), ignored), rows="c c -> c")
+# its transpose: zeros of a shape with one number a sample at its class
+unpick     = structural("unpick", "x index", lambda x, index, shape, ignored: (shape, x.dtype), params="shape ignored",
+    x=lambda g, index, ignored: pick(g, index, ignored))
 # -log softmax(x)[index], 0 where it is ignored; its gradient a * (softmax(x) - onehot(index)), by the losses y
 cross_     = structural("cross_entropy", "x index", infer_pick, params="ignored", label="NllLossBackward0",
     x=lambda g, x, out, index, ignored: cross_pull(g, x, out, index, ignored), rows="c c -> c")
@@ -593,7 +596,9 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     common = dtypes.result_of([x1._array, x2._array])
     if category(common) < dtypes.FLOATING:
         raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {dtypes.of(common)}")
-    x1, x2 = s.broadcast_tensors(cast(x1, common), cast(x2, common))
+    x1, x2 = (x if x._array.dtype is common else cast(x, common) for x in (x1, x2))
+    if x1._array.shape != x2._array.shape:
+        x1, x2 = s.broadcast_tensors(x1, x2)
     unit1, unit2 = (x / e.maximum(r.norm(x, 2, dim, True), eps) for x in (x1, x2))
     return r.sum(unit1 * unit2, dim)
 

@@ -264,8 +264,11 @@ def _batch_norm(
             _update(running_mean, mean, momentum)
             _update(running_var, variance, momentum, n / max(n - 1, 1))
     else:
-        mean = s.reshape(running_mean.detach().to(x.dtype), (1, *shape))
-        rstd = e.rsqrt(s.reshape(running_var.detach().to(x.dtype), (1, *shape)) + eps)
+        mean, variance = (
+            s.reshape(v.detach() if v.dtype is x.dtype else v.detach().to(x.dtype), (1, *shape))
+            for v in (running_mean, running_var)
+        )
+        rstd = e.rsqrt(variance + eps)
     made = normalise(x, mean, rstd, affine, axes, eps, "batch" if training else "fixed", kinds)
     return _finished(made, input, "NativeBatchNormBackward0"), mean, rstd
 

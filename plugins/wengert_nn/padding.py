@@ -47,10 +47,11 @@ def table_of(mode: str, n: int, before: int, after: int) -> Table:
     return table(n, SOURCES[mode](np.arange(-before, n + after), n)[None])
 
 
-def _per_dim(input: Any, pad: Any) -> Pads:
+@functools.lru_cache(256)
+def _per_dim(ndim: int, pad: tuple[int, ...]) -> Pads:
     """Return pads as PyTorch writes them, from the last dim on, as one pair a dim in order."""
     pairs = list(zip(pad[::2], pad[1::2], strict=True))[::-1]
-    return ((0, 0),) * (len(input.shape) - len(pairs)) + tuple(pairs)
+    return ((0, 0),) * (ndim - len(pairs)) + tuple(pairs)
 
 
 def pad(input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
@@ -61,7 +62,7 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
     unknown mode.
     """
     kind_of("pad", input)
-    amounts = [int(n) for n in pad]
+    amounts = tuple([int(n) for n in pad])
     ndim = len(input.shape)
     if len(amounts) % 2 or len(amounts) > 2 * ndim:
         raise RuntimeError(f"pad: {len(amounts)} amounts for an input with {ndim} dims: there must be two for each padded")
@@ -81,7 +82,7 @@ def pad(input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
             f"pad: mode {mode!r} expects an input whose dimensions, without that of the batch, have elements, got "
             f"{list(input.shape)}"
         )
-    return _repeated(input, _per_dim(input, amounts), mode)
+    return _repeated(input, _per_dim(ndim, amounts), mode)
 
 
 def _repeated(x: Any, pads: Pads, mode: str) -> Any:
@@ -109,6 +110,6 @@ def constant_pad_nd(input: Any, pad: Any, value: Any = 0) -> Any:
         raise RuntimeError(f"constant_pad_nd: {len(pad)} amounts do not fit an input with {len(input.shape)} dimensions")
     if isinstance(value, float) and category(input._array.dtype) < dtypes.FLOATING and value != int(value):
         value = int(value)
-    pads = _per_dim(input, [int(n) for n in pad])
+    pads = _per_dim(len(input.shape), tuple([int(n) for n in pad]))
     infer_pad(input, pads, value)
     return constant_pad_(input, pads, value)

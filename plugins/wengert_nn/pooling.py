@@ -79,13 +79,18 @@ class Window(NamedTuple):
     size: Ints  # how many
 
 
-def _window(name: str, spatial: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Window:
+def _window(name: str, spatial: Ints, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Window:
     """Return the windows over an image. Raises RuntimeError where there are none, or no such windows."""
     dims = len(spatial)
     kernel = per_dim(name, "kernel_size", kernel, dims)
     same = stride is None or (isinstance(stride, tuple | list) and not stride)
     stride = kernel if same else per_dim(name, "stride", stride, dims)
     padding, dilation = per_dim(name, "padding", padding, dims), per_dim(name, "dilation", dilation, dims)
+    return _windows(name, spatial, kernel, stride, padding, dilation, bool(ceil_mode))
+
+
+@functools.lru_cache(256)
+def _windows(name: str, spatial: Ints, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool) -> Window:
     positive(name, kernel_size=kernel, stride=stride, padding=padding, dilation=dilation)
     size = []
     for n, k, step, p, d in zip(spatial, kernel, stride, padding, dilation, strict=True):
@@ -107,14 +112,17 @@ def _window(name: str, spatial: Any, kernel: Any, stride: Any, padding: Any, dil
     return Window(kernel, stride, padding, dilation, tuple(size))
 
 
-def _images(name: str, input: Any, dims: int) -> None:
-    """Raise RuntimeError where input is no image, or batch of images, with channels."""
-    ndim = len(input.shape)
-    if ndim not in (dims + 1, dims + 2) or not all(input.shape[1:] if ndim == dims + 2 else input.shape):
+def _images(name: str, input: Any, dims: int) -> Ints:
+    """Return the size of images. Raises RuntimeError where input is no image, or batch of images, with channels."""
+    kind_of(name, input)
+    shape: Ints = input._array.shape
+    ndim = len(shape)
+    if ndim not in (dims + 1, dims + 2) or 0 in (shape[1:] if ndim == dims + 2 else shape):
         raise RuntimeError(
             f"{name}: Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with optional 0 dim batch size for input, but "
             f"got: {list(input.shape)}"
         )
+    return shape[-dims:]
 
 
 def _numbers(name: str, input: Any) -> None:
@@ -127,15 +135,14 @@ def _max_pool(
     dims: int, input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, return_indices: bool
 ) -> Any:
     name = f"max_pool{dims}d"
-    kind = kind_of(name, input)
-    _images(name, input, dims)
+    spatial, kind = _images(name, input, dims), input._array.dtype
     if kind == dtypes.B8 or category(kind) == dtypes.COMPLEX:
         raise NotImplementedError(f"{name} is not implemented for {input.dtype}")
-    window = _window(name, input.shape[-dims:], kernel, stride, padding, dilation, ceil_mode)
+    window = _window(name, spatial, kernel, stride, padding, dilation, ceil_mode)
     values = pool_max(input, *window)
     if not return_indices:
         return values
-    return values, _positions(pool_winner(input.detach(), values.detach(), *window), tuple(input.shape[-dims:]), window)
+    return values, _positions(pool_winner(input.detach(), values.detach(), *window), spatial, window)
 
 
 def _positions(winner: Any, spatial: Ints, window: Window) -> Any:
@@ -245,10 +252,9 @@ def _mean_table(n: int, count: int) -> Table:
 
 def _adaptive_avg(dims: int, input: Any, output_size: Any) -> Any:
     name = f"adaptive_avg_pool{dims}d"
-    _images(name, input, dims)
+    spatial = _images(name, input, dims)
     _numbers(name, input)
     size = _size(name, input, output_size, dims)
-    spatial = tuple(input.shape[-dims:])
     label = f"AdaptiveAvgPool{dims}DBackward0"
     if size == (1,) * dims:
         return r.mean_(input, tuple(range(len(input.shape) - dims, len(input.shape))), True)
@@ -262,10 +268,9 @@ def _adaptive_avg(dims: int, input: Any, output_size: Any) -> Any:
 
 def _adaptive_max(dims: int, input: Any, output_size: Any, return_indices: bool) -> Any:
     name = f"adaptive_max_pool{dims}d"
-    _images(name, input, dims)
+    spatial = _images(name, input, dims)
     _numbers(name, input)
     size = _size(name, input, output_size, dims)
-    spatial = tuple(input.shape[-dims:])
     label = f"AdaptiveMaxPool{dims}DBackward0"
     if all(m and not n % m for n, m in zip(spatial, size, strict=True)):
         kernel = tuple(n // m for n, m in zip(spatial, size, strict=True))
@@ -333,21 +338,20 @@ def _avg_pool(
     dims: int, input: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool, divisor: Any = None
 ) -> Any:
     name = f"avg_pool{dims}d"
-    kind = kind_of(name, input)
-    _images(name, input, dims)
+    spatial, kind = _images(name, input, dims), input._array.dtype
     if kind == dtypes.B8 or category(kind) == dtypes.COMPLEX:
         raise NotImplementedError(f"{name} is not implemented for {input.dtype}")
     if divisor == 0:
         raise RuntimeError(f"{name}: divisor must be not zero")
-    window = _window(name, input.shape[-dims:], kernel, stride, padding, 1, ceil_mode)
+    window = _window(name, spatial, kernel, stride, padding, 1, ceil_mode)
     where = (window.kernel, window.stride, window.padding, window.size)
-    counts = None if divisor is not None else _counts(tuple(input.shape[-dims:]), window, count_include_pad)
+    counts = None if divisor is not None else _counts(spatial, window, bool(count_include_pad))
     share: Any = divisor or math.prod(window.kernel)
-    integers = category(input._array.dtype) < dtypes.FLOATING
+    integers = category(kind) < dtypes.FLOATING
     if counts is None and not integers:
         return pool_sum(input, *where, 1 / share)
     if counts is not None:
-        share = tensor_like(input, counts.astype(input._array.dtype))
+        share = tensor_like(input, counts.astype(kind))
     total = pool_sum(input, *where, 1)
     return e.trunc_divide(total, share) if integers else relabel(total / share, f"AvgPool{dims}DBackward0")
 

@@ -22,6 +22,7 @@ class Table:
     def __init__(self, size: int, length: int, steps: list[Step], transposed: Table | None = None) -> None:
         self.size, self.length, self.steps = size, length, steps
         self._transposed = transposed
+        self._matrices: dict[Any, Any] = {}
 
     @property
     def transposed(self) -> Table:
@@ -35,6 +36,16 @@ class Table:
             self._transposed = grouped(self.length, self.size, np.concatenate(results), np.concatenate(sources),
                                        np.concatenate(weights), self)  # fmt: skip
         return self._transposed
+
+    def matrix(self, dtype: Any) -> Any:
+        """Return the weights as a matrix, (length, size)."""
+        made = self._matrices.get(dtype)
+        if made is None:
+            made = self._matrices[dtype] = np.zeros((self.length, self.size), dtype)
+            for places, sources, weight in self.steps:
+                results = np.arange(self.length) if places is None else places
+                np.add.at(made, (results, sources), 1 if weight is None else weight)
+        return made
 
     def __repr__(self) -> str:
         return f"<{self.size} to {self.length} in {len(self.steps)} taps>"

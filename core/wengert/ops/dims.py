@@ -40,6 +40,8 @@ def index_of(name: str, value: Any) -> int:
 def ints(value: Any) -> tuple[Any, ...]:
     """Return an integer of any kind (NumPy's, a tensor of one) as a tuple, and a sequence as one. Raises TypeError for the
     rest."""
+    if type(value) is tuple:
+        return value
     try:
         return (int(value.__index__()),)
     except (AttributeError, TypeError, RuntimeError):
@@ -157,8 +159,10 @@ def shared_like(input: Tensor, make: Callable[..., np.ndarray[Any, Any]], *args:
     while hasattr(type(array), "transform"):
         array = array.transform.held(array)
     owner = backend.of_array(array)
-    if owner.name == backend.HOST or state.recorder is not None:
+    if state.recorder is not None:
         return tensor_like(input, make(*args))
+    if owner.name == backend.HOST:
+        return wrap(backend.hosted(make(*args)))
     key = (make, args, owner.name, owner.index_of(array))
     made = _SHARED.get(key)
     if made is None:

@@ -70,7 +70,10 @@ class MultiheadAttention(Module):
     ) -> tuple[Any, Any]:  # fmt: skip
         turned = self.batch_first and query.dim() == 3
         if turned:
-            query, key, value = (x.transpose(0, 1) for x in (query, key, value))
+            if query is key is value:
+                query = key = value = query.transpose(0, 1)
+            else:
+                query, key, value = (x.transpose(0, 1) for x in (query, key, value))
         output, weights = F.multi_head_attention_forward(
             query, key, value, self.embed_dim, self.num_heads, self.in_proj_weight, self.in_proj_bias, self.bias_k,
             self.bias_v, self.add_zero_attn, self.dropout, self.out_proj.weight, self.out_proj.bias, training=self.training,

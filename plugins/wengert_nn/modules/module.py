@@ -404,7 +404,7 @@ class Module:
         """Copy parameters and buffers from a state dict; assign: take its tensors instead.
 
         NumPy arrays, and other libraries' tensors that become such, count as tensors. Returns the missing and the unexpected
-        keys. Raises RuntimeError for those if strict, and for shapes that differ.
+        keys. Raises RuntimeError for those if strict, and for shapes that differ; what fits is copied then too, as in PyTorch.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")

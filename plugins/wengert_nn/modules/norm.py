@@ -79,14 +79,16 @@ class _BatchNorm(_NormBase):
     def forward(self, input: Any) -> Any:
         self._check_input_dim(input)
         factor = 0.0 if self.momentum is None else self.momentum
-        if self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-            if self.momentum is None:  # the mean over all batches
-                factor = 1.0 / float(self.num_batches_tracked)
+        count = self.num_batches_tracked if self.training and self.track_running_stats else None
+        if count is not None and self.momentum is None:  # the mean over all batches
+            factor = 1.0 / (float(count) + 1)
         of_batch = self.training or (self.running_mean is None and self.running_var is None)
         kept = not self.training or self.track_running_stats
         mean, variance = (self.running_mean, self.running_var) if kept else (None, None)
-        return F.batch_norm(input, mean, variance, self.weight, self.bias, of_batch, factor, self.eps)
+        normed = F.batch_norm(input, mean, variance, self.weight, self.bias, of_batch, factor, self.eps)
+        if count is not None:  # a batch that was refused does not count
+            count.add_(1)
+        return normed
 
 
 class BatchNorm1d(_BatchNorm):

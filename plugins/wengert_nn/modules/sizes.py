@@ -1,6 +1,7 @@
 """One number or one for each dim: how layers take sizes.
 
 Owns: `per_dim`, and the names PyTorch's programs import for it. May import: the standard library.
+Must not know: tensors.
 """
 
 from __future__ import annotations

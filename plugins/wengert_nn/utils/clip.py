@@ -31,7 +31,8 @@ def get_total_norm(
         return wengert.tensor(0.0)
     first = listed[0].device
     with wengert.no_grad():
-        norms = wengert.stack([wengert.linalg.vector_norm(t.detach(), p).to(first) for t in listed])
+        norms = [wengert.linalg.vector_norm(t, p) for t in listed]
+        norms = wengert.stack([n if n.device == first else n.to(first) for n in norms])
         total = norms.max() if p == math.inf else wengert.linalg.vector_norm(norms, p)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise RuntimeError(
@@ -45,8 +46,12 @@ def clip_grads_with_norm_(parameters: Any, max_norm: float, total_norm: Any, for
     """Scale gradients down so that their norm, which is total_norm, is max_norm at most."""
     with wengert.no_grad():
         factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
+        factors: dict[Any, Any] = {}
         for g in _gradients(parameters):
-            g.detach().mul_(factor.to(g.device).to(g.dtype))
+            place = g.device, g.dtype
+            if place not in factors:
+                factors[place] = factor.to(*place)
+            g.detach().mul_(factors[place])
 
 
 def clip_grad_norm_(

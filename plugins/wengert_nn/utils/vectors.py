@@ -18,11 +18,13 @@ def parameters_to_vector(parameters: Iterable[Any]) -> Any:
 
 
 def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
-    """Let parameters be the parts of a vector, on its memory. Raises TypeError for no tensor."""
+    """Let parameters be the parts of a vector, on its memory. Raises TypeError for no tensor, RuntimeError for a short one."""
     if not isinstance(vec, Tensor):
         raise TypeError(f"expected torch.Tensor, but got: {type(vec).__name__}")
-    start = 0
+    parts, start = [], 0
     for p in parameters:
         count = p.numel()
-        p.data = vec.detach()[start : start + count].reshape(p.shape).data
+        parts.append((p, vec.detach()[start : start + count].reshape(p.shape).data))
         start += count
+    for p, part in parts:  # only now, when all of them fit
+        p.data = part
