@@ -164,6 +164,9 @@ CASES: dict[str, Case] = {
     "a list for from_numpy": ("TypeError", lambda w: w.torch.from_numpy([1.0]), r"expected np.ndarray \(got list\)"),
     "a dtype that is none": ("TypeError", lambda w: w.torch.zeros(2, dtype="float99"), r"dtype"),
     "negative sizes": ("RuntimeError", lambda w: w.torch.zeros(-1), r"negative dimension -1"),
+    "negative sizes of the old constructor": ("RuntimeError", lambda w: w.torch.Tensor(2, -2), r"negative dimension -2"),
+    "memory of another size for a leaf": ("RuntimeError", lambda w: w.m.set_(w.torch.ones(5)), r"leaf Variable"),
+    "a complex number for real elements": ("RuntimeError", lambda w: w.c.fill_(1j), r"without overflow"),
     "sizes that are no integers": ("TypeError", lambda w: w.torch.zeros(1.5), r"zeros|size"),
     "integers to negative powers": ("RuntimeError", lambda w: w.n**-1, r"Integers to negative integer powers"),
     # ---- numbers
@@ -516,3 +519,11 @@ def test_more_arguments_than_an_op_has() -> None:
             getattr(wengert.special, name)(x, x)
     with pytest.raises(TypeError, match="mul_.. takes 1 positional argument but 2 were given"):
         x.mul_(2.0, x)
+
+
+def test_a_tensor_is_not_resized_to_less_than_nothing() -> None:
+    x = wengert.tensor([1, 2, 3])
+    for sizes in ((-2,), (2, -1)):
+        with pytest.raises(RuntimeError, match="negative"):
+            x.resize_(*sizes)
+    assert x.tolist() == [1, 2, 3]

@@ -98,6 +98,16 @@ def test_windows_refuse_what_is_none() -> None:
     assert w.hann_window(4, out=out) is out and out.tolist() == [0, 0.5, 1, 0.5]
 
 
+def test_lengths_and_counts_are_whole_numbers_of_any_kind() -> None:
+    for make in (w.hann_window, w.signal.windows.kaiser):
+        assert make(w.tensor(5)).equal(make(5)) and make(np.int64(5)).equal(make(5))
+        for length in (5.0, w.tensor(5.0)):
+            with pytest.raises(TypeError):
+                make(length)
+    x = w.tensor([0.1, 0.5, 0.9])
+    assert w.histc(x, w.tensor(4)).equal(w.histc(x, 4))
+
+
 def test_istft_undoes_stft() -> None:
     x = w.from_numpy(drawn(2, 50)).requires_grad_()
     for n_fft, hop, center, normalized, onesided in ((16, 4, True, False, True), (10, 5, True, True, False), (12, 3, False, False, True)):

@@ -899,6 +899,10 @@ def test_gradients_keep_bfloat16_beside_numbers() -> None:
 
 def test_labels_by_number_and_ranges_of_one_number() -> None:
     assert w.einsum(w.ones(3, 5, 2), [0, 27, 1]).shape == (3, 2, 5)  # in their order, as of capitals before small letters
+    single, double = w.ones(2), w.ones((), dtype=w.float64)
+    assert w.einsum("i,->i", single, double).dtype == w.einsum("...,...->...", single, double).dtype == w.float64
+    with pytest.raises(RuntimeError, match="same dtype"):  # a product of matrices promotes nothing
+        w.einsum("i,i->", single, w.ones(2, dtype=w.float64))
     hist, edges = w.histogram(w.tensor([1.0, 2.0, 3.0]), 2, range=(1.0, 1.0))
     assert hist.tolist() == [0, 1] and edges.tolist() == [0.5, 1, 1.5]
     large = w.tensor([2**53, 2**53])

@@ -85,6 +85,11 @@ def test_states_and_generators() -> None:
     assert w.randn(3, generator=twin).tolist() == after
     assert w.randn(3, generator=w.Generator().set_state(state)).tolist() == after
     assert state.dtype is w.uint8 and w.Generator().seed() != w.Generator().seed()
+    for wrong, kind in ((lambda: w.manual_seed(1 << 64), ValueError), (lambda: w.manual_seed(-(1 << 63) - 1), ValueError),
+                        (lambda: w.Generator("nowhere"), RuntimeError), (lambda: w.rand(3, generator=5), TypeError)):
+        with pytest.raises(kind):
+            wrong()
+    assert mine.initial_seed() == 3
     for wrong, kind in ((w.zeros(3, dtype=w.uint8), RuntimeError), (w.zeros(16), TypeError), (b"x", TypeError)):
         with pytest.raises(kind):
             mine.set_state(wrong)  # type: ignore[arg-type]
@@ -93,7 +98,7 @@ def test_states_and_generators() -> None:
         inside = w.rand(2).tolist()
     assert w.rand(2).tolist() == inside
     before = w.get_rng_state()
-    with w.fork_rng(enabled=False):
+    with w.fork_rng([0], enabled=False, device_type="cuda"):
         w.rand(2)
     assert not w.equal(w.get_rng_state(), before)
 

@@ -297,6 +297,15 @@ def test_numpy_matmul_gives_a_tensor() -> None:
 
 # ---- copies and pickles
 @program
+def deep_copies_lie_as_what_they_are_copies_of(torch: Any) -> Any:
+    x = torch.arange(12.0).reshape(3, 4)
+    pair = copy.deepcopy([x[1:, 2:].t(), x, x.detach()])
+    pair[1].mul_(-1)
+    alone = copy.deepcopy(x.t()), copy.deepcopy(x[:, ::2]), copy.deepcopy(torch.ones(1).expand(3)), copy.deepcopy(x[:0])
+    return pair, x, [t.stride() for t in (*pair, *alone)], alone
+
+
+@program
 def deep_copies(torch: Any) -> Any:
     x = leaf(torch, 1.0, 2.0)
     (x * x).sum().backward()

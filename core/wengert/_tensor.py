@@ -20,6 +20,7 @@ import numpy as np
 from wengert import backend, dtypes, errors, tape
 from wengert.attributes import Held, hide, whole
 from wengert.backend import device
+from wengert.memory import twin
 from wengert.modes import state
 from wengert.registry import registry
 from wengert.tape import AccumulateGrad, Slot, hooks_of
@@ -777,7 +778,7 @@ class Tensor(Held):
         result = new(type(self))
         memo[id(self)] = result
         result.__dict__ = copy.deepcopy(self.__dict__, memo)
-        result._array = backend.of_array(self._array).copy(self._array)
+        result._array = twin(self._array, backend.of_array(self._array).copy, memo)
         if self._edge is not None:
             result._edge = AccumulateGrad(result)
         if self._grad is not None:

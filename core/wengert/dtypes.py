@@ -304,7 +304,7 @@ def fitting(value: Any, wanted: np.dtype[Any]) -> Any:
     that are too large, and for complex ones in another type."""
     if (type(value) is int or type(value) is float) and 0 <= value <= 100:  # which all types hold
         return value
-    kind = category(wanted)
+    kind, given = category(wanted), value
     if kind < COMPLEX and isinstance(value, complex | np.complexfloating):
         fits, value = not value.imag, value.real
     else:
@@ -316,7 +316,7 @@ def fitting(value: Any, wanted: np.dtype[Any]) -> Any:
     elif kind == FLOATING and wanted != F64:
         fits = fits and (not math.isfinite(value) or abs(value) <= _largest(wanted))
     if not fits:
-        raise RuntimeError(f"value cannot be converted to type {of(wanted)} without overflow: {value!r}")
+        raise RuntimeError(f"value cannot be converted to type {of(wanted)} without overflow: {given!r}")
     return value % (int(np.iinfo(wanted).max) + 1) if wanted.kind == "u" and value < 0 else value
 
 

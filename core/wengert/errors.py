@@ -531,6 +531,10 @@ def broken_pass(name: str, plugin: str, why: str) -> RuntimeError:
     )
 
 
+def negative_size(shape: Sequence[int]) -> RuntimeError:
+    return RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+
+
 def no_kernel(op: Any, device: str, how: str) -> NotImplementedError:
     formula = f", and its formula {op.expr!r} is not one that a kernel is made of" if op.expr else ""
     return NotImplementedError(f"op '{op.name}' ({op.face}) has no kernel on device '{device}'{formula}: {how}")

@@ -22,8 +22,11 @@ def set_(
     """Let the tensor be another's values, shape and memory, as `self.data = source` does, and return self.
 
     With a size, or a storage as the source, the shape, strides and offset say what of the memory it is, in elements. Without
-    a source the tensor is empty then. Raises RuntimeError for a source of another dtype, and beyond the end of the memory.
+    a source the tensor is empty then. Raises RuntimeError for a source of another dtype, beyond the end of the memory, and for
+    a leaf that requires grad, but under no_grad.
     """
+    if self.requires_grad and self.is_leaf and wengert.is_grad_enabled():
+        raise RuntimeError("set_: a leaf Variable that requires grad is being used in an in-place operation.")
     typed = getattr(source, "dtype", self.dtype)
     if typed != self.dtype:
         raise RuntimeError(f"set_: the source is {typed}, the tensor {self.dtype}")

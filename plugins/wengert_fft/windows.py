@@ -7,6 +7,7 @@ Must not know: devices; a window is computed in float64 on the host and handed o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ Formula = Callable[[np.ndarray[Any, Any], int], Any]
 
 def made(m: int, sym: bool, formula: Formula, dtype: Any, device: Any, requires_grad: bool) -> Any:
     """Return formula(n, N) for each n; of one sample it is 1."""
+    m = index(m)
     wanted = default_float() if dtype is None else dtypes.to_numpy(dtype)
     with errors.roomy(f"a window of {m}"):
         n = np.arange(m, dtype=np.float64)

@@ -147,6 +147,8 @@ def resize_(input: Any, *sizes: Any, memory_format: Any = None) -> Any:
     shape = shape_of(sizes, "resize_")
     if input.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
+    if shape and min(shape) < 0:
+        raise RuntimeError(f"resize_: sizes cannot be negative: {list(shape)}")
     count, wanted = input.numel(), size_of(shape)
     if wanted <= count and input.is_contiguous():
         return look("resize_", input, s.reshape(s.getitem(s.reshape(input, (count,)), (slice(0, wanted),)), shape))

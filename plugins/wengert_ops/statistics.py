@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -251,6 +252,7 @@ def _limits(name: str, input: Any, low: float, high: float, margin: float) -> tu
 
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """Return how many elements fall in each of `bins` equal bins of [min, max]; without these of the range of the data."""
+    bins = index(bins)
     if bins <= 0:
         raise RuntimeError(f"torch.histc(): bins must be > 0, but got {bins}")
     if input._array.dtype.kind in "cb":

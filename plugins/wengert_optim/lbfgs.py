@@ -130,7 +130,7 @@ def pairs(x: Tensor) -> Tensor:
 
 
 def flat(tensors: list[Tensor]) -> Tensor:
-    whole: Tensor = wengert.cat([pairs(x.detach()).reshape(-1) for x in tensors])
+    whole: Tensor = wengert.cat([pairs(x.detach().to_dense()).reshape(-1) for x in tensors])
     return whole
 
 

@@ -49,7 +49,7 @@ class SparseAdam(Optimizer):
 
     def update(self, p: Tensor, g: Tensor, state: State, group: Group) -> None:
         if not g.is_sparse:
-            raise RuntimeError("SparseAdam does not support dense gradients, please consider Adam instead")
+            self._accept(g)
         g, (beta1, beta2), m, v = g.coalesce(), group["betas"], state["exp_avg"], state["exp_avg_sq"]
         state["step"] = t = state["step"] + 1
         places, values = tuple(g.indices()), g.values()

@@ -2,7 +2,7 @@
 
 Owns: the namespace that `Tensor.__array_namespace__()` returns: the standard's names and signatures over wengert's functions.
 What differs from PyTorch's is adapted in the modules here, and nowhere else. `import wengert` does not import it.
-Source: https://data-apis.org/array-api/2024.12/
+Must not know: devices, plugins. Source: https://data-apis.org/array-api/2024.12/
 """
 
 import numpy as _np

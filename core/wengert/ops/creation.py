@@ -249,6 +249,8 @@ def legacy(dtype: np.dtype[Any], args: tuple[Any, ...], device: Any = None) -> T
         make = faces.plain.get(tensor, tensor)  # a class is no function that modes are asked about
         return make(args[0], dtype=dtype, device=device)
     shape = shape_of(args, "Tensor") if args else (0,)
+    if shape and min(shape) < 0:
+        raise errors.negative_size(shape)
     return made(np.zeros(shape, dtype), device)
 
 
@@ -366,7 +368,7 @@ def filled(shape: Sequence[int], value: Any, dtype: np.dtype[Any], device: Any, 
     if requires_grad and dtypes.category(dtype) < dtypes.FLOATING:
         raise errors.integer_grad(dtype)
     if shape and min(shape) < 0:
-        raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+        raise errors.negative_size(shape)
     if value not in (0, 1):
         value = dtypes.fitting(value, dtype)
     try:
@@ -592,8 +594,11 @@ def spaced(name: str, start: Any, end: Any, steps: int, dtype: Any, out: Any) ->
         step = (end - start) / max(steps - 1, 1)
     half = max(steps // 2, 1)
     with errors.roomy(name):
-        values = start + np.arange(steps) * step
-        values[half:] = end - np.arange(steps - 1 - half, -1, -1) * step
+        values = np.arange(steps, dtype=np.result_type(np.float64, type(step)))
+        values[half:] -= steps - 1
+        values *= step
+        values[:half] += start
+        values[half:] += end
     return wanted, values
 
 

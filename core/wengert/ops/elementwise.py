@@ -136,7 +136,7 @@ clip         = elementwise("clip", "x < low || low != low ? low < high || low !=
     face="clamp", label="ClampBackward1", refuses="c", x=lambda g, x, low, high: where((x >= low) & (x <= high), g, 0.0),
     low=lambda g, x, low, high: where((x < low) & (low < high), g, 0.0),
     high=lambda g, x, low, high: where((x > high) | (low > high), g, 0.0))
-relu         = elementwise("relu", "x <= 0 ? 0 : x", domain=SAME, refuses="c", x=lambda g, out: where(out != 0, g, 0.0),
+relu         = elementwise("relu", "x < 0 ? 0 : x", domain=SAME, refuses="c", x=lambda g, out: where(out != 0, g, 0.0),
     words="max(x, 0)")
 
 # ---- exponentials and logarithms

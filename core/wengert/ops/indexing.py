@@ -606,9 +606,13 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
             f"torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
             f"{input._array.ndim} dimensions for input, and {indices._array.ndim} dimensions for indices"
         )
-    common = s.broadcast_shapes(*[(*x.shape[:d], 1, *x.shape[d + 1 :]) for x in (input, indices)])
-    wide = [s.broadcast_to(x, (*common[:d], x.shape[d], *common[d + 1 :])) for x in (input, indices)]
-    return gather(wide[0], d, e.where(wide[1] < 0, wide[1] + input.shape[d], wide[1]))
+    outer = [(*x._array.shape[:d], 1, *x._array.shape[d + 1 :]) for x in (input, indices)]
+    if outer[0] != outer[1]:
+        common = s.broadcast_shapes(*outer)
+        input, indices = (s.broadcast_to(x, (*common[:d], x.shape[d], *common[d + 1 :])) for x in (input, indices))
+    if not isinstance(indices._array, np.ndarray) or (indices._array < 0).any():
+        indices = e.where(indices < 0, indices + input.shape[d], indices)
+    return gather(input, d, indices)
 
 
 def scatter_source(name: str, input: Any, dim: int, index: Any, src: Any) -> tuple[Any, Any, Any, int]:

@@ -21,7 +21,7 @@ from wengert.ops import elementwise as e
 from wengert.ops import reductions as r
 from wengert.ops import shapes as s
 from wengert.ops.dims import ints, one_dim, only_tensors, size_of
-from wengert.record import asked, call, cast, overridden, relabel, structural
+from wengert.record import asked, overridden, relabel, structural
 
 
 def infer_matmul(x: Any, y: Any) -> Any:
@@ -333,12 +333,10 @@ def einsum(equation: Any, *operands: Any) -> Any:
         operands = tuple(operands[0])
     only_tensors("einsum", operands)
     terms = [*operands]
-    first = terms[0]._array.dtype if terms else None
-    if not all([x._array.dtype is first for x in terms]):
-        common = dtypes.result_of([x._array for x in terms])
-        terms = [x if x._array.dtype == common else call(cast, (x,), (common,)) for x in terms]
     for i, step, params in _planned(equation, tuple([x._array.shape for x in terms])):
         if i < 0:
+            if step is matmul_:
+                factors("einsum", *terms[:2])
             terms[:2] = [step(*terms[:2])]
         else:
             terms[i] = step(terms[i], *params)

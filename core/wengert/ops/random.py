@@ -204,6 +204,8 @@ class Generator:
     """A stream of random numbers: a seed and how far it was read, in blocks of four words."""
 
     def __init__(self, device: Any = "cpu") -> None:
+        if device != "cpu":  # which would be looked for at import
+            backend.resolve(device)
         self._place = device
         self._seed, self._offset = 0x9C5E, 0
         self._window: Window | None = None
@@ -214,9 +216,12 @@ class Generator:
         return backend.resolve(self._place)
 
     def manual_seed(self, seed: int) -> Generator:
-        """Start the stream of `seed` from its beginning and return the generator."""
+        """Start the stream of `seed` from its beginning and return the generator. Raises ValueError beyond 64 bits."""
         _outside("manual_seed")
-        self._seed, self._offset = int(seed) & 0xFFFFFFFFFFFFFFFF, 0
+        number = int(seed)
+        if not -(1 << 63) <= number < 1 << 64:
+            raise ValueError(f"Overflow when unpacking long long: a seed has 64 bits, got {number}")
+        self._seed, self._offset = number & 0xFFFFFFFFFFFFFFFF, 0
         return self
 
     def seed(self) -> int:
@@ -426,8 +431,8 @@ def set_rng_state(new_state: Tensor) -> None:
 
 
 @contextmanager
-def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
-    """Put the default stream back to where it was at the end of the block."""
+def fork_rng(devices: Any = None, enabled: bool = True, *, device_type: str = "cpu") -> Iterator[None]:
+    """Put the default stream, which all devices have, back to where it was at the end of the block."""
     before = default_generator.get_state()
     try:
         yield
@@ -446,7 +451,11 @@ def _float(name: str, dtype: Any, out: Any) -> np.dtype[Any]:
 
 
 def source(generator: Generator | None) -> Generator:
-    return default_generator if generator is None else generator
+    if generator is None:
+        return default_generator
+    if not isinstance(generator, Generator):
+        raise TypeError(f"argument 'generator' must be torch.Generator, not {type(generator).__name__}")
+    return generator
 
 
 def _drawn(name: str) -> Any:
@@ -457,7 +466,7 @@ def _drawn(name: str) -> Any:
         if keywords:
             raise TypeError(f"{name}() got an unexpected keyword argument {next(iter(keywords))!r}")
         if shape and min(shape) < 0:
-            raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+            raise errors.negative_size(shape)
         stream_ = source(generator)
         wanted = _float(name, dtype, out)
         make = Uniforms(stream_, wanted) if name == "rand" else lambda shape: stream_.normals(shape, wanted)

@@ -347,8 +347,11 @@ class Optimizer:
 
     def _begin(self, p: Tensor, g: Tensor, group: Group) -> State:
         """Make and keep the state of a parameter at its first step; really make it, also during a capture."""
-        if g.layout != "torch.strided" and not self.sparse_gradients:
-            raise RuntimeError(f"{type(self).__name__} does not support sparse gradients, please consider SparseAdam instead")
+        if self.state:
+            self._accept(g)
+        else:  # the first step has changed nothing yet: all gradients, before any parameter is written to
+            for each in (q._grad for own in self.param_groups for q in own["params"] if q._grad is not None):
+                self._accept(each)
         mode = modes.state
         recorder, mode.recorder = mode.recorder, None
         try:
@@ -363,6 +366,12 @@ class Optimizer:
             raise TypeError(f"{type(self).__name__}.init_state returns the state of a parameter, a dict, but got {state!r:.60}")
         self.state[p] = state
         return state
+
+    def _accept(self, g: Tensor) -> None:
+        sparse = g.layout != "torch.strided"
+        if not (self.sparse_gradients if sparse else self.dense_gradients):
+            name, which, other = type(self).__name__, *(("sparse", "SparseAdam") if sparse else ("dense", "Adam"))
+            raise RuntimeError(f"{name} does not support {which} gradients, please consider {other} instead")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or fill them with zeros."""
