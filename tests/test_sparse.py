@@ -92,7 +92,7 @@ def dense_and_back(torch: Any) -> Any:
 def products(torch: Any) -> Any:
     x, d, ones = matrix(torch), factor(torch).detach(), torch.ones(2, 2)
     c = x.to_sparse_csr()
-    made = [x @ d, torch.mm(x, d), torch.spmm(x, d), torch.sparse.mm(x, d), torch.matmul(c, d), ones @ x, torch.mm(ones, x), x @ d[:, 0], torch.mv(x, d[:, 1]), c @ d[:, 0]]
+    made = [x @ d, torch.mm(x, d), torch.spmm(x, d), torch.dsmm(x, d), torch.sparse.mm(x, d), torch.matmul(c, d), ones @ x, torch.mm(ones, x), x @ d[:, 0], torch.mv(x, d[:, 1]), c @ d[:, 0]]
     made += [x @ x.t(), torch.sparse.mm(x, x.t()), (c @ c.t().to_sparse_csr()).to_dense(), torch.bmm(torch.eye(2)[None].to_sparse(), torch.ones(1, 2, 3))]
     made += [torch.sparse.addmm(ones, x, d, beta=2, alpha=3), torch.addmm(ones, x, d), torch.smm(x, d)]
     made += [torch.sparse.sampled_addmm(c, ones, torch.ones(2, 3), beta=0.5, alpha=2.0)]

@@ -404,6 +404,27 @@ def test_the_first_call_that_meets_another_class_is_overridden_too(call: str, ex
     assert run.stdout.strip() == repr(expected), run.stderr
 
 
+# In a process of its own, which a frame without the variables that it says to have would end.
+LOOKED_AT = """
+import sys, wengert
+class Other:
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        frame = sys._getframe()
+        while frame is not None:
+            seen.append(frame.f_locals)
+            frame = frame.f_back
+        return func.__name__
+seen = []
+print([f(Other()) for f in (wengert.exp, wengert.mean, wengert.linalg.cholesky, wengert.Tensor.sum)] * 2, len(seen) > 8)
+"""
+
+
+def test_a_debugger_may_look_at_every_frame_of_a_call_that_is_overridden() -> None:
+    run = subprocess.run([sys.executable, "-c", LOOKED_AT], capture_output=True, text=True, check=False)
+    assert run.stdout.strip() == "['exp', 'mean', 'cholesky', 'sum', 'exp', 'mean', 'cholesky', 'sum'] True", run.stderr
+
+
 def test_the_functions_stay_what_they_are() -> None:
     import inspect
 

@@ -678,6 +678,10 @@ def test_dlpack_refuses_what_it_cannot_say() -> None:
 def test_shapes_stay_shapes_and_a_tensor_is_reversed_as_one() -> None:
     for made, wanted in ((wengert.Size([1]) * 2, [1, 1]), (2 * wengert.Size([3]), [3, 3]), ((2,) + wengert.Size([1]), [2, 1])):  # noqa: RUF005
         assert type(made) is wengert.Size and list(made) == wanted
+    assert [*map(type, wengert.Size([wengert.tensor(3), np.int64(2), 1]))] == [int] * 3
+    for wrong in ((2.0,), ("a",), (wengert.tensor(1.5),)):
+        with pytest.raises(TypeError, match=r"integer|torch.Size\(\) takes an iterable of 'int' \(item 0 is"):
+            wengert.Size(wrong)
     assert reversed(wengert.arange(3)).tolist() == [2, 1, 0] and reversed(wengert.tensor(4)).item() == 4
 
 

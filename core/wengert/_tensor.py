@@ -27,7 +27,14 @@ from wengert.tape import AccumulateGrad, Slot, hooks_of
 
 
 class Size(tuple[int, ...]):
-    """A shape: a tuple that prints as `torch.Size([2, 3])`."""
+    """A shape: a tuple of ints, which tensors and NumPy's integers become, that prints as `torch.Size([2, 3])`."""
+
+    def __new__(cls, sizes: Any = ()) -> Size:
+        sizes = tuple(sizes)
+        for i, x in enumerate(sizes):
+            if not hasattr(x, "__index__"):
+                raise TypeError(f"torch.Size() takes an iterable of 'int' (item {i} is '{type(x).__name__}')")
+        return tuple.__new__(cls, [x if isinstance(x, int) else x.__index__() for x in sizes])
 
     def numel(self) -> int:
         """Return the number of elements."""
@@ -229,7 +236,7 @@ class Tensor(Held):
     @property
     def shape(self) -> Size:
         """The length of each dim; `()` for a single number."""
-        return Size(self._array.shape)
+        return tuple.__new__(Size, self._array.shape)
 
     def size(self, dim: int | None = None) -> Any:
         """Return the shape, or the length of dimension `dim`."""

@@ -13,7 +13,7 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import FunctionType, MethodWrapperType, ModuleType
+from types import CodeType, FunctionType, MethodWrapperType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -159,10 +159,9 @@ class _Entrance:
 
     def put(self) -> None:
         function, old = self.function, self.function.__code__
-        consts = tuple([self if c == "ENTRANCE" else c for c in _entered.__code__.co_consts])
-        function.__code__ = _entered.__code__.replace(
-            co_consts=consts, co_freevars=old.co_freevars, co_name=old.co_name, co_qualname=old.co_qualname
-        )
+        code = _entered(old.co_freevars)
+        consts = tuple([self if c == "ENTRANCE" else c for c in code.co_consts])
+        function.__code__ = code.replace(co_consts=consts, co_name=old.co_name, co_qualname=old.co_qualname)
         function.__defaults__ = function.__kwdefaults__ = None
         function.__wrapped__ = self.plain  # type: ignore[attr-defined]  # whose signature is shown
 
@@ -207,8 +206,19 @@ def _parts(function: FunctionType) -> tuple[Any, ...]:
     return function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
 
 
-def _entered(*args: Any, **kwargs: Any) -> Any:
-    return "ENTRANCE".__call__(args, kwargs)  # type: ignore[operator]
+@functools.cache
+def _entered(free: tuple[str, ...]) -> CodeType:
+    """Return the code of an entrance in place of one that has these variables of outer functions.
+
+    It has them too, where Python takes them from the function's closure: a frame that only says so in `co_freevars` ends the
+    process when somebody reads its `f_locals`.
+    """
+    names = ", ".join(free)
+    source = f"def outer({names}):\n def run(*args, **kwargs): return 'ENTRANCE'.__call__(args, kwargs) if 1 else ({names})"
+    scope: dict[str, Any] = {}
+    exec(compile(f"{source}\n return run", __file__, "exec"), scope)  # noqa: S102
+    code: CodeType = scope["outer"](*free).__code__
+    return code.replace(co_freevars=free, co_firstlineno=_entered.__wrapped__.__code__.co_firstlineno + 1)
 
 
 class _Entrances:

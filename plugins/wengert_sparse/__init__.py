@@ -30,7 +30,7 @@ def wengert_register_ops(registry: Registry) -> None:
         methods="coalesce is_coalesced _coalesced_ indices _indices values _values _nnz sparse_dim dense_dim crow_indices "
         "col_indices",
     )
-    registry.family("wengert_sparse.computing", "smm", functions="spmm=mm hspmm=mm")
+    registry.family("wengert_sparse.computing", "smm", functions="spmm=mm dsmm=mm hspmm=mm")
     registry.family(
         "wengert_sparse.computing", functions="addmm log_softmax mm sampled_addmm softmax sum", prefix="sparse."
     )
