@@ -151,7 +151,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.optim import Adam, Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import StepLR, _LRScheduler
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.utils.stateless import functional_call
+from torch.nn.utils.stateless import _reparametrize_module, functional_call
 from torch.types import Device, Number
 from torch.utils.hooks import RemovableHandle
 from torch.optim.optimizer import Optimizer as O2
@@ -177,6 +177,10 @@ assert torch.__version__.split(".")[0] == "2" and torch.version.cuda is None
 assert not torch.cuda.is_available() and not mps.is_available() and not dist.is_nccl_available() and not cudnn.is_available()
 assert isinstance(torch.randn(2), torch.Tensor) and isinstance(torch.zeros(1).float(), torch.FloatTensor)
 assert _LRScheduler is lr_scheduler.LRScheduler and functional_call is torch.func.functional_call
+layer = nn.Linear(2, 1)
+with _reparametrize_module(layer, {"weight": torch.zeros(1, 2)}):
+    assert layer.weight.sum() == 0
+assert isinstance(layer.weight, nn.Parameter) and layer.weight.sum() != 0
 assert isinstance(torch.ones(1, requires_grad=True).register_hook(print), RemovableHandle) and isinstance(1.5, Number)
 with sdpa_kernel([SDPBackend.MATH]):
     F.scaled_dot_product_attention(*[torch.ones(1, 2, 2)] * 3)

@@ -561,7 +561,20 @@ def functional_call(
     others. What the module assigns to these names goes into the dict that was given. Raises ValueError for a name given
     twice, or two tensors for one parameter; RuntimeError for what is not strict; TypeError for what is no tensor.
     """
-    given = _given(parameter_and_buffer_dicts)
+    positional = () if args is None else args if isinstance(args, tuple) else (args,)
+    with _reparametrize_module(module, parameter_and_buffer_dicts, tie_weights=tie_weights, strict=strict):
+        return module(*positional, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def _reparametrize_module(
+    module: Any, parameters_and_buffers: Any, tie_weights: bool = False, strict: bool = False, stack_weights: bool = False
+) -> Iterator[Any]:
+    """Put tensors in the place of a module's own for a block: `functional_call` for programs that call the module themselves.
+
+    stack_weights: in reverse order on the way out, as is always done.
+    """
+    given = _given(parameters_and_buffers)
     named = {}
     if tie_weights or strict:
         named = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
@@ -580,7 +593,6 @@ def functional_call(
         wrong = {"Unexpected": sorted(given.keys() - named.keys()), "Missing": sorted(named.keys() - given.keys())}
         text = "".join(f"\n\t{kind} key(s): {', '.join(map(repr, names))}." for kind, names in wrong.items() if names)
         raise RuntimeError(f"Error(s) in reparametrizing for {type(module).__name__}:{text}")
-    positional = () if args is None else args if isinstance(args, tuple) else (args,)
     swapped: list[tuple[dict[str, Any], str, Any]] = []
     try:
         for name, value in given.items():
@@ -593,11 +605,11 @@ def functional_call(
                     raise TypeError(f"{known} is not an instance of torch.Tensor")
             swapped.append((table, last, before))
             table[last] = value
-        return module(*positional, **(kwargs or {}))
+        yield module
     finally:
         for name, (table, last, value) in reversed([*zip(given, swapped, strict=False)]):
-            if isinstance(parameter_and_buffer_dicts, dict) and name in parameter_and_buffer_dicts and last in table:
-                parameter_and_buffer_dicts[name] = table[last]
+            if isinstance(parameters_and_buffers, dict) and name in parameters_and_buffers and last in table:
+                parameters_and_buffers[name] = table[last]
             table[last] = value
             if value is swapped:  # it was not there
                 del table[last]
