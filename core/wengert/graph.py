@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from wengert import backend, errors, record
-from wengert._tensor import Tensor, wrap
+from wengert._tensor import Size, Tensor, wrap
 from wengert.modes import state
 from wengert.op import OPS, Op
 
@@ -565,6 +565,8 @@ def like(tree: Any, parts: Any) -> Any:
     if kind is list or kind is dict:
         return parts
     if isinstance(tree, tuple):
+        if kind is Size:  # also with what stands for sizes
+            return tuple.__new__(Size, parts)
         made = kind(*parts) if hasattr(tree, "_fields") else kind(parts)
     else:
         made = copy.copy(tree)

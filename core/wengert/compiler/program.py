@@ -970,8 +970,7 @@ def _fill(tree: Any, made: list[Any]) -> Any:
     if isinstance(tree, _Place):
         return made[tree.number]
     if isinstance(tree, tuple | list):
-        parts = [_fill(v, made) for v in tree]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+        return like(tree, [_fill(v, made) for v in tree])
     return like(tree, {k: _fill(v, made) for k, v in tree.items()}) if isinstance(tree, dict) else tree
 
 

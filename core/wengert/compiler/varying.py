@@ -654,8 +654,7 @@ class General:
                 raise Unlike(f"{what} has another form")
             if isinstance(first, dict):
                 return like(first, {k: self.merged([v[k] for v in values], what) for k in first})
-            parts = [self.merged([v[i] for v in values], what) for i in range(len(first))]
-            return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
+            return like(first, [self.merged([v[i] for v in values], what) for i in range(len(first))])
         if isinstance(first, slice):
             return slice(*[self.merged([getattr(v, end) for v in values], what) for end in ("start", "stop", "step")])
         if isinstance(first, np.ndarray):
@@ -778,8 +777,7 @@ class General:
             if isinstance(x, slice):
                 return slice(at(x.start), at(x.stop), at(x.step))
             if isinstance(x, tuple | list):
-                parts = [at(v) for v in x]
-                return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
+                return like(x, [at(v) for v in x])
             return like(x, {k: at(v) for k, v in x.items()}) if isinstance(x, dict) else x
 
         def value(of: Value, shape: Any) -> Value:
