@@ -47,6 +47,7 @@ class Plan:
     specs: tuple[tuple[int, int, str], ...]  # (place, input or -1 for out, "shape" | "dtype") read by a rule
     keeps_arrays: bool
     once: Callable[[Any, Any], Any] | None = None  # what the rules of several inputs share, computed once a backward
+    routes: Any = field(init=False, default=None)  # what is known of passes that begin here, which grows: see routes.py
 
 
 @dataclass(eq=False, slots=True)

@@ -1,7 +1,7 @@
 """`wengert.autograd`: running the tape by hand.
 
 Owns: `backward`, `grad`, `Variable`, nodes as functions, the checks on their arguments, and the names of the package, of which
-those in `_LATE` load on first use. May import: tape, tensor, modes, function. Must not know: any op, any device.
+those in `_LATE` load on first use. May import: tape, routes, tensor, modes, function. Must not know: any op, any device.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from wengert import backend, dtypes, errors, tape
+from wengert import backend, dtypes, errors, routes, tape
 from wengert._tensor import Tensor, wrap
 from wengert.autograd.function import Function
 from wengert.modes import enable_grad, inference_mode, no_grad, set_grad_enabled, state, turn
 from wengert.op import OPS
+
+tape.follow = routes.follow
 
 __all__ = ["Function", "Variable", "backward", "enable_grad", "grad", "inference_mode", "no_grad", "set_grad_enabled"]
 
