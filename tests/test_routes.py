@@ -68,18 +68,18 @@ def alike(program: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run a program with routes and with the engine alone, and return the outcome, which is the same."""
     made = outcome(program)
     with monkeypatch.context() as patch:
-        patch.setattr(tape, "follow", lambda *_: False)
+        patch.setattr(tape, "follow", lambda *_: None)
         assert outcome(program) == made
     return made
 
 
 def taken(program: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Say of each backward pass whether a route was taken."""
-    took: list[bool] = []
+    found: list[Any] = []
     with monkeypatch.context() as patch:
-        patch.setattr(tape, "follow", lambda *args: took.append(routes.follow(*args)) or took[-1])
+        patch.setattr(tape, "follow", lambda *args: found.append(routes.follow(*args)) or found[-1])
         outcome(program)
-    return took
+    return [x is not None for x in found]
 
 
 def usual() -> Any:
@@ -95,6 +95,60 @@ def kept_graph() -> Any:
     z.backward(retain_graph=True)
     z.backward(torch.tensor(2.0))
     return x.grad, y.grad
+
+
+def both_asked() -> Any:
+    x, y = leaves()
+    before = torch.autograd.grad(ordinary(x, y), [x, y])
+    return (*before, *torch.autograd.grad(ordinary(x, y), [y, x, y]), x.grad, y.grad)
+
+
+def one_asked() -> Any:
+    x, y = leaves()
+    z = ordinary(x, y)
+    return (*torch.autograd.grad(z, x, retain_graph=True), *torch.autograd.grad(z, y, torch.tensor(3.0)), x.grad, y.grad)
+
+
+def a_result_asked() -> Any:
+    x, y = leaves()
+    z = x * 2
+    return torch.autograd.grad(ordinary(z, y), [y, z])
+
+
+def one_unused() -> Any:
+    x, y = leaves()
+    return torch.autograd.grad(ordinary(x, y), [x, torch.ones(1, requires_grad=True)], allow_unused=True)
+
+
+def asked_with_a_hook() -> Any:
+    x, y = leaves()
+    y.register_hook(lambda g: 2 * g)
+    return torch.autograd.grad(ordinary(x, y), [x, y])
+
+
+@pytest.mark.parametrize("program", [both_asked, one_asked, a_result_asked, one_unused, asked_with_a_hook])
+def test_gradients_that_are_asked_for(learned: None, monkeypatch: pytest.MonkeyPatch, program: Callable[[], Any]) -> None:
+    for _ in range(40):
+        outcome(program)
+    usual()
+    assert isinstance(alike(program, monkeypatch), list)
+    assert taken(program, monkeypatch)[-1] == (program in (both_asked, one_asked))
+
+
+def test_what_is_asked_for_may_change(learned: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def first(x: Any, y: Any) -> Any:
+        return torch.autograd.grad(ordinary(x, y), [x])
+
+    for _ in range(40):
+        first(*leaves())
+
+    def then() -> Any:
+        x, y = leaves()
+        found = [*first(x, y), *torch.autograd.grad(ordinary(x, y), [y]), *torch.autograd.grad(ordinary(y, x), [x, y])]
+        ordinary(x, y).backward()
+        return *found, *first(x, y), x.grad, y.grad
+
+    assert isinstance(alike(then, monkeypatch), list)
 
 
 def test_a_route_gives_what_the_engine_gives(learned: None, monkeypatch: pytest.MonkeyPatch) -> None:

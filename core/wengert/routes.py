@@ -9,33 +9,36 @@ as the engine goes, line by line. It looks first whether all is as it was; if no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from wengert import tape
 from wengert.tape import AccumulateGrad, Node
 
-Route = Callable[[Node, Any, bool], bool]  # (first node, its gradient, whether kept values are let go) -> whether it fitted
+Targets = Sequence[Any] | None  # leaves whose gradients are asked for; None: all of them get theirs
+Found = dict[Any, Any] | None  # gradients of targets; None: the route does not fit
+Route = Callable[[Node, Any, bool, Targets], Found]  # of the first node, its gradient, and whether kept values are let go
 
 OFTEN = 16  # passes of the engine after which one is written out; then four times as many, and so on
 LONGEST = 128  # nodes of a route
 MOST = 4  # routes of a plan
 
 
-def follow(root: Any, g: Any, frees: bool) -> bool:
-    """Run a backward pass by a route, and say whether there was one that fits."""
-    if type(root) is not Node:
-        return False
+def follow(root: Any, g: Any, frees: bool, targets: Targets) -> Found:
+    """Run a backward pass by a route, and return what was found; None where no route fits."""
+    if type(root) is not Node or type(g) in tape.numbers:
+        return None
     known: Known | None = root.plan.routes
     if known is None:
         object.__setattr__(root.plan, "routes", Known())  # else a plan stays as it was made
-        return False
+        return None
     for route in known.routes:
-        if route(root, g, frees):
+        found = route(root, g, frees, targets)
+        if found is not None:
             known.fits += 1
-            return True
-    known.miss(root)
-    return False
+            return found
+    known.miss(root, targets)
+    return None
 
 
 class Known:
@@ -50,27 +53,28 @@ class Known:
         self.routes: tuple[Route, ...] = ()
         self.fits, self.misses, self.enough = 0, 1, OFTEN
 
-    def miss(self, root: Node) -> None:
+    def miss(self, root: Node, targets: Targets) -> None:
         self.misses += 1
         if self.misses < self.enough:
             return
         if self.routes and 4 * self.fits < self.misses:
             self.routes = ()
-        elif (route := written(root)) is not None:
+        elif (route := written(root, targets)) is not None:
             self.routes = (route, *self.routes[: MOST - 1])
         self.fits, self.misses, self.enough = 0, 0, 4 * self.enough
 
 
-def written(root: Node) -> Route | None:
-    """Return the route of a graph; None where it is long, or has nodes that are not of the ordinary kind."""
+def written(root: Node, targets: Targets) -> Route | None:
+    """Return the route of a graph; None where it is long, has nodes that are not of the ordinary kind, or a target that is no
+    leaf of it."""
     names = named(root)
-    if names is None:
+    if names is None or any([type(x) is not AccumulateGrad or x not in names for x in targets or ()]):
         return None
     space: dict[str, Any] = {"Node": Node, "AccumulateGrad": AccumulateGrad, "accumulate": tape.accumulate,
                              "fresh": tape._fresh, "sum_to": tape.sum_to}  # fmt: skip
-    looks, runs = looking(names, space), running(root, names, space)
-    source = ["def route(n0, g0, frees):", " try:", *looks, " except (AttributeError, IndexError, ValueError):",
-              "  return False", *runs, " return True"]  # fmt: skip
+    looks, runs = looking(names, targets, space), running(root, names, targets, space)
+    source = ["def route(n0, g0, frees, targets):", " try:", *looks, " except (AttributeError, IndexError, ValueError):",
+              "  return None", *runs]  # fmt: skip
     exec(compile("\n".join(source), f"<wengert backward of {len(names)} nodes>", "exec"), space)  # noqa: S102
     route: Route = space.pop("route")  # a function that its own globals name would be a cycle
     return route
@@ -92,16 +96,17 @@ def named(root: Node) -> dict[Any, int] | None:
     return names
 
 
-def looking(names: dict[Any, int], space: dict[str, Any]) -> list[str]:
+def looking(names: dict[Any, int], targets: Targets, space: dict[str, Any]) -> list[str]:
     """Return the lines that look whether a graph is as it was, and take hold of its nodes."""
-    lines, held = list[str](), {0}
+    asked = "targets is not None" if targets is None else f"targets is None or len(targets) != {len(targets)}"
+    lines, held = [f"if {asked}: return None"], {0}
     for node, n in names.items():
         if type(node) is AccumulateGrad:
-            lines.append(f"if type(n{n}) is not AccumulateGrad or n{n}.hooks is not None: return False")
+            lines.append(f"if type(n{n}) is not AccumulateGrad or n{n}.hooks is not None: return None")
             continue
         space[f"plan{n}"] = node.plan
         broadcast = "is" if node.shapes is not None else "is not"
-        lines.append(f"if type(n{n}) is not Node or n{n}.plan is not plan{n} or n{n}.shapes {broadcast} None: return False")
+        lines.append(f"if type(n{n}) is not Node or n{n}.plan is not plan{n} or n{n}.shapes {broadcast} None: return None")
         lines.append(f"s{n} = n{n}.saved; edges = n{n}.edges")
         wrong = [f"s{n} is None"]
         for i, edge in enumerate(node.edges):
@@ -117,20 +122,23 @@ def looking(names: dict[Any, int], space: dict[str, Any]) -> list[str]:
             wrong += [f"box{i}[0] != count{i}" for i in range(len(node.guards))]
         else:
             wrong.append(f"n{n}.guards")
-        lines.append(f"if {' or '.join(wrong)}: return False")
+        lines.append(f"if {' or '.join(wrong)}: return None")
     every = ", ".join([f"n{n}" for n in names.values()])
-    lines.append(f"if len({{{every}}}) != {len(names)}: return False")
+    wrong = [f"len({{{every}}}) != {len(names)}"]
+    wrong += [f"targets[{i}] is not n{names[x]}" for i, x in enumerate(targets or ())]
+    lines.append(f"if {' or '.join(wrong)}: return None")
     return [f"  {line}" for line in lines]
 
 
-def running(root: Node, names: dict[Any, int], space: dict[str, Any]) -> list[str]:
+def running(root: Node, names: dict[Any, int], targets: Targets, space: dict[str, Any]) -> list[str]:
     """Return the lines that do what the engine does, in its order: see tape._run."""
-    waiting = dict.fromkeys(names, 0)
-    for node in names:
+    needed = names.keys() if targets is None else tape._ancestors(targets, [root])
+    counts: dict[Any, int] = dict.fromkeys(needed, 0)
+    for node in needed:
         for edge in node.edges:
-            if edge is not None:
-                waiting[edge] += 1
-    counts, lines, ready, arrived = {**waiting}, list[str](), [root], list[AccumulateGrad]()
+            if edge in needed:
+                counts[edge] += 1
+    waiting, lines, ready, arrived = {**counts}, list[str](), [root], list[AccumulateGrad]()
     while ready:
         node = ready.pop()
         n, plan = names[node], node.plan
@@ -138,10 +146,11 @@ def running(root: Node, names: dict[Any, int], space: dict[str, Any]) -> list[st
             space[f"once{n}"] = plan.once
             lines.append(f"s{n} = (*s{n}, once{n}(g{n}, s{n}))")
         for i, rule in plan.pulls:
-            space[f"rule{n}_{i}"] = rule
             edge = node.edges[i]
-            end = names[edge]
-            first = waiting[edge] == counts[edge]
+            if edge not in needed:
+                continue
+            space[f"rule{n}_{i}"] = rule
+            end, first = names[edge], waiting[edge] == counts[edge]
             waiting[edge] -= 1
             made = f"g{end}" if first else "g"
             lines.append(f"{made} = rule{n}_{i}(g{n}, s{n})")
@@ -153,12 +162,13 @@ def running(root: Node, names: dict[Any, int], space: dict[str, Any]) -> list[st
                 ready += [] if waiting[edge] else [edge]
             elif first:
                 arrived.append(edge)
-                lines += [f"own{end} = fresh(g{end}, g{n}, s{n})"] if counts[edge] == 1 else []
+                if targets is None and counts[edge] == 1:
+                    lines.append(f"own{end} = fresh(g{end}, g{n}, s{n})")
         lines.append(f"s{n} = g{n} = g = None")
         if plan.keeps_arrays:
             lines.append(f"if frees: n{n}.saved = None")
-    for edge in arrived:
+    for edge in arrived if targets is None else ():
         n = names[edge]
         lines.append(f"accumulate(n{n}, g{n}, False, {f'own{n}' if counts[edge] == 1 else True}, None)")
+    lines.append(f"return {{{', '.join([f'n{names[x]}: g{names[x]}' for x in arrived if targets is not None])}}}")
     return [f" {line}" for line in lines]
-
