@@ -17,14 +17,15 @@ from wengert.tape import AccumulateGrad, Node
 
 Targets = Sequence[Any] | None  # leaves whose gradients are asked for; None: all of them get theirs
 Found = dict[Any, Any] | None  # gradients of targets; None: the route does not fit
-Route = Callable[[Node, Any, bool, Targets], Found]  # of the first node, its gradient, and whether kept values are let go
+# of the first node, its gradient, whether kept values are let go, whether the pass is recorded, and targets
+Route = Callable[[Node, Any, bool, bool, Targets], Found]
 
-OFTEN = 16  # passes of the engine after which one is written out; then four times as many, and so on
+OFTEN = 16  # passes of the engine after which one is written out; then twice as many, and so on
 LONGEST = 128  # nodes of a route
-MOST = 4  # routes of a plan
+MOST = 8  # routes of a plan
 
 
-def follow(root: Any, g: Any, frees: bool, targets: Targets) -> Found:
+def follow(root: Any, g: Any, frees: bool, create: bool, targets: Targets) -> Found:
     """Run a backward pass by a route, and return what was found; None where no route fits."""
     if type(root) is not Node or type(g) in tape.numbers:
         return None
@@ -33,11 +34,11 @@ def follow(root: Any, g: Any, frees: bool, targets: Targets) -> Found:
         object.__setattr__(root.plan, "routes", Known())  # else a plan stays as it was made
         return None
     for route in known.routes:
-        found = route(root, g, frees, targets)
+        found = route(root, g, frees, create, targets)
         if found is not None:
             known.fits += 1
             return found
-    known.miss(root, targets)
+    known.miss(root, create, targets)
     return None
 
 
@@ -53,18 +54,18 @@ class Known:
         self.routes: tuple[Route, ...] = ()
         self.fits, self.misses, self.enough = 0, 1, OFTEN
 
-    def miss(self, root: Node, targets: Targets) -> None:
+    def miss(self, root: Node, create: bool, targets: Targets) -> None:
         self.misses += 1
         if self.misses < self.enough:
             return
         if self.routes and 4 * self.fits < self.misses:
             self.routes = ()
-        elif (route := written(root, targets)) is not None:
+        elif (route := written(root, create, targets)) is not None:
             self.routes = (route, *self.routes[: MOST - 1])
-        self.fits, self.misses, self.enough = 0, 0, 4 * self.enough
+        self.fits, self.misses, self.enough = 0, 0, 2 * self.enough
 
 
-def written(root: Node, targets: Targets) -> Route | None:
+def written(root: Node, create: bool, targets: Targets) -> Route | None:
     """Return the route of a graph; None where it is long, has nodes that are not of the ordinary kind, or a target that is no
     leaf of it."""
     names = named(root)
@@ -72,9 +73,9 @@ def written(root: Node, targets: Targets) -> Route | None:
         return None
     space: dict[str, Any] = {"Node": Node, "AccumulateGrad": AccumulateGrad, "accumulate": tape.accumulate,
                              "fresh": tape._fresh, "sum_to": tape.sum_to}  # fmt: skip
-    looks, runs = looking(names, targets, space), running(root, names, targets, space)
-    source = ["def route(n0, g0, frees, targets):", " try:", *looks, " except (AttributeError, IndexError, ValueError):",
-              "  return None", *runs]  # fmt: skip
+    looks, runs = looking(names, create, targets, space), running(root, names, create, targets, space)
+    source = ["def route(n0, g0, frees, create, targets):", " try:", *looks,
+              " except (AttributeError, IndexError, ValueError): return None", *runs]  # fmt: skip
     exec(compile("\n".join(source), f"<wengert backward of {len(names)} nodes>", "exec"), space)  # noqa: S102
     route: Route = space.pop("route")  # a function that its own globals name would be a cycle
     return route
@@ -96,10 +97,10 @@ def named(root: Node) -> dict[Any, int] | None:
     return names
 
 
-def looking(names: dict[Any, int], targets: Targets, space: dict[str, Any]) -> list[str]:
+def looking(names: dict[Any, int], create: bool, targets: Targets, space: dict[str, Any]) -> list[str]:
     """Return the lines that look whether a graph is as it was, and take hold of its nodes."""
     asked = "targets is not None" if targets is None else f"targets is None or len(targets) != {len(targets)}"
-    lines, held = [f"if {asked}: return None"], {0}
+    lines, held = [f"if create is not {create} or {asked}: return None"], {0}
     for node, n in names.items():
         if type(node) is AccumulateGrad:
             lines.append(f"if type(n{n}) is not AccumulateGrad or n{n}.hooks is not None: return None")
@@ -130,7 +131,7 @@ def looking(names: dict[Any, int], targets: Targets, space: dict[str, Any]) -> l
     return [f"  {line}" for line in lines]
 
 
-def running(root: Node, names: dict[Any, int], targets: Targets, space: dict[str, Any]) -> list[str]:
+def running(root: Node, names: dict[Any, int], create: bool, targets: Targets, space: dict[str, Any]) -> list[str]:
     """Return the lines that do what the engine does, in its order: see tape._run."""
     needed = names.keys() if targets is None else tape._ancestors(targets, [root])
     counts: dict[Any, int] = dict.fromkeys(needed, 0)
@@ -142,6 +143,7 @@ def running(root: Node, names: dict[Any, int], targets: Targets, space: dict[str
     while ready:
         node = ready.pop()
         n, plan = names[node], node.plan
+        lines += [f"s{n} = n{n}.tensors(s{n}, g{n})"] if create else []
         if plan.once is not None:
             space[f"once{n}"] = plan.once
             lines.append(f"s{n} = (*s{n}, once{n}(g{n}, s{n}))")
@@ -162,13 +164,14 @@ def running(root: Node, names: dict[Any, int], targets: Targets, space: dict[str
                 ready += [] if waiting[edge] else [edge]
             elif first:
                 arrived.append(edge)
-                if targets is None and counts[edge] == 1:
+                if targets is None and not create and counts[edge] == 1:
                     lines.append(f"own{end} = fresh(g{end}, g{n}, s{n})")
         lines.append(f"s{n} = g{n} = g = None")
         if plan.keeps_arrays:
             lines.append(f"if frees: n{n}.saved = None")
     for edge in arrived if targets is None else ():
         n = names[edge]
-        lines.append(f"accumulate(n{n}, g{n}, False, {f'own{n}' if counts[edge] == 1 else True}, None)")
+        own = f"own{n}" if counts[edge] == 1 and not create else True  # of recorded ones nobody asks
+        lines.append(f"accumulate(n{n}, g{n}, {create}, {own}, None)")
     lines.append(f"return {{{', '.join([f'n{names[x]}: g{names[x]}' for x in arrived if targets is not None])}}}")
     return [f" {line}" for line in lines]

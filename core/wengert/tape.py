@@ -26,7 +26,7 @@ wrap: Callable[..., Any] = _unset  # (raw array, edge) -> Tensor
 duplicate: Callable[[Any], Any] = _unset  # raw array -> a copy
 number: Callable[[Any, Any], Any] = _unset  # (what was kept of a number, g) -> a Tensor that rules read beside g
 sum_to: Callable[[Any, tuple[int, ...]], Any] = _unset  # (g, shape) -> g summed to that shape
-follow: Callable[[Any, Any, bool, Any], Any] = _unset  # (root, g, frees, targets) -> what a pass that is known has found
+follow: Callable[..., Any] = _unset  # set by routes.py: what a pass that is known has found, else None
 
 
 class GraphNode:
@@ -419,15 +419,16 @@ def run(
     Without targets every leaf accumulates; with targets only the nodes that lead to one run, and leaves accumulate
     only if they are targets and `leaves` is set. Each node runs once, when all its gradients have arrived.
     """
-    usual = Node if not create and state.recorder is None and anomaly is None else None
+    usual = Node if state.recorder is None and anomaly is None else None
     before, state.task = state.task, Task(roots, None)
     try:
         if usual is not None and len(roots) == 1 and (targets is None or not leaves):
-            found: dict[Any, Any] | None = follow(*roots[0], not retain, targets)
+            found: dict[Any, Any] | None = follow(*roots[0], not retain, create, targets)
             if found is not None:
                 return found
         if targets is not None:
-            usual, state.task = None, Task(roots, _ancestors(targets, [edge for edge, _ in roots]))
+            state.task = Task(roots, _ancestors(targets, [edge for edge, _ in roots]))
+        usual = None if create or targets is not None else usual
         shared = _count([edge for edge, _ in roots], usual is None)
         return _run(roots, retain, create, targets, state.task.needed, shared, leaves, usual)
     finally:
