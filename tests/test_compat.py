@@ -880,6 +880,8 @@ def test_lobpcg_gives_the_first_solutions(largest: bool, generalised: bool) -> N
     every = w.linalg.eigvalsh(a) / (4 if generalised else 1)
     assert w.allclose(values, every.flip(0)[:2] if largest else every[:2])
     assert w.allclose(a @ vectors, (b if generalised else w.eye(5, dtype=w.float64)) @ vectors * values)
+    full = (a + w.eye(5, dtype=w.float64)).requires_grad_()
+    assert w.autograd.gradcheck(lambda m: w.lobpcg(m, 1, B=b if generalised else None, largest=True)[0], full)
 
 
 def test_options_of_the_old_compiler_reach_the_new_one() -> None:

@@ -725,7 +725,9 @@ def dual_tensors(torch: Any) -> Any:
     ad = import_module(f"{torch.__name__}.autograd.forward_ad")
     x, t, w = torch.tensor([0.3, 0.7]), torch.tensor([1.0, -2.0]), leaf(torch, 2.0, 3.0)
     failed = [error(lambda: ad.make_dual(x, t)), error(lambda: ad.exit_dual_level())]
+    levels = [ad._current_level]
     with ad.dual_level() as level:
+        levels.append(ad._current_level)
         d = ad.make_dual(x, t)
         y = (d.sin() * d).exp()
         parts, nothing = ad.unpack_dual(y), ad.unpack_dual(x)
@@ -743,7 +745,7 @@ def dual_tensors(torch: Any) -> Any:
     third = ad.unpack_dual(ad.make_dual(x, t) ** 3).tangent
     ad.exit_dual_level()
     after = y * 2, torch.stack([y, d2]), (y + t).sum().item(), ad.unpack_dual(y).tangent  # what is left are the values
-    return printed, failed, level, again, list(parts), nothing.tangent is None, weighed.primal.detach(), w.grad, written, third, after
+    return printed, failed, level, levels, again, list(parts), nothing.tangent is None, weighed.primal.detach(), w.grad, written, third, after
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -213,12 +213,12 @@ def _entered(free: tuple[str, ...]) -> CodeType:
     It has them too, where Python takes them from the function's closure: a frame that only says so in `co_freevars` ends the
     process when somebody reads its `f_locals`.
     """
-    names = ", ".join(free)
+    names, line = ", ".join(free), sys._getframe().f_lineno + 1  # which tracebacks show
     source = f"def outer({names}):\n def run(*args, **kwargs): return 'ENTRANCE'.__call__(args, kwargs) if 1 else ({names})"
     scope: dict[str, Any] = {}
     exec(compile(f"{source}\n return run", __file__, "exec"), scope)  # noqa: S102
     code: CodeType = scope["outer"](*free).__code__
-    return code.replace(co_freevars=free, co_firstlineno=_entered.__wrapped__.__code__.co_firstlineno + 1)
+    return code.replace(co_freevars=free, co_firstlineno=line)
 
 
 class _Entrances:

@@ -333,6 +333,7 @@ def lobpcg(
     k = k or (1 if X is None else X.shape[-1])
     if k > A.shape[-1]:
         raise ValueError(f"lobpcg: {k} solutions were asked for, and A of size {list(A.shape)} has {A.shape[-1]}")
+    A = (A + mH(A)) / 2  # eigh reads one half alone, and a gradient is of both
     if B is None:
         values, vectors = eigh(A)
     else:

@@ -40,6 +40,12 @@ class UnpackedDualTensor(NamedTuple):
     tangent: Any
 
 
+def __getattr__(name: str) -> Any:
+    if name == "_current_level":  # which programs read: -1 outside
+        return -1 if _running.level is None else 0
+    raise AttributeError(f"module 'wengert.autograd.forward_ad' has no attribute {name!r}")
+
+
 def enter_dual_level() -> int:
     """Begin to carry tangents, on this thread; return the level, 0. Raises RuntimeError inside of another."""
     if _running.level is not None:
