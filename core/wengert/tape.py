@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from wengert import errors
@@ -26,7 +27,7 @@ wrap: Callable[..., Any] = _unset  # (raw array, edge) -> Tensor
 duplicate: Callable[[Any], Any] = _unset  # raw array -> a copy
 number: Callable[[Any, Any], Any] = _unset  # (what was kept of a number, g) -> a Tensor that rules read beside g
 sum_to: Callable[[Any, tuple[int, ...]], Any] = _unset  # (g, shape) -> g summed to that shape
-follow: Callable[..., Any] = _unset  # set by routes.py: what a pass that is known has found, else None
+follow: Callable[..., dict[Any, Any] | None] = _unset  # set by routes.py: what a pass that is known has found, else None
 
 
 class GraphNode:
@@ -115,13 +116,9 @@ class Node(GraphNode):
             elif lift is not None:
                 saved = tuple([lift(v) for v in saved])
             if needed is not None:
-                edges = self.edges
-                pulls = tuple([p for p in pulls if edges[p[0]] in needed])
+                pulls = tuple([p for p in pulls if self.edges[p[0]] in needed])
         if self.plan.once is not None and pulls:
             saved = (*saved, self.plan.once(g, saved))
-        if len(pulls) == 1:
-            i, rule = pulls[0]
-            return ((i, rule(g, saved)),)
         return [(i, rule(g, saved)) for i, rule in pulls]
 
     def check_saved(self) -> tuple[Any, ...]:
@@ -408,6 +405,7 @@ class Task:
 
 # For types of arrays that take no 0-d host array beside them: what makes of a kept value one that they take.
 numbers: dict[type, Callable[[Any], Any]] = {}
+UNWATCHED = nullcontext()
 anomaly: Any = None  # set by autograd.anomaly_mode: what notes where nodes were made, and looks at every gradient
 
 
@@ -422,27 +420,25 @@ def run(
     usual = Node if state.recorder is None and anomaly is None else None
     before, state.task = state.task, Task(roots, None)
     try:
-        if usual is not None and len(roots) == 1 and (targets is None or not leaves):
-            found: dict[Any, Any] | None = follow(*roots[0], not retain, create, targets)
-            if found is not None:
-                return found
-        if targets is not None:
-            state.task = Task(roots, _ancestors(targets, [edge for edge, _ in roots]))
-        usual = None if create or targets is not None else usual
-        shared = _count([edge for edge, _ in roots], usual is None)
-        return _run(roots, retain, create, targets, state.task.needed, shared, leaves, usual)
+        plain = usual is not None and len(roots) == 1 and (targets is None or not leaves)
+        if plain and (found := follow(*roots[0], not retain, create, targets)) is not None:
+            return found
+        needed = None if targets is None else _ancestors(targets, [edge for edge, _ in roots])
+        state.task, usual = Task(roots, needed), None if create else usual
+        shared = _count([edge for edge, _ in roots], usual is None, needed)
+        return _run(roots, retain, create, None if targets is None else {*targets}, needed, shared, leaves, usual)
     finally:
         state.task = before
 
 
 def _run(
-    roots: Sequence[tuple[Any, Any]], retain: bool, create: bool, targets: Sequence[Any] | None, needed: set[Any] | None,
+    roots: Sequence[tuple[Any, Any]], retain: bool, create: bool, targets: set[Any] | None, needed: set[Any] | None,
     shared: dict[Any, int], leaves: bool, usual: type[Node] | None,
 ) -> dict[Any, Any]:  # fmt: skip
     recorder = state.recorder
     lift = None if recorder is None else recorder.lift
     number = numbers.get(type(roots[0][1])) if numbers and lift is None else None
-    frees = not retain
+    frees, inner = not retain, None if targets is None or needed is None else needed - targets  # what lies on the way
     sums: dict[Any, Any] = {}  # what has arrived at nodes with several consumers
     summed: set[Any] = set()  # those whose gradient is a sum made here, which nobody else holds
     ready: list[tuple[Any, Any]] = []
@@ -452,7 +448,7 @@ def _run(
         _deliver(edge, g if lift is None or create else lift(g), shared, sums, summed, ready)
     while ready:
         node, g = ready.pop()
-        while type(node) is usual and g is not None:
+        while type(node) is usual and g is not None and (inner is None or node in inner):
             # the rest of this loop for the usual case, without what only options and hooks need
             plan = node.plan
             edges = node.edges
@@ -469,10 +465,12 @@ def _run(
                 saved = (*saved, plan.once(g, saved))
             last = passed = None  # of the nodes that are ready now the last is the next
             for i, rule in plan.pulls:
+                edge = edges[i]
+                if needed is not None and edge not in needed:
+                    continue
                 gi = rule(g, saved)
                 if shapes is not None and gi.shape != shapes[i]:
                     gi = sum_to(gi, shapes[i])
-                edge = edges[i]
                 if type(edge) is AccumulateGrad and edge.hooks is None:
                     known = arrived.get(edge)
                     arrived[edge] = (gi, _fresh(gi, g, saved)) if known is None else (known[0] + gi, True)
@@ -493,16 +491,19 @@ def _run(
         if g is not None:
             if hooks is not None:
                 g = _before(node, g, create)
-            if needed is not None and node in targets:  # type: ignore[operator]
-                found[node] = g
-            if type(node) is AccumulateGrad and (needed is None or (leaves and node in targets)):  # type: ignore[operator]
-                if hooks is not None:
-                    g = _before_all(node, g, create)
-                    if "leaf" in hooks.kinds:  # such as an optimizer's step, after which nobody holds this gradient
-                        accumulate(node, g, create, False, recorder)
-                        continue
+            asked = targets is not None and node in targets
+            if type(node) is AccumulateGrad and (targets is None or asked) and hooks is None:
                 known = arrived.get(node)
-                arrived[node] = (g, hooks is None and node in summed) if known is None else (known[0] + g, True)
+                arrived[node] = (g, node in summed) if known is None else (known[0] + g, True)
+                continue
+            if asked:
+                found[node] = g
+            if type(node) is AccumulateGrad and (targets is None or (leaves and asked)):
+                g = _before_all(node, g, create)
+                if "leaf" not in hooks.kinds:
+                    arrived[node] = g, False
+                else:  # such as an optimizer's step, after which nobody holds this gradient
+                    accumulate(node, g, create, False, recorder)
                 continue
         edges, shapes = node.edges, node.shapes
         runs = needed is None or any([e in needed for e in edges])
@@ -510,27 +511,26 @@ def _run(
             g = _before_all(node, g, create)
         sent: dict[int, Any] = {}
         if edges and runs and g is not None:
-            if anomaly is None or type(node) is Slot:
+            watched = anomaly is not None and type(node) is not Slot
+            with anomaly.watching(node) if watched else UNWATCHED:
                 sent = dict(node.pull(g, create, lift or number, needed))
                 if hooks is not None and "post" in hooks.kinds:
                     sent = _after(node, sent, g, create)
-            else:
-                with anomaly.watching(node):
-                    sent = dict(node.pull(g, create, lift or number, needed))
-                    if hooks is not None and "post" in hooks.kinds:
-                        sent = _after(node, sent, g, create)
+                if watched:
                     anomaly.look(node, sent)
         for i, edge in enumerate(edges):
-            if edge is None:
+            if edge is None or (needed is not None and edge not in needed):
                 continue
             gi = sent.get(i)
             if gi is not None and shapes is not None and gi.shape != shapes[i]:
                 gi = sum_to(gi, shapes[i])  # broadcasting is undone here and nowhere else
-            _deliver(edge, gi if needed is None or edge in needed else None, shared, sums, summed, ready)
+            _deliver(edge, gi, shared, sums, summed, ready)
         if runs and not retain:
             node.free()
     for leaf, (g, own) in arrived.items():
-        accumulate(leaf, g, create, own, recorder)
+        found[leaf] = g
+        if leaves:
+            accumulate(leaf, g, create, own, recorder)
     return found
 
 
@@ -563,8 +563,9 @@ def _deliver(
         ready.append((edge, g))
 
 
-def _count(roots: Sequence[Any], leaves: bool) -> dict[Any, int]:
-    """Return how many gradients each reachable node waits for, where more than one; leaves that run nothing, only if asked."""
+def _count(roots: Sequence[Any], leaves: bool, needed: set[Any] | None) -> dict[Any, int]:
+    """Return how many gradients each node that is needed waits for, where more than one; leaves that run nothing, only if
+    asked."""
     seen: set[Any] = {None}
     shared: dict[Any, int] = {}
     found: list[Any] = []
@@ -577,6 +578,8 @@ def _count(roots: Sequence[Any], leaves: bool) -> dict[Any, int]:
     for node in found:  # which grows
         for edge in node.edges:
             if edge not in seen:
+                if needed is not None and edge not in needed:
+                    continue
                 if type(edge) is not AccumulateGrad:
                     found.append(edge)
                 elif not leaves and edge.hooks is None:
@@ -612,9 +615,8 @@ def _ancestors(targets: Iterable[Any], roots: Iterable[Any]) -> set[Any]:
 
 def release(roots: Sequence[Any], targets: Sequence[Any]) -> None:
     """Let the nodes between roots and targets go of what they kept."""
-    for node in _ancestors(targets, roots):
-        if node not in targets:
-            node.free()
+    for node in _ancestors(targets, roots) - {*targets}:
+        node.free()
 
 
 def _reachable(roots: Iterable[Any]) -> set[Any]:
@@ -632,10 +634,7 @@ def _fresh(gi: Any, g: Any, saved: tuple[Any, ...]) -> bool:
     """Say whether a rule made gi anew: it is not the gradient it was given, nor a kept value, nor a view of one."""
     if gi is g or getattr(gi, "base", None) is not None:
         return False
-    for v in saved:
-        if gi is v:
-            return False
-    return True
+    return not any([gi is v for v in saved])
 
 
 def spread(g: Any, outputs: int) -> tuple[Any, ...]:
