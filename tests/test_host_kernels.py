@@ -342,6 +342,87 @@ def test_normalisation_of_few_samples_and_of_many(name: str, size: Any) -> None:
         np.testing.assert_allclose(many, few, rtol=1e-4, atol=1e-4)
 
 
+# ---- order, of many elements
+def many(kind: str, how: str) -> Any:
+    """Return 100 rows of 90 numbers of a type: different ones, few ones, with nan and both zeros, or all that it holds."""
+    x = RNG.standard_normal((100, 90)) * (2 if how == "few" else 1e6)
+    if how == "wide" and kind[0] == "i":
+        return RNG.integers(np.iinfo(kind).min, np.iinfo(kind).max, x.shape, kind, endpoint=True)
+    x = np.round(x) if how == "few" else x
+    if how == "odd" and kind[0] == "f":
+        x[RNG.random(x.shape) < 0.1] = np.nan
+        x[RNG.random(x.shape) < 0.1] = np.inf
+        x[:, :9] = np.where(RNG.random((100, 9)) < 0.5, 0.0, -0.0)
+    return x.astype(kind)
+
+
+@pytest.mark.parametrize("how", ["apart", "few", "odd", "wide"])
+@pytest.mark.parametrize("kind", ["f4", "f8", "i4", "i8"])
+def test_many_elements_are_ordered_as_few(kind: str, how: str) -> None:
+    x = many(kind, how)
+    for array in (x, np.asfortranarray(x), x[::-1]):
+        for axis in (0, 1):
+            order = np.argsort(array, axis, kind="stable")
+            t = w.from_numpy(array.copy("K"))
+            values, places = t.sort(axis, stable=True)
+            np.testing.assert_array_equal(places.numpy(), order)
+            np.testing.assert_array_equal(values.numpy(), np.take_along_axis(array, order, axis))
+            flipped = np.flip(array.shape[axis] - 1 - np.argsort(np.flip(array, axis), axis, kind="stable"), axis)
+            np.testing.assert_array_equal(t.argsort(axis, descending=True).numpy(), flipped)
+            at = np.take(order, [40], axis)
+            for found in (t.kthvalue(41, axis, True), t.topk(5, axis, largest=False)):
+                np.testing.assert_array_equal(np.take_along_axis(array, found[1].numpy(), axis), found[0].numpy())
+            np.testing.assert_array_equal(t.kthvalue(41, axis, True)[0].numpy(), np.take_along_axis(array, at, axis))
+            best = np.take(np.take_along_axis(array, flipped, axis), range(5), axis)
+            np.testing.assert_array_equal(t.topk(5, axis)[0].numpy(), best)
+
+
+@pytest.mark.parametrize("how", ["apart", "few", "odd"])
+def test_running_extremes_of_many_rows(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    x = np.concatenate([many("f4", how).T] * 3, 1)
+    monkeypatch.setattr("wengert_numpy.device.NumpyBackend.block", 1 << 30)
+    whole = [[f(w.from_numpy(a), d) for f in (w.cummax, w.cummin) for d in (0, 1)] for a in (x, x.T)]
+    monkeypatch.setattr("wengert_numpy.device.NumpyBackend.block", 1 << 8)
+    parts = [[f(w.from_numpy(a), d) for f in (w.cummax, w.cummin) for d in (0, 1)] for a in (x, x.T)]
+    for one, other in zip(sum(whole, []), sum(parts, []), strict=True):
+        np.testing.assert_array_equal(one[0].numpy(), other[0].numpy())
+        np.testing.assert_array_equal(one[1].numpy(), other[1].numpy())
+
+
+@pytest.mark.parametrize("how", ["apart", "few"])
+def test_quantiles_of_many_elements_and_where_they_come_from(how: str) -> None:
+    t = w.from_numpy(many("f8", how)).requires_grad_()
+    q = w.tensor([0.1, 0.5, 0.77], dtype=w.float64)
+    for dim in (None, 0, 1):
+        made = w.quantile(t, q, dim)
+        np.testing.assert_allclose(made.detach().numpy(), np.quantile(t.detach().numpy(), q.numpy(), dim), rtol=1e-12)
+        (slope,) = w.autograd.grad(made.sum(), t)
+        ordered = (t.reshape(-1) if dim is None else t).sort(0 if dim is None else dim, stable=True)[0]
+        (expected,) = w.autograd.grad(w.quantile(ordered, q, 0 if dim is None else dim).sum(), t)
+        np.testing.assert_allclose(slope.numpy(), expected.numpy(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("edges", [np.linspace(0, 1, 12), np.linspace(0, 1, 12) ** 2], ids=["even", "uneven"])
+def test_histograms_of_many_elements(edges: Any) -> None:
+    x = np.round(RNG.random(100_000), 3)
+    x[:2] = np.nan, 7.0
+    for kind in (np.float32, np.float64):
+        values, ends = x.astype(kind), edges.astype(kind)
+        inside = values[values == values]
+        np.testing.assert_array_equal(
+            w.histogram(w.from_numpy(values), w.from_numpy(ends))[0].numpy(), np.histogram(inside, ends)[0]
+        )
+
+
+def test_out_that_lies_in_the_memory_of_an_input() -> None:
+    x = normal(80_001)
+    for f, expected in ((w.logaddexp, np.logaddexp), (w.add, np.add), (w.hypot, np.hypot)):
+        for here, there in ((slice(0, -1), slice(1, None)), (slice(1, None), slice(0, -1)), (slice(1, None), slice(1, None))):
+            t = w.from_numpy(x.copy())
+            f(t[here], t[there], out=t[there])
+            np.testing.assert_allclose(t[there].numpy(), expected(x[here], x[there]), rtol=1e-5, atol=1e-6)
+
+
 # ---- memory that is given
 GIVEN = [
     ("matmul", (normal(30, 20), normal(20, 40)), ()),

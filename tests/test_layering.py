@@ -41,7 +41,7 @@ CORE_INSIDE = {
     "wengert.errors": {"wengert.dtypes"},
     "wengert.registry": {"wengert.errors", "wengert.op", "wengert.plugins"},
     "wengert.plugins": {"wengert.registry"},
-    "wengert.tape": {"wengert.errors", "wengert.modes", "wengert.op"},
+    "wengert.tape": {"wengert.errors", "wengert.modes", "wengert.op", "wengert.threads"},
 }
 
 # What there was to write once: records, tape, tensors, devices, graphs. It stands on the second row and on nothing else of the

@@ -6,7 +6,10 @@ tracemalloc, and with the cyclic collector switched off. May import wengert's pu
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
+import signal
 import sys
 import threading
 import time
@@ -471,3 +474,122 @@ def test_gradients_keep_no_graph() -> None:
     assert node() is None and x.grad.grad_fn is None
     g = x.grad
     assert isinstance(g.detach().numpy(), np.ndarray)
+
+
+# ---- what comes in between: signals, finalizers, forks
+class Late(Exception):
+    """What a handler of signals raises in these tests."""
+
+
+@contextlib.contextmanager
+def alarmed(handler: Callable[..., None], seconds: float, again: float = 0.0) -> Iterator[None]:
+    """Let a handler run on this thread after some time, and again and again."""
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, seconds, again)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+signals = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no signals after a time here")
+
+
+@signals
+@pytest.mark.parametrize("seconds", [0.002, 0.2])
+def test_an_interrupt_waits_for_the_threads_that_are_at_work(seconds: float) -> None:
+    """They write to memory that is somebody else's once the call is over."""
+    from wengert import threads
+
+    def late(*_: Any) -> None:
+        raise Late
+
+    def part(thread: int, first: int, last: int) -> None:
+        busy.add((thread, first))
+        time.sleep(0.4 if thread else 0.003)
+        busy.discard((thread, first))
+
+    busy: set[Any] = set()
+    count = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with pytest.raises(Late), alarmed(late, seconds):
+            threads.spread(part, 300, 10, contextlib.nullcontext)
+        assert not [thread for thread, _ in busy if thread]
+        done = np.zeros(300)
+        threads.spread(lambda _, first, last: np.add(done[first:last], 1, out=done[first:last]), 300, 10, contextlib.nullcontext)
+        assert (done == 1).all()
+    finally:
+        torch.set_num_threads(count)
+
+
+@signals
+@pytest.mark.parametrize("fast_math", [False, True])
+def test_a_program_is_run_by_what_interrupts_it(fast_math: bool) -> None:
+    f = torch.compile(lambda x: (x * 2 + 1).exp().sin() * x, fast_math=fast_math)
+    x, y = (torch.tensor(0.3), torch.tensor(0.7)) if fast_math else (torch.full((60, 90), 0.3), torch.full((60, 90), 0.7))
+    expected = [[f(v).sum().item() for v in (x, y)] for _ in range(3)][-1]
+    between: list[float] = []
+
+    def handle(*_: Any) -> None:
+        if not busy:
+            busy.append(True)
+            between.append(f(y).sum().item())
+            busy.clear()
+
+    busy: list[bool] = []
+    end = time.monotonic() + 0.4
+    with alarmed(handle, 0.001, 0.001):
+        while time.monotonic() < end:
+            made = f(x).sum().item()
+            assert made == expected[0]
+    assert between and {*between} == {expected[1]}
+
+
+def test_a_lock_is_taken_again_by_a_finalizer_that_runs_inside() -> None:
+    from wengert import tape
+    from wengert.ops.random import default_generator
+
+    x = torch.ones(3, requires_grad=True)
+    with tape._leaves:
+        (x * 2).sum().backward()
+    with default_generator._lock:
+        assert torch.rand(3).shape == (3,)
+    assert x.grad is not None and x.grad.tolist() == [2, 2, 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_forked_process_waits_for_no_thread_that_it_has_not() -> None:
+    """Another thread is in the middle of a step when the process is forked."""
+    from wengert import tape
+    from wengert.ops.random import default_generator
+
+    x = torch.ones(30, 40, requires_grad=True)
+    f = torch.compile(lambda x: (x * 2).sin())
+    f(x.detach()), f(x.detach())
+    lock = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with tape._leaves, default_generator._lock:
+            lock[0].set()
+            lock[1].wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    lock[0].wait(10)
+    child = os.fork()
+    if not child:
+        signal.alarm(10)
+        status = 1
+        try:
+            x.exp().sum().backward()
+            f(x.detach() + torch.rand(30, 40))
+            status = 0
+        finally:
+            os._exit(status)
+    _, ended = os.waitpid(child, 0)
+    lock[1].set()
+    thread.join()
+    assert ended == 0

@@ -153,7 +153,7 @@ def one_pass(kernel: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def run(x: Any, low: Any, high: Any, out: Any = ...) -> Any:
-        if (x.size < MANY and x.dtype is not HALF) or x.dtype.char not in "efd" or low.ndim or high.ndim:
+        if (x.size < MANY and x.dtype is not HALF) or x.dtype.char not in "efdil" or low.ndim or high.ndim:
             return kernel(x, low, high, out=out)
         return np.clip(x, low, high) if out is ... else np.clip(x, low, high, out=out)
 
@@ -207,15 +207,20 @@ def select(condition: Any, x: Any, y: Any, out: Any = ...) -> Any:
         out[...] = made
         return out
     xs, ys, holds = x.view(bits), y.view(bits), condition.view(np.int8)
+    own = None  # memory of the result's type: a view of another's would be copied where it is to be kept
+    if condition.flags.c_contiguous:
+        own = np.empty(np.broadcast_shapes(condition.shape, x.shape, y.shape), x.dtype)
+    made = None if own is None else own.view(bits)
     if not y.ndim and not ys:
-        made = np.multiply(xs, holds)
+        made = np.multiply(xs, holds, out=made)
     else:
-        made = xs ^ ys
+        made = np.bitwise_xor(xs, ys, out=made)
         made = np.multiply(made, holds, out=made if made.shape == holds.shape else None)
         made ^= ys
+    own = made.view(x.dtype) if own is None else own
     if out is ...:
-        return made.view(x.dtype)
-    out[...] = made.view(x.dtype)
+        return own
+    out[...] = own
     return out
 
 

@@ -400,7 +400,7 @@ def runs(x: Array, axis: int | None) -> tuple[Array, Array, Array]:
     return values, reshaped(places, x.shape) if axis is None else places, op("subtract", ends, starts)
 
 
-def unique(x: Array, axis: int | None) -> tuple[Array, Array, Array]:
+def unique(x: Array, axis: int | None, inverse: bool, counts: bool) -> tuple[Array, Array, Array]:
     """Sort, then find the runs; slices along a dim are sorted by each of their elements in turn, the first one last."""
     rows = (
         reshaped(maps.packed(x), (x.size,)) if axis is None else x.transpose((axis, *[d for d in range(x.ndim) if d != axis]))
@@ -463,4 +463,4 @@ def table() -> dict[str, Callable[..., Any]]:
     )  # fmt: skip
     apart, centre = made["moments"], rowwise(row_moments, made["moments"])
     rows["moments"] = lambda x, axes, centred: (centre if centred else apart)(x, axes, centred)
-    return {**made, **rows, "unique_consecutive": runs}
+    return {**made, **rows, "unique_consecutive": lambda x, axis, inverse, counts: runs(x, axis)}

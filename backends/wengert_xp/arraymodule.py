@@ -18,6 +18,7 @@ import numpy as np
 
 from wengert.op import Op
 from wengert_xp import reductions
+from wengert_xp.reductions import within
 
 Kernel = Callable[..., Any]
 HALF = np.dtype(np.float16)
@@ -140,6 +141,9 @@ class ArrayModule:
         def sign(x: Any, out: Any = ...) -> Any:
             if x.dtype.kind != "f":
                 return xp.sign(x, out=out) if x.dtype != bool else self.give(x.copy(), out)
+            if x.size >= MANY and type(x) is np.ndarray:
+                made = np.subtract((x > 0).view(np.int8), (x < 0).view(np.int8))
+                return made.astype(x.dtype) if out is ... else self.give(made, out)
             made = xp.sign(x, out=out)
             xp.copyto(made, 0, where=made != made)  # nan has no sign
             return made
@@ -270,8 +274,11 @@ class ArrayModule:
 
         def add_at(made: Any, values: Any, indices: Any, places: Any, fresh: bool = False) -> Any:
             """Add values to the elements of an array that index arrays name, each as often as it is named. fresh: it is 0."""
-            if values.size < self.direct:
-                xp.add.at(made, key(indices, places), values)
+            if values.size < self.direct or (made.ndim == 1 and values.shape == indices[0].shape):
+                if made.ndim == 1:
+                    xp.add.at(made, indices[0].reshape(-1), values.reshape(-1))
+                else:
+                    xp.add.at(made, key(indices, places), values)
                 return made
             if values.size < MANY and places == (0,) and values.shape == (*indices[0].shape, *made.shape[1:]):
                 index = indices[0].astype(np.int64, copy=False).reshape(-1)
@@ -282,6 +289,7 @@ class ArrayModule:
             index, shape, count = None, made.shape, 1
             for i, place in zip(indices, places, strict=True):  # one index into the dims that are indexed, merged
                 i = xp.where(i < 0, i + shape[place], i).astype(np.int64, copy=False)
+                within(i, shape[place])  # a compiled gradient may be the only one that reads it
                 index = i if index is None else index * shape[place] + i
                 count *= shape[place]
             index = xp.broadcast_to(index, picked).reshape(-1)
@@ -338,13 +346,6 @@ class ArrayModule:
             within(index, x.shape[dim])
             return x.reshape(-1).take(along(x.shape, index, dim))
 
-        def within(index: Any, n: int) -> None:
-            """Raise IndexError for an index that is negative or too large; devices other than the host do not tell."""
-            if isinstance(index, np.ndarray) and index.size:
-                bits = index.view(np.uint64) if index.dtype.char == "l" else index  # where what is negative is large
-                if bits.max() >= n or (bits is index and index.min() < 0):
-                    raise IndexError("index out of range")
-
         def scatter(x: Any, values: Any, index: Any, dim: int, accumulate: bool) -> Any:
             within(index, x.shape[dim])
             if accumulate:
@@ -367,6 +368,7 @@ class ArrayModule:
             return made
 
         def scatter_sum(values: Any, index: Any, shape: Any, dim: int) -> Any:
+            within(index, shape[dim])
             return widened(scatter_into, tuple(shape), values, index, dim)
 
         def mask_get(x: Any, mask: Any, dim: int) -> Any:
@@ -379,16 +381,23 @@ class ArrayModule:
             self.write_at(made, values, (mask,), (dim,))
             return made
 
+        def concatenate(xs: Any, axis: int) -> Any:
+            x = xs[0]
+            if x.flags.c_contiguous or x.size + xs[-1].size < MANY or type(x) is not np.ndarray:
+                return dense(xp.concatenate(xs, axis))
+            shape = (*x.shape[:axis], sum([y.shape[axis] for y in xs]), *x.shape[axis + 1 :])
+            return np.concatenate(xs, axis, out=np.empty(shape, np.result_type(*xs)))
+
         def stack(xs: Any, axis: int) -> Any:
             put_in = (slice(None),) * axis + (None,)
-            return dense(xp.concatenate([x[put_in] for x in xs], axis))
+            return concatenate([x[put_in] for x in xs], axis)
 
         def roll(x: Any, shifts: Any, axes: Any) -> Any:
             if len(shifts) != 1 or not x.size:
                 return dense(xp.roll(x, shifts, axes))
             (axis,) = axes
             whole, cut = (slice(None),) * axis, (x.shape[axis] - shifts[0]) % x.shape[axis]
-            return dense(xp.concatenate((x[(*whole, slice(cut, None))], x[(*whole, slice(cut))]), axis))
+            return concatenate((x[(*whole, slice(cut, None))], x[(*whole, slice(cut))]), axis)
 
         def nonzero(x: Any) -> Any:
             if not x.ndim:
@@ -420,7 +429,7 @@ class ArrayModule:
             if type(y) is np.ndarray and y.shape[-2] <= 64 and y.strides[-2] < y.strides[-1]:
                 y = np.ascontiguousarray(y)  # of many thin products, those by a transposed matrix take BLAS twice as long
             with self.quiet():
-                return xp.matmul(x, y)
+                return x * y if x.shape[-1] == 1 and x.ndim > 2 < y.ndim else xp.matmul(x, y)  # which is slow for many columns
 
         def written(x: Any, y: Any, out: Any) -> Any:
             """Write a product of arrays of out's type to out, which BLAS takes also where it is turned."""
@@ -445,7 +454,7 @@ class ArrayModule:
         return {
             "cast": cast, **reductions.table(self), "reshape": lambda x, shape: x.reshape(shape),
             "transpose": lambda x, axes: x.transpose(axes), "broadcast_to": broadcast_to, "getitem": getitem,
-            "diagonal": diagonal, "as_strided": as_strided, "concatenate": lambda xs, axis: dense(xp.concatenate(xs, axis)),
+            "diagonal": diagonal, "as_strided": as_strided, "concatenate": concatenate,
             "flip": lambda x, axes: (xp.flip(x, axes) if axes else x).copy(), "filled": filled, "index_get": index_get,
             "index_put": index_put, "index_sum": index_sum, "gather": gather, "scatter": scatter, "scatter_sum": scatter_sum,
             "scatter_prod": scatter_by("multiply"), "scatter_amax": scatter_by("maximum"),

@@ -70,6 +70,14 @@ def positions(xp: Any, indices: Any, n: int, axis: int) -> Any:
     return indices + begin.reshape((*shape[:axis], 1, *shape[axis + 1 :]))
 
 
+def within(index: Any, n: int) -> None:
+    """Raise IndexError for an index that is negative or too large; devices other than the host do not tell."""
+    if isinstance(index, np.ndarray) and index.size:
+        bits = index.view(np.uint64) if index.dtype.char == "l" else index  # where what is negative is large
+        if bits.max() >= n or (bits is index and index.min() < 0):
+            raise IndexError("index out of range")
+
+
 def table(backend: Any) -> dict[str, Kernel]:
     """Return the kernels over the backend's array module, by op name."""
     xp, block = backend.xp, backend.block
@@ -99,13 +107,24 @@ def table(backend: Any) -> dict[str, Kernel]:
         return lanes(x.shape, every(x, axis)) if x.size > block and x.flags.c_contiguous else None
 
     def wide(kernel: Kernel) -> Kernel:
-        """Return a kernel that computes float16 in float32."""
+        """Return a kernel of a reduction that computes float16 in float32, and many elements in columns by their transpose."""
+        many = turned(kernel)
 
-        def run(*args: Any) -> Any:
-            if args[0].dtype.char != "e":
-                return kernel(*args)
-            made = kernel(*[a.astype(np.float32) if hasattr(a, "dtype") else a for a in args])
-            return made.astype(np.float16)
+        def run(x: Any, axis: Any, *params: Any) -> Any:
+            if x.dtype.char != "e":
+                return kernel(x, axis, *params) if x.size < MANY else many(x, axis, *params)
+            return run(x.astype(np.float32), axis, *params).astype(np.float16)
+
+        return run
+
+    def turned(kernel: Kernel) -> Kernel:
+        """Return a kernel (x, axis, *params) of a reduction that takes many elements in columns by their transpose."""
+
+        def run(x: Any, axis: Any, *params: Any) -> Any:
+            if x.flags.c_contiguous or not x.flags.f_contiguous:
+                return kernel(x, axis, *params)
+            made = kernel(x.T, None if axis is None else tuple([x.ndim - 1 - a for a in axis]), *params)
+            return None if made is None else dense(made.T)
 
         return run
 
@@ -113,8 +132,10 @@ def table(backend: Any) -> dict[str, Kernel]:
     def by_blas(x: Any, axis: Any, keepdims: bool) -> Any:
         """Return the sum of a host array of floats as a product with ones, for which a short row costs nothing to begin; None
         where that is no gain, or would add too many elements one after another."""
-        if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.flags.c_contiguous:
+        if type(x) is not np.ndarray or x.dtype.char not in "fd":
             return None
+        if not x.flags.c_contiguous:
+            return turned(by_blas)(x, axis, keepdims) if x.flags.f_contiguous else None
         n = x.ndim
         dims = tuple(range(n)) if axis is None else axis
         if type(dims) is not tuple or not dims:
@@ -151,8 +172,11 @@ def table(backend: Any) -> dict[str, Kernel]:
         return made.reshape(rest)
 
     def total(x: Any, axis: Any, keepdims: bool) -> Any:
-        if x.size >= MANY and (made := by_blas(x, axis, keepdims)) is not None:
-            return made
+        if x.size >= MANY:
+            if x.dtype.char == "?" and type(x) is np.ndarray and not keepdims and size(x, axis) == x.size:
+                return np.asarray(np.count_nonzero(x), np.int64)
+            if (made := by_blas(x, axis, keepdims)) is not None:
+                return made
         made = add.reduce(x, axis, ADDS_IN[x.dtype.char], None, keepdims)
         if x.dtype.char == "e":
             made = made.astype(x.dtype)
@@ -186,7 +210,7 @@ def table(backend: Any) -> dict[str, Kernel]:
             return np.vecdot(x, x)[..., None]
         sizes = large(x, axis)
         if sizes is None:
-            return add.reduce(squared(x if middle is None else x - middle), axis, None, None, True)
+            return add.reduce(squared(x) if middle is None else square_of(x - middle), axis, None, None, True)
         before, _, after = sizes
         kept = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
         made = xp.zeros((before, 1, after), x.real.dtype)
@@ -194,8 +218,13 @@ def table(backend: Any) -> dict[str, Kernel]:
         for here, parts in groups(sizes, block):
             for p in parts:
                 part = rows[here, p]
-                made[here] += add.reduce(squared(part if centre is None else part - centre[here]), 1, None, None, True)
+                off = part if centre is None else xp.subtract(part, centre[here], out=backend.scratch(part.shape, part.dtype))
+                made[here] += added(square_of(off) if off is not part else squared(off), 1)
         return made.reshape(kept)
+
+    def square_of(x: Any) -> Any:
+        """Return |x|^2, in the memory of x where these are real."""
+        return squared(x) if x.dtype.kind == "c" or not x.ndim else xp.multiply(x, x, out=x)
 
     def rest(made: Any, x: Any, axis: Any, keepdims: bool) -> Any:
         """Return what has the dims of x kept without those that are not to be."""
@@ -204,7 +233,8 @@ def table(backend: Any) -> dict[str, Kernel]:
 
     def variance(x: Any, axis: Any, correction: float, keepdims: bool) -> Any:
         n = size(x, axis)
-        middle = add.reduce(x, axis, None, None, True) / x.dtype.type(n)
+        middle = by_blas(x, axis, True) if x.size >= MANY else None
+        middle = (add.reduce(x, axis, None, None, True) if middle is None else middle) / x.dtype.type(n)
         made = squares(x, axis, middle)
         if (made <= squared(middle) * (n * (16 * xp.finfo(x.dtype).eps) ** 2)).any():  # no more than the mean was rounded by:
             middle += add.reduce(x - middle, axis, None, None, True) / x.dtype.type(n)  # equal numbers have no variance
@@ -232,6 +262,9 @@ def table(backend: Any) -> dict[str, Kernel]:
         """Return a sum with its dims kept: that of a block's rows by BLAS, in a quarter of the time."""
         if axis == 1 and x.ndim == 3 and x.shape[2] == 1 and x.dtype.char in "fd":
             return x[:, :, 0].dot(xp.ones(x.shape[1], x.dtype))[:, None, None]
+        blas = axis == 1 and x.ndim == 3 and x.shape[2] >= 64 and x.shape[1] <= RUN
+        if blas and type(x) is np.ndarray and x.dtype.char in "fd":
+            return np.matmul(np.ones((1, x.shape[1]), x.dtype), x)
         return add.reduce(x, axis, None, None, True)
 
     def products_added(x: Any, y: Any, out: Any, axis: Any) -> Any:
@@ -417,6 +450,15 @@ def table(backend: Any) -> dict[str, Kernel]:
             total = sums if total is None else total + sums
         out[...] = xp.log(total) + top
 
+    def logical(name: str) -> Kernel:
+        function = getattr(xp, name)
+
+        def run(x: Any, axis: Any, keepdims: bool) -> Any:
+            x = x != 0 if x.size >= MANY and x.dtype.char != "?" else x  # at once, and not a buffer at a time
+            return dense(function(x, axis=axis, keepdims=keepdims))
+
+        return run
+
     # ---- extremes
     def extreme(name: str) -> Kernel:
         reduce = getattr(xp, f"{name}imum").reduce
@@ -473,15 +515,65 @@ def table(backend: Any) -> dict[str, Kernel]:
 
     def put_along(x: Any, indices: Any, shape: Any, axis: int) -> Any:
         made = xp.zeros(shape, x.dtype)
+        if x.dtype.kind == "i":  # classes that a program names; what a gradient comes back by was found here
+            within(indices, shape[axis])
         if x.size:
             made.reshape(-1)[indices if made.ndim < 2 else positions(xp, indices, shape[axis], axis)] = x
         return made
+
+    def keys(x: Any, n: int) -> Any:
+        """Return integers in the order of x, and how far they can be moved up for numbers below n to stand behind them (0: they
+        have 16 bits), where sorting by these pays; else None."""
+        if type(x) is not np.ndarray or x.dtype.char not in "fil":
+            return None
+        if x.dtype.char in "il":
+            low, bits = int(x.min()), n.bit_length()
+            span = int(x.max()) - low
+            if span < 1 << 16 and n >= 64:
+                return (x - low).astype(np.uint16), 0
+            return None if span >= 1 << (62 - bits) else (x - low, bits) if x.dtype.char == "l" else (x, 32)
+        found = (x + np.float32(0)).view(np.int32)  # of -0 those of 0
+        np.bitwise_xor(found, found >> 31 & 0x7FFFFFFF, out=found)
+        np.copyto(found, 0x7FFFFFFF, where=x != x)  # nan is the largest
+        return found, 32
+
+    def strict_order(x: Any, axis: int) -> Any:
+        """Return the order along axis of doubles of which no two are equal, by a sort that is not stable; else None."""
+        if type(x) is not np.ndarray or x.dtype.char != "d" or x.shape[axis] < 2:
+            return None
+        few = np.sort(x.reshape(-1)[:: x.size // 256])
+        if (few[1:] == few[:-1]).any():
+            return None
+        order = np.argsort(x, axis)
+        ordered, along = take_along(x, order, axis), (slice(None),) * axis
+        return order if (ordered[(*along, slice(1, None))] > ordered[(*along, slice(-1))]).all() else None  # nan is not
+
+    def quick_order(x: Any, axis: int, descending: bool, part: Any) -> Any:
+        """Return a part of the stable order of many elements in half the time or less; None where there is no way to."""
+        found = keys(x, x.shape[axis])
+        if found is None:
+            order = strict_order(x, axis)
+            whole = (slice(None),) * axis
+            return None if order is None else packed(order[(*whole, slice(None, None, -1 if descending else 1))][part])
+        numbers, bits = found
+        if not bits:  # 16 of them: NumPy sorts these by their digits
+            return packed(np.argsort(~numbers if descending else numbers, axis=axis, kind="stable")[part])
+        order = (~numbers if descending else numbers).astype(np.int64, order="C")
+        order <<= bits  # each with its place behind it
+        order |= np.arange(x.shape[axis]).reshape((-1,) + (1,) * (x.ndim - 1 - axis))
+        order.sort(axis)
+        order &= (1 << bits) - 1
+        return order[part]
 
     def argsort(x: Any, axis: int, descending: bool, first: int | None = None) -> Any:
         """Return the order of all along axis, or of the first of them."""
         if not x.ndim:
             return xp.zeros((), np.int64)
-        outer = (slice(None),) * (axis % x.ndim)
+        axis %= x.ndim
+        outer = (slice(None),) * axis
+        order = quick_order(x, axis, descending, (*outer, slice(first))) if x.size >= 1 << 12 else None
+        if order is not None:
+            return order
         if not descending:
             order = xp.argsort(x, axis=axis, kind="stable")[(*outer, slice(first))]
         else:  # stable: sort the reversed array ascending, then reverse the order back
@@ -493,14 +585,30 @@ def table(backend: Any) -> dict[str, Kernel]:
         order = argsort(x, axis, descending)
         return take_along(x, order, axis), order
 
+    def ends(x: Any, k: int, axis: int, largest: bool) -> Any:
+        """Return the places, in order, of the k largest or smallest elements of a few long rows; None where others equal the
+        last of these, or it is nan."""
+        n = x.shape[axis]
+        if type(x) is not np.ndarray or n < 1 << 12 or x.size > 8 * n or axis % x.ndim != x.ndim - 1:
+            return None
+        at = n - k if largest else k - 1
+        last = np.partition(x, at, -1)[..., at : at + 1]
+        found = (x >= last if largest else x <= last).reshape(-1).nonzero()[0]
+        rows = x.size // n
+        if found.size != rows * k or (found.reshape(rows, k) // n != np.arange(rows)[:, None]).any():
+            return None
+        return (found % n).reshape(*x.shape[:-1], k)
+
     def topk(x: Any, k: int, axis: int, largest: bool) -> Any:
         if not x.ndim:
             return x.copy(), xp.zeros((), np.int64)
         n = x.shape[axis]
-        ends = [slice(None)] * x.ndim
+        part = [slice(None)] * x.ndim
         if k and n >= 8 * k and n > 64:
-            ends[axis] = slice(n - k, n) if largest else slice(0, k)
-            found = xp.sort(xp.argpartition(x, n - k if largest else k - 1, axis)[tuple(ends)], axis)
+            found = ends(x, k, axis, largest)
+            if found is None:
+                part[axis] = slice(n - k, n) if largest else slice(0, k)
+                found = xp.sort(xp.argpartition(x, n - k if largest else k - 1, axis)[tuple(part)], axis)
             order = take_along(found, argsort(take_along(x, found, axis), axis, largest), axis)
         else:
             order = packed(argsort(x, axis, largest, k))
@@ -510,8 +618,7 @@ def table(backend: Any) -> dict[str, Kernel]:
         "sum": total, "mean": mean, "prod": product, "norm2": wide(norm2), "var": wide(variance), "std": wide(deviation),
         "amax": extreme("max"), "amin": extreme("min"), "max_along": along("max"), "min_along": along("min"),
         "argmax": place_of("max"), "argmin": place_of("min"),
-        "any": lambda x, axis, keepdims: dense(xp.any(x, axis=axis, keepdims=keepdims)),
-        "all": lambda x, axis, keepdims: dense(xp.all(x, axis=axis, keepdims=keepdims)),
+        "any": logical("any"), "all": logical("all"),
         "softmax": by_rows(blockwise(softmax), softmax_rows),
         "log_softmax": by_rows(blockwise(log_softmax), log_softmax_rows),
         "softmax_back": by_rows(blockwise(softmax_back), softmax_back_rows),

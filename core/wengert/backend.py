@@ -327,8 +327,8 @@ def recording(recorder: Any) -> Iterator[None]:
     """Let a capture stand in for every backend on this thread: the tables that calls look in are emptied, so that each
     call asks again, and emptied once more at the end. Other threads go on as before."""
     _recorders.append(recorder)
-    _forget()
     try:
+        _forget()
         yield
     finally:
         _recorders.remove(recorder)

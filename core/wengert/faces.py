@@ -12,12 +12,16 @@ from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any, TypeVar
 
-from wengert import dtypes, errors
+import numpy as np
+
+from wengert import backend, dtypes, errors
 from wengert import registry as registry_
-from wengert._tensor import Tensor
-from wengert.inplace import inplace, inplace_op, write_out
+from wengert._tensor import INFERENCE, Tensor
+from wengert.inplace import LARGE, bump, check, inplace, inplace_op, plain_floats
+from wengert.inplace import write_out as write_out
+from wengert.memory import apart
 from wengert.op import OPS, Op, grad_name
-from wengert.record import asked, binary, call, overridden, relabel
+from wengert.record import asked, binary, call, constant, overridden, relabel
 from wengert.registry import forms, registry
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -115,6 +119,42 @@ def labelled(label: str) -> Callable[[F], F]:
         return run  # type: ignore[return-value]
 
     return dressed
+
+
+def straight(op: Op, inputs: tuple[Any, ...], params: tuple[Any, ...], out: Any) -> bool:
+    """Let the kernel of an elementwise op write straight to `out=`, where it computes many floats of its shape on the host of
+    which nothing is recorded; say whether it did."""
+    if not op.elementwise or op.boolean or not isinstance(out, Tensor) or out._array.size < LARGE:
+        return False
+    if not plain_floats(out, *[x for x in inputs if type(x) not in (int, float)]):
+        return False
+    array = out._array
+    arrays = [constant(x, array.dtype) if type(x) in (int, float) else x._array for x in inputs]
+    if out._box is INFERENCE or not apart(array, arrays):
+        return False
+    with backend.of_array(array).quiet():
+        op.kernels[type(array)](*arrays, *params, out=array)
+    bump(out)
+    return True
+
+
+def in_place(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the in-place form of a function: of one that takes `out=` by that, where floats are many and none is recorded."""
+    method = inplace(name, function)
+    if "out" not in (getattr(function, "__kwdefaults__", None) or ()):
+        return method
+
+    @functools.wraps(method)
+    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._array.size < LARGE or "out" in kwargs:
+            return method(self, *args, **kwargs)
+        others = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
+        if type(self._array) is not np.ndarray or not plain_floats(self, *others):
+            return method(self, *args, **kwargs)
+        check(self)
+        return function(self, *args, out=self, **kwargs)
+
+    return run
 
 
 def with_out(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -242,7 +282,7 @@ def dress() -> None:
         if own is not None and own.__call__ is getattr(METHODS[name], "record", METHODS[name]) and len(own.inputs) <= 2:
             setattr(Tensor, name + "_", inplace_op(name + "_", own))
         else:
-            setattr(Tensor, name + "_", inplace(name + "_", METHODS[name]))
+            setattr(Tensor, name + "_", in_place(name + "_", METHODS[name]))
     for name, op_name in {**OPERATORS, **COMPARISONS}.items():
         setattr(Tensor, f"__{name}__", operator(OPS[op_name], "RemainderBackward1" if name == "mod" else ""))
     for name, op_name in {"neg": "negative", "abs": "absolute", "invert": "invert"}.items():

@@ -350,6 +350,8 @@ def write_out(name: str, result: Any, out: Any) -> Any:
         return out
     if repeated(out._array):
         raise errors.expanded_write()
+    if not getattr(out._array.flags, "writeable", True):
+        raise errors.read_only()
     backend.of_array(out._array).write(out._array, result._array)
     bump(out)
     return out

@@ -290,9 +290,9 @@ class _Entrances:
     def enter_mode(cls) -> None:
         with cls.lock:
             cls.all()
-            cls.entered += 1
-            for entrance in cls.of_modes if cls.entered == 1 else ():
+            for entrance in () if cls.entered else cls.of_modes:
                 entrance.put()
+            cls.entered += 1  # last: what is interrupted before is not left either
 
     @classmethod
     def leave_mode(cls) -> None:

@@ -425,7 +425,7 @@ class _Memory:
                 raise pickle.UnpicklingError(f"load: a tensor of {kind} in a storage of {storage.form[0]}")
             array = array.view(dtypes.ALL[kind].numpy)
         counts = (offset, *shape, *strides)
-        if len(shape) != len(strides) or len(shape) > 32 or not all(type(n) is int and 0 <= n < 2**62 for n in counts):
+        if len(shape) != len(strides) or len(shape) > 64 or not all(type(n) is int and 0 <= n < 2**62 for n in counts):
             raise pickle.UnpicklingError(f"load: no tensor has offset, shape and strides {str(counts)[:200]}")
         count, last = 1, offset
         for n, stride in zip(shape, strides, strict=True):

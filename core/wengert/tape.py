@@ -1,19 +1,18 @@
 """The tape: nodes, the edges between them, and the engine that runs gradients backward.
 
 Owns: `Node` and its kinds, `run` (the engine), the summing of gradients back to a broadcast input's shape.
-May import: op records, modes, errors. Must not know: how tensors are made (record.py hands it `wrap`), any op's
+May import: op records, modes, errors, threads. Must not know: how tensors are made (record.py hands it `wrap`), any op's
 formula, any device. Gradients are raw device arrays; with `create` they are Tensors and the same rules run on them.
 """
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from wengert import errors
+from wengert import errors, threads
 from wengert.modes import state
 from wengert.op import Plan
 
@@ -359,7 +358,7 @@ def hooks_of(node: Any) -> Hooks:
     return node.hooks  # type: ignore[no-any-return]
 
 
-_leaves = threading.Lock()  # several threads may run backward into the same leaves
+_leaves = threads.lock()  # several threads may run backward into the same leaves
 
 
 def accumulate(node: AccumulateGrad, g: Any, create: bool, own: bool, recorder: Any) -> None:

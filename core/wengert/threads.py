@@ -1,6 +1,6 @@
 """Threads: how many a compiled function may use, and its blocks spread over them.
 
-Owns: `set_num_threads`, `get_num_threads`, `spread`. May import: threadpoolctl. Must not know: arrays, graphs.
+Owns: `set_num_threads`, `get_num_threads`, `spread`, `lock`, `Turn`. May import: threadpoolctl. Must not know: arrays, graphs.
 The number is that of OMP_NUM_THREADS, or of the cores that this process may use, until it is set. NumPy's loops release the
 interpreter's lock, so blocks of rows run side by side. Meanwhile BLAS keeps to the thread that calls it: threads of its own
 would share the cores with ours, and wait for one another.
@@ -12,6 +12,7 @@ import functools
 import itertools
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,34 @@ PIECES = 8  # of the blocks, for each thread: one that is late, or shares its co
 _count: int | None = None
 _jobs: Any = None  # of the threads that wait for some
 _lock = threading.Lock()
+_locks: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def lock() -> Any:
+    """Return a lock that whoever has it may take again, as a finalizer does or what handles a signal, and that is free in a
+    forked process, where no other thread is."""
+    made = threading.RLock()
+    _locks.add(made)
+    return made
+
+
+class Turn(list[bool]):
+    """In place of a lock where that takes too long: who deletes the one element has it, and puts it back."""
+
+    __slots__ = ("__weakref__",)
+
+    def __init__(self) -> None:
+        super().__init__([True])
+        _locks.add(self)
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
+
+    def _is_owned(self) -> bool:
+        return False
+
+    def _at_fork_reinit(self) -> None:
+        self[:] = [True]
 
 
 def set_num_threads(n: int) -> None:
@@ -63,7 +92,9 @@ def spread(part: Callable[..., None], rows: int, step: int, quiet: Callable[[], 
     pieces = min(blocks, count * PIECES)
     stops = [min(rows, blocks * i // pieces * step) for i in range(pieces + 1)]
     numbers = itertools.count()
-    done = _queue()
+    errors: list[BaseException] = []
+    late: BaseException | None = None  # what comes in between, such as a KeyboardInterrupt
+    over: set[int] = set()  # threads that are done
 
     def run(thread: int) -> None:
         with quiet():
@@ -71,22 +102,52 @@ def spread(part: Callable[..., None], rows: int, step: int, quiet: Callable[[], 
                 try:
                     part(thread, stops[i], stops[i + 1], *arrays)
                 except BaseException as error:
-                    done.put(error)
-                else:
-                    done.put(None)
+                    errors.append(error)
 
-    jobs = _waiting()
+    def work(thread: int, token: list[bool], end: Any) -> None:
+        try:
+            if _took(token):
+                run(thread)
+        finally:
+            over.add(thread)
+            end.release()
+
+    jobs, waits = _waiting(), []
     _alone.begin()
     try:
         for thread in range(1, count):
-            jobs.put(functools.partial(run, thread))
+            token, end = [True], threading.Lock()
+            end.acquire()
+            job = functools.partial(work, thread, token, end)
+            waits.append((thread, token, end))
+            jobs.put(job)
         run(0)
-        errors = [done.get() for _ in range(pieces)]
-    finally:
-        _alone.end()
-    for error in errors:
-        if error is not None:
-            raise error
+    except BaseException as error:
+        late = error
+    while waits:  # for those who have begun: they write to arrays that are somebody else's when this is over
+        try:
+            if late is not None:
+                numbers = itertools.count(pieces)
+            thread, token, end = waits[-1]
+            if not _took(token) and thread not in over:
+                end.acquire()
+            waits.pop()
+        except BaseException as error:
+            late = error
+    _alone.end()
+    if late is not None:
+        raise late
+    if errors:
+        raise errors[0]
+
+
+def _took(token: list[bool]) -> bool:
+    """Say whether this is the first who asks: then the work is theirs."""
+    try:
+        token.pop()
+    except IndexError:
+        return False
+    return True
 
 
 @functools.cache
@@ -150,6 +211,9 @@ def _work(jobs: Any) -> None:
 def _forget() -> None:
     global _jobs, _lock, _alone
     _jobs, _lock, _alone = None, threading.Lock(), Alone()
+    for other in _locks:
+        if not other._is_owned():
+            other._at_fork_reinit()
 
 
 if hasattr(os, "register_at_fork"):

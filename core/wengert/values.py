@@ -95,7 +95,7 @@ def give(x: Any, state: Any) -> None:
         return
     _, shape, dtype, fortran, data = state[:5]
     _demand(type(shape) is tuple and isinstance(dtype, np.dtype) and type(fortran) is bool, "a NumPy array")
-    _demand(type(data) is bytes and len(shape) <= 32 and all(type(n) is int and 0 <= n < 2**62 for n in shape), "a NumPy array")
+    _demand(type(data) is bytes and len(shape) <= 64 and all(type(n) is int and 0 <= n < 2**62 for n in shape), "a NumPy array")
     _demand(len(data) == math.prod(shape) * dtype.itemsize, "a NumPy array")
     x.__setstate__((1, shape, dtype, fortran, _checked(data, dtype)))
 

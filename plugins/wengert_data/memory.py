@@ -21,9 +21,9 @@ def set_(
 ) -> Tensor:
     """Let the tensor be another's values, shape and memory, as `self.data = source` does, and return self.
 
-    With a size, or a storage as the source, the shape, strides and offset say what of the memory it is, in elements. Without
-    a source the tensor is empty then. Raises RuntimeError for a source of another dtype, beyond the end of the memory, and for
-    a leaf that requires grad, but under no_grad.
+    With a size, or a storage as the source, the shape, strides and offset say what of the memory it is, in elements (from the
+    first of a tensor on). Without a source the tensor is empty then. Raises RuntimeError for a source of another dtype, beyond
+    the end of the memory, and for a leaf that requires grad, but under no_grad.
     """
     if self.requires_grad and self.is_leaf and wengert.is_grad_enabled():
         raise RuntimeError("set_: a leaf Variable that requires grad is being used in an in-place operation.")
@@ -35,7 +35,9 @@ def set_(
     elif isinstance(source, Tensor) and size is None:
         self.data = source.detach()
     else:
-        flat = (source if isinstance(source, UntypedStorage) else UntypedStorage(source))._flat().view(self.dtype)
+        if isinstance(source, Tensor):  # whose first element is counted from
+            storage_offset, source = storage_offset + source.storage_offset(), UntypedStorage(source)
+        flat = source._flat().view(self.dtype)
         shape = (flat.numel() - storage_offset,) if size is None else tuple(size)
         steps = [math.prod(shape[i + 1 :]) for i in range(len(shape))] if stride is None else stride
         self.data = flat.as_strided(shape, tuple(steps), storage_offset)
@@ -96,7 +98,12 @@ class UntypedStorage:
 
     def _flat(self) -> Tensor:
         """Return the whole memory as a vector."""
-        return self._tensor.detach().as_strided((self._tensor.numel(),), (1,), 0)  # type: ignore[no-any-return]
+        return self._tensor.detach().as_strided((self._reach(),), (1,), 0)  # type: ignore[no-any-return]
+
+    def _reach(self) -> int:
+        """Return how many elements lie between the first and the last, which strides may leave out or repeat."""
+        x = self._tensor
+        return 1 + sum((n - 1) * step for n, step in zip(x.shape, x.stride(), strict=True)) if x.numel() else 0
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         flat = self._flat().numpy().view(np.uint8)
@@ -129,7 +136,7 @@ class UntypedStorage:
 
     def nbytes(self) -> int:
         """Return the size in bytes."""
-        return self._tensor.nbytes
+        return self._reach() * int(self._tensor.itemsize)
 
     size = __len__ = nbytes
 

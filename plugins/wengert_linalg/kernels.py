@@ -148,6 +148,8 @@ def triangle(backend: Any, x: Any, upper: bool, offset: int) -> Any:
 def permutation(backend: Any, pivots: Any, n: int, dtype: Any) -> Any:
     """Return the matrix P of A = P L U, from the rows that were swapped one after the other."""
     xp = backend.xp
+    if isinstance(pivots, np.ndarray) and not ((pivots >= 1) & (pivots <= n)).all():
+        raise RuntimeError(f"the pivots are no numbers of rows from 1 to {n}, as lu_factor gives them")
     order = xp.broadcast_to(xp.arange(n), (*pivots.shape[:-1], n)).copy()
     every = xp.arange(math.prod(pivots.shape[:-1]))
     flat, swaps = order.reshape(every.size, n), pivots.reshape(every.size, pivots.shape[-1]) - 1
@@ -228,6 +230,15 @@ def ldl_solve(x: Any, pivots: Any, y: Any, hermitian: bool) -> Any:
     made = np.empty((*batch, *y.shape[-2:]), y.dtype)
     xs, ys = np.broadcast_to(x, (*batch, *x.shape[-2:])), np.broadcast_to(y, made.shape)
     ps = np.broadcast_to(pivots, (*batch, pivots.shape[-1]))
+    if not all(map(_in_blocks, pivots.reshape(-1, pivots.shape[-1]))):  # which LAPACK takes for places in memory
+        raise RuntimeError("the pivots are none of a matrix of this size, as ldl_factor gives them")
     for place in np.ndindex(batch) if made.size else ():
         made[place] = trs(xs[place], ps[place], ys[place], lower=1)[0]
     return made
+
+
+def _in_blocks(pivots: Any) -> bool:
+    """Say whether pivots are numbers of rows, from 1 on, those of blocks of two negative."""
+    rows, n = abs(pivots.astype(np.int64)), len(pivots)
+    ends = np.flatnonzero(np.diff(pivots < 0, prepend=False, append=False))  # where runs of negative ones begin and end
+    return bool(((rows >= 1) & (rows <= n)).all() and not (np.diff(ends)[::2] % 2).any())

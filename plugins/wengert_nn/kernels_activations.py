@@ -419,8 +419,7 @@ def hardtanh(backend: Any, made: Any, x: Any, low: Any, high: Any) -> None:
 
 def ramp(xp: Any, x: Any, made: Any) -> None:
     xp.add(x, 3, out=made)
-    xp.maximum(made, 0, out=made)
-    xp.minimum(made, 6, out=made)
+    xp.clip(made, 0, 6, out=made)
 
 
 @elementwise(1)

@@ -105,5 +105,8 @@ def wengert_register_ops(registry: Registry) -> None:
         "wengert_ops.statistics", "quantile nanquantile cov corrcoef bincount histc histogram diff",
         functions="histogramdd gradient trapezoid trapz=trapezoid cumulative_trapezoid", out="histc diff",
     )  # fmt: skip
+    for op in ("sorted_at", "order_at"):
+        registry.kernel(op, "*", f"wengert_ops.statistics:{op}_of_ops")
+        registry.kernel(op, "cpu", f"wengert_ops.reduction_kernels:{op}")
     for op in ("bincount", "bincount_weighted", "histc", "histogram"):
         registry.kernel(op, "xp", f"wengert_ops.reduction_kernels:{op}")

@@ -59,7 +59,7 @@ def segment_reduce(
             f"segment_reduce(): Expected all rows of lengths along axis to sum to data.size({axis}) = {data.shape[axis]}, "
             f"and none to be negative; got {counts.tolist()}"
         )
-    rows = counts.reshape(-1, counts.shape[-1])
+    rows = np.clip(counts, -1, data.shape[axis] + 1).reshape(-1, counts.shape[-1])  # whose sum fits its type
     first = 0 if lengths is not None else given.detach().host().reshape(len(rows), -1)[:, 0]
     owner = np.zeros((len(rows), data.shape[axis]), np.int64)  # of each entry; those of none go to one segment more
     for row, lengths_of, begin in zip(owner, rows, np.broadcast_to(first, len(rows)), strict=True):

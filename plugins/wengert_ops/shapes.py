@@ -247,6 +247,9 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
         raise RuntimeError(f"Expect a non-negative number, but got {r} (combinations)")
     if not r:
         return s.filled(input, (0,), 0, None)
+    if r == 2:
+        pairs = np.stack(np.triu_indices(input.numel(), 0 if with_replacement else 1), 1)
+        return indexing.index_get(input, (tensor_like(input, pairs),), (0,))
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = np.fromiter(itertools.chain.from_iterable(choose(range(input.numel()), r)), np.int64).reshape(-1, r)
     return indexing.index_get(input, (tensor_like(input, rows),), (0,))
@@ -276,11 +279,15 @@ def repeat_interleave(input: Any, repeats: Any = None, dim: int | None = None, *
         raise RuntimeError(f"Repeats must be non-negative, got {times.min()} (repeat_interleave)")
     if times.size not in (1, n):
         raise RuntimeError(f"repeats must have the same size as input along dim: {times.size} and {n} (repeat_interleave)")
+    if times.sum(dtype=np.float64) >= 2**62:
+        raise RuntimeError(f"repeats add up to {times.sum(dtype=float):.3g}, more than a tensor may have (repeat_interleave)")
     total = int(times.sum()) if times.ndim and times.size == n else n * int(times.reshape(-1)[0])
     if output_size is not None and output_size != total:
         raise RuntimeError(f"allocated size does not match required size: {output_size} and {total} (repeat_interleave)")
     if times.size == 1:
         k, shape = int(times.reshape(-1)[0]), tuple(x.shape)
+        if 1 < k <= 4 and d == len(shape) - 1:  # a few times the whole: short rows take longer to copy
+            return s.reshape(s.stack((x,) * k, d + 1), (*shape[:d], n * k))
         wide = s.broadcast_to(s.unsqueeze(x, d + 1), (*shape[: d + 1], k, *shape[d + 1 :]))
         return s.reshape(e.clone(wide), (*shape[:d], n * k, *shape[d + 1 :]))
     return indexing.index_select(x, d, tensor_like(x, np.repeat(np.arange(n), times)))

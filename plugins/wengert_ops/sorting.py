@@ -77,10 +77,12 @@ mode_     = structural("mode", "x", infer_chosen("mode"), params="axis keepdims"
 searchsorted_ = structural("searchsorted", "sequence values",
     lambda sequence, values, right: (values.shape, dtypes.I64), params="right", constant=True)
 isin_     = structural("isin", "x y", lambda x, y: (x.shape, dtypes.B8), domain=SAME, constant=True)
-# (values, place of each element among them, how often each occurs), of all elements (axis None) or of slices
-unique_   = structural("unique", "x", known_by_value("unique"), params="axis", outputs=3,
-    label=lambda axis: "Unique2Backward0" if axis is None else "UniqueDimBackward0")
-unique_consecutive_ = structural("unique_consecutive", "x", known_by_value("unique_consecutive"), params="axis", outputs=3)
+# (values, place of each element among them, how often each occurs), of all elements (axis None) or of slices; what is not
+# asked for (inverse, counts) may be anything
+unique_   = structural("unique", "x", known_by_value("unique"), params="axis inverse counts", outputs=3,
+    label=lambda axis, *_: "Unique2Backward0" if axis is None else "UniqueDimBackward0")
+unique_consecutive_ = structural("unique_consecutive", "x", known_by_value("unique_consecutive"), params="axis inverse counts",
+    outputs=3)
 # fmt: on
 
 _MEDIAN, _NANMEDIAN, _KTHVALUE, _MODE = (r.named(n) for n in ("median", "nanmedian", "kthvalue", "mode"))
@@ -223,7 +225,7 @@ def _distinct(name: str, record: Any, input: Any, inverse: bool, counts: bool, d
                 f"{list(input.shape)}"
             )
         dim = dim if len(input.shape) else None
-    values, places, times = record(input, dim)
+    values, places, times = record(input, dim, bool(inverse), bool(counts))
     results = (values, *([places] if inverse else []), *([times] if counts else []))
     return results if len(results) > 1 else values
 

@@ -44,6 +44,13 @@ def infer_bincount(*args: Any) -> Any:
 # how often each of 0, 1, 2, ... occurs (at least `minlength` of them), or the sum of its weights
 bincount_ = structural("bincount", "x", infer_bincount, params="minlength", constant=True)
 bincount_weighted = structural("bincount_weighted", "x weights", infer_bincount, params="minlength", face="bincount")
+# the elements that stand at places of x in order, along an axis
+sorted_at = structural("sorted_at", "x places", lambda x, places, axis: (places.shape, x.dtype), params="axis",
+    label="GatherBackward0", x=lambda g, x, places, out, axis:
+    indexing.scatter_sum(g, order_at(x, out, places, axis), tuple(x.shape), axis))
+# and where in x these values come from
+order_at  = structural("order_at", "x values places", lambda x, values, places, axis: (places.shape, dtypes.I64), params="axis",
+    constant=True)
 # how many elements (or which sum of weights) fall in each of `bins` equal bins of [low, high]; between edges that are given
 histc_ = structural("histc", "x", lambda x, bins, low, high: ((bins,), x.dtype), params="bins low high", constant=True)
 histogram_ = structural("histogram", "x weights edges",
@@ -57,6 +64,14 @@ def _real_floats(name: str, input: Any) -> None:
 
 
 # ---- quantiles
+def sorted_at_of_ops(x: Any, places: Any, axis: int) -> Any:
+    return indexing.gather_(r.sort_(x, axis, False)[0], places, axis)
+
+
+def order_at_of_ops(x: Any, values: Any, places: Any, axis: int) -> Any:
+    return indexing.gather_(r.argsort_(x, axis, False), places, axis)
+
+
 INTERPOLATIONS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
@@ -89,9 +104,8 @@ def _quantile(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, int
         axis = one_dim(name, input, dim)
         rows = s.movedim(input, axis, -1)
         kept = (*shape[:axis], 1, *shape[axis + 1 :])
-    ordered, _ = r.sort_(rows, len(rows.shape) - 1, False)
     points = s.reshape(q, (size_of(q.shape),))
-    made = _between(ordered, points, interpolation, skip)  # the leading dims of rows, then one for the points
+    made = _between(rows, points, interpolation, skip)  # the leading dims of rows, then one for the points
     made = s.movedim(made, -1, 0)
     if keepdim:
         made = s.reshape(made, (size_of(q.shape), *kept))
@@ -99,26 +113,23 @@ def _quantile(name: str, input: Any, q: Any, dim: int | None, keepdim: bool, int
     return made if out is None else write_out(name, made, out)
 
 
-def _between(ordered: Any, points: Any, interpolation: str, skip: bool) -> Any:
-    """Return what stands at fractions of sorted rows; nan is at the end of them, and counts in the length or (skip) not."""
-    n = ordered.shape[-1]
-    missing = e.isnan(ordered)
+def _between(rows: Any, points: Any, interpolation: str, skip: bool) -> Any:
+    """Return what stands at fractions of rows in order; nan is at the end of them, and counts in the length or (skip) not."""
+    axis = len(rows.shape) - 1
+    n, missing = rows.shape[axis], e.isnan(rows)
     if skip:
-        there = call(cast, (r.sum_(e.logical_not(missing), (len(ordered.shape) - 1,), True),), (ordered._array.dtype,))
+        there = call(cast, (r.sum_(e.logical_not(missing), (axis,), True),), (rows._array.dtype,))
         ranks = points * e.clip(there - 1, 0.0, float("inf"))
     else:
-        last = indexing.get(missing, (Ellipsis, slice(n - 1, n)))
-        ranks = e.where(last, float(n - 1), points * (n - 1))
+        ranks = e.where(r.any_(missing, (axis,), True), float(n - 1), points * (n - 1))
     if interpolation in ("lower", "higher", "nearest"):
         ranks = {"lower": e.floor, "higher": e.ceil, "nearest": e.rint}[interpolation](ranks)
+        return sorted_at(rows, call(cast, (ranks.detach(),), (dtypes.I64,)), axis)
     low = e.floor(ranks.detach())
-    axis = len(ordered.shape) - 1
-    below = indexing.gather_(ordered, call(cast, (low,), (dtypes.I64,)), axis)
-    if interpolation in ("lower", "higher", "nearest"):
-        return below
-    weight = ranks - low if interpolation == "linear" else tensor_like(ordered, np.asarray(0.5, ordered._array.dtype))
-    above = indexing.gather_(ordered, call(cast, (e.ceil(ranks.detach()),), (dtypes.I64,)), axis)
-    return e.lerp(below, above, weight)
+    places = call(cast, (s.cat([low, e.ceil(ranks.detach())], axis),), (dtypes.I64,))
+    weight = ranks - low if interpolation == "linear" else tensor_like(rows, np.asarray(0.5, rows._array.dtype))
+    both, k = sorted_at(rows, places, axis), low.shape[axis]
+    return e.lerp(_along(both, axis, 0, k), _along(both, axis, k, None), weight)
 
 
 def quantile(
@@ -300,7 +311,8 @@ def histogram(
         )
     edges = _edges("histogram", input, bins, None if range is None else tuple(range))
     flat = s.reshape(input.detach(), (size_of(input.shape),))
-    weights = s.filled(flat, tuple(flat.shape), 1, None) if weight is None else s.reshape(weight.detach(), tuple(flat.shape))
+    ones = s.broadcast_to(s.filled(flat, (1,), 1, None), tuple(flat.shape))
+    weights = ones if weight is None else s.reshape(weight.detach(), tuple(flat.shape))
     hist = histogram_(flat, weights, edges.detach())
     if density:
         hist = hist / r.sum_(hist, None, False) / diff(edges.detach())

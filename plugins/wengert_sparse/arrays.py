@@ -141,6 +141,7 @@ class Csr(SparseArray):
         """The same values by coordinates."""
         if self._coo is None or self._coo.values is not self.values:
             crow, col = on_host(self.crow), on_host(self.col)
+            still_rows(crow, col, self.shape[1])
             host = np.stack([np.repeat(np.arange(self.shape[0]), np.diff(crow)), col])
             self._coo = Coo(beside(self.values, host), self.values, self.shape, True, host)
         return self._coo
@@ -170,6 +171,17 @@ class Csr(SparseArray):
 def on_host(array: Any) -> Host:
     """Return indices on the host as int64."""
     return np.asarray(of_array(array).to_host(array)).astype(np.int64, copy=False)
+
+
+def rises(crow: Host, count: int) -> bool:
+    """Say whether the numbers at which rows begin count up from 0 to all values."""
+    return bool(crow.size and crow[0] == 0 and crow[-1] == count and (crow[1:] >= crow[:-1]).all())
+
+
+def still_rows(crow: Host, col: Host, width: int) -> None:
+    """Raise RuntimeError for rows and columns that are none any more: programs may write to them, and a library trusts them."""
+    if not rises(crow, col.size) or (col.size and not (col.min() >= 0 and col.max() < width)):
+        raise RuntimeError("a write to crow_indices() or col_indices() has left none of a sparse matrix of this size")
 
 
 def beside(array: Any, host: Host) -> Any:

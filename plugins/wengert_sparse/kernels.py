@@ -29,6 +29,7 @@ from wengert_sparse.arrays import (
     of_keys,
     one_size,
     sorted_coo,
+    still_rows,
     take,
 )
 
@@ -478,6 +479,8 @@ def sparse_rows_product(values: Any, crow: Any, col: Any, dense: Any) -> Any:
 def product_of_compressed(backend: Any, values: Any, crow: Any, col: Any, dense: Any) -> Any:
     """By SciPy's compressed rows (CuPy's on its device), where there is enough to do and it knows the type."""
     shape = (crow.shape[0] - 1, dense.shape[0])
+    if isinstance(col, np.ndarray):
+        still_rows(crow, col, shape[1])
     if values.shape[0] * dense.shape[1] >= ENOUGH and values.dtype.char in "fdFD" and values.dtype == dense.dtype:
         try:
             return backend.scipy("sparse").csr_matrix((values, col, crow), shape=shape) @ dense

@@ -12,7 +12,7 @@ import numpy as np
 
 from wengert.extend import OPS, Tensor, creation, dtypes, indexing, s, shape_of, wrap
 from wengert_sparse import records
-from wengert_sparse.arrays import COO, CSR, Coo, Csr, as_coo, beside, indices_of, is_sparse, no_kernel, on_host
+from wengert_sparse.arrays import COO, CSR, Coo, Csr, as_coo, beside, indices_of, is_sparse, no_kernel, on_host, rises
 
 
 class check_sparse_tensor_invariants(contextlib.ContextDecorator):
@@ -141,7 +141,7 @@ def sparse_csr_tensor(
         raise RuntimeError("sparse_csr_tensor: crow_indices, col_indices and values must be 1-D: one matrix, of numbers")
     starts, places = on_host(crow._array), on_host(col._array)
     count = values._array.shape[0]
-    if not starts.size or starts[0] != 0 or starts[-1] != count or (np.diff(starts) < 0).any() or places.size != count:
+    if not rises(starts, count) or places.size != count:
         raise RuntimeError(
             f"sparse_csr_tensor: crow_indices must rise from 0 to nnz, with a column for each value: got "
             f"{list(crow.shape)} crow_indices, {places.size} col_indices, {count} values"

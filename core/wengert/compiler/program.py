@@ -11,7 +11,6 @@ import functools
 import itertools
 import math
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert import threads
+from wengert import backend, threads
 from wengert._tensor import Tensor, new, wrap
 from wengert.compiler.passes import on_host, owner_of, results
 from wengert.compiler.placing import Layout, placed
@@ -63,8 +62,9 @@ class Program:
         self.hosts = on_host(graph) if len(graph.devices) > 1 else set()  # values on the host, where others are not
         self.one = isinstance(graph.outputs, Value)  # it returns one tensor
         self.host = self.kind is np.ndarray
-        self.names: dict[str, Any] = {"wrap": wrap, "copy": self.owner.copy, "write": self.owner.write,
-                                      "spread": threads.spread, "quiet": self.owner.quiet, "product": np.matmul}  # fmt: skip
+        own = (copied, written) if self.hosts else (self.owner.copy, self.owner.write)
+        self.names: dict[str, Any] = {"wrap": wrap, "copy": own[0], "write": own[1], "spread": threads.spread,
+                                      "quiet": self.owner.quiet, "product": np.matmul}  # fmt: skip
         self.functions: list[str] = []  # of groups
         self.lines: list[str] = []
         self.scratch = Scratch()
@@ -78,7 +78,7 @@ class Program:
         return self.run(*arrays)
 
     def _runner(self) -> Callable[..., Any]:
-        body, quiet, turn, lock = self.names["program"], self.owner.quiet, [True], threading.Lock()
+        body, quiet, turn, lock = self.names["program"], self.owner.quiet, threads.Turn(), threads.lock()
         if all(e.outs[0] in self.scalars for e in self.graph.equations):
 
             def run(*arrays: Any) -> Any:
@@ -87,6 +87,8 @@ class Program:
                         del turn[0]
                         break
                     except IndexError:  # another thread has it, for some microseconds
+                        if _inside(run.__code__):
+                            return self.spare.call(*arrays)
                         time.sleep(0)
                 try:  # as single ops run: see wengert.record.recover; nothing is written before all is computed
                     return body(*arrays)
@@ -98,12 +100,20 @@ class Program:
         else:
 
             def run(*arrays: Any) -> Any:
+                if lock._is_owned():
+                    return self.spare.call(*arrays)
                 with lock, quiet():
                     return body(*arrays)
 
+        self.call = run
         numbers = itertools.count()
         skeleton = _rebuild(self.graph.outputs, lambda v: _Place(next(numbers)))
         return run if self.one else lambda *arrays: _fill(skeleton, run(*arrays))
+
+    @functools.cached_property
+    def spare(self) -> Program:
+        """The same program with buffers of its own, for calls in the middle of a run: by a finalizer, say, or for a signal."""
+        return Program(self.graph, self.fast_math)
 
     @functools.cached_property
     def exact(self) -> Program:
@@ -469,6 +479,16 @@ class Program:
         if narrow:
             self.names["top"] = float(np.finfo(np.float32).max)
             self.lines.append(f"    if not ({' and '.join(f'-top <= {x} <= top' for x in narrow)}): raise OverflowError")
+
+
+def copied(array: Any) -> Any:
+    """Return a copy of an array of any device."""
+    return backend.of_array(array).copy(array)
+
+
+def written(target: Any, array: Any) -> None:
+    """Write an array to another of its device."""
+    backend.of_array(target).write(target, array)
 
 
 def equations_of(step: Step) -> list[Equation]:
@@ -892,16 +912,12 @@ class Room:
         return np.empty(self.shape, self.dtype)
 
 
-def _holders(arrays: list[Any]) -> int:
-    """Return how many hold the last array, as `Recycled` counts them: the list, the loop, the argument, or fewer of these in
-    some versions of Python."""
-    count = 0
-    for array in arrays:
-        count = sys.getrefcount(array)
-    return count
+def _holders(arrays: list[Any], i: int) -> int:
+    """Return how many hold an array of a list. It has no name here: a debugger that reads `f_locals` holds what has one."""
+    return sys.getrefcount(arrays[i])
 
 
-NOBODY = _holders([np.empty(0)])  # else
+NOBODY = _holders([np.empty(0)], 0)  # else
 
 
 class Recycled:
@@ -912,35 +928,32 @@ class Recycled:
         self.known: list[Any] = []
 
     def __call__(self) -> Any:
-        for array in self.known:
-            if sys.getrefcount(array) == NOBODY:
-                return array
+        known = self.known
+        for i in range(len(known)):
+            if sys.getrefcount(known[i]) == NOBODY:  # as `_holders` asks
+                return known[i]
         array = np.empty(self.shape, self.dtype)
-        if len(self.known) < 2:
-            self.known.append(array)
+        if len(known) < 2:
+            known.append(array)
         return array
 
 
 def single(shape: tuple[int, ...], dtype: Any) -> Callable[[Any], Tensor]:
     """Return a function that gives a number as a tensor of one element: its memory is that of an earlier run, once nobody holds
     it any more, as with `Recycled`. The result of the last run may be held while the next is made, so there are two."""
-    one, other = np.empty(shape, dtype), np.empty(shape, dtype)
-    of_one, of_other = element_of(one), element_of(other)
+    known = [np.empty(shape, dtype), np.empty(shape, dtype)]
+    of_one, of_other = map(element_of, known)
     ndim, array, held = len(shape), np.array, sys.getrefcount
-
-    def holders() -> int:
-        return held(one)
-
-    nobody = holders()  # else
+    nobody = _holders(known, 0)  # else
 
     def give(x: Any) -> Tensor:
         result = new(Tensor)
-        if held(one) == nobody:
+        if held(known[0]) == nobody:
             of_one[()] = x
-            result._array = one
-        elif held(other) == nobody:
+            result._array = known[0]
+        elif held(known[1]) == nobody:
             of_other[()] = x
-            result._array = other
+            result._array = known[1]
         else:
             result._array = array(x, dtype, ndmin=ndim)
         result._edge = None
@@ -957,6 +970,14 @@ def element_of(array: Any) -> Any:
 
 def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
     return math.prod(shape) * int(dtype.itemsize)
+
+
+def _inside(code: Any) -> bool:
+    """Say whether a call of the caller's caller, or around it, runs this code."""
+    frame: Any = sys._getframe(2)
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    return frame is not None
 
 
 class _Place:

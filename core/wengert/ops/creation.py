@@ -154,6 +154,9 @@ def _plain(data: Any, kinds: set[Any]) -> Any:
         kinds.add(kind)
         return data
     if isinstance(data, list | tuple):
+        if (found := {*map(type, data)}) <= {int, float}:
+            kinds |= found
+            return data
         return [_plain(v, kinds) for v in data]
     if isinstance(data, Tensor):
         kinds.add(data._array.dtype)
@@ -546,7 +549,10 @@ def arange(start: Any = None, end: Any = None, step: Any = 1, *, dtype: Any = No
         if wanted == dtypes.I64 or (start == 0 and step == 1 and wanted.itemsize > 2):
             host = np.arange(start, start + count * step, step, dtype=wanted)
         else:
-            host = (start + np.arange(count) * step).astype(wanted)
+            values = np.arange(count, dtype=np.int64 if dtypes.category(wanted) == dtypes.INTEGRAL else np.float64)
+            values *= step
+            values += start
+            host = values.astype(wanted, copy=False)
     return in_order("arange", host, device, requires_grad, out)
 
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from wengert import dtypes, errors
+from wengert import backend, dtypes, errors
 from wengert._tensor import Tensor
 from wengert.faces import PROPERTIES, REFLECTED, face, unusual, unusual_swapped
-from wengert.inplace import ADDS, inplace_op, write_out
+from wengert.inplace import ADDS, LARGE, inplace, inplace_op, plain_floats, write_out
 from wengert.op import ANY, FLOAT, OPS, SAME
 from wengert.ops.dims import index_of, only_tensors
-from wengert.record import asked, call, cast, elementwise, overridden, relabel, structural
+from wengert.record import asked, call, cast, constant, elementwise, overridden, relabel, structural
 
 TWO_OVER_SQRT_PI = 1.1283791670955126
 
@@ -241,7 +241,9 @@ def add_face(input: Any, other: Any, second: Any = None, *, alpha: Any = 1, out:
     """Return input + alpha * other; in PyTorch's old order add(input, alpha, other)."""
     if second is not None:
         other, alpha = second, other
-    return add(input, other if alpha == 1 else scaled(input, other, alpha), out=out)
+    if alpha == 1 or out is not None or not isinstance(input, Tensor) or not isinstance(other, Tensor):
+        return add(input, other if alpha == 1 else scaled(input, other, alpha), out=out)
+    return summed(input, scaled(input, other, alpha))
 
 
 face("add_", function=False)(inplace_op("add_", add, multiply, scaled))
@@ -274,6 +276,15 @@ def div_face(input: Any, other: Any, *, rounding_mode: str | None = None, out: A
     if rounding_mode == "trunc":
         return trunc_divide(input, other, out=out)
     raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}")
+
+
+_divide, _divide_rounded = inplace_op("div_", divide), inplace("div_", div_face)
+
+
+@face("div_", "divide_", "true_divide_", function=False)
+def div_(self: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+    """Write the result of `div` to this tensor and return it."""
+    return _divide(self, other) if rounding_mode is None else _divide_rounded(self, other, rounding_mode=rounding_mode)
 
 
 def _category(x: Any) -> int:
@@ -531,7 +542,7 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
         raise RuntimeError(f"expected dtype {input.dtype} for `end` but got dtype {end.dtype} (lerp)")
     if _category(input) < dtypes.FLOATING:
         raise NotImplementedError(f"lerp is not implemented for {input.dtype}")
-    made = end - (1 - weight) * (end - input) if _late(weight) else input + weight * (end - input)
+    made = end - (1 - weight) * (end - input) if _late(weight) else summed(input, end - input, weight)
     return relabel(made, f"LerpBackward{int(isinstance(weight, Tensor))}")
 
 
@@ -548,7 +559,19 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, third: Any = None, *, value:
     product = tensor1 * tensor2
     if isinstance(value, float) and all(_category(x) < dtypes.FLOATING for x in (input, product)):
         raise RuntimeError(f"addcmul: for integers the value must be one, not {value}")
-    return relabel(input + (product if value == 1 else value * product), "AddcmulBackward0")
+    return relabel(summed(input, product, value), "AddcmulBackward0")
+
+
+def summed(input: Any, part: Any, factor: Any = 1) -> Any:
+    """Return input + factor * part, in the memory of part, which is nobody else's, where nothing is recorded of many floats."""
+    a, number = part._array, type(factor) in (int, float)
+    if not number or type(a) is not np.ndarray or a.size < LARGE or not plain_floats(part, input):
+        return input + (part if number and factor == 1 else factor * part)
+    with backend.of_array(a).quiet():
+        if factor != 1:
+            multiply.kernels[np.ndarray](a, constant(factor, a.dtype), out=a)
+        add.kernels[np.ndarray](input._array, a, out=a)
+    return part
 
 
 def _product_added(self: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> tuple[Any, Any]:
@@ -578,4 +601,4 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, third: Any = None, *, value:
     if _category(tensor1) < dtypes.FLOATING and _category(tensor2) < dtypes.FLOATING:
         raise RuntimeError(f"Integer division with addcdiv is not supported (of {tensor1.dtype} and {tensor2.dtype})")
     quotient = tensor1 / tensor2
-    return relabel(input + (quotient if value == 1 else value * quotient), "AddcdivBackward0")
+    return relabel(summed(input, quotient, value), "AddcdivBackward0")

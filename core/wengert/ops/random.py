@@ -8,14 +8,13 @@ Source: J. Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from wengert import backend, dtypes, errors
+from wengert import backend, dtypes, errors, threads
 from wengert._tensor import Tensor, wrap
 from wengert.faces import face
 from wengert.inplace import check, commit
@@ -209,7 +208,7 @@ class Generator:
         self._place = device
         self._seed, self._offset = 0x9C5E, 0
         self._window: Window | None = None
-        self._lock = threading.Lock()
+        self._lock = threads.lock()
 
     @property
     def device(self) -> backend.device:

@@ -58,8 +58,9 @@ def chosen_rule(g: Any, indices: Any, shape: tuple[int, ...], axis: int, keepdim
 
 
 def norm2_rule(g: Any, x: Any, out: Any, axis: Axes, keepdims: bool) -> Any:
-    shape = tuple(x.shape)
-    return restore(g, shape, axis, keepdims) * unit(x, restore(out, shape, axis, keepdims))
+    """Return g x / norm, and 0 where the norm is 0 (PyTorch's choice among the subgradients)."""
+    zero = out == 0
+    return x * restore(e.where(zero, 0.0, g / e.where(zero, 1.0, out)), tuple(x.shape), axis, keepdims)
 
 
 def prod_rule(g: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
@@ -226,12 +227,6 @@ sort_   = structural("sort", "x", lambda x, axis, descending: ((x.shape, x.dtype
 topk_   = structural("topk", "x", infer_topk, params="k axis largest", outputs=2, keeps=(1,),
     x=lambda g, out, x_shape, axis: chosen_rule(g[0], out[1], tuple(x_shape), axis, True))
 # fmt: on
-
-
-def unit(x: Any, norm: Any) -> Any:
-    """Return x / norm, and 0 where the norm is 0 (PyTorch's choice among the subgradients)."""
-    zero = norm == 0
-    return e.where(zero, 0.0, x / e.where(zero, 1.0, norm))
 
 
 # ---- faces

@@ -662,6 +662,8 @@ FUNCTIONS = table(
         call=writing("sub_"),
         oracle=lambda x, y, alpha=1: x - alpha * y,
         bad=(s(R(4), X34), s(I(3), R(3)))),
+    row("div_", s(X34, P(4)), s(X34, 2.5), s(X34, P(3, 1), rounding_mode="floor"), call=writing("div_"),
+        oracle=lambda x, y, rounding_mode=None: np.floor(x / y) if rounding_mode else x / y),
     row("div", s(X34, P(4)), s(X34, 2.5), s(X34, 3), s(R(), P(2, 1)), s(X34, P(4), rounding_mode="floor"),
         s(X34, P(4), rounding_mode="trunc"), s(N(9), I(9, low=1, high=5), rounding_mode="floor"),
         s(N(9), I(9, low=1, high=5), rounding_mode="trunc"), s(N(9), N(9)), s(N(9), 4, rounding_mode="trunc"),
