@@ -1145,6 +1145,7 @@ def watched() -> dict[str, tuple[Any, Any]]:
         "a set": (lambda x: x * len(some), lambda: some.add(3)),
         "a deque": (lambda x: x + queue[0] * queue[1], lambda: queue.append(7.0) or queue.append(torch.ones(2))),
         "an attribute of a list": (lambda x: x * getattr(named, "k", 1), lambda: setattr(named, "k", 3)),
+        "an attribute without a name": (lambda x: x * getattr(tensor, "", 1) * named[0], lambda: named.__setitem__(0, 3.0)),
         "an attribute of a function": (function, lambda: setattr(function, "k", 3.0)),
         "an attribute of a tensor": (lambda x: x * tensor * tensor.rate, lambda: setattr(tensor, "rate", 3.0)),
         "a dict behind a proxy": (lambda x: x * shown["a"], lambda: table.update(a=4.0)),

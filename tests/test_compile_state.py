@@ -12,6 +12,7 @@ import contextlib
 import contextvars
 import dataclasses
 import datetime
+import functools
 import io
 import os
 import random
@@ -625,3 +626,348 @@ def test_what_a_function_without_tensors_among_its_arguments_makes_is_where_its_
         compiled = torch.compile(f)
         for _ in range(3):
             assert compiled().device == x.device and torch.allclose(compiled(), f())
+
+
+def around() -> dict[str, Any]:
+    """Return makers of functions whose surroundings change between calls, by their names."""
+
+    def shadowed(compiler: Any) -> Any:
+        class Base:
+            rate = 2.0
+
+        class Derived(Base):
+            pass
+
+        settings = Derived()
+
+        def run(i: int) -> Any:
+            if i == 3:
+                Derived.rate = 5.0
+            if i == 5:
+                del Derived.rate
+            return f(row(i, 3))
+
+        f = compiler(lambda x: x * settings.rate)
+        return run
+
+    def ordered(compiler: Any) -> Any:
+        layers = {"double": 2.0, "shift": 1.0}
+        kept = OrderedDict(layers)
+
+        def f(x: Any) -> Any:
+            for name, value in (*layers.items(), *kept.items()):
+                x = x * value if name == "double" else x + value
+            return x
+
+        def run(i: int) -> Any:
+            if i == 3:
+                layers["double"] = layers.pop("double")
+            if i == 5:
+                kept.move_to_end("double")
+            return g(row(i, 3))
+
+        g = compiler(f)
+        return run
+
+    def described(compiler: Any) -> Any:
+        class Model:
+            gain = 2.0
+            twice = property(lambda self: self.gain * 2)
+            once = staticmethod(lambda x: x + 1)
+
+        model = Model()
+
+        def run(i: int) -> Any:
+            if i == 3:
+                Model.twice = property(lambda self: self.gain * 3)  # type: ignore[assignment]
+            if i == 5:
+                Model.once = staticmethod(lambda x: x - 1)
+            return f(row(i, 3))
+
+        f = compiler(lambda x: model.once(x) * model.twice)
+        return run
+
+    def cached(compiler: Any) -> Any:
+        @functools.cache
+        def table(n: int) -> Any:
+            return torch.ones(n) * 2
+
+        f = compiler(lambda x: x * table(len(x)))
+
+        def run(i: int) -> Any:
+            if i in (1, 5):
+                table.cache_clear()
+            return f(row(i, 3 + (i == 4))), table(3), table(4), table(1)
+
+        return run
+
+    return {f.__name__: f for f in (shadowed, ordered, described, cached)}
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("name", around())
+def test_what_code_looks_up_is_found_as_it_is(name: str, dynamic: bool | None) -> None:
+    same_as_eager(around()[name], dynamic=dynamic)
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_hooks_of_parameters_run_once_and_are_those_that_are_there(inside: bool) -> None:
+    def maker(compiler: Any) -> Any:
+        w = row(1, 3).requires_grad_()
+        scale = [0.5]
+        handles = [w.register_hook(lambda g: g * scale[0])]
+
+        def step(x: Any) -> Any:
+            loss = (w * x).pow(2).sum()
+            if inside:
+                loss.backward()
+            return loss
+
+        f = compiler(step)
+
+        def run(i: int) -> Any:
+            w.grad = None
+            if i == 3:
+                handles.append(w.register_hook(lambda g: g + 1))
+            if i == 5:
+                handles.pop(0).remove()
+            if i == 6:
+                scale[0] = 2.0
+                w.register_hook(lambda g: g * scale[0])
+            loss = f(row(i, 3))
+            if not inside:
+                loss.backward()
+            return loss.detach(), w.grad
+
+        return run
+
+    same_as_eager(maker, 9)
+
+
+def test_a_function_that_adds_a_hook_to_a_parameter_is_refused() -> None:
+    w, found = row(1, 3).requires_grad_(), list[Any]()
+
+    def step(x: Any) -> Any:
+        w.register_hook(lambda g: g * 0.5)
+        return (w * x).sum()
+
+    compiled = torch.compile(step)
+    compiled(row(1, 3))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="adds to w's hooks"):
+            compiled(row(1, 3))
+    (w * 2).sum().backward()
+    found.append(w.grad)
+    assert torch.equal(found[0], torch.ones(3))
+
+
+@pytest.mark.parametrize("after", [True, False])
+def test_gradients_from_outside_are_seen_where_a_capture_met_none(after: bool) -> None:
+    def maker(compiler: Any) -> Any:
+        w, other = row(1, 3).requires_grad_(), row(2, 3).requires_grad_()
+        optimizer = torch.optim.SGD([w, other], 0.1)
+
+        @compiler
+        def step(x: Any) -> Any:
+            if not after:
+                optimizer.zero_grad()
+            (w * x).sum().backward()
+            optimizer.step()
+            if after:
+                optimizer.zero_grad()
+
+        def run(i: int) -> Any:
+            if i in (3, 5):
+                other.grad = torch.ones(3)
+            step(row(i, 3))
+            return w, other, other.grad is None
+
+        return run
+
+    same_as_eager(maker, 7)
+
+
+def test_an_optimizer_whose_state_is_cleared_begins_anew() -> None:
+    def maker(compiler: Any) -> Any:
+        w = row(1, 3).requires_grad_()
+        optimizer = torch.optim.Adam([w], 0.1)
+
+        @compiler
+        def step(x: Any) -> Any:
+            optimizer.zero_grad()
+            (w * x).sum().backward()
+            optimizer.step()
+
+        def run(i: int) -> Any:
+            if i in (2, 4):
+                optimizer.state.clear()
+            step(row(i, 3))
+            return w, optimizer.state[w]["step"]
+
+        return run
+
+    same_as_eager(maker, 10)
+
+
+def test_a_result_whose_history_was_written_to_is_a_number() -> None:
+    def maker(compiler: Any) -> Any:
+        w = row(1, 3).requires_grad_()
+
+        @compiler
+        def step(x: Any) -> Any:
+            loss = (w * w * x).sum()
+            with torch.no_grad():
+                w.sub_(0.1)
+            return loss, w.sum()
+
+        def run(i: int) -> Any:
+            loss, total = step(row(i, 3))
+            total.backward()
+            with pytest.raises(RuntimeError):
+                loss.backward()
+            return loss.detach(), w, w.grad
+
+        return run
+
+    same_as_eager(maker)
+
+
+def test_hooks_of_all_modules_and_of_all_optimizers_are_watched() -> None:
+    def maker(compiler: Any) -> Any:
+        layer = filled(nn.Linear(3, 3))
+        optimizer = torch.optim.SGD(layer.parameters(), 0.1)
+
+        @compiler
+        def step(x: Any) -> Any:
+            optimizer.zero_grad()
+            loss = layer(x).pow(2).sum()
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        def held() -> None:
+            layer.bias.grad.zero_()
+
+        def run(i: int) -> Any:
+            doubled = nn.modules.module.register_module_forward_hook(lambda module, inputs, out: out * 2)
+            slower = torch.optim.optimizer.register_optimizer_step_pre_hook(lambda *_: held())
+            if i % 4 < 2:
+                doubled.remove()
+            if i < 5:
+                slower.remove()
+            loss = step(row(i, 2, 3))
+            doubled.remove()
+            slower.remove()
+            return loss, layer.weight, layer.bias
+
+        return run
+
+    same_as_eager(maker, 9)
+
+
+def test_values_that_hooks_pack_are_packed_at_each_call() -> None:
+    def maker(compiler: Any) -> Any:
+        f = compiler(lambda x: x.pow(2).sum())
+
+        def run(i: int) -> Any:
+            x = row(i, 3).requires_grad_()
+            packing = torch.autograd.graph.saved_tensors_hooks(lambda t: t * 2, lambda t: t)
+            with packing if i in (3, 6) else contextlib.nullcontext():
+                loss = f(x)
+            return torch.autograd.grad(loss, x)
+
+        return run
+
+    same_as_eager(maker)
+
+
+def test_the_default_device_is_that_of_the_call() -> None:
+    compiled = torch.compile(lambda: (torch.zeros(2) + 1, torch.arange(3)))
+    for i in range(8):
+        with torch.device("meta") if i in (3, 4, 6) else contextlib.nullcontext():
+            assert {x.device.type for x in compiled()} == {"meta" if i in (3, 4, 6) else "cpu"}
+
+
+def test_what_is_made_on_a_device_is_there_whatever_the_arguments_are(device: str) -> None:
+    w, count = torch.linspace(-1, 1, 4).to(device), torch.zeros(2)
+
+    def counted(x: Any) -> Any:
+        count.add_(1)
+        return x.to(device) * w, count * 2
+
+    functions = (
+        lambda x: (x.to(device) * w + torch.tensor([1.0, 2.0, 3.0, 4.0], device=device), x * torch.ones(4)),
+        lambda x: ((x * torch.ones(4)).sum() + (w * torch.ones(4, device=device)).sum().cpu(), torch.ones(2)),
+        lambda x: (torch.arange(4.0, device=device) * 2, x + 1),
+        lambda x: (w[torch.tensor([0, 2])] + w[torch.randperm(1)], w.clone().index_put((torch.tensor([1]),), torch.zeros(1).to(device))),
+        counted,
+    )  # fmt: skip
+    for f in functions:
+        compiled = torch.compile(f)
+        for i in range(4):
+            x = row(i, 4)
+            count.fill_(i)
+            theirs = f(x)
+            count.fill_(i)
+            ours = compiled(x)
+            assert [y.device for y in ours] == [y.device for y in theirs]
+            assert all(torch.allclose(a.cpu(), b.cpu()) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_random_numbers_that_nobody_reads_are_drawn() -> None:
+    def maker(compiler: Any) -> Any:
+        f = compiler(lambda x: (torch.rand(3) * x, x + torch.rand(3))[1])
+
+        def run(i: int) -> Any:
+            torch.manual_seed(i)
+            return f(row(i, 3)), torch.rand(2)
+
+        return run
+
+    same_as_eager(maker, 5)
+
+
+def test_what_a_program_leaves_is_that_of_its_decision() -> None:
+    def maker(compiler: Any) -> Any:
+        known = types.SimpleNamespace(step=0, note="")
+
+        @compiler
+        def f(x: Any) -> Any:
+            known.step += 1
+            if known.step % 2 == 0:
+                known.note = "even"
+            return x * known.step
+
+        def run(i: int) -> Any:
+            known.note = ""
+            return f(row(i, 3)), known.note, known.step
+
+        return run
+
+    same_as_eager(maker)
+
+
+def test_programs_that_decide_otherwise_take_the_gradients_that_they_read() -> None:
+    def maker(compiler: Any) -> Any:
+        w, other = row(1, 3).requires_grad_(), row(2, 3).requires_grad_()
+        known = types.SimpleNamespace(step=0)
+
+        @compiler
+        def step(x: Any) -> Any:
+            known.step += 1
+            (w * x).sum().backward()
+            if known.step % 2 == 0:
+                with torch.no_grad():
+                    other.sub_(other.grad if other.grad is not None else 0)
+                    w.sub_(w.grad)
+                w.grad = other.grad = None
+
+        def run(i: int) -> Any:
+            if i in (2, 5, 6, 7, 8, 9):
+                w.grad, other.grad = torch.ones(3), torch.ones(3)
+            step(row(i, 3))
+            return w, other, w.grad is None, other.grad is None, known.step
+
+        return run
+
+    same_as_eager(maker, 14)

@@ -12,14 +12,13 @@ import contextlib
 import copy
 import functools
 import math
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from wengert import backend, errors, record
+from wengert import backend, errors, record, threads
 from wengert._tensor import Size, Tensor, wrap
 from wengert.modes import state
 from wengert.op import OPS, Op
@@ -279,7 +278,8 @@ class Graph:
 
 def spread(hosts: set[Value], e: Equation) -> None:
     """Add what an equation computes to the values on the host, where it is computed there."""
-    if e.params[0].type == backend.HOST if e.op.name == "to_device" else e.reads and hosts.issuperset(e.reads):
+    place = e.params[e.op.params.index("place")] if "place" in e.op.params else None  # where what is moved or drawn is to be
+    if e.reads and hosts.issuperset(e.reads) if place is None else place.type == backend.HOST:
         hosts.update(e.outs)
 
 
@@ -384,10 +384,10 @@ class Recorder:
 
     def literal(self, array: Any) -> Symbol:
         """Return data made during the capture as a symbol that is the same in every run."""
-        if type(array) is np.ndarray and array.ndim:  # one of a capture's device, as all that is recorded; numbers meet any
-            array = self.placed(array)
         v = self.value(array.shape, array.dtype)
         self.graph.literals.append((v, array))
+        if type(array) is not np.ndarray or array.ndim:  # numbers meet any device's
+            self.meet(v, array)
         return Symbol(self, Cell(v))
 
     def read(self, x: Any) -> Any:
@@ -479,9 +479,6 @@ class Recorder:
         place.index = None if owner.name == backend.HOST else self.index if real is None else owner.index_of(real)
         return place
 
-    def devices(self) -> list[backend.DeviceInfo]:
-        return []
-
     def quiet(self) -> Any:
         return contextlib.nullcontext()
 
@@ -503,7 +500,7 @@ class Recorder:
         graph = self.graph
         for leaf, before in self.leaves.values():
             now = leaf._grad
-            if now is not before:
+            if now is not before or now is None:  # a call may find one where the capture found none
                 graph.grads.append((leaf, None if now is None else self.read(now._array)))
                 leaf._grad = before
         graph.outputs = _rebuild_tensors(outputs, lambda x: self.read(x._array))
@@ -588,7 +585,7 @@ def _rebuild_tensors(x: Any, f: Callable[[Tensor], Any]) -> Any:
     return _map(x, Tensor, f)
 
 
-_one_at_a_time = threading.RLock()
+_one_at_a_time = threads.lock()
 
 
 def capture(function: Callable[..., Any], *args: Any, log: Any = None, leaves: Sequence[Tensor] = ()) -> Graph:
@@ -603,7 +600,7 @@ def capture(function: Callable[..., Any], *args: Any, log: Any = None, leaves: S
     """
     with _one_at_a_time:
         tensors = _tensors(args)
-        near = tensors or [x for x in leaves if x.device.type != backend.HOST]
+        near = [x for x in (*tensors, *leaves) if x.device.type != backend.HOST]
         recorder = Recorder(near[0].device if near else backend.default_device(), log)
         for x in {id(x): x for x in leaves}.values():
             array = None if x._grad is None else x._grad._array

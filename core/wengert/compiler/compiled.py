@@ -13,7 +13,6 @@ import functools
 import math
 import os
 import sys
-import threading
 import traceback
 import warnings
 from collections import OrderedDict
@@ -23,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert import backend, dtypes, faces
+from wengert import backend, dtypes, faces, record, threads
 from wengert._tensor import INFERENCE, Tensor
 from wengert.compiler.explanation import explained
 from wengert.compiler.guards import (
@@ -50,6 +49,7 @@ from wengert.func.layers import innermost, leaves, mapped, running
 from wengert.graph import Graph, _tensors, capture
 from wengert.inplace import bump
 from wengert.modes import off, state
+from wengert.tape import node
 
 CACHE = 16  # kinds of calls that are kept for one function, and general graphs of one family
 INLINE = 100  # values that are watched by the function of a call itself; of more, it calls another that all programs share
@@ -291,7 +291,7 @@ class Made:
         plain = entry.simple and self.floats is None and not captured.laid
         plain = plain and (not captured.counts or captured.general is None)  # else what it leaves is computed
         self.straight = _straight(entry, self) if plain else None
-        self.lock = threading.Lock()
+        self.lock = threads.lock()
 
     def run(self, tensors: list[Tensor]) -> Any:
         """Run the program on the arguments' tensors."""
@@ -352,7 +352,7 @@ class Entry:
 def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
     """Return a function of a call's arguments, tensors and numbers, that runs the program if the call is of the entry's kind
     and all is the very same as at the capture, else gives _MISSED. What it needs is at hand, and nothing is built."""
-    (kinds, _, *rest), grad, inference, number = entry.key
+    (kinds, _, *rest), grad, inference, number, here = entry.key
     captured = made.captured
     check, names = captured.guard.check()
     if len(names) > INLINE:
@@ -361,8 +361,10 @@ def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
     program = made.program.run if made.training is None else made.training.__call__
     names.update(boxes, grad=grad, inference=inference, number=number, program=program)
     names.update(capturing=backend._recorders, running=running, state=state, dtypes=dtypes, MISSED=_MISSED, root=root_of,
-                 bump=bump, states=captured.states, off=off, resolved=resolved)  # fmt: skip
+                 bump=bump, states=captured.states, off=off, resolved=resolved, record=record,
+                 node=node)  # fmt: skip
     terms, arrays, tensors, roots = ["dtypes._default is number"], list[str](), list[str](), list[str]()
+    terms.append("record.make_node is node")  # else hooks may have a say in what is saved
     for i, kind in enumerate(kinds):
         if len(kind) == 4:
             names.update({f"t{i}": kind[0], f"s{i}": kind[1], f"d{i}": kind[2]})
@@ -374,6 +376,9 @@ def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
         else:
             names[f"v{i}"] = kind[1]
             terms.append(f"x{i} is v{i}")
+    if captured.graph.literals or any(not e.reads for e in captured.graph.equations):  # it makes tensors, where it is told to
+        names.update(place=backend.default_device, here=here)
+        terms.append("(place() is here or place() == here)")
     places = rest[0][1][1] if rest else ()
     for i, (kind, place) in enumerate(zip(places, captured.guard.renewed, strict=False), len(kinds)):
         names.update({f"t{i}": kind[0], f"s{i}": kind[1], f"d{i}": kind[2], f"c{i}": place.container, f"k{i}": place.key})
@@ -439,7 +444,7 @@ class Compiled(Wrapper):
         self.remade: list[Number] = []  # places where the function leaves a new list of numbers at each call
         self.crowded = False  # whether a warning has said that there are too many kinds of calls
         self.straight: Callable[[Any], Any] | None = None  # that of the entry called last
-        self.lock = threading.RLock()
+        self.lock = threads.lock()
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -451,6 +456,8 @@ class Compiled(Wrapper):
             if made is not _MISSED:
                 return made
         if state.recorder is not None or innermost() is not None:  # inside of another capture, or a transform: part of it
+            return self.function(*args, **kwargs)
+        if state.packing:  # what is saved goes through hooks
             return self.function(*args, **kwargs)
         key = self._key(args, kwargs)
         entry = self.entries.get(key)
@@ -474,7 +481,7 @@ class Compiled(Wrapper):
         given: Any = (tuple([_kind(x) for x in args]), _kind(kwargs) if kwargs else None)
         if self.renewed:
             given = (*given, self._kinds_held(args, kwargs))
-        return given, state.grad, state.inference, dtypes.default_float()
+        return given, state.grad, state.inference, dtypes.default_float(), backend.default_device()
 
     def _kinds_held(self, args: Any, kwargs: Any) -> Any:
         """Return the kinds of what stands in the places that hold others at each call, and which of it are one and the same."""
@@ -537,14 +544,17 @@ class Compiled(Wrapper):
             with other.lock:  # one call at a time has floats of its own
                 floats = self._floats(entry, other.captured, args, kwargs)
                 left = other.captured.leaves(entry.size, floats) if other.captured.counts else Left()
-                if left is not None and (other.floats is None or other.follows(floats)):
-                    entry.made = other
-                    result = self._write(other, tensors)
-                    if not other.captured.keeps:
+                if left is None or not (other.floats is None or other.follows(floats)):
+                    continue
+                if other is made:
+                    entry.made = made
+                    result = self._write(made, tensors)
+                    if not captured.keeps:
                         left.leave()
                         return result
                     left.leave(result[1])
                     return result[0]
+            return self._run(entry, other, args, kwargs)  # with the gradients that it takes
         return self._again(entry, "a number that varies leads another way", args, kwargs)
 
     def _write(self, made: Made, tensors: list[Tensor]) -> Any:
@@ -610,7 +620,7 @@ class Compiled(Wrapper):
     def _early(self, entry: Entry, args: Any, kwargs: Any) -> Any:
         """Call a kind that has no program: where its family has none for it either, the first call runs eagerly, the second is
         captured."""
-        if entry.eager or state.packing:  # the latter: what is saved goes through hooks, and is the same each time it is made
+        if entry.eager:
             return self.function(*args, **kwargs)
         with self.lock:
             fits = (m for m in reversed(entry.kept) if m.captured.guard.changed() is None
@@ -900,7 +910,7 @@ class Compiled(Wrapper):
                 counted.extend(changed)
                 lists.extend(grown)
                 return take(size, floats + [n.now() for n in changed])
-            captured.left = captured.left or left
+            captured.left = left if before is None else captured.left  # others may have decided otherwise
             others = [n.name for n, _ in left.others], [value for _, value in left.others]
             return Take(log, graph, joint, (*counts, [added for _, added in left.lists], *others))
 

@@ -32,6 +32,7 @@ from wengert._tensor import Tensor
 from wengert.func.layers import leaves, mapped
 from wengert.graph import like
 from wengert.plugins import BUILTIN
+from wengert.tape import AccumulateGrad, Hooks
 
 OWN = {"wengert", "wengert_codegen", "wengert_xp", *BUILTIN.values()}  # our packages
 STILL = OWN | {"numpy", "scipy", "tqdm"} | sys.stdlib_module_names  # those whose functions and numbers are not watched
@@ -92,7 +93,7 @@ class Number:
     def now(self) -> Any:
         """Return the number, None where there is none any more."""
         try:
-            return self.container[self.key]
+            return at(self.container, self.key)
         except (KeyError, IndexError, ValueError):
             return None
 
@@ -268,6 +269,9 @@ class Guard:
         self.grads: list[tuple[Tensor, bool]] = []  # leaves, and whether they had gradients before
         self.edges: list[Any] = []  # where the gradients of the tensors go
         self.sizes: list[tuple[str, Any, int]] = []
+        self.orders: list[tuple[str, Any, list[Any]]] = []  # (name, dict, its keys), of those that code may go through
+        self.hooks: list[tuple[str, Any, Any, int]] = []  # (name, leaf's node, its hooks, how many)
+        self.caches: list[tuple[Any, int]] = []  # (function of functools.cache, how often it had no result)
         self.objects: list[tuple[str, Any, Any, Any]] = []  # whatever else stands somewhere
         self.sets: list[tuple[str, Any, Any]] = []  # (name, set, what is in it)
         self.iterators: list[tuple[str, Any]] = []  # (name, attribute that it is, or None where code names it)
@@ -282,6 +286,7 @@ class Guard:
         self.draws = [(name, source, _drawn(source)) for name, source in _generators()]
         self.unread: list[tuple[str, Any, Any]] = []  # what no result depends on, unless the code names it
         self._seen: set[int] = {id(x) for x in lists}
+        self._ordered = True  # whether a dict is reached otherwise than by an object of a package's
         self.watched = (function, arguments)
         self._function(function, getattr(function, "__name__", "the function"))
         for number, value in enumerate(leaves(arguments)):  # tensors and numbers are part of the kind of call
@@ -292,7 +297,8 @@ class Guard:
             self.sets.append(("os.environ", os.environ._data, dict(os.environ._data)))  # type: ignore[attr-defined]
         for name, container, key in [found for found in self.unread if found[2] in self.names]:
             self._found(name, container, key)
-        given = [n for n in self.names if n[0] != "_" and not hasattr(Tensor, n)]  # attributes that a user gave a tensor
+        # attributes that a user gave a tensor
+        given = [n for n in self.names if n[:1] not in ("", "_") and not hasattr(Tensor, n)]
         for name, _, _, tensor, *_ in list({id(t[3]): t for t in self.tensors}.values()):
             for attribute in given:
                 if hasattr(tensor, attribute):
@@ -395,6 +401,8 @@ class Guard:
                 if hasattr(value._array, "parts"):
                     self.inside.append((name, value._array, value._array.values))
                 self.edges.append(value._edge)
+                if type(value._edge) is AccumulateGrad:
+                    self._hooks(value._edge, f"{name}'s hooks")
         elif isinstance(value, _PLAIN):
             self.numbers.append((name, container, key, value))
         elif isinstance(value, tuple):  # its elements, whichever tuple it is
@@ -416,6 +424,13 @@ class Guard:
                 f"at before each call; pass what changes as arguments, as tensors"
             )
 
+    def _hooks(self, leaf: AccumulateGrad, name: str) -> None:
+        hooks = leaf.hooks
+        self.objects.append((name, _Slots(leaf), "hooks", hooks))
+        self.hooks.append((name, leaf, hooks, _count(hooks)))
+        if hooks is not None:
+            self._object(hooks, name)
+
     def _argument(self, value: Any, name: str) -> None:
         if _advances(value):
             self.iterators.append((name, None))
@@ -427,6 +442,7 @@ class Guard:
         for c in cls.__mro__:
             if c not in self.classes and not _installed(c.__module__) and not issubclass(c, enum.Enum):
                 self.classes[c] = set() if called else set(ONCE)
+                self.sizes.append((c.__name__, vars(c), len(vars(c))))  # what is not there may be in a class behind it
 
     def _of_classes(self) -> None:
         """Watch what the classes hold that code asks for, and what their methods read: these may name more."""
@@ -444,6 +460,8 @@ class Guard:
             for cls, key in found:
                 self.classes[cls].add(key)
                 value, name = vars(cls)[key], f"{cls.__name__}.{key}"
+                if isinstance(value, staticmethod | classmethod | property | functools.cached_property):
+                    self.objects.append((name, _Class(cls), key, value))
                 if isinstance(value, staticmethod | classmethod):
                     self._function(value.__func__, name)
                 elif isinstance(value, property | functools.cached_property):
@@ -467,8 +485,11 @@ class Guard:
         self._seen.add(id(value))
         if isinstance(value, type):
             self._class(value, called=True)
+            self._class(type(value))
             return
         self._class(type(value))
+        for shared in getattr(type(value), "_beside", ()):
+            self._object(shared, f"what all objects of {type(value).__name__} share")
         if isinstance(value, Wrapper):
             self._function(value.function, name)
         elif isinstance(value, GENERATORS):
@@ -486,6 +507,8 @@ class Guard:
             self.contents.append((name, value, value.copy()))
         elif isinstance(value, list | tuple | dict | deque | types.MappingProxyType):
             self._items(value, name)
+            if self._ordered and isinstance(value, dict) and len(value) > 1:
+                self.orders.append((name, value, [*value]))
             if type(value) not in CONTAINERS and hasattr(value, "__dict__"):
                 self._items(vars(value), name)
         elif isinstance(value, set):
@@ -493,6 +516,9 @@ class Guard:
             self.contents.append((name, value, set(value)))
         elif isinstance(value, weakref.ref):
             self._object(value(), name)
+        elif isinstance(value, functools._lru_cache_wrapper):
+            self.caches.append((value, value.cache_info().misses))
+            self._object(value.__wrapped__, name)
         else:
             module = sys.modules.get(type(value).__module__)
             if module is not None and not _still(module.__name__):
@@ -502,7 +528,9 @@ class Guard:
                         self._found(f"{name}.{slot}", _Slots(value), slot)
             if hasattr(value, "__dict__"):
                 self.spaces.add(id(vars(value)))
+                before, self._ordered = self._ordered, not _installed(type(value).__module__)
                 self._items(vars(value), name, getattr(type(value), "_bookkeeping", ()))
+                self._ordered = before
 
     def _items(self, value: Any, name: str, unread: Container[str] = ()) -> None:
         kind: Any = type(value)
@@ -512,7 +540,7 @@ class Guard:
             self.sizes.append((name, value, len(value)))
             self.contents += [(name, value, value.copy())] if isinstance(value, list | dict | deque) else []
         for key in list(value) if isinstance(value, dict | types.MappingProxyType | _Raw) else range(len(value)):
-            shown = f"{name}.{key}" if isinstance(key, str) else f"{name}[{key if isinstance(key, int) else '...'}]"
+            shown = _shown(name, key)
             if key in unread:
                 self.unread.append((shown, value, key))
             else:
@@ -540,6 +568,8 @@ class Guard:
                 return f"{name(container.of)}.{key}"
             if isinstance(container, _Class):
                 container = container.held
+            if hasattr(type(container), "__missing__"):
+                return f"{name(container)}.get({name(key)})"
             return f"{name(container)}[{key!r}]" if type(key) in (str, int) else f"{name(container)}[{name(key)}]"
 
         was: dict[int, dict[Any, Any]] = {}  # what containers held
@@ -562,6 +592,7 @@ class Guard:
         for _, c, size in self.sizes:
             if id(c) not in whole:
                 terms.append(f"len({name(c)}) == {size}" if size or type(c) not in CONTAINERS else f"not {name(c)}")
+        terms += [f"[*{name(c)}] == {name(keys)}" for _, c, keys in self.orders]
         terms += [f"{name(array)}.tobytes() == {name(was)}" for _, array, was in self.arrays]
         terms += [f"{name(now)} == {name(was)}" for _, now, was in self.sets]
         return " and ".join(dict.fromkeys(terms)) or "True", names  # a function may read the same thing more than once
@@ -580,6 +611,10 @@ class Guard:
         """Return the numbers in the tuples and lists that stand in these places."""
         numbers = (Number(*n[:3]) for n in self.numbers if isinstance(n[1], _Part) and type(n[3]) in (int, float))
         return [n for n in numbers if Number("", n.container.container, n.container.key) in places] if places else []
+
+    def begin(self) -> None:
+        """Note what cached functions have: a capture begins."""
+        self.caches = [(cache, cache.cache_info().misses) for cache, _ in self.caches]
 
     def ask(self, given: list[Tensor]) -> None:
         """Raise RuntimeError where the code asks for what the arguments of a capture have and those of other calls may not."""
@@ -614,7 +649,7 @@ class Guard:
             if isinstance(x, dict):
                 for key in (*was, *(k for k in x if k not in was)):
                     if was.get(key, GONE) is not x.get(key, GONE):
-                        note(Number(f"{name}.{key}", x, key), was.get(key, GONE), x.get(key, GONE))
+                        note(Number(_shown(name, key), x, key), was.get(key, GONE), x.get(key, GONE))
             elif isinstance(x, list) and len(x) >= len(was) and Number("", _Contents(x), None) not in self.renewed:
                 for i, value in enumerate(was):
                     if x[i] is not value:
@@ -633,6 +668,9 @@ class Guard:
                 note(n, value, now)
         for n, value in held if back else ():
             n.put(value)
+        for cache, misses in self.caches if back else ():
+            if cache.cache_info().misses != misses:  # it has what the capture made
+                cache.cache_clear()
         return left
 
     def fixed(self, left: Left, made: dict[int, Tensor], more: bool = False) -> Left:
@@ -694,6 +732,11 @@ class Guard:
                     f"wengert.compile: the function makes {name} require grad, or no longer, which a program would not; call "
                     f"requires_grad_() outside, and write what has a history to a tensor of its own"
                 )
+        for name, leaf, _, count in self.hooks:
+            if _count(leaf.hooks) != count:
+                raise RuntimeError(
+                    f"wengert.compile: the function adds to {name} or takes one away, which a program would not; do it outside"
+                )
         _without_symbols(Guard(leaves, result), "returns an object with")
 
     def clean(self) -> None:
@@ -716,6 +759,10 @@ class Guard:
             _set_drawn(source, was)
         for (_, _, _, tensor, array, _), edge in zip(self.tensors, self.edges, strict=True):
             tensor._array, tensor._edge = array, edge
+        for _, leaf, hooks, _ in self.hooks:
+            leaf.hooks = hooks
+        for cache, _ in self.caches:
+            cache.cache_clear()
         self.undo()
 
     def floats_that_changed(self) -> list[Number]:
@@ -751,7 +798,7 @@ class Guard:
         """Return what is no longer as it was, or None."""
         try:
             for name, container, key, tensor, array, requires in self.tensors:
-                if container[key] is not tensor:
+                if at(container, key) is not tensor:
                     return f"{name} is another tensor"
                 if tensor._array is not array:
                     return f"{name} has other memory"
@@ -764,17 +811,20 @@ class Guard:
                 if array.values is not values:
                     return f"{name} holds other values"
             for name, container, key, value in self.numbers:
-                if container[key] is not value and not equal(container[key], value):
-                    return f"{name} is {container[key]!r}, was {value!r}"
+                if (now := at(container, key)) is not value and not equal(now, value):
+                    return f"{name} is {now!r}, was {value!r}"
             for name, container, key, value in self.objects:
-                if container[key] is not value:
+                if at(container, key) is not value:
                     return f"{name} is another {type(value).__name__}"
             sizes = [len(container) for name, container, _ in self.sizes]
         except (KeyError, IndexError, ValueError, TypeError):
             return f"{name} is gone"
-        for (name, container, size), now in zip(self.sizes, sizes, strict=True):
-            if now != size:
-                return f"{name} has {len(container)} entries, had {size}"
+        for (name, _, size), count in zip(self.sizes, sizes, strict=True):
+            if count != size:
+                return f"{name} has {count} entries, had {size}"
+        for name, container, keys in self.orders:
+            if any(a is not b and a != b for a, b in zip(container, keys, strict=True)):
+                return f"{name} is in another order"
         others = [name for name, array, was in self.arrays if array.tobytes() != was]
         others += [name for name, there, kept in self.sets if there != kept]
         return f"{others[0]} has other elements" if others else None
@@ -799,6 +849,21 @@ def _without_symbols(guard: Guard, what: str) -> None:
                 f"wengert.compile: the function {what} {name}, where it is not renewed at each call; return the tensor "
                 f"itself, or copy it into one that was there before"
             )
+
+
+def at(container: Any, key: Any) -> Any:
+    """Return what stands in a container, where a defaultdict would make it. Raises KeyError, IndexError, ValueError."""
+    if hasattr(type(container), "__missing__") and key not in container:
+        raise KeyError(key)
+    return container[key]
+
+
+def _shown(name: str, key: Any) -> str:
+    return f"{name}.{key}" if isinstance(key, str) else f"{name}[{key if isinstance(key, int) else '...'}]"
+
+
+def _count(hooks: Hooks | None) -> int:
+    return 0 if hooks is None else sum(map(len, hooks.kinds.values()))
 
 
 def defined(function: str, parameters: str, lines: list[str], names: dict[str, Any]) -> Callable[..., Any]:
@@ -868,6 +933,8 @@ class _Raw(_Place):
         return dict.__iter__(self.of) if isinstance(self.of, dict) else iter(range(len(self)))
 
     def __getitem__(self, key: Any) -> Any:
+        if isinstance(self.of, dict) and not dict.__contains__(self.of, key):  # which a class may make, as defaultdict does
+            raise KeyError(key)
         return dict.__getitem__(self.of, key) if isinstance(self.of, dict) else list.__getitem__(self.of, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:

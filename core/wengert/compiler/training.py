@@ -6,10 +6,11 @@ program, autograd. Must not know: any op, any device.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,7 @@ class Joint:
         try:
             for n, _, value in shown:
                 n.put(value)
+            self.guard.begin()
             with repeatable():
                 result = self.function(*args, **kwargs)
         finally:
@@ -160,7 +162,7 @@ class Joint:
                 "have not; return the gradient too"
             )
         outs = [y for y in made if y._edge is not None and not any(y is x for x in fresh)]
-        outs = [y for y in outs if not _freed(y._edge)]  # it may have run backward itself: that has no gradient any more
+        outs = [y for y in outs if not _spent(y._edge)]  # it may have run backward itself: that has no gradient any more
         if not outs or not state.grad:
             return result, ()
         self.outputs = [i for i, y in enumerate(made) if any(y is o for o in outs)]
@@ -170,13 +172,16 @@ class Joint:
         behind = _behind([y._edge for y in outs], histories)
         self.renew(self.guard.places_of(histories.intersection(behind)))
         self.leaves = [*own, *(x for x in _leaves_among(behind, histories) if not any(x is y for y in own))]
+        if not self.leaves:  # those that it made itself are gone
+            return result, ()
         state.recorder.outside = dict.fromkeys(state.recorder.outside)  # the seeds are the last arguments
         seeds = []
         for y in outs:
             array = state.recorder.placed(np.zeros(y.shape, y._array.dtype))
             state.recorder.argument(array)
             seeds.append(wrap(state.recorder.lift(array)))
-        found = autograd.grad(outs, self.leaves, seeds, allow_unused=True)
+        with _unhooked(self.leaves):
+            found = autograd.grad(outs, self.leaves, seeds, allow_unused=True)
         self.guard.settle(result)  # again: hooks ran
         self.used = [g is not None for g in found]
         return result, tuple(g for g in found if g is not None)
@@ -220,18 +225,33 @@ def _parts(tree: Any) -> list[Any]:
     return [(frozenset(tree),)] if isinstance(tree, set) else [tree]
 
 
-def _freed(root: Any) -> bool:
-    """Say whether a backward has been through a graph and let go of what it kept."""
+def _spent(root: Any) -> bool:
+    """Say whether no backward can go through a graph any more: one has been, or what is kept was written to since."""
     stack, seen = [root], {root}
     while stack:
         node = stack.pop()
         if getattr(node, "saved", ()) is None or getattr(getattr(node, "ctx", None), "_saved", ()) is None:
+            return True
+        if any(box[0] != count for box, count in getattr(node, "guards", ())):
             return True
         for edge in node.edges:
             if edge is not None and edge not in seen:
                 seen.add(edge)
                 stack.append(edge)
     return False
+
+
+@contextlib.contextmanager
+def _unhooked(leaves: Iterable[Tensor]) -> Iterator[None]:
+    """Let leaves have no hooks for a while: these see the gradient that a program gives."""
+    hooked: dict[Any, Any] = {x._edge: x._edge.hooks for x in leaves if x._edge is not None and x._edge.hooks is not None}
+    try:
+        for edge in hooked:
+            edge.hooks = None
+        yield
+    finally:
+        for edge, hooks in hooked.items():
+            edge.hooks = hooks
 
 
 def _leaves_among(nodes: dict[Any, None], histories: set[Any]) -> list[Tensor]:
@@ -343,7 +363,8 @@ class Training:
         finally:
             guard.undo()
         kept = list({id(y): y for y in made}.values())
-        found = autograd.grad([kept[i] for i in joint.outputs], leaves, seeds, create_graph=True, allow_unused=True)
+        with _unhooked(leaves):
+            found = autograd.grad([kept[i] for i in joint.outputs], leaves, seeds, create_graph=True, allow_unused=True)
         return list(found)
 
     def __call__(self, tensors: list[Tensor]) -> Any:

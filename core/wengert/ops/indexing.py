@@ -318,7 +318,8 @@ _COPIED = _Copied([0])
 
 
 def _same_place(x: Tensor, i: Tensor) -> Tensor:
-    return i if type(i._array) is type(x._array) else s.transfer(i, x.device)
+    same = type(i._array) is type(x._array) and state.recorder is None  # a capture's are of one type, wherever they are
+    return i if same else s.transfer(i, x.device)
 
 
 @face("__setitem__", function=False)
@@ -332,8 +333,8 @@ def put(self: Tensor, index: Any, value: Any) -> None:
         if not advanced and not repeated(self._array) and _set_now(self, value, basic):
             return
         value = _value_like(self, value)
-    elif type(value._array) is not type(self._array):
-        value = s.transfer(value, self.device)
+    else:
+        value = _same_place(self, value)
     if not state.grad or (self._edge is None and value._edge is None):
         if (value is self and not basic and not advanced) or _written(self, basic, advanced, value):
             bump(self)

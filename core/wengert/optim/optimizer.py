@@ -214,6 +214,7 @@ class Optimizer:
     dense_gradients: ClassVar[bool] = True
     matrices_only: ClassVar[bool] = False  # a parameter of other than two dimensions is refused
     _bookkeeping: ClassVar[frozenset[str]] = frozenset(("_opt_called", "_in_step", "_dict_hooks", "defaults"))  # no step reads
+    _beside: ClassVar[tuple[Any, ...]] = (_everyones,)  # what all of them read
     complex_as_pairs: ClassVar[bool] = True  # update sees complex parameters as real pairs; False if it is linear
 
     state: defaultdict[Any, State]
@@ -308,7 +309,7 @@ class Optimizer:
                 maximize, decay = group.get("maximize", False), group.get("weight_decay", 0)
                 decays = decay != 0 if isinstance(decay, (int, float)) else True
                 for p in group["params"]:
-                    g = p._grad
+                    g = p.grad if captured else p._grad
                     if g is None:
                         continue
                     state = self.state.get(p)
@@ -375,10 +376,11 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or fill them with zeros."""
+        captured = modes.state.recorder is not None  # where there may be gradients at another call
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:
-                    if p._grad is not None:
+                    if p._grad is not None or captured:
                         p.grad = None
                 elif p.grad is not None:
                     if p.grad.requires_grad:

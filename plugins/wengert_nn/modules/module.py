@@ -90,6 +90,10 @@ class Module:
         "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks",
     )  # fmt: skip
 
+    _beside: ClassVar[tuple[Any, ...]] = (  # what all of them read
+        _global_pre_hooks, _global_hooks, _global_backward_pre_hooks, _global_backward_hooks
+    )  # fmt: skip
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if kwargs and not self.call_super_init:
             raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument '{next(iter(kwargs))}'")

@@ -1,4 +1,4 @@
-"""The pass `prune`: what no result depends on is left out.
+"""The pass `prune`: what no result depends on is left out, but for random numbers: those that are drawn later are others then.
 
 Owns: liveness of equations. May import: graph. Must not know: any op.
 """
@@ -12,11 +12,11 @@ from wengert.graph import Graph
 
 
 def prune(graph: Graph) -> Graph:
-    """Leave out what no result depends on."""
+    """Leave out what no result depends on, and that draws nothing."""
     wanted = set(results(graph))
     kept = []
     for e in reversed(graph.equations):
-        if not wanted.isdisjoint(e.outs):
+        if e.op.name == "drawn" or not wanted.isdisjoint(e.outs):
             kept.append(e)
             wanted.update(e.reads)
     kept.reverse()
