@@ -41,6 +41,13 @@ def backward_with_a_gradient(torch: Any) -> Any:
 
 
 @program
+def backward_with_the_gradient_in_a_list(torch: Any) -> Any:
+    x = leaf(torch, 1.0, 2.0, 3.0)
+    (x**3).backward([torch.tensor([1.0, 0.5, -1.0], dtype=torch.float64)])
+    return x.grad
+
+
+@program
 def backward_casts_the_gradient_given(torch: Any) -> Any:
     x = leaf(torch, 1.0, 2.0, 3.0)
     (x * 2).backward(torch.tensor([1.0, 0.5, -1.0], dtype=torch.float32))

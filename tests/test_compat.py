@@ -231,11 +231,17 @@ from torch.distributed.algorithms.join import Join
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.nn.functional import all_gather
 from torch.distributed.tensor import DTensor, Replicate, Shard
+from torch._dynamo.exc import TorchDynamoException, Unsupported
+from torch._dynamo.utils import disable_cache_limit
+from torch.distributions.multivariate_normal import _batch_mahalanobis, _precision_to_scale_tril
 from torch.distributions.utils import _standard_normal, _sum_rightmost
 from torch.hub import load_state_dict_from_url
 from torch.jit.annotations import BroadcastingList2
 from torch.quasirandom import SobolEngine
-from torch.types import _device, _dtype
+from torch._higher_order_ops.associative_scan import associative_scan
+from torch.export import Dim, ExportedProgram
+from torch.nn.common_types import _size_2_t, _size_any_t
+from torch.types import IntLikeType, _device, _dtype
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 import os, pathlib, tempfile
 
@@ -284,6 +290,14 @@ class Both(torch.distributions.transforms.Transform, torch.nn.Module):  # as Pyr
 class Softer(type(torch.distributions.constraints.lower_cholesky)):
     pass
 
+states = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), torch.tensor([[1.0, 0.0, 2.0], [3.0, 1.0, 0.0]])
+for reverse in (False, True):
+    scanned = associative_scan(lambda a, b: (a[0] * b[0], b[0] * a[1] + b[1]), states, 1, reverse, "generic")
+    print([t.tolist() for t in scanned], associative_scan(torch.add, states[0], 0, combine_mode="generic").tolist())
+precision = torch.tensor([[4.0, 2.0], [2.0, 5.0]])
+print(_precision_to_scale_tril(precision).tolist(), _batch_mahalanobis(torch.linalg.cholesky(precision), torch.ones(2)).item())
+with disable_cache_limit():
+    print(issubclass(Unsupported, TorchDynamoException), issubclass(TorchDynamoException, RuntimeError))
 print(Both().scale.tolist(), Softer().event_dim, Softer().check(torch.eye(2)).item())
 with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder, "weights-0000.pth")
@@ -316,6 +330,10 @@ True False
 True True torch Tensor
 [12.0, 12.0] torch.float64
 16 [1.0, 2.0] True
+[[[1.0, 2.0, 6.0], [4.0, 20.0, 120.0]], [[1.0, 2.0, 8.0], [3.0, 16.0, 96.0]]] [[1.0, 2.0, 3.0], [5.0, 7.0, 9.0]]
+[[[6.0, 6.0, 3.0], [120.0, 30.0, 6.0]], [[5.0, 4.0, 2.0], [7.0, 1.0, 0.0]]] [[1.0, 2.0, 3.0], [5.0, 7.0, 9.0]]
+[[0.55901700258255, 0.0], [-0.22360679507255554, 0.4472135901451111]] 0.3125
+True True
 [1.0, 1.0] 2 True
 [1.5, -1.5]
 invalid hash value []
@@ -334,7 +352,9 @@ def test_names_that_libraries_use(tmp_path: Path) -> None:
     [
         ("import sys; sys.modules['tensorboardX'] = None; from torch.utils.tensorboard import SummaryWriter",
          ["ModuleNotFoundError", "torch.utils.tensorboard", "wengert[tensorboard]"]),
-        ("import torch.export", ["ModuleNotFoundError", "torch.export", "state_dict"]),
+        ("import torch.export; torch.export.export(abs, ())", ["NotImplementedError", "torch.export.export", "state_dict"]),
+        ("from torch.utils.cpp_extension import load; load('fast', ['fast.cpp'])",
+         ["NotImplementedError", "torch.utils.cpp_extension.load", "wengert.extend"]),
         ("import torch.fx; torch.fx.symbolic_trace(abs)", ["NotImplementedError", "torch.fx.symbolic_trace", "wengert.graph"]),
         ("import torch; torch.ops.load_library('some.so')", ["OSError", "some.so", "custom_op"]),
         ("import torch; torch.ops.aten.no_such_thing", ["AttributeError", "no_such_thing"]),

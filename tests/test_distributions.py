@@ -683,3 +683,23 @@ def test_transforms_know_their_inverse_and_compare_with_numbers() -> None:
         from wengert_distributions.base import tril_matrix_to_vec, vec_to_tril_matrix
 
         assert w.equal(vec_to_tril_matrix(tril_matrix_to_vec(matrix, diag), diag), matrix)
+
+
+class OfPositives(w.distributions.LogNormal):
+    """A LogNormal with a base of its own, as libraries derive one: what is above LogNormal takes a base and transforms."""
+
+    def __init__(self, loc: Any, scale: Any) -> None:
+        super(w.distributions.LogNormal, self).__init__(w.distributions.Normal(loc, scale), w.distributions.transforms.ExpTransform())
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        new = self._get_checked_instance(OfPositives, _instance)
+        return super(w.distributions.LogNormal, self).expand(batch_shape, _instance=new)
+
+
+def test_a_log_normal_is_a_transformed_normal() -> None:
+    d = w.distributions
+    own, plain = OfPositives(w.tensor(0.5), 2.0), d.LogNormal(w.tensor(0.5), 2.0)
+    assert isinstance(plain, d.TransformedDistribution) and type(own.expand((3,))) is OfPositives
+    x = w.tensor([0.5, 1.0, 3.0])
+    assert own.log_prob(x).tolist() == plain.log_prob(x).tolist() == own.expand((3,)).log_prob(x).tolist()
+    assert own.mean == plain.mean and own.base_dist.scale == plain.scale == 2.0 and own.rsample((4,)).shape == (4,)

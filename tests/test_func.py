@@ -517,6 +517,57 @@ def test_results_that_are_no_tensors_and_texts_of_a_batch() -> None:
         func.stack_module_state([w.nn.Linear(1, 1), w.nn.Linear(1, 1).eval()])
 
 
+def test_no_grad_inside_a_transform_holds_around_it() -> None:
+    """What a function does without recording is recorded nowhere, whatever transforms run around it and inside of it."""
+    weight, eye = w.tensor([2.0, 5.0], requires_grad=True), w.eye(2)
+    inside = w.no_grad()
+    products = {
+        "vmap": func.vmap(inside(lambda x: x * weight)),
+        "vmap of vmap": lambda x: func.vmap(func.vmap(inside(lambda y: y * weight)))(x.unsqueeze(0)),
+        "vjp": func.vmap(inside(lambda x: func.vjp(lambda a: a**3 * x, weight)[1](x)[0])),
+        "jvp": func.vmap(inside(lambda x: func.jvp(lambda a: a**3, (weight,), (x,))[1])),
+        "jvp of jacrev": func.vmap(inside(lambda x: func.jvp(func.jacrev(lambda a: (a**3).sum()), (weight,), (x,))[1])),
+        "no_grad in jvp": func.vmap(lambda x: func.jvp(inside(lambda a: a * weight), (x,), (x,))[1]),
+    }
+    assert {name: f(eye).requires_grad for name, f in products.items()} == dict.fromkeys(products, False)
+    with w.no_grad():
+        assert func.vmap(w.enable_grad()(lambda x: x * weight))(eye).requires_grad
+
+    def partly(x: Any) -> Any:
+        with w.no_grad():
+            factor = (x * weight).sum()
+        return (x * x).sum() * factor + (weight * x).sum()
+
+    func.vmap(func.grad(partly))(eye).sum().backward()
+    assert weight.grad.tolist() == [2.0, 2.0]
+
+
+class Cube(w.autograd.Function):
+    """x^2, with the gradient of x^3."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Any) -> Any:
+        return x**2
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return 3 * ctx.saved_tensors[0] ** 2 * g
+
+
+def test_the_gradient_of_a_function_inside_of_grad_and_vmap_is_recorded_around() -> None:
+    weight = w.tensor([2.0, 5.0], requires_grad=True)
+    y = func.vmap(func.grad(lambda x: Cube.apply(x * weight).sum()))(w.ones(2, 2))
+    assert y.tolist() == [[24.0, 375.0]] * 2
+    y.sum().backward()
+    assert weight.grad.tolist() == [2 * 9 * 4.0, 2 * 9 * 25.0]
+
+
 def test_a_backward_that_leaves_the_gradient_has_no_tangent() -> None:
     """Where there is no jvp, backward gives the tangent; what it does to the gradient has to be seen, whatever the gradient is."""
 

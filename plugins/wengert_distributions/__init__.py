@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 NAMES = {
     "base": "Distribution ExponentialFamily",
     "continuous": "Beta Cauchy Chi2 Exponential FisherSnedecor Gamma GeneralizedPareto Gumbel HalfCauchy HalfNormal "
-    "InverseGamma Kumaraswamy Laplace LogNormal Normal Pareto StudentT Uniform VonMises Weibull",
+    "InverseGamma Kumaraswamy Laplace Normal Pareto StudentT Uniform VonMises Weibull",
     "discrete": "Bernoulli Binomial Categorical ContinuousBernoulli Geometric Multinomial NegativeBinomial OneHotCategorical "
     "OneHotCategoricalStraightThrough Poisson RelaxedBernoulli RelaxedOneHotCategorical",
-    "multivariate": "Dirichlet LowRankMultivariateNormal MultivariateNormal",
+    "multivariate": "Dirichlet LowRankMultivariateNormal MultivariateNormal _batch_mahalanobis=squared_length "
+    "_precision_to_scale_tril=factor_of_inverse",
     "matrices": "LKJCholesky Wishart",
-    "composed": "Independent LogisticNormal MixtureSameFamily TransformedDistribution",
+    "composed": "Independent LogNormal LogisticNormal MixtureSameFamily TransformedDistribution",
     "transforms": "AbsTransform AffineTransform CatTransform ComposeTransform CorrCholeskyTransform "
     "CumulativeDistributionTransform ExpTransform IndependentTransform LowerCholeskyTransform PositiveDefiniteTransform "
     "PowerTransform ReshapeTransform SigmoidTransform SoftmaxTransform SoftplusTransform StackTransform "

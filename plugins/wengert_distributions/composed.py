@@ -12,7 +12,7 @@ from wengert import Size
 from wengert_distributions import constraints as c
 from wengert_distributions.base import Distribution, sum_rightmost, unrecorded
 from wengert_distributions.continuous import Normal
-from wengert_distributions.transforms import ComposeTransform, StickBreakingTransform, Transform
+from wengert_distributions.transforms import ComposeTransform, ExpTransform, StickBreakingTransform, Transform
 
 
 class Independent(Distribution):
@@ -165,6 +165,46 @@ class TransformedDistribution(Distribution):
 
     def icdf(self, value: Any) -> Any:
         return self._through(self.base_dist.icdf(self._rising(value)))
+
+
+class LogNormal(TransformedDistribution):
+    """The distribution of exp(x) for normal x."""
+
+    prints_parameters = False
+    has_rsample = True
+    arg_constraints = {"loc": c.real, "scale": c.positive}
+    support = c.positive
+
+    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
+        super().__init__(Normal(loc, scale, validate_args=validate_args), ExpTransform(), validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        return super().expand(batch_shape, self._get_checked_instance(LogNormal, _instance))
+
+    @property
+    def loc(self) -> Any:
+        """The mean of the logarithm."""
+        return self.base_dist.loc
+
+    @property
+    def scale(self) -> Any:
+        """The standard deviation of the logarithm."""
+        return self.base_dist.scale
+
+    @property
+    def mean(self) -> Any:
+        return (self.loc + self.scale**2 / 2).exp()
+
+    @property
+    def mode(self) -> Any:
+        return (self.loc - self.scale**2).exp()
+
+    @property
+    def variance(self) -> Any:
+        return (self.scale**2).expm1() * (2 * self.loc + self.scale**2).exp()
+
+    def entropy(self) -> Any:
+        return self.base_dist.entropy() + self.loc
 
 
 class LogisticNormal(TransformedDistribution):

@@ -66,47 +66,6 @@ class Normal(_LocationScale, ExponentialFamily):
         return 0.5 + LOG_2PI / 2 + self.scale.log()
 
 
-class LogNormal(_LocationScale):
-    """The distribution of exp(x) for normal x."""
-
-    prints_parameters = False
-    support = c.positive
-
-    @property
-    def base_dist(self) -> Normal:
-        """The distribution of the logarithm."""
-        return Normal(self.loc, self.scale, validate_args=False)
-
-    @property
-    def mean(self) -> Any:
-        return (self.loc + self.scale**2 / 2).exp()
-
-    @property
-    def mode(self) -> Any:
-        return (self.loc - self.scale**2).exp()
-
-    @property
-    def variance(self) -> Any:
-        return (self.scale**2).expm1() * (2 * self.loc + self.scale**2).exp()
-
-    def rsample(self, sample_shape: Any = ()) -> Any:
-        return self.base_dist.rsample(sample_shape).exp()
-
-    def log_prob(self, value: Any) -> Any:
-        self._validate_sample(value)
-        return self.base_dist.log_prob(value.log()) - value.log()
-
-    def cdf(self, value: Any) -> Any:
-        self._validate_sample(value)
-        return self.base_dist.cdf(value.log())
-
-    def icdf(self, value: Any) -> Any:
-        return self.base_dist.icdf(value).exp()
-
-    def entropy(self) -> Any:
-        return self.base_dist.entropy() + self.loc
-
-
 class HalfNormal(Distribution):
     """The distribution of |x| for normal x of mean 0."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import wengert as w
 from wengert_distributions.base import EULER, LOG_2PI, sum_rightmost
-from wengert_distributions.composed import Independent, TransformedDistribution
+from wengert_distributions.composed import Independent, LogNormal, TransformedDistribution
 from wengert_distributions.continuous import (
     Beta,
     Cauchy,
@@ -23,7 +23,6 @@ from wengert_distributions.continuous import (
     HalfNormal,
     InverseGamma,
     Laplace,
-    LogNormal,
     Normal,
     Pareto,
     Uniform,

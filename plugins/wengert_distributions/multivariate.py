@@ -22,8 +22,11 @@ def squared_length(scale_tril: Any, difference: Any) -> Any:
 
 def factor_of(name: str, matrix: Any) -> Any:
     """Return the Cholesky factor of a covariance matrix, given it or the precision matrix, its inverse."""
-    if name == "covariance_matrix":
-        return w.linalg.cholesky(matrix)
+    return w.linalg.cholesky(matrix) if name == "covariance_matrix" else factor_of_inverse(matrix)
+
+
+def factor_of_inverse(matrix: Any) -> Any:
+    """Return the Cholesky factor of the inverse of a precision matrix."""
     # precision = U U^T, the upper U being the flipped factor of the flipped matrix: covariance = U^-T U^-1
     upper = w.linalg.cholesky(matrix.flip((-2, -1))).flip((-2, -1))
     eye = w.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)

@@ -82,6 +82,9 @@ def _roots(outputs: Sequence[Tensor], grads: Sequence[Any] | None, create: bool)
     """Return (edge, gradient) for every output, after checking all of them."""
     if grads is None:
         grads = (None,) * len(outputs)
+    for g in grads:
+        if g is not None and not isinstance(g, Tensor):
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
     if len(grads) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} tensors and {len(grads)} gradients")
     roots = []
@@ -100,9 +103,7 @@ def _roots(outputs: Sequence[Tensor], grads: Sequence[Any] | None, create: bool)
             one = _one(y._array)
             roots.append((y._edge, wrap(one) if create else one))
             continue
-        if not isinstance(g, Tensor):
-            raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
-        elif g._array.shape != y._array.shape:
+        if g._array.shape != y._array.shape:
             raise errors.grad_mismatch(i, g._array.shape, y._array.shape)
         elif (g._array.dtype.kind == "c") != (y._array.dtype.kind == "c"):
             raise errors.complex_mismatch(i, g.dtype, y.dtype)
@@ -293,7 +294,7 @@ def _backward(
         if self._array.dtype.kind != "c":
             _run([(self._edge, _one(self._array))], bool(retain_graph), False)
             return
-    backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, None, inputs)
+    backward((self,), gradient, retain_graph, create_graph, None, inputs)
 
 
 setattr(Tensor, "backward", _backward)

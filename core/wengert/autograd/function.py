@@ -341,9 +341,11 @@ class Function(metaclass=FunctionMeta):
         ctx.needs_input_grad = tuple([isinstance(x, Tensor) and x._edge is not None for x in args])
         edges = tuple([x._edge if isinstance(x, Tensor) else None for x in args])  # forward may write to its inputs
         with no_grad():
-            output = _transformed(cls, args)
+            levels = [x._array.level for x in args if isinstance(x, Tensor) and hasattr(x._array, "level")]
+            output = _transformed(levels, cls, args)
             if output is None:
-                output = cls.forward(*args) if split else cls.forward(ctx, *args)
+                given = args if split else (ctx, *args)
+                output = levels[0].forwarded(cls.forward, given) if levels else cls.forward(*given)
             elif not split:
                 ctx.needs_input_grad = (False,) * len(args)  # it is recorded outside of the transform, with a ctx of its own
             if split:
@@ -367,9 +369,8 @@ class InplaceFunction(Function):
         self.inplace = inplace
 
 
-def _transformed(cls: type[Function], args: tuple[Any, ...]) -> Any:
+def _transformed(levels: list[Any], cls: type[Function], args: tuple[Any, ...]) -> Any:
     """Return what the class's own rule for the innermost transform of wengert.func gives, or None: forward runs inside it."""
-    levels = [x._array.level for x in args if isinstance(x, Tensor) and hasattr(x._array, "level")]
     return max(levels, key=lambda level: level.depth).custom(cls, args) if levels else None
 
 

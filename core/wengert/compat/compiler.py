@@ -105,6 +105,11 @@ def reset() -> None:
     """Accepted for PyTorch programs: each compiled function keeps its own programs."""
 
 
+def disable_cache_limit() -> contextlib.AbstractContextManager[None]:
+    """Accepted for PyTorch programs, from `torch._dynamo.utils`: no call is refused for the programs that there are."""
+    return contextlib.nullcontext()
+
+
 def list_backends(exclude_tags: Any = ()) -> list[str]:
     """Return the names that backend= takes, all of which mean the one compiler."""
     return ["inductor"]
@@ -112,3 +117,11 @@ def list_backends(exclude_tags: Any = ()) -> list[str]:
 
 def cudagraph_mark_step_begin() -> None:
     """Accepted for PyTorch programs: nothing is kept between steps that this would let go."""
+
+
+class TorchDynamoException(RuntimeError):
+    """What `torch._dynamo` raises, which programs catch; wengert.compile raises RuntimeError."""
+
+
+class Unsupported(TorchDynamoException):
+    """What `torch._dynamo` raises for code that it cannot capture."""

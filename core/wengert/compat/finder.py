@@ -38,7 +38,7 @@ ELSEWHERE = [
     (r"utils\.data\._utils\.(collate|worker|fetch)", "utils.data"), (r"utils\.data\._utils(\.pin_memory)?", "compat.loading"),
     (r"autograd\.(gradcheck|variable)", "autograd"),
     (r"autograd\.profiler", "profiler"), (r"functional|_tensor", ""), (r"nn\.utils\.stateless", "func"),
-    (r"types", "compat.types"), (r"nn\.attention", "compat.attention"), (r"utils\.hooks", "compat.hooks"),
+    (r"types|nn\.common_types", "compat.types"), (r"nn\.attention", "compat.attention"), (r"utils\.hooks", "compat.hooks"),
     (r"masked\._ops", "masked"), (r"utils\.model_zoo", "hub"), (r"_C", "compat._C"), (r"_C\._nn", "nn.functional"),
     (r"_subclasses\.fake_tensor|fx\.experimental\.proxy_tensor", "compat.fake"),
     (r"utils\._pytree", "compat.pytree"), (r"return_types", "compat.return_types"),
@@ -48,8 +48,8 @@ ELSEWHERE = [
     (r"distributed\.(distributed_c10d|constants)", "distributed"),
     (r"distributed\.nn(\.functional)?", "compat.collectives"), (r"storage", ""), (r"_tensor_str", "compat.printed"),
     (r"distributed\.tensor\.placement_types", "compat.placements"), (r"onnx\.symbolic_helper", "onnx"),
-    (r"compiler|_dynamo|_inductor", "compat.compiler"),
-    (r"_dynamo\.(config|utils|_trace_wrapped_higher_order_op)|_inductor\.config", "compat.compiler"),
+    (r"compiler|_dynamo|_inductor", "compat.compiler"), (r"_higher_order_ops(\.associative_scan)?", "compat.scans"),
+    (r"_dynamo\.(config|exc|utils|_trace_wrapped_higher_order_op)|_inductor\.config", "compat.compiler"),
     (r"xpu", "compat.mps"), (r"__future__", "compat.future"), (r"cpu", "compat.cpu"), (r"cpu\.amp", "compat.cpu_amp"),
     (r"distributions\.(?!constraints$|transforms$|kl$|utils$)[a-z_]+", "distributions"),
 ]  # fmt: skip
@@ -88,10 +88,6 @@ MOVED = {  # single names that are elsewhere
     },
 }  # fmt: skip
 WALKED = ("torch.distributions", "torch.nn.modules.activation", "torch.optim", "torch.optim.lr_scheduler")
-ABSENT = {  # what programs import and wengert has not, and why
-    "torch.export": "wengert exports no programs; save the state_dict() with wengert.save()",
-    "torch.utils.cpp_extension": "wengert compiles no C++ extensions of PyTorch; wengert.extend is for own operations",
-}
 
 
 class Shown(ModuleType):
@@ -175,9 +171,6 @@ class Finder:
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:
         top = name.split(".")[0]
-        for absent, why in ABSENT.items():
-            if name == absent or name.startswith(f"{absent}."):
-                raise ModuleNotFoundError(f"No module named {name!r}: {why}.", name=absent)
         if name == "functorch":  # which PyTorch brings along
             return ModuleSpec(name, self)  # type: ignore[arg-type]
         if top != "torch":

@@ -20,8 +20,8 @@ from wengert import autograd
 from wengert._tensor import Tensor, wrap
 from wengert.func.batching import Batching, to_front
 from wengert.func.forward import Forward, motion, zeros_like
-from wengert.func.layers import Layer, innermost, leaves, mapped, on_level, rebuilt
-from wengert.modes import state, turn
+from wengert.func.layers import Layer, innermost, leaves, mapped, on_level, rebuilt, start_recording, stop_recording
+from wengert.modes import state
 from wengert.op import OPS
 from wengert.tape import AccumulateGrad
 
@@ -35,14 +35,13 @@ __all__ = [
 @contextlib.contextmanager
 def _recording() -> Iterator[None]:
     """Record, inside of inference_mode too: what a function does is differentiated wherever the transform is called."""
-    grad, inference = state.grad, state.inference
+    grad, inference, around = state.grad, state.inference, start_recording()
     state.inference = False
-    turn(True)
     try:
         yield
     finally:
         state.inference = inference
-        turn(grad)
+        stop_recording(around, grad)
 
 
 _serials = itertools.count(1)
@@ -86,10 +85,14 @@ class _Tape:
             return [zeros_like(x) for x in self.leaves]
         create = self.outer or any(isinstance(g, Tensor) and g._edge is not None for _, g in used)
         create = state.grad and (create or self._reaches_out([y._edge for y, _ in used]))
-        found = autograd.grad(
-            [y for y, _ in used], self.leaves, [g for _, g in used], retain_graph=keep or create, create_graph=create,
-            allow_unused=True,
-        )  # fmt: skip
+        around = start_recording(before := state.grad)
+        try:
+            found = autograd.grad(
+                [y for y, _ in used], self.leaves, [g for _, g in used], retain_graph=keep or create, create_graph=create,
+                allow_unused=True,
+            )  # fmt: skip
+        finally:
+            stop_recording(around, before)
         return [zeros_like(x) if g is None else g for x, g in zip(self.leaves, found, strict=True)]
 
     def _reaches_out(self, roots: Sequence[Any]) -> bool:

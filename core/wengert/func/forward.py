@@ -16,8 +16,8 @@ from typing import Any
 
 from wengert import dtypes, errors
 from wengert._tensor import Tensor, wrap
-from wengert.func.layers import Layer, Level, mixed, overrides
-from wengert.modes import state, turn
+from wengert.func.layers import Layer, Level, mixed, overrides, start_recording, stop_recording
+from wengert.modes import state
 from wengert.narrow import plan_of
 from wengert.op import OPS, Op
 from wengert.record import sum_to
@@ -164,8 +164,7 @@ def by_backward(function: Any, values: Sequence[Any], moving: dict[int, Tensor])
 
     if function._pick_backward() is Function.backward:
         function.jvp(None)  # raises
-    before = state.grad
-    turn(True)
+    before, around = state.grad, start_recording()
     try:
         given = list(values)
         for i in moving:
@@ -186,7 +185,7 @@ def by_backward(function: Any, values: Sequence[Any], moving: dict[int, Tensor])
         if paired:
             found = grad([s for s, _ in paired], seeds, [t for _, t in paired], create_graph=before, allow_unused=True)
     finally:
-        turn(before)
+        stop_recording(around, before)
     real = before and any([isinstance(v, Tensor) and v.requires_grad for v in values])
     if not real:  # all that is recorded leads to the leaves made here
         results = tuple([r._bare() if n in live else r for n, r in enumerate(results)])
@@ -308,8 +307,7 @@ def transposed(
     results = made if isinstance(made, tuple) else (made,)
     if any([_innermost(x).layout != "torch.strided" for x in (*results, *map(_value, flat))]):
         raise errors.no_sparse_tangent(op)  # zeros in the place of g have no entries to ask for
-    before = state.grad
-    turn(True)
+    before, around = state.grad, start_recording()
     try:
         floating = [dtypes.category(r._array.dtype) >= dtypes.FLOATING for r in results]
         seeds = [zeros_like(r).requires_grad_() if f else None for r, f in zip(results, floating, strict=True)]
@@ -334,7 +332,7 @@ def transposed(
         if sent:
             found = autograd.grad(sent, wanted, tangents, create_graph=before, allow_unused=True)
     finally:
-        turn(before)
+        stop_recording(around, before)
     arrived = iter(found)
     given = [next(arrived) if f else None for f in floating]
     return tuple(zeros_like(r) if t is None and f else t for r, t, f in zip(results, given, floating, strict=True))  # type: ignore[misc]

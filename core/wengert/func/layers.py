@@ -42,6 +42,8 @@ class Level:
     def __init__(self) -> None:
         self.depth = len(_stack.levels) + 1
         self.grad = state.grad
+        self.free = True  # whether something that records inside began where this was recorded around the level, too
+        self.inside = 0  # forwards of autograd.Functions that run inside: what they do is recorded around the level
         self.open = True
         self.adopted: list[weakref.ref[Tensor]] = []  # tensors from outside that hold arrays of this level
 
@@ -60,6 +62,11 @@ class Level:
         _stack.levels = _stack.levels[:-1]
         self.open = False
 
+    def recorded(self) -> bool:
+        """Say whether what an op does here is recorded around this level: `no_grad` inside of it holds there too, but not that
+        of a Function's forward or of a backward."""
+        return self.free and (state.grad or (self.grad and (self.inside > 0 or state.task is not None)))
+
     def apply(self, op: Op, inputs: Sequence[Any], params: tuple[Any, ...]) -> Any:
         """Return what an op gives for this level's arrays (and plain ones): layers, a tuple of them for several outputs."""
         raise NotImplementedError
@@ -71,6 +78,18 @@ class Level:
     def custom(self, function: Any, args: tuple[Any, ...]) -> Any:
         """Return what an autograd.Function's own rule for this kind of transform gives; None where it has none."""
         return None
+
+    @staticmethod
+    def forwarded(forward: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+        """Return what the forward of an autograd.Function gives: it is recorded around the levels, though not here."""
+        levels = _stack.levels
+        for level in levels:
+            level.inside += 1
+        try:
+            return forward(*given)
+        finally:
+            for level in levels:
+                level.inside -= 1
 
     @contextlib.contextmanager
     def outside(self) -> Iterator[None]:
@@ -113,6 +132,22 @@ class Level:
     def read(self, layer: Layer) -> Any:
         """Return the values on the host, or raise the error that says why there are none."""
         raise NotImplementedError
+
+
+def start_recording(on: bool = True) -> list[tuple[Level, bool]]:
+    """Record here or not, and as it was until now around the levels."""
+    around = [(level, level.free) for level in _stack.levels]
+    for level, _ in around:
+        level.free = level.recorded()
+    turn(on)
+    return around
+
+
+def stop_recording(around: list[tuple[Level, bool]], before: bool) -> None:
+    """Undo that; before: whether anything was recorded here."""
+    turn(before)
+    for level, free in around:
+        level.free = free
 
 
 def overrides(function: Any, name: str) -> bool:
@@ -275,7 +310,7 @@ class Transforms:
             inputs, params = args[:width], args[width:]
             level = max((a.level for a in record._flat(inputs) if isinstance(a, Layer)), key=_depth)
             before = state.grad
-            turn(level.grad)
+            turn(level.recorded())
             try:
                 made = level.apply(op, inputs, params)
             finally:
@@ -293,7 +328,7 @@ class Transforms:
     def write(self, target: Layer, values: Any) -> Layer:
         level = target.level
         before = state.grad
-        turn(level.grad)
+        turn(level.recorded())
         try:
             return self._written(level, target, values)
         finally:
