@@ -608,3 +608,10 @@ def test_forward_mode_refuses_sparse_tensors() -> None:
     with pytest.raises(NotImplementedError, match="is not implemented for sparse tensors here; x.to_dense"):
         func.jvp(product, (v,), (v,))
     assert func.grad(product)(v).tolist() == [2, 4]
+
+
+def test_a_number_that_a_transform_met_first_has_the_type_that_quick_calls_ask_for() -> None:
+    x = w.ones(2, dtype=w.float64)
+    func.hessian(lambda x: (8.0625 - x[0]) ** 2)(x)  # whose arrays have another object for float64
+    for made in (w.pow(8.0625, x), w.clamp(x, 8.0625), x.clamp_max(8.0625)):
+        assert made._array.dtype is x._array.dtype

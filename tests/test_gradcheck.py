@@ -191,6 +191,7 @@ def test_no_elements_are_fit_to_be_checked() -> None:
     assert wengert.autograd.gradcheck(wengert.exp, (none[:, None].reshape(0, 3),))
 
 
+@pytest.mark.parity
 def test_signatures_are_torch_s() -> None:
     torch = pytest.importorskip("torch")
     for name in ("gradcheck", "gradgradcheck"):

@@ -396,10 +396,11 @@ def test_hooks_of_all_registrations() -> None:
     assert seen == ["b", "b", "c", "c"]
 
 
+@pytest.mark.parity
 def test_a_module_may_have_attributes_of_any_name() -> None:
     """Modules have the names that PyTorch's have, and hardly others: a program's own would be in their place."""
     torch = pytest.importorskip("torch")
-    assert {*dir(nn.Module)} - {*dir(torch.nn.Module)} <= {"_TABLES", "__constants__", "_call_with_hooks", "_run_eagerly", "_is_full_backward_hook"}
+    assert {*dir(nn.Module)} - {*dir(torch.nn.Module)} <= {"_TABLES", "_SHARED", "__constants__", "_call_with_hooks", "_run_eagerly", "_is_full_backward_hook"}
 
 
 def test_a_removed_hook_leaves_nothing() -> None:

@@ -957,6 +957,7 @@ def alike(a: Any, b: Any) -> bool:
     return bool(a == b) and type(a) is type(b) and getattr(a, "default_factory", None) is getattr(b, "default_factory", None)
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("name", VALUES)
 def test_values_of_numpy_and_the_standard_library(name: str) -> None:
     """Are saved, and read by weights_only=False here and by PyTorch, and here what PyTorch saves."""
@@ -1020,6 +1021,7 @@ def reduced(*parts: Any) -> io.BytesIO:
     return changed
 
 
+@pytest.mark.parity
 def test_what_else_pytorch_writes_about_tensors() -> None:
     """Views that are conjugated or negated when they are used, and buffers."""
     torch = pytest.importorskip("torch")

@@ -429,7 +429,8 @@ class ArrayModule:
             if type(y) is np.ndarray and y.shape[-2] <= 64 and y.strides[-2] < y.strides[-1]:
                 y = np.ascontiguousarray(y)  # of many thin products, those by a transposed matrix take BLAS twice as long
             with self.quiet():
-                return x * y if x.shape[-1] == 1 and x.ndim > 2 < y.ndim else xp.matmul(x, y)  # which is slow for many columns
+                outer = x.shape[-1] == 1 == y.shape[-2] and x.ndim > 2 < y.ndim
+                return x * y if outer else xp.matmul(x, y)  # which is slow for many columns
 
         def written(x: Any, y: Any, out: Any) -> Any:
             """Write a product of arrays of out's type to out, which BLAS takes also where it is turned."""

@@ -43,6 +43,7 @@ def constant(value: Any, dtype: np.dtype[Any]) -> Any:
     array = _CONSTANTS.get(key)
     if array is not None:
         return array
+    dtype = dtypes.native(dtype)  # its equal, a twin, may ask first
     with np.errstate(all="ignore"):
         array = np.asarray(value).astype(F32 if dtype is dtypes.BF16 else dtype)
     if len(_CONSTANTS) > 1024:
@@ -354,8 +355,9 @@ def targets(op: Op, default: np.dtype[Any], kinds: tuple[Any, ...]) -> tuple[Typ
     Raises TypeError for a type that the op refuses.
     """
     types = [  # with the levels of `dtypes.common`
-        (k, 0) if isinstance(k, np.dtype) else (k[0], 1) if isinstance(k, tuple) else (dtypes.of_number(k()), 2) for k in kinds
-    ]
+        (dtypes.native(k[0]), 1) if isinstance(k, tuple) else
+        (dtypes.native(k), 0) if isinstance(k, np.dtype) else (dtypes.of_number(k()), 2) for k in kinds
+    ]  # fmt: skip
     if op.domain == ANY and all([level < 2 for _, level in types]):
         return (), ()
     apart = [not op.variadic and op.inputs[i] in op.free for i in range(len(kinds))]

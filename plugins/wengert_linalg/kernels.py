@@ -230,7 +230,7 @@ def ldl_solve(x: Any, pivots: Any, y: Any, hermitian: bool) -> Any:
     made = np.empty((*batch, *y.shape[-2:]), y.dtype)
     xs, ys = np.broadcast_to(x, (*batch, *x.shape[-2:])), np.broadcast_to(y, made.shape)
     ps = np.broadcast_to(pivots, (*batch, pivots.shape[-1]))
-    if not all(map(_in_blocks, pivots.reshape(-1, pivots.shape[-1]))):  # which LAPACK takes for places in memory
+    if not all(_in_blocks(pivots[place]) for place in np.ndindex(pivots.shape[:-1])):  # which LAPACK takes for places in memory
         raise RuntimeError("the pivots are none of a matrix of this size, as ldl_factor gives them")
     for place in np.ndindex(batch) if made.size else ():
         made[place] = trs(xs[place], ps[place], ys[place], lower=1)[0]

@@ -488,7 +488,7 @@ class Guard:
             self._class(type(value))
             return
         self._class(type(value))
-        for shared in getattr(type(value), "_beside", ()):
+        for shared in getattr(type(value), "_SHARED", ()):
             self._object(shared, f"what all objects of {type(value).__name__} share")
         if isinstance(value, Wrapper):
             self._function(value.function, name)

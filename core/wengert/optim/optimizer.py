@@ -214,7 +214,7 @@ class Optimizer:
     dense_gradients: ClassVar[bool] = True
     matrices_only: ClassVar[bool] = False  # a parameter of other than two dimensions is refused
     _bookkeeping: ClassVar[frozenset[str]] = frozenset(("_opt_called", "_in_step", "_dict_hooks", "defaults"))  # no step reads
-    _beside: ClassVar[tuple[Any, ...]] = (_everyones,)  # what all of them read
+    _SHARED: ClassVar[tuple[Any, ...]] = (_everyones,)  # what all of them read
     complex_as_pairs: ClassVar[bool] = True  # update sees complex parameters as real pairs; False if it is linear
 
     state: defaultdict[Any, State]

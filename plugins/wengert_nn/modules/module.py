@@ -90,7 +90,7 @@ class Module:
         "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks",
     )  # fmt: skip
 
-    _beside: ClassVar[tuple[Any, ...]] = (  # what all of them read
+    _SHARED: ClassVar[tuple[Any, ...]] = (  # what all of them read
         _global_pre_hooks, _global_hooks, _global_backward_pre_hooks, _global_backward_hooks
     )  # fmt: skip
 
