@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import re
 import sys
 import time
 from collections import Counter
@@ -32,7 +33,8 @@ from wengert.op import OPS
 # Ops on one element as Python's operators: on the array library's scalars they take a tenth of a kernel's time.
 SCALAR = {"add": "{} + {}", "subtract": "{} - {}", "multiply": "{} * {}", "divide": "{} / {}", "rsub": "{1} - {0}",
           "negative": "-{}"}  # fmt: skip
-# And on Python's floats, by functions of `math`, which take a quarter of a scalar's time: for programs under fast_math.
+# And by functions of `math`, which take a quarter of a ufunc's time: of Python's floats for programs under fast_math, and of
+# float32, where the double that they give is rounded to it.
 FLOATS = {"sqrt": math.sqrt, "exp": math.exp, "exp2": math.exp2, "expm1": math.expm1, "log": math.log, "log2": math.log2,
           "log10": math.log10, "log1p": math.log1p, "sin": math.sin, "cos": math.cos, "tan": math.tan, "arcsin": math.asin,
           "arccos": math.acos, "arctan": math.atan, "sinh": math.sinh, "cosh": math.cosh, "tanh": math.tanh,
@@ -44,6 +46,9 @@ SHORT, LONG = 256, 2048
 ALL = 1 << 16  # elements that are added up by one product
 LONG_DOT = 64  # elements of a row from which on BLAS adds up products sooner than NumPy makes them
 DIVISIONS = {"divide", "floor_divide", "remainder", "arctan2", "fmod", "copysign"}
+KNOWN = {*SCALAR, *STILL, *FLOATS}
+ONE = np.float32(1)
+GIVEN = re.compile(r"    (\S+) = give(\d+)\((\w+)\)")  # a line that makes a tensor of a number
 PAIR = (2,)  # of a column: a number to be repeated along the row, and 0
 KEPT_BYTES = 1 << 15  # results from this size on get the memory of an earlier run's that nobody holds any more
 
@@ -52,11 +57,11 @@ class Program:
     """A graph ready to run: call it with raw arrays in the order of the graph's arguments.
 
     Safe to call from several threads: one at a time has the buffers. fast_math: where all values are of one element, they are
-    computed as Python's floats and rounded to their types when they leave.
+    computed as Python's floats and rounded to their types when they leave. by_numpy: all by NumPy's functions.
     """
 
-    def __init__(self, graph: Graph, fast_math: bool = False) -> None:
-        self.graph, self.fast_math = graph, fast_math
+    def __init__(self, graph: Graph, fast_math: bool = False, by_numpy: bool = False) -> None:
+        self.graph, self.fast_math, self.by_numpy = graph, fast_math, by_numpy
         self.owner = owner_of(graph)
         self.kind = self.owner.array_type
         self.hosts = on_host(graph) if len(graph.devices) > 1 else set()  # values on the host, where others are not
@@ -71,54 +76,67 @@ class Program:
         self._build()
         self.source = "\n".join([*self.functions, *self.lines])
         self.names["__name__"] = "wengert.program"  # whose warnings of arithmetic are not shown
-        exec(compile(self.source, f"<wengert program of {len(graph.equations)} equations>", "exec"), self.names)  # noqa: S102
+        lines = [part for line in self.lines for part in self._written_out(line)]
+        text = "\n".join([*self.functions, *(self._in_turn(lines) if self.single else lines)])
+        exec(compile(text, f"<wengert program of {len(graph.equations)} equations>", "exec"), self.names)  # noqa: S102
         self.run = self._runner()  # a function of the arrays
 
     def __call__(self, arrays: list[Any]) -> Any:
         return self.run(*arrays)
 
     def _runner(self) -> Callable[..., Any]:
-        body, quiet, turn, lock = self.names["program"], self.owner.quiet, threads.Turn(), threads.lock()
-        if all(e.outs[0] in self.scalars for e in self.graph.equations):
+        body, quiet, lock = self.names["program"], self.owner.quiet, threads.lock()
 
-            def run(*arrays: Any) -> Any:
-                while True:  # in place of a lock, which takes ten times as long (0.3 us): `del` is one step of the interpreter
-                    try:
-                        del turn[0]
-                        break
-                    except IndexError:  # another thread has it, for some microseconds
-                        if _inside(run.__code__):
-                            return self.spare.call(*arrays)
-                        time.sleep(0)
-                try:  # as single ops run: see wengert.record.recover; nothing is written before all is computed
-                    return body(*arrays)
-                except (Warning, ArithmeticError, ValueError):  # the last two: Python's floats, where NumPy gives inf or nan
-                    with quiet():
-                        return self.exact.names["program"](*arrays)
-                finally:
-                    turn.append(True)
-        else:
+        def one_at_a_time(*arrays: Any) -> Any:
+            if lock._is_owned():
+                return self.spare.call(*arrays)
+            with lock, quiet():
+                return body(*arrays)
 
-            def run(*arrays: Any) -> Any:
-                if lock._is_owned():
-                    return self.spare.call(*arrays)
-                with lock, quiet():
-                    return body(*arrays)
-
+        run = body if self.single else one_at_a_time
         self.call = run
         numbers = itertools.count()
         skeleton = _rebuild(self.graph.outputs, lambda v: _Place(next(numbers)))
         return run if self.one else lambda *arrays: _fill(skeleton, run(*arrays))
 
+    def _in_turn(self, lines: list[str]) -> list[str]:
+        """Return a program of single elements that runs one at a time, and again by NumPy where something was raised, as single
+        ops do (see wengert.record.recover): nothing is written before all is computed."""
+        head, *body = lines
+        turn, given = threads.Turn(), head[head.index("(") : -1]
+
+        def inside() -> bool:
+            """Say whether the call comes from within a run of this program; else another thread has the turn, not for long."""
+            time.sleep(0)
+            return _inside(self.names["program"].__code__)
+
+        def again(*arrays: Any) -> Any:
+            with self.owner.quiet():
+                return self.exact.call(*arrays)
+
+        self.names |= {"turn": turn, "inside": inside, "beside": lambda *arrays: self.spare.call(*arrays), "again": again}
+        return [
+            head,
+            "    while True:",  # in place of a lock, which takes ten times as long (0.3 us): one step of the interpreter
+            "        try: del turn[0]",
+            "        except IndexError:",
+            f"            if inside(): return beside{given}",
+            "        else: break",
+            "    try:",
+            *[f"    {line}" for line in body],
+            f"    except (Warning, ArithmeticError, ValueError): return again{given}",  # the latter: of `math`, for inf and nan
+            "    finally: turn.append(True)",
+        ]
+
     @functools.cached_property
     def spare(self) -> Program:
         """The same program with buffers of its own, for calls in the middle of a run: by a finalizer, say, or for a signal."""
-        return Program(self.graph, self.fast_math)
+        return Program(self.graph, self.fast_math, self.by_numpy)
 
     @functools.cached_property
     def exact(self) -> Program:
-        """The same program in the types of its values."""
-        return Program(self.graph) if self.floats else self
+        """The same program, by NumPy alone in the types of its values."""
+        return self if self.by_numpy else Program(self.graph, by_numpy=True)
 
     @property
     def groups(self) -> list[Group]:
@@ -143,11 +161,11 @@ class Program:
         graph = self.graph
         self.alias = _aliases(graph.equations)
         self.scalars = self._scalar_values()
-        self.floats = self.fast_math and all(
-            e.outs[0] in self.scalars and e.op.name in {*SCALAR, *STILL, *FLOATS} for e in graph.equations
-        )
+        self.single = not self.by_numpy and all([e.outs[0] in self.scalars for e in graph.equations])
+        self.floats = self.fast_math and self.single and all([e.op.name in KNOWN for e in graph.equations])
         self.given = {*graph.arguments, *(v for v, _ in graph.states), *(v for v, _ in graph.literals)}
         self.wanted = set(results(graph))
+        self.wide = self._wide_values()
         self.leaving = {self.root(v) for v in [*(v for _, v in graph.grads if v is not None), *_outputs(graph)]}
         self.constants: dict[Value, Any] = dict(graph.literals)  # arrays whose numbers are the same in every run
         self.stays: dict[Value, Any] = {**dict(graph.states), **self.constants}  # arrays that are the same ones in every run
@@ -364,6 +382,23 @@ class Program:
                 found.add(out)
         return found
 
+    def _doubled(self, e: Equation) -> bool:
+        """Say whether a function of `math` computes an equation of float32."""
+        return self.single and not self.floats and e.op.name in FLOATS and e.outs[0].dtype.char == "f"
+
+    def _wide_values(self) -> set[Value]:
+        """Return the values of such equations that stay doubles: each reader has a float32 beside, where NumPy rounds them."""
+        found: set[Value] = set()
+        readers: dict[Value, list[Equation]] = {}
+        for e in self.graph.equations:
+            for v in e.reads:
+                readers.setdefault(v, []).append(e)
+        for e in self.graph.equations:
+            v = e.outs[0]
+            if self._doubled(e) and v not in self.wanted and all([_rounds(r, {v, *found}) for r in readers.get(v, ())]):
+                found.add(v)
+        return found
+
     def scalar(self, x: Any) -> str:
         """Return an input as a scalar's name; an array gives its element, once."""
         if not isinstance(x, Value) or x in self.constants:  # an array that is the same in every run
@@ -389,10 +424,13 @@ class Program:
             text = args[0]
         elif e.op.name in SCALAR:
             text = SCALAR[e.op.name].format(*args)
-        elif self.floats:
+        elif self.floats or self._doubled(e):
             function = FLOATS[e.op.name]
             self.names[function.__name__] = function
             text = f"{function.__name__}({args[0]})"
+            if not self.floats and e.outs[0] not in self.wide:
+                self.names["one"] = ONE
+                text = f"one * {text}"  # which rounds it, in a third of the time that the type takes
         else:
             text = f"{self.bind('k', ufunc_of(self.kernel(e)))}({', '.join(args)})"
         self.lines.append(f"    x{e.outs[0].number} = {text}  # {e}")
@@ -447,7 +485,7 @@ class Program:
 
         def tensor(v: Value) -> str:
             if v in self.scalars:
-                return f"{self.bind('give', single(v.shape, v.dtype))}(x{v.number})"
+                return f"{self.bind('give', Single(v.shape, v.dtype))}(x{v.number})"
             return f"wrap({taken(v)})"
 
         if self.floats:
@@ -467,10 +505,34 @@ class Program:
         for leaf, value in self.graph.grads:
             name = self.bind("leaf", leaf)
             self.lines.append(f"    {name}._grad = " + ("None" if value is None else tensor(value)))
-        found = [tensor(v) for v in _outputs(self.graph)]
+        found = []
+        for i, v in enumerate(_outputs(self.graph)):
+            found.append(tensor(v))
+            if v in self.scalars and not self.one:
+                self.lines.append(f"    t{i} = {found[i]}")
+                found[i] = f"t{i}"
         self.lines.append(f"    made = {found[0] if self.one else '[' + ', '.join(found) + ']'}")
         self.lines += after
         self.lines.append("    return made")
+
+    def _written_out(self, line: str) -> list[str]:
+        """Return a line of the program; where it makes a tensor of a number, as all that this is: a call would take as long."""
+        match = GIVEN.fullmatch(line)
+        if match is None:
+            return [line]
+        target, n, x = match.groups()
+        single: Single = self.names[f"give{n}"]
+        self.names |= {f"known{n}": single.known, f"of{n}": single.views, f"array{n}": single.array}
+        self.names |= {"new": new, "Tensor": Tensor, "held": sys.getrefcount}
+        return [
+            "    t = new(Tensor)",
+            f"    if held(known{n}[0]) == {single.nobody}: of{n}[0][()] = {x}; t._array = known{n}[0]",
+            f"    elif held(known{n}[1]) == {single.nobody}: of{n}[1][()] = {x}; t._array = known{n}[1]",
+            f"    else: t._array = array{n}({x})",
+            "    t._edge = None",
+            "    t._box = None",
+            f"    {target} = t",
+        ]
 
     def _stay_in_range(self) -> None:
         """Write that all is computed anew in its types where a float that will be written does not fit its own: what a cast
@@ -938,29 +1000,15 @@ class Recycled:
         return array
 
 
-def single(shape: tuple[int, ...], dtype: Any) -> Callable[[Any], Tensor]:
-    """Return a function that gives a number as a tensor of one element: its memory is that of an earlier run, once nobody holds
-    it any more, as with `Recycled`. The result of the last run may be held while the next is made, so there are two."""
-    known = [np.empty(shape, dtype), np.empty(shape, dtype)]
-    of_one, of_other = map(element_of, known)
-    ndim, array, held = len(shape), np.array, sys.getrefcount
-    nobody = _holders(known, 0)  # else
+class Single:
+    """What a program needs to give a number as a tensor of one element: memory of earlier runs, which is used again once nobody
+    holds it, as with `Recycled`. The result of the last run may be held while the next is made, so there are two."""
 
-    def give(x: Any) -> Tensor:
-        result = new(Tensor)
-        if held(known[0]) == nobody:
-            of_one[()] = x
-            result._array = known[0]
-        elif held(known[1]) == nobody:
-            of_other[()] = x
-            result._array = known[1]
-        else:
-            result._array = array(x, dtype, ndmin=ndim)
-        result._edge = None
-        result._box = None
-        return result
-
-    return give
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.known = [np.empty(shape, dtype), np.empty(shape, dtype)]
+        self.views = [*map(element_of, self.known)]
+        self.nobody = _holders(self.known, 0)  # else
+        self.array = functools.partial(np.array, dtype=dtype, ndmin=len(shape))  # while both are held
 
 
 def element_of(array: Any) -> Any:
@@ -972,9 +1020,14 @@ def _bytes(shape: tuple[int, ...], dtype: Any) -> int:
     return math.prod(shape) * int(dtype.itemsize)
 
 
+def _rounds(e: Equation, wide: set[Value]) -> bool:
+    """Say whether an equation has one wide value beside one that is not."""
+    return e.op.name in SCALAR and len(e.inputs) == 2 and len([v for v in e.reads if v in wide]) == 1
+
+
 def _inside(code: Any) -> bool:
-    """Say whether a call of the caller's caller, or around it, runs this code."""
-    frame: Any = sys._getframe(2)
+    """Say whether a call around the caller's caller, which may be one itself, runs this code."""
+    frame: Any = sys._getframe(3)
     while frame is not None and frame.f_code is not code:
         frame = frame.f_back
     return frame is not None
