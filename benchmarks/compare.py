@@ -90,21 +90,28 @@ def small(settings: Settings) -> list[Figure]:
     pairs = settings.rounds or PAIRS
     names = ["wengert:cpu", "torch:cpu"][: 1 + present("torch")]
 
-    def both(name: str, workload: str, target: float, mode: str = "eager") -> Figure:
-        keys = list(zip(names, (mode, "eager"), strict=False))
+    def both(name: str, workload: str, target: float, mode: str = "eager", peer: str = "PyTorch") -> Figure:
+        other = [("torch:cpu", "eager")] if peer == "PyTorch" else [("jax", "captured")]
+        keys = [(names[0], mode), *(key for key in other if present(key[0].partition(":")[0]))]
         steps = {key: engine(key[0]).step(training.WORKLOADS[workload], key[1]) for key in keys}
         agree(name, {TITLES[key]: [number(step()) for _ in range(3)][-1] for key, step in steps.items()})
         runs = [settings.watched(TITLES[key], engine(key[0]).run(step)) for key, step in steps.items()]
         found = timing.paired(runs[0], runs[-1], pairs, settings.seen(name, pairs))
         settings.noise.seen([sample for _, sample in found])
-        return Figure(name, "µs", "PyTorch", "ratio", *split(found, len(runs) == 2), target=target)
+        return Figure(name, "µs", peer, "ratio", *split(found, len(runs) == 2), target=target)
 
     gc.collect()
     figures = [
         both("`(x - 3) ** 2` and SGD, a step", "parabola", 0.25),
         both("two equations and SGD, a step", "two_equations", 0.25),
+        both("`(x - 3) ** 2` and SGD, a compiled step", "parabola", 0.06, "captured"),
         both("two equations and SGD, a compiled step", "two_equations", 0.06, "captured"),
     ]
+    if present("jax"):
+        figures += [
+            both("`(x - 3) ** 2` and SGD, a compiled step", "parabola", 0.3, "captured", "`jax.jit`"),
+            both("two equations and SGD, a compiled step", "two_equations", 0.3, "captured", "`jax.jit`"),
+        ]
     ours = functools.partial(programs.product, engine(names[0]).T)
     product = timing.paired(ours, programs.numpy_product, pairs, settings.seen("p * c", pairs))
     name = "`p * c` of one element, recorded"
