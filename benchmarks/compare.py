@@ -400,7 +400,7 @@ def main(arguments: list[str] | None = None) -> int:
             picture = options.write.with_suffix(".svg")
             if section == "small" and present("matplotlib"):
                 draw(found, picture)
-                parts.append(f"![The ratios as bars, PyTorch's 1 and the targets as lines]({picture.name})")
+                parts.append(f"![The ratios as bars, the peer's 1 and the targets as lines]({picture.name})")
             text = options.write.read_text(encoding="utf-8")
             options.write.write_text(replaced(text, section, "\n\n".join(parts)), encoding="utf-8")
     if options.json:

@@ -194,7 +194,7 @@ def replaced(text: str, section: str, block: str) -> str:
 
 
 def draw(figures: list[Figure], path: Path) -> None:
-    """Draw the ratios as bars, PyTorch's 1 and the targets as lines."""
+    """Draw the ratios as bars, the peer's 1 and the targets as lines."""
     import matplotlib
     from matplotlib.figure import Figure as Picture
 
@@ -203,19 +203,22 @@ def draw(figures: list[Figure], path: Path) -> None:
     with matplotlib.rc_context({"svg.hashsalt": "wengert", "font.size": 9}):
         picture = Picture(figsize=(7, 0.9 + 0.45 * len(bars)), layout="constrained")
         axes = picture.subplots()
+        widest = 1.1 * max(1, *(statistics.median(figure.values) for figure in bars))
         for place, figure in enumerate(bars):
             middle = statistics.median(figure.values)
             axes.barh(place, middle, height=0.6, color="#0072B2")
-            near = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "color": "white"}
-            axes.annotate(f"{middle:.2f}", (0, place), weight="bold", **near)
+            start, color = (0.0, "white") if middle > 0.1 * widest else (max(middle, figure.target or 0), "black")
+            near = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "color": color}
+            axes.annotate(f"{middle:.2f}", (start, place), weight="bold", **near)
             if figure.target is not None:
                 axes.plot([figure.target] * 2, [place - 0.4, place + 0.4], color="#D55E00", linewidth=2)
         axes.plot([], [], color="#D55E00", linewidth=2, label="target")
-        axes.axvline(1, color="black", linestyle="--", label="PyTorch")
-        axes.set_yticks(range(len(bars)), [figure.name.replace("`", "") for figure in bars])
+        axes.axvline(1, color="black", linestyle="--", label="PyTorch, or who is named")
+        names = [figure.name if figure.peer == "PyTorch" else f"{figure.name}, to {figure.peer}" for figure in bars]
+        axes.set_yticks(range(len(bars)), [name.replace("`", "") for name in names])
         axes.invert_yaxis()
         axes.set_xlabel("wengert / PyTorch (less is better)")
-        axes.set_xlim(0, 1.1 * max(1, *(statistics.median(figure.values) for figure in bars)))
+        axes.set_xlim(0, widest)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(loc="lower right", framealpha=1)
+        axes.legend(loc="upper right", framealpha=1)
         picture.savefig(path, format="svg", metadata={"Date": None})
