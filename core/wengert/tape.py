@@ -193,15 +193,12 @@ class Node(GraphNode):
             self.saved = None
 
 
-_new = object.__new__
-
-
 def node(
     plan: Plan, edges: tuple[Any, ...], saved: tuple[Any, ...], shapes: tuple[tuple[int, ...], ...] | None,
     guards: tuple[Any, ...] = (),
 ) -> Node:  # fmt: skip
-    """Return a new node. (A function: every recorded op makes one, and calling a class with an `__init__` takes longer.)"""
-    made = _new(Node)
+    """Return a new node. (A function: every recorded op makes one, and an `__init__` of the class would take longer.)"""
+    made = Node()
     made.plan = plan
     made.edges = edges
     made.saved = saved
