@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -175,6 +177,29 @@ def test_warnings_as_errors_change_no_result() -> None:
         z = torch.tensor([0.0])
         assert z.log_().item() == float("-inf")
     assert x.grad.tolist() == [float("-inf"), -1.0]
+
+
+REDUCED: dict[str, Callable[[Any], Any]] = {
+    "sum": lambda x: x.sum(), "rows": lambda x: x.sum(1), "columns": lambda x: x.sum(0), "kept": lambda x: x.sum(1, True),
+    "mean": lambda x: x.mean(), "softmax": lambda x: x.softmax(1), "log_softmax": lambda x: x.log_softmax(0),
+    "cumsum": lambda x: x.cumsum(1), "amax": lambda x: x.amax(1), "least": lambda x: x.amin(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REDUCED)
+def test_reductions_warn_of_nothing(name: str) -> None:
+    """Also those whose kernels run with warnings on; forward and backward."""
+    x = torch.tensor([[3e38, 3e38, 1.0], [float("inf"), float("-inf"), float("nan")]], requires_grad=True)
+    quiet = REDUCED[name](x)
+    quiet.sum().backward()
+    for how in ("raise", "warn"):
+        with np.errstate(all=how), warnings.catch_warnings(action="error"):
+            y = x.detach().clone().requires_grad_()
+            made = REDUCED[name](y)
+            made.sum().backward()
+        assert np.array_equal(made.detach().numpy(), quiet.detach().numpy(), equal_nan=True)
+        assert np.array_equal(y.grad.numpy(), x.grad.numpy(), equal_nan=True)
+        assert type(made._array) is np.ndarray
 
 
 def test_a_rule_that_reads_what_does_not_exist_is_refused() -> None:

@@ -24,8 +24,9 @@ Kernel = Callable[..., Any]
 HALF = np.dtype(np.float16)
 MANY = 1 << 14  # elements from which on it pays to add rows by more than one call
 PRODUCTS = ("matmul", "rows", "mv", "dot")
-# Structural ops whose kernels give arrays, never scalars, and warn of nothing as they are.
-BARE = (*PRODUCTS, "concatenate", "stack", "flip", "roll", "gather", "mask_get", "mask_put")
+# Structural ops whose kernels give arrays, never scalars. What they may warn of is treated as of elementwise ones.
+BARE = (*PRODUCTS, "concatenate", "stack", "flip", "roll", "gather", "mask_get", "mask_put",
+        "sum", "mean", "amax", "amin", "softmax", "log_softmax", "softmax_back", "log_softmax_back", "cumsum")  # fmt: skip
 
 
 def key(indices: Any, places: Any) -> Any:

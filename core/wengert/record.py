@@ -418,13 +418,13 @@ def same_device(op: Op, inputs: Sequence[Any]) -> Sequence[Any]:
 def recover(op: Op, arrays: Sequence[Any], inputs: Sequence[Any], params: Sequence[Any], error: Exception) -> Any:
     """Return the result of a call that a *warning* stopped (1 / 0 where warnings are errors); raise any other failure.
 
-    Elementwise kernels run bare, because switching a library's warnings off costs as much as a small op; where its
-    warnings are errors, the op runs once more with them off.
+    Many kernels run bare, because switching a library's warnings off costs as much as a small op; where its warnings are
+    errors, the op runs once more with them off.
     """
-    if not (op.elementwise and isinstance(error, Warning | FloatingPointError)):  # the second: under np.errstate(all="raise")
+    if not isinstance(error, Warning | FloatingPointError):  # the second: under np.errstate(all="raise")
         raise failed(op, arrays, inputs, params, error) from error
     with backend.of_array(arrays[0]).quiet():
-        return op.kernels[_key(arrays)](*arrays, *params, out=...)
+        return op.kernels[_key(arrays)](*arrays, *params, **({"out": ...} if op.elementwise else {}))
 
 
 def failed(op: Op, arrays: Sequence[Any], inputs: Sequence[Any], params: Sequence[Any], error: BaseException) -> BaseException:

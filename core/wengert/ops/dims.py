@@ -67,15 +67,18 @@ def axes_of(name: str, input: Any, dim: Any) -> Axes:
     """Return dims (an int, several, or () for all) as a tuple of non-negative ones: an empty one for a 0-d input."""
     if dim is None:
         return None
+    ndim = input.ndim
+    if type(dim) is int and -ndim <= dim < ndim:
+        return (dim % ndim,)
     if not isinstance(dim, tuple | list):
         axis = one_dim(name, input, dim)
-        return (axis,) if input.ndim else ()
+        return (axis,) if ndim else ()
     if not dim:
-        return tuple(range(input.ndim))
+        return tuple(range(ndim))
     axes = tuple([one_dim(name, input, d) for d in dim])
     if len(set(axes)) != len(axes):
         raise RuntimeError(f"{name}: dim {axes[-1]} appears multiple times in the list of dims")
-    return axes if input.ndim else ()
+    return axes if ndim else ()
 
 
 def reduced(shape: tuple[int, ...], axis: Axes, keepdims: bool) -> tuple[int, ...]:

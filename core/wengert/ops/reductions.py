@@ -240,8 +240,11 @@ def sum(
     keepdims: bool = False,
 ) -> Any:  # fmt: skip
     """Return the sum over dim (all by default); integers are added as int64."""
-    input, dim, keepdim = typed(input, dtype), dim if axis is None else axis, keepdim or keepdims
-    if dtype is None or dtypes.category(input._array.dtype) >= dtypes.FLOATING:
+    dim = dim if axis is None else axis
+    if dtype is None:
+        return sum_(input, None if dim is None else axes_of("sum", input, dim), keepdim or keepdims, out=out)
+    input, keepdim = typed(input, dtype), keepdim or keepdims
+    if dtypes.category(input._array.dtype) >= dtypes.FLOATING:
         return sum_(input, axes_of("sum", input, dim), keepdim, out=out)
     result = typed(sum_(input, axes_of("sum", input, dim), keepdim), dtype)
     return result if out is None else write_out("sum", result, out)
@@ -418,7 +421,8 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False, *, out: Any = None) -
 
 
 def _share(name: str, record: Any, input: Any, dim: int, dtype: Any, out: Any) -> Any:
-    input = typed(input, dtype)
+    if dtype is not None:
+        input = input.to(dtype)
     if dtypes.category(kind_of(name, input)) != dtypes.FLOATING:
         raise NotImplementedError(f"{name} is not implemented for {input.dtype}; convert with .float(), or give dtype=")
     return record(input, axes_of(name, input, dim), out=out)
