@@ -328,6 +328,41 @@ CASES: dict[str, Case] = {
         r"out=.*(automatic differentiation|requires grad)",
     ),
     "out= of a lower type": ("RuntimeError", lambda w: w.torch.add(w.c[:3], w.d, out=w.n), r"result type Double can't be cast"),
+    "out= of a product of another type": (
+        "RuntimeError",
+        lambda w: w.torch.mv(w.m.detach(), w.c[:2], out=w.d),
+        r"Expected out tensor to have dtype float32, but got float64 instead|addmv.*same dtype",
+    ),
+    "out= of indices that are no integers": (
+        "RuntimeError",
+        lambda w: w.torch.sort(w.c[:3], out=(w.c[:3].clone(), w.d)),
+        r"Expected out tensor to have dtype (int64|long int), but got (float64|double) instead",
+    ),
+    "values of another type at indices": (
+        "RuntimeError",
+        lambda w: w.c.__setitem__(w.torch.tensor([0, 1, 2]), w.d),
+        r"Index put requires the source and destination dtypes match",
+    ),
+    "values of another type where a mask holds": (
+        "RuntimeError",
+        lambda w: w.n.__setitem__(w.b, w.c[:2]),
+        r"Index put requires the source and destination dtypes match",
+    ),
+    "a value of another type that is added at indices": (
+        "RuntimeError",
+        lambda w: w.c.index_put_((w.torch.tensor([0, 1]),), w.d[0], accumulate=True),
+        r"Index put requires the source and destination dtypes match",
+    ),
+    "a weight of another type": (
+        "RuntimeError",
+        lambda w: w.torch.lerp(w.c[:3], w.c[1:], w.d),
+        r"expected dtype (torch\.float32|float) for `weight` but got dtype (torch\.float64|double)",
+    ),
+    "a cross product of two types": (
+        "RuntimeError",
+        lambda w: w.torch.linalg.cross(w.c[:3], w.d),
+        r"expected both to have one dtype|expected scalar type Float but found Double",
+    ),
     # ---- devices and names
     "an unknown device": ("RuntimeError", lambda w: w.torch.zeros(2, device="cpp"), r"cpp"),
     "an unknown device for to": ("RuntimeError", lambda w: w.x.to("cudda"), r"cudda"),

@@ -423,6 +423,97 @@ def test_out_that_lies_in_the_memory_of_an_input() -> None:
             np.testing.assert_allclose(t[there].numpy(), expected(x[here], x[there]), rtol=1e-5, atol=1e-6)
 
 
+# ---- divisions with a remainder
+def operands(kind: Any) -> Any:
+    """Pairs of many floats: any bits, multiples and what is next to them, equal sizes, zeros, and what is not finite."""
+    bits = RNG.integers(0, np.iinfo(f"u{np.dtype(kind).itemsize}").max, (2, 20_000), f"u{np.dtype(kind).itemsize}").view(kind)
+    y = np.exp(RNG.uniform(-9, 9, 20_000)).astype(kind) * RNG.choice([-1, 1], 20_000).astype(kind)
+    whole = (RNG.integers(-3000, 3000, 20_000) * y).astype(kind)
+    few = np.array([0, -0.0, 1, -1, 0.5, 3, -3, 1e30, -1e30, 1e-40, -1e-40, np.inf, -np.inf, np.nan], kind)
+    every = [np.tile(a.reshape(-1), 40) for a in np.meshgrid(few, few)]
+    return [
+        tuple(bits), (normal(20_000, scale=50).astype(kind), y), (whole, y), (np.nextafter(whole, kind(np.inf)), y),
+        (np.nextafter(whole, kind(-np.inf)), -y), (np.nextafter(y, kind(0)) * kind(0.75), y), tuple(every),
+        (normal(100, 90).astype(kind), kind([0.7])), (normal(100, 90).astype(kind), y[:90]), (kind([[7]]), y.reshape(200, 100).T),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_remainders_of_many_floats_are_those_of_each(kind: Any) -> None:
+    with np.errstate(all="ignore"):
+        for x, y in operands(kind):
+            left, rest = np.fmod(x, y), np.remainder(x, y)
+            rest = np.where(rest == 0, np.copysign(rest, x), rest)  # PyTorch's zero
+            for name, expected in (("fmod", left), ("remainder", rest), ("floor_divide", np.floor_divide(x, y))):
+                made = getattr(w, name)(w.from_numpy(x), w.from_numpy(y)).numpy()
+                np.testing.assert_array_equal(made, expected, name)
+                known = ~np.isnan(expected)
+                np.testing.assert_array_equal(np.signbit(made)[known], np.signbit(expected)[known], name)
+
+
+def test_remainders_in_the_memory_of_an_operand() -> None:
+    x, y = normal(20_000, scale=9), normal(20_000)
+    for t in (w.from_numpy(x.copy()), w.from_numpy(np.repeat(x, 2))[::2]):
+        assert w.equal(t.clone().remainder_(w.from_numpy(y)), w.remainder(t, w.from_numpy(y)))
+        expected = w.from_numpy(np.fmod(x, y))
+        assert t.fmod_(w.from_numpy(y)) is t and w.equal(t, expected)
+
+
+# ---- the derivatives of lgamma
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_polygamma_of_many(n: int) -> None:
+    x = np.concatenate([np.exp(RNG.uniform(-8, 8, 2000)), RNG.uniform(-5, 0, 300), [0, -1, np.inf, np.nan, 1e300, 1e-300]])
+    with np.errstate(all="ignore"):
+        expected = special.polygamma(n, x)
+        made = w.polygamma(n, w.from_numpy(x)).numpy()
+        single = w.polygamma(n, w.from_numpy(x[:2000].astype(SINGLE))).numpy()
+        near = special.polygamma(n, x[:2000].astype(SINGLE).astype(np.float64))
+    np.testing.assert_allclose(made, expected, rtol=3e-15)
+    np.testing.assert_allclose(single, near.astype(SINGLE), rtol=2e-7)
+
+
+# ---- sums at indices of an inner dim
+@pytest.mark.parametrize("shape, dim, count", [((50, 300), 1, 500), ((3, 70, 9, 11), 1, 200), ((2, 3, 4), 1, 9000), ((0, 5), 1, 3)])
+def test_gradients_go_back_to_the_entries_of_an_inner_dim(shape: Any, dim: int, count: int) -> None:
+    index = RNG.integers(0, shape[dim], count)
+    g, expected = RNG.standard_normal((*shape[:dim], count, *shape[dim + 1 :])), np.zeros(shape)
+    np.add.at(np.moveaxis(expected, dim, 0), index, np.moveaxis(g, dim, 0))
+    x = w.zeros(shape, dtype=w.float64, requires_grad=True)
+    x.index_select(dim, w.from_numpy(index)).backward(w.from_numpy(g))
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-12, atol=1e-12)
+    more = w.ones(shape, dtype=w.float64).index_add(dim, w.from_numpy(index), w.from_numpy(g))
+    np.testing.assert_allclose(more.numpy(), 1 + expected, rtol=1e-12, atol=1e-12)
+
+
+# ---- products whose gradients are made of products of halves
+@pytest.mark.parametrize("shape, dim", [((6001,), 0), ((90, 77), 1), ((77, 90), 0), ((4, 3), 1), ((5000, 1), 1)])
+def test_gradients_of_products_of_many_with_zeros(shape: Any, dim: int) -> None:
+    x = 1 + RNG.standard_normal(shape) * 0.2
+    x.flat[2] = x.flat[-1] = 0
+    g = RNG.standard_normal(shape)
+    t = w.from_numpy(x).requires_grad_()
+    lines = np.moveaxis(x, dim, -1)
+    before = np.concatenate([np.ones_like(lines[..., :1]), np.cumprod(lines, -1)[..., :-1]], -1)
+    after = np.concatenate([np.cumprod(lines[..., ::-1], -1)[..., -2::-1], np.ones_like(lines[..., :1])], -1)
+    (made,) = w.autograd.grad(t.prod(dim).sum(), t)
+    np.testing.assert_allclose(np.moveaxis(made.numpy(), dim, -1), before * after, rtol=1e-9, atol=1e-300)
+    (made,) = w.autograd.grad(t.cumprod(dim), t, w.from_numpy(g))
+    back = np.moveaxis(g, dim, -1).copy()
+    for k in range(back.shape[-1] - 2, -1, -1):
+        back[..., k] += lines[..., k + 1] * back[..., k + 1]
+    np.testing.assert_allclose(np.moveaxis(made.numpy(), dim, -1), before * back, rtol=1e-9, atol=1e-12)
+
+
+# ---- resampling by a matrix
+def test_resampling_of_long_windows_and_of_what_is_not_finite() -> None:
+    x = normal(2, 3, 5003)
+    parts = [x[..., i * 5003 // 7 : -((i + 1) * 5003 // -7)].mean(-1, dtype=np.float64) for i in range(7)]
+    np.testing.assert_allclose(F.adaptive_avg_pool1d(w.from_numpy(x), 7).numpy(), np.stack(parts, -1), rtol=1e-4, atol=1e-6)
+    x[0, 0, 0] = np.inf
+    made = F.adaptive_avg_pool1d(w.from_numpy(x), 7).numpy()
+    assert np.isinf(made[0, 0, 0]) and np.isfinite(made).sum() == made.size - 1
+
+
 # ---- memory that is given
 GIVEN = [
     ("matmul", (normal(30, 20), normal(20, 40)), ()),
@@ -449,3 +540,9 @@ def test_kernels_write_to_memory_of_any_strides(name: str, inputs: Any, params: 
         out[...] = np.nan
         kernel(*inputs, *params, out=out)
         np.testing.assert_allclose(out, expected, rtol=1e-5, atol=1e-6 * max(1, np.abs(expected).max()))  # of sums of such terms
+
+
+def test_log10_of_powers_of_ten_is_whole() -> None:
+    x = w.tensor([10.0**k for k in range(-37, 38)])
+    for made in (x.log10(), w.log10(x, out=w.empty(75)), x.clone().log10_()):
+        assert made.dtype is w.float32 and made.tolist() == list(range(-37, 38))

@@ -1075,6 +1075,18 @@ def views_of_a_leaf_that_is_a_view(torch: Any) -> Any:
 
 
 @program
+def one_value_of_another_type_goes_where_a_mask_holds(torch: Any) -> Any:
+    mask, one = torch.tensor([True, False, True]), torch.tensor(7.5, dtype=torch.float64)
+    n, x, y = torch.tensor([1, 2, 3]), torch.ones(3), torch.ones(3, requires_grad=True) * 2
+    n[mask] = one
+    x.index_put_((mask,), one.reshape(1))
+    y[mask] = one
+    x[torch.tensor(1)] = one * 2  # an element's place, not an index
+    y[True] = torch.full((3,), 3.0, dtype=torch.float64)
+    return n, x, y, y.dtype is torch.float32
+
+
+@program
 def flags_and_types_that_a_write_meets(torch: Any) -> Any:
     x = leaf(torch, 1.0, 2.0)
     y, none = x * 2, torch.zeros(0, dtype=torch.int16)

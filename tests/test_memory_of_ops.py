@@ -24,7 +24,7 @@ UNARY = (
     "expm1 isnan isinf isfinite logical_not clone frac digamma erfinv atan positive signbit i0 deg2rad"
 )
 BINARY = (
-    "add sub mul div maximum minimum atan2 hypot remainder pow eq lt ge fmax copysign logical_and floor_divide xlogy"
+    "add sub mul div maximum minimum atan2 hypot remainder fmod pow eq lt ge fmax copysign logical_and floor_divide xlogy"
 )  # fmt: skip
 REDUCTIONS = "sum mean amax amin prod std var norm any all logsumexp"
 ACTIVATIONS = "gelu silu elu selu celu softplus leaky_relu hardtanh mish logsigmoid hardswish hardsigmoid relu6"
@@ -76,7 +76,6 @@ WRITES: dict[str, Call] = {  # these have no result of their own
 }  # fmt: skip
 MORE: dict[str, tuple[Call, float, str]] = {  # how many arrays of float32 more, and why
     "lgamma": (lambda i: w.lgamma(i.x), 1.3, "inf at -inf is chosen behind SciPy's function"),
-    "fmod": (lambda i: w.fmod(i.x, i.y), 2.0, "of |x| and |y|, for which NumPy has the faster loop"),
     "logaddexp": (lambda i: w.logaddexp(i.x, i.y), 3.0, "by parts, in a tenth of the time"),
     "nan_to_num": (lambda i: w.nan_to_num(i.x), 1.3, "NumPy's own"),
     "1 / x": (lambda i: 1 / i.x, 1.0, "two ops, as PyTorch records them"),

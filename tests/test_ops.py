@@ -598,7 +598,7 @@ def test_out_receives_what_the_function_gives(case: Case) -> None:
             with pytest.raises(RuntimeError, match="don't support automatic differentiation"):
                 function_of(w, case)(*args, **kwargs, out=w.empty(expected.shape, dtype=expected.dtype))
         if expected.is_floating_point() and sample.leaves():  # what is made of no tensor takes the type of out
-            with pytest.raises(RuntimeError, match="can't be cast"):
+            with pytest.raises(RuntimeError, match="can't be cast|Expected out tensor to have dtype"):
                 args, kwargs = sample.fill(tensors(arrays), w)
                 function_of(w, case)(*args, **kwargs, out=w.empty(expected.shape, dtype=w.int64))
 

@@ -18,6 +18,7 @@ import numpy as np
 from wengert.backend import DeviceInfo, hosted
 from wengert.memory import aligned, onto
 from wengert.op import Op
+from wengert_numpy.divisions import PARTS, in_parts
 from wengert_xp import BARE, ArrayModule
 from wengert_xp.arraymodule import HALF
 
@@ -65,10 +66,17 @@ class NumpyBackend(ArrayModule):
     def elementwise_table(self) -> dict[str, Callable[..., Any]]:
         divisions = ("floor_divide", "trunc_divide", "remainder", "fmod")
         table = super().elementwise_table()
-        table["remainder"] = self.remainder
+        for name in PARTS:
+            table[name] = in_parts(name, self.remainder if name == "remainder" else getattr(self.xp, name))
         checked = {n: no_zero_divisor(table.get(n) or getattr(self.xp, n)) for n in divisions}
         limited = {"clip": one_pass(table["clip"]), "relu": rectified(table["relu"])}
-        return {**table, **checked, **limited, "where": select}
+        return {**table, **checked, **limited, "where": select, "log10": self.log10}
+
+    def log10(self, x: Any, out: Any = ...) -> Any:
+        """Return NumPy's, of a float32 that of the double, rounded: powers of ten are whole numbers."""
+        if x.dtype != np.float32:
+            return self.xp.log10(x, out=out)
+        return self.give(self.xp.log10(x, dtype=np.float64, out=...).astype(np.float32), out)
 
     def remainder(self, x: Any, y: Any, out: Any = ...) -> Any:
         """Return NumPy's, in which a zero gets the sign of x, as in PyTorch and in the op's formula."""

@@ -70,13 +70,6 @@ class ArrayModule:
             floor = xp.floor_divide(x, y, out=...)
             return self.give(floor + ((floor < 0) & (floor * y != x)), out)
 
-        def fmod(x: Any, y: Any, out: Any = ...) -> Any:
-            if x.dtype.kind != "f" or x.size < 512 > y.size:
-                return xp.fmod(x, y, out=out)
-            with self.quiet():  # the same number, for which the module has a faster loop
-                made = xp.remainder(xp.absolute(x), xp.absolute(y))
-                return xp.copysign(made, x, out=made if out is ... else out)
-
         def power_number(x: Any, exponent: Any, out: Any = ...) -> Any:
             if exponent == 2:
                 return multiply(x, x, out=out)
@@ -184,7 +177,7 @@ class ArrayModule:
             return lambda x, out=...: function(x, out=out) if x.dtype.kind in "fc" else self.give(x.copy(), out)
 
         return {
-            "where": where, "copy": copy, "overwrite": overwrite, "rsub": rsub, "trunc_divide": trunc_divide, "fmod": fmod,
+            "where": where, "copy": copy, "overwrite": overwrite, "rsub": rsub, "trunc_divide": trunc_divide,
             "power_number": power_number, "absolute": absolute, "rsqrt": rsqrt, "sigmoid": sigmoid,
             "logaddexp": logaddexp, "logaddexp2": logaddexp2, "clip": clip, "sign": sign, "sgn": sgn, "power": power,
             "square": square, "relu": relu,
@@ -294,6 +287,8 @@ class ArrayModule:
                 index = i if index is None else index * shape[place] + i
                 count *= shape[place]
             index = xp.broadcast_to(index, picked).reshape(-1)
+            if len(places) == 1 and places[0] and type(made) is np.ndarray:
+                return add_inside(made, index, values, places[0], fresh)
             rest = [d for d in range(made.ndim) if d not in places]
             front, ndim = first(places), len(picked)
             moved = [*range(front, front + ndim), *range(front), *range(front + ndim, values.ndim)]
@@ -304,6 +299,22 @@ class ArrayModule:
             if order == sorted(order):
                 return made  # whose memory that is; itself and no view of it, so that its owner may be told
             return dense(summed.transpose([order.index(d) for d in range(made.ndim)]))
+
+        def add_inside(made: Any, index: Any, values: Any, place: int, fresh: bool) -> Any:
+            """Add values to the elements of an inner dim that a vector names, matrix by matrix, or many short ones at once."""
+            before, n, after = math.prod(made.shape[:place]), made.shape[place], math.prod(made.shape[place + 1 :])
+            target, given = made.reshape(before, n, after), values.reshape(before, index.size, after)
+            if after >= 8 and index.size * after >= MANY:
+                for matrix, rows in zip(target, given, strict=True):
+                    add_rows(matrix, index, rows, fresh)
+                return made
+            step = max(1, self.block // max(given[0].size, 1)) if before else 1
+            at = (index[:, None] * after + xp.arange(after)).reshape(-1)
+            at = (xp.arange(min(step, before))[:, None] * (n * after) + at).reshape(-1)
+            for i in range(0, before, step):
+                part = given[i : i + step].reshape(-1)
+                xp.add.at(target[i : i + step].reshape(-1), at[: part.size], part)
+            return made
 
         def first(places: Any) -> int:
             """Return where the dims of index arrays stand in the result: in their place if adjacent, else in front."""

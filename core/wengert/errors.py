@@ -7,6 +7,7 @@ Must not know: how anything works. Functions return the exception; the caller ra
 from __future__ import annotations
 
 import difflib
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -35,6 +36,20 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
         lower = {n.lower(): n for n in names}
         close = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, n=count, cutoff=0.5)]
     return f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+
+
+def of_a_signal(error: BaseException) -> bool:
+    """Say whether what handles a signal raised an error: it comes amid anything, and is no fault of that."""
+    trace = error.__traceback__ and error.__traceback__.tb_next
+    if trace is None:  # no function of Python's raised it
+        return False
+    handlers: list[Any] = [signal.getsignal(n) for n in signal.valid_signals()]
+    codes = [getattr(h, "__code__", None) or getattr(h.__call__, "__code__", None) for h in handlers if callable(h)]
+    while trace is not None:
+        if any([trace.tb_frame.f_code is code for code in codes]):
+            return True
+        trace = trace.tb_next
+    return False
 
 
 # ---- calling an op
@@ -82,7 +97,7 @@ def broadcast(op: str, shapes: Sequence[tuple[int, ...]]) -> RuntimeError | None
 
 def failed(op: Any, arrays: Sequence[Any], params: Sequence[Any], error: BaseException) -> BaseException:
     """Return what a failed kernel call should have said: the op's own check first, else the kernel's words."""
-    if isinstance(error, KeyboardInterrupt | NotImplementedError | LinAlgError):
+    if isinstance(error, KeyboardInterrupt | NotImplementedError | LinAlgError) or of_a_signal(error):
         return error
     if isinstance(error, MemoryError):
         return out_of_memory(f"{op.face}({describe((*arrays, *params))})", error)
@@ -288,6 +303,25 @@ def inplace_dtype(op: str, own: Any, result: Any) -> RuntimeError:
         f"result type {_typename(result)} can't be cast to the desired output type {_typename(own)} ({op}; use the "
         f"out-of-place form, or convert the result)"
     )
+
+
+# Functions of one result whose `out=` must have the result's own dtype; in others' it may be any that this can be cast to.
+EXACT_OUT = frozenset(
+    "addbmm addmm addmv amax amin baddbmm bitwise_not ceil conj_physical cross diag dot float_power floor frac heaviside histc "
+    "index_add index_copy index_reduce index_select inner inverse isneginf isposinf kthvalue lerp linalg.cholesky linalg.cross "
+    "linalg.det linalg.eigvalsh linalg.inv linalg.ldl_solve linalg.lu_solve linalg.matrix_norm linalg.multi_dot linalg.norm "
+    "linalg.solve linalg.svdvals linalg.vecdot linalg.vector_norm logcumsumexp masked_select matmul msort mv nan_to_num neg "
+    "nonzero norm renorm round sgn sign signbit take_along_dim tril triu trunc vdot where".split()
+)
+
+
+def out_dtype(op: str, own: Any, result: Any, exact: bool) -> RuntimeError | None:
+    """Return the error of an `out=` whose dtype does not hold a result; None where it does."""
+    if own is result or own == result:
+        return None
+    if exact or op in EXACT_OUT:
+        return RuntimeError(f"Expected out tensor to have dtype {result.name}, but got {own.name} instead ({op})")
+    return inplace_dtype(op, own, result) if dtypes.category(result) > dtypes.category(own) else None
 
 
 def _typename(d: Any) -> str:

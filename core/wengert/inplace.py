@@ -330,10 +330,10 @@ def inplace_op(name: str, op: Op, scale: Op | None = None, scaled: Callable[...,
     return method
 
 
-def write_out(name: str, result: Any, out: Any) -> Any:
+def write_out(name: str, result: Any, out: Any, exact: bool = False) -> Any:
     """Write a result to the tensor given as `out=`, resized if it must be. Raises RuntimeError if either needs grad."""
     if isinstance(result, tuple):
-        written = [write_out(name, r, o) for r, o in zip(result, out, strict=True)]
+        written = [write_out(name, r, o, True) for r, o in zip(result, out, strict=True)]
         return type(result)(*written) if hasattr(result, "_fields") else tuple(written)
     if state.grad and (out._edge is not None or result._edge is not None):
         raise RuntimeError(
@@ -342,8 +342,8 @@ def write_out(name: str, result: Any, out: Any) -> Any:
         )
     if out._box is INFERENCE and not state.inference:
         raise errors.inference_write()
-    if dtypes.category(result._array.dtype) > dtypes.category(out._array.dtype):
-        raise errors.inplace_dtype(name, out._array.dtype, result._array.dtype)
+    if refused := errors.out_dtype(name, out._array.dtype, result._array.dtype, exact):
+        raise refused
     if out._array.shape != result._array.shape:
         out._array = backend.of_array(result._array).copy(call(cast, (result,), (out._array.dtype,))._array)
         out._box = None

@@ -169,6 +169,8 @@ def cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     if input.shape[axis] != 3 or other.shape[axis] != 3:
         raise RuntimeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[axis]} and "
                            f"{other.shape[axis]}")  # fmt: skip
+    if input.dtype is not other.dtype:
+        raise RuntimeError(f"linalg.cross: expected both to have one dtype, but found {input.dtype} and {other.dtype}")
     mismatch = errors.broadcast("linalg.cross", [tuple(input.shape), tuple(other.shape)])
     if mismatch is not None:
         raise mismatch

@@ -192,30 +192,34 @@ def embedding_bag(
     if sparse and mode == "max":
         raise ValueError("max mode does not support sparse weights")
     rows = taken(weight, index, padding, bool(scale_grad_by_freq), sparse)
-    return pooled(rows, index != padding, of_bag, bags, mode, per_sample_weights)
+    return pooled(rows, None if padding < 0 else index != padding, of_bag, bags, mode, per_sample_weights)
 
 
 def pooled(rows: Any, counts: Any, of_bag: np.ndarray[Any, Any], bags: int, mode: str, factors: Any) -> Any:
-    """Return the sum, mean or maximum of the rows of each bag that count."""
+    """Return the sum, mean or maximum of the rows of each bag that count (None: all)."""
     place = creation.tensor(of_bag, device=rows.device)
     shape = (bags, rows.shape[1])
-    column = s.unsqueeze(counts, 1)
+
+    def counted(other: float) -> Any:
+        return rows if counts is None else e.where(s.unsqueeze(counts, 1), rows, other)
+
     if mode == "max" and of_bag.size:
         lengths = np.bincount(of_bag, minlength=bags)
         longest = int(lengths.max())
         slot = np.arange(of_bag.size) - (np.cumsum(lengths) - lengths)[of_bag]
         low = s.filled(rows, (bags, longest, shape[1]), float("-inf"), None)
         places = (place, creation.tensor(slot, device=rows.device))
-        grid = indexing.index_put(low, e.where(column, rows, float("-inf")), places, (0, 1), False)
+        grid = indexing.index_put(low, counted(float("-inf")), places, (0, 1), False)
         top = r.max(grid, 1)[0]
         return e.where(top == float("-inf"), 0.0, top)
-    rows = e.where(column, rows, 0.0)
+    rows = counted(0.0)
     if factors is not None:
         rows = rows * s.reshape(factors, (rows.shape[0], 1))
     total = indexing.index_sum(rows, (place,), shape, (0,))
     if mode == "sum":
         return total
-    sizes = indexing.index_sum(cast(column, rows._array.dtype), (place,), (bags, 1), (0,))
+    ones = s.filled(rows, (rows.shape[0], 1), 1, None) if counts is None else cast(s.unsqueeze(counts, 1), rows._array.dtype)
+    sizes = indexing.index_sum(ones, (place,), (bags, 1), (0,))
     return total / e.maximum(sizes, 1.0)
 
 

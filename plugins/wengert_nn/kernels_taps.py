@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 FEW = 1 << 16  # products of elements and weights up to which all of them cost less than a call for each tap
+DENSE = 32  # products of BLAS that cost less than one tap of one element
 
 
 def weighed(x: Any, axis: int, table: Any) -> Any:
-    """Return a few elements of the host times the table's matrix; None where one is not finite, which 0 would spread."""
+    """Return elements of the host times the table's matrix; None where one is not finite, which 0 would spread."""
     weights, shape = table.matrix(x.dtype), (*x.shape[:axis], table.length, *x.shape[axis + 1 :])
     if axis == x.ndim - 1:
         made = np.dot(x.reshape(-1, table.size), weights.T)
@@ -30,7 +31,8 @@ def resample(backend: Any, x: Any, axis: int, table: Any) -> Any:
     xp, kind = backend.xp, x.dtype
     if kind.char == "e":  # sums of float16 soon lose their digits
         x = x.astype(xp.float32)
-    if len(table.steps) > 1 and type(x) is np.ndarray and 0 < x.size * table.length <= FEW and x.dtype.char in "fd":
+    few = 0 < x.size * table.length <= FEW or 0 < table.size * table.length <= DENSE * table.taps
+    if few and len(table.steps) > 1 and type(x) is np.ndarray and x.size and x.dtype.char in "fd":
         made = weighed(x, axis, table)
         if made is not None:
             return made.astype(kind, copy=False)

@@ -21,6 +21,7 @@ class Table:
 
     def __init__(self, size: int, length: int, steps: list[Step], transposed: Table | None = None) -> None:
         self.size, self.length, self.steps = size, length, steps
+        self.taps = sum([len(sources) for _, sources, _ in steps])
         self._transposed = transposed
         self._matrices: dict[Any, Any] = {}
 

@@ -540,6 +540,8 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
     """
     if input.dtype is not end.dtype:
         raise RuntimeError(f"expected dtype {input.dtype} for `end` but got dtype {end.dtype} (lerp)")
+    if isinstance(weight, Tensor) and weight._array.ndim and weight.dtype is not input.dtype:
+        raise RuntimeError(f"expected dtype {input.dtype} for `weight` but got dtype {weight.dtype} (lerp)")
     if _category(input) < dtypes.FLOATING:
         raise NotImplementedError(f"lerp is not implemented for {input.dtype}")
     made = end - (1 - weight) * (end - input) if _late(weight) else summed(input, end - input, weight)

@@ -335,6 +335,8 @@ def put(self: Tensor, index: Any, value: Any) -> None:
         value = _value_like(self, value)
     else:
         value = _same_place(self, value)
+        if advanced and value._array.dtype != self._array.dtype and index is not True:
+            _alike(self, value, advanced)
     if not state.grad or (self._edge is None and value._edge is None):
         if (value is self and not basic and not advanced) or _written(self, basic, advanced, value):
             bump(self)
@@ -361,6 +363,14 @@ def put(self: Tensor, index: Any, value: Any) -> None:
     value = _drop_ones(value, len(shape))
     values = s.broadcast_to(value, tuple(shape)) if tuple(value.shape) != tuple(shape) else value
     commit("__setitem__", target, index_put(target, values, indices, places, False))
+
+
+def _alike(self: Tensor, values: Tensor, advanced: list[tuple[int, Tensor]]) -> None:
+    """Raise RuntimeError for values of another dtype, but for one where a mask holds, or at an element's place."""
+    vectors = [a for a in (p._array for _, p in advanced) if a.ndim and (a.size > 1 or a.dtype != dtypes.B8)]
+    if (advanced and not vectors) or (len(advanced) == 1 == values._array.size and advanced[0][1]._array.dtype == dtypes.B8):
+        return
+    raise RuntimeError(f"Index put requires the source and destination dtypes match, got {self.dtype} and {values.dtype}")
 
 
 def _written(self: Tensor, basic: tuple[Part, ...], advanced: list[tuple[int, Tensor]], value: Tensor) -> bool:
@@ -714,9 +724,10 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
 @face("index_put")
 def index_put_face(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """Return input with values written (or added) at index tensors, one a dim; a None stands for all of its dim."""
-    if values.dtype is not input.dtype:
-        raise RuntimeError(f"Index put requires the source and destination dtypes match, got {input.dtype} and {values.dtype}")
     basic, advanced = parse(input, tuple(slice(None) if i is None else i for i in indices))
+    if values.dtype is not input.dtype:
+        _alike(input, values, [] if accumulate else advanced)
+        values = call(cast, (values,), (input._array.dtype,))
     if basic or not advanced:
         raise RuntimeError("index_put: expected at least one index tensor, with at least one dim")
     found, places = indices_of(input, advanced)

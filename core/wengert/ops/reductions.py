@@ -21,6 +21,8 @@ from wengert.ops.results import named as named
 from wengert.record import call, cast, relabel, structural
 from wengert.registry import registry
 
+MANY = 1 << 12  # elements from which on a rule in more calls, of fewer elements each, is the faster one
+
 
 def restore(g: Any, shape: tuple[int, ...], axis: Axes, keepdims: bool) -> Any:
     """Return a reduced array with its reduced dims back, as ones."""
@@ -64,16 +66,33 @@ def norm2_rule(g: Any, x: Any, out: Any, axis: Axes, keepdims: bool) -> Any:
 
 
 def prod_rule(g: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
-    """Multiply by the product of all other elements, made of products alone so that zeros are exact to any order."""
+    """Multiply by the product of all other elements."""
     shape = tuple(x.shape)
     inner = tuple(range(len(shape))) if axis is None else axis
+    if len(inner) == 1:
+        return restore(g, shape, axis, keepdims) * others(x, inner[0])
     order = (*[d for d in range(len(shape)) if d not in inner], *inner)
     moved = s.transpose_(x, order)
     rows = s.reshape(moved, (*moved.shape[: len(shape) - len(inner)], count(shape, inner)))
-    dim = len(rows.shape) - 1
-    others = exclusive_product(rows, dim) * s.flip(exclusive_product(s.flip(rows, (dim,)), dim), (dim,))
-    others = s.transpose_(s.reshape(others, tuple(moved.shape)), s.inverse(order))
-    return restore(g, shape, axis, keepdims) * others
+    found = s.transpose_(s.reshape(others(rows, len(rows.shape) - 1), tuple(moved.shape)), s.inverse(order))
+    return restore(g, shape, axis, keepdims) * found
+
+
+def others(x: Any, dim: int) -> Any:
+    """Return the products of all other elements along dim, made of products alone so that zeros are exact to any order: of
+    many elements those of the pairs, each times the other one of its pair; of few the scans from both ends."""
+    n = x.shape[dim]
+    half = n // 2
+    if not half or count(tuple(x.shape), None) < MANY:
+        return exclusive_product(x, dim) * s.flip(exclusive_product(s.flip(x, (dim,)), dim), (dim,))
+    left, right = cut(x, dim, 0, half), cut(x, dim, half, 2 * half)
+    pairs = left * right
+    if n % 2:
+        around = others(s.concatenate((pairs, cut(x, dim, n - 1, n)), dim), dim)
+        first = cut(around, dim, 0, half)
+        return s.concatenate((first * right, first * left, cut(around, dim, half, half + 1)), dim)
+    first = others(pairs, dim)
+    return s.concatenate((first * right, first * left), dim)
 
 
 def exclusive_product(x: Any, dim: int) -> Any:
@@ -81,18 +100,33 @@ def exclusive_product(x: Any, dim: int) -> Any:
     return shifted(cumprod_(x, dim), dim, 1, 1)
 
 
+def cut(x: Any, dim: int, start: int, end: int, step: int = 1) -> Any:
+    """Return the elements from start to end along dim."""
+    return s.getitem(x, (*(slice(None),) * dim, slice(start, end, step)))
+
+
 def shifted(x: Any, dim: int, by: int, value: float) -> Any:
     """Return x moved up by `by` places along dim (down, where `by` is negative), a value in the places left free."""
     n = x.shape[dim]
     size = builtins.min(abs(by), n)
-    kept = s.getitem(x, (*(slice(None),) * dim, slice(0, n - size) if by > 0 else slice(size, n)))
+    kept = cut(x, dim, 0, n - size) if by > 0 else cut(x, dim, size, n)
     free = s.filled(x, (*x.shape[:dim], size, *x.shape[dim + 1 :]), value, None)
     return s.concatenate((free, kept) if by > 0 else (kept, free), dim)
 
 
 def recurrence(g: Any, a: Any, dim: int) -> Any:
-    """Return y with y[k] = g[k] + a[k] * y[k + 1] along dim, where y past the end is 0: by doubling, of sums and products."""
+    """Return y with y[k] = g[k] + a[k] * y[k + 1] along dim, where y past the end is 0, of sums and products: of many elements
+    by that of every second one, of few by doubling."""
     n, step = g.shape[dim], 1
+    if n > 1 and count(tuple(g.shape), None) >= MANY:
+        if n % 2:
+            free = s.filled(g, (*g.shape[:dim], 1, *g.shape[dim + 1 :]), 0, None)
+            return cut(recurrence(s.concatenate((g, free), dim), s.concatenate((a, free), dim), dim), dim, 0, n)
+        (g0, g1), (a0, a1) = [[cut(x, dim, i, n, 2) for i in (0, 1)] for x in (g, a)]
+        y0 = recurrence(g0 + a0 * g1, a0 * a1, dim)
+        y1 = g1 + a1 * shifted(y0, dim, -1, 0)
+        pair = (*y0.shape[: dim + 1], 1, *y0.shape[dim + 1 :])
+        return s.reshape(s.concatenate((s.reshape(y0, pair), s.reshape(y1, pair)), dim + 1), tuple(g.shape))
     while step < n:
         g = g + a * shifted(g, dim, -step, 0)
         a = a * shifted(a, dim, -step, 0)
