@@ -14,6 +14,7 @@ import functools
 import inspect
 import io
 import itertools
+import pickle
 import random
 import sys
 import threading
@@ -1101,6 +1102,20 @@ def test_batched_gradients_and_checkpoints_of_compiled_functions() -> None:
     for f in (eager, compiled, compiled, compiled):
         grads.append(torch.autograd.grad(torch.utils.checkpoint.checkpoint(f, x, use_reentrant=False).sum(), x)[0].tolist())
     assert grads[1:] == grads[:1] * 3
+
+
+@torch.compile
+def tripled(x: Any) -> Any:
+    return x * 3
+
+
+def test_a_compiled_function_is_copied_and_pickled_as_functions_are() -> None:
+    for _ in range(3):
+        assert tripled(torch.ones(1)).item() == 3
+    assert pickle.loads(pickle.dumps(tripled)) is tripled and copy.copy(tripled) is tripled
+    assert copy.deepcopy({"step": [tripled]})["step"][0] is tripled
+    with pytest.raises(pickle.PicklingError):
+        pickle.dumps(torch.compile(functools.partial(tripled)))
 
 
 def test_results_beside_tensors_and_copies_of_compiled_models() -> None:

@@ -971,3 +971,36 @@ def test_programs_that_decide_otherwise_take_the_gradients_that_they_read() -> N
         return run
 
     same_as_eager(maker, 14)
+
+
+def test_functions_with_other_code_and_objects_of_other_classes_are_seen() -> None:
+    """As where a notebook loads a module anew."""
+
+    def maker(wrap: Any) -> Any:
+        class Plain:
+            def factor(self) -> float:
+                return 2.0
+
+        class Other:
+            def factor(self) -> float:
+                return 5.0
+
+        def shifted(x: Any) -> Any:
+            return x + 1
+
+        def lowered(x: Any) -> Any:
+            return x - 1
+
+        held = Plain()
+        step = wrap(lambda x: shifted(x) * held.factor())
+
+        def run(i: int) -> Any:
+            if i in (4, 9):
+                shifted.__code__, lowered.__code__ = lowered.__code__, shifted.__code__
+            if i in (6, 11):
+                held.__class__ = Other if type(held) is Plain else Plain  # type: ignore[assignment]
+            return step(row(i, 3))
+
+        return run
+
+    same_as_eager(maker, 14)

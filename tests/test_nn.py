@@ -251,6 +251,27 @@ def test_loading_leaves_no_cycles_and_warns_of_nothing_done() -> None:
     assert norm.num_batches_tracked.item() == 0
 
 
+def test_functions_as_attributes_of_a_class(torch: Any) -> None:
+    for T in (wengert, torch):
+
+        class Base(T.nn.Module):  # type: ignore[name-defined, misc]
+            conv, act, scale = T.conv1d, T.nn.functional.gelu, T.mul
+
+            def forward(self, x: Any) -> Any:
+                return self.act(self.scale(self.conv(x, weight=x.new_ones(1, 1, 2), padding=1), 2))
+
+        class Own(Base):
+            conv, __call__, to = T.nn.functional.conv1d, T.nn.Module.__call__, T.nn.Module.to
+            act = T.relu
+
+        class Short(T.nn.Module):  # type: ignore[name-defined, misc]
+            forward = T.neg
+
+        x = T.tensor([[[1.0, -3.0]]])
+        assert Own().to("cpu")(x).tolist() == [[[2.0, 0.0, 0.0]]] and Short()(x).tolist() == [[[-1.0, 3.0]]]
+        assert Base()(x).shape == (1, 1, 3)
+
+
 def test_a_class_that_registers_buffers_itself() -> None:
     class Own(nn.Module):
         def register_buffer(self, name: str, tensor: Any) -> None:  # type: ignore[override]
@@ -1259,8 +1280,10 @@ def test_a_compiled_module_is_a_module() -> None:
     assert not wengert.equal(before, model[0].weight)
     with pytest.raises(AttributeError, match="nothing_such"):
         compiled.nothing_such  # noqa: B018
-    with pytest.raises(TypeError, match="_orig_mod"):
-        pickle.dumps(compiled)
+    other = pickle.loads(pickle.dumps(compiled))  # compiled as this one
+    assert type(other) is type(compiled) and other._orig_mod is not model and not other.eval()._orig_mod[1].training
+    compiled.eval()
+    assert [wengert.equal(other(x), compiled(x)) for _ in range(3)] == [True] * 3
 
 
 # ---- what PyTorch has at the top of `torch`, and beside

@@ -604,6 +604,23 @@ def test_a_parameter_without_gradient_has_no_state_and_no_steps() -> None:
     assert optimizer.state[b]["step"].item() == 1
 
 
+def test_an_empty_state_is_one_before_the_first_step(torch: Any) -> None:
+    for name in ("Adam", "AdamW", "RMSprop", "Adadelta", "SGD"):
+        ends = []
+        for T in (wengert, torch):
+            p = leaf(T, [1.0, -2.0])
+            optimizer = getattr(T.optim, name)([p], lr=0.1)
+            optimizer.state[p]["kept"] = 3
+            optimizer.state[p].pop("kept")
+            saved = copy.deepcopy(optimizer.state_dict()["state"]) if name != "SGD" else {}
+            for _ in range(2):
+                (p * p).sum().backward()
+                optimizer.step()
+            ends.append((array(p), saved))
+        np.testing.assert_allclose(ends[0][0], ends[1][0], rtol=1e-12)
+        assert ends[0][1] == ends[1][1], name
+
+
 def test_sgd_without_momentum_saves_no_state_and_can_gain_momentum() -> None:
     p = leaf(wengert, [1.0])
     optimizer = optim.SGD([p], lr=0.1)

@@ -612,6 +612,14 @@ def test_floats_give_what_numpy_gives_where_python_raises(dtype: Any, fast_math:
     assert fast.programs[0].floats is fast_math
 
 
+@pytest.mark.parametrize("fast_math", [False, True])
+def test_a_sum_of_one_element_is_no_negative_zero(fast_math: bool) -> None:
+    run = torch.compile(lambda x: (1 / x.sum(), 1 / x.mean(), 1 / x.reshape(1, 1).amax(), 1 / x.sum(0, keepdim=True)), fast_math=fast_math)
+    for _ in range(3):
+        assert [y.item() for y in run(torch.tensor([-0.0]))] == [np.inf, np.inf, -np.inf, np.inf]
+    assert " + 0.0  # " in run.source()
+
+
 def test_what_does_not_fit_its_type_is_written_as_without_fast_math() -> None:
     """And nothing is written twice, though warnings are errors here."""
     x, y = (torch.full((1,), v, requires_grad=True) for v in (1.0, 3e38))

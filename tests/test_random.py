@@ -260,10 +260,16 @@ def test_draws_with_out() -> None:
         assert out.tolist() == draw().tolist()
 
 
-def test_no_gradient_flows_through_a_draw() -> None:
-    x = w.full((3,), 0.5, requires_grad=True)
-    for drawn in (w.normal(x, x), w.bernoulli(x), w.poisson(x), w.rand_like(x), w.binomial(x, x)):
+def test_the_gradient_of_a_draw_is_zero() -> None:
+    x, y = w.full((3,), 0.5, requires_grad=True), w.full((2, 3), 0.5, dtype=w.float64, requires_grad=True)
+    for drawn in (w.rand_like(x), w.binomial(x, x)):
         assert not drawn.requires_grad
+    for drawn, name in ((w.normal(x, 2.0), "Normal1"), (w.normal(0.0, x), "Normal2"), (w.normal(x, y), "Normal3"),
+                        (w.bernoulli(x), "Bernoulli0"), (x.bernoulli(), "Bernoulli0"), (w.poisson(x), "Poisson0")):  # fmt: skip
+        (g,) = w.autograd.grad((drawn * 3).sum(), x)
+        assert g.tolist() == [0.0, 0.0, 0.0] and drawn.grad_fn.name() == f"{name[:-1]}Backward{name[-1]}", name
+    with w.no_grad():
+        assert not w.normal(x, y).requires_grad
     y = x * 2
     y.normal_()
     (g,) = w.autograd.grad(y.sum(), x, allow_unused=True)

@@ -522,3 +522,14 @@ def test_who_can_be_overridden() -> None:
     assert wengert.is_tensor in o.get_ignored_functions() and wengert.add not in o.get_ignored_functions()
     names = [o.resolve_name(f) for f in (wengert.add, wengert.Tensor.add, F.relu, wengert.Tensor.shape.__get__, len)]
     assert names == ["torch.add", "torch.Tensor.add", "torch.nn.functional.relu", "torch.Tensor.shape.__get__", None]
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("call", (
+    "x + y", "y + x", "x < y", "x.add(y)", "y.add(x)", "x.add_(y)", "x * T.nn.Parameter(y)", "w.cat([x, y])",
+    "T.cat([y, x])", "w.relu(y)", "T.relu(x)", "T.nn.functional.relu(x)", "w.nn.Linear(2, 2)(y)", "T.nn.Linear(2, 2)(x)",
+))  # fmt: skip
+def test_tensors_of_the_other_library_are_refused(call: str) -> None:
+    T = pytest.importorskip("torch")
+    with pytest.raises(TypeError):
+        eval(call, {"x": wengert.ones(2), "y": T.ones(2), "w": wengert, "T": T})

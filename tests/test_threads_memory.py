@@ -7,6 +7,7 @@ tracemalloc, and with the cyclic collector switched off. May import wengert's pu
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import os
 import signal
@@ -546,6 +547,58 @@ def test_a_program_is_run_by_what_interrupts_it(fast_math: bool) -> None:
             made = f(x).sum().item()
             assert made == expected[0]
     assert between and {*between} == {expected[1]}
+
+
+def eager_calls() -> Any:
+    x = torch.ones(3)
+    return lambda: ((x @ x).exp() + x).sin_().cumsum(0).reshape(3, 1)
+
+
+def eager_steps() -> Any:
+    x = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([x], lr=0.0)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        (x * x).exp().backward()
+        optimizer.step()
+
+    return step
+
+
+def compiled_calls() -> Any:
+    numbers = {f"{i}": i for i in range(30)}
+    x = torch.ones(1)
+    return torch.compile(lambda: functools.reduce(lambda y, n: y.sin() + n, numbers.values(), x))
+
+
+def compiled_layers() -> Any:
+    layer = torch.nn.Linear(1, 1)
+    f, x = torch.compile(lambda x: layer(x).exp()), torch.ones(1, 1)
+    return lambda: f(x).backward()
+
+
+@signals
+@pytest.mark.parametrize("program", [eager_calls, eager_steps, compiled_calls, compiled_layers])
+def test_what_handles_a_signal_raises_comes_as_it_is(program: Callable[[], Any]) -> None:
+    """In the middle of a kernel, of what a compiled function watches, of a program of single elements: nobody takes it for a
+    failure of theirs, and recording stays on."""
+
+    class LateValue(Late, ValueError):
+        pass
+
+    def late(*_: Any) -> None:
+        raise LateValue
+
+    run = program()
+    for _ in range(3):
+        run()
+    for n in range(200):
+        with pytest.raises(LateValue), alarmed(late, 0.0003 + 1e-6 * n):
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                run()
+        assert torch.is_grad_enabled()
 
 
 def test_a_lock_is_taken_again_by_a_finalizer_that_runs_inside() -> None:

@@ -446,10 +446,12 @@ def register_vmap(op: Any, func: Callable[..., Any] | None = None, /, *, lib: An
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("Library", "define", "impl", "_scoped_library", "impl_abstract"):
+    if name not in ("Library", "define", "impl", "_scoped_library", "impl_abstract", "triton_op"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "impl_abstract":  # what register_fake was called
         return register_fake
+    if name == "triton_op":  # one whose function may be captured: functions of all of them are
+        return custom_op
     from wengert import definitions
 
     return getattr(definitions, name.replace("_scoped_library", "scoped"))

@@ -27,14 +27,19 @@ class _State(threading.local):
 
 
 state = _State()
+put_back = functools.partial(setattr, state, "grad")  # at once, before a signal comes: then `turn` does the rest
 # The threads that record nothing now. Mostly there are none, and an op need not ask `state`, which takes long (70 ns).
 off: set[int] = set()
 
 
 def turn(on: bool) -> None:
-    """Turn recording on or off on this thread. Every change of `state.grad` is made here, so that `off` is true."""
+    """Turn recording on or off on this thread. Every change of `state.grad` is made here, so that `off` is true. A signal may
+    raise something as any function begins, and after any call: then nothing was turned off."""
+    if not on:
+        off.add(threading.get_ident())
     state.grad = on
-    (off.discard if on else off.add)(threading.get_ident())
+    if on:
+        off.discard(threading.get_ident())
 
 
 class _Switch:
@@ -50,8 +55,8 @@ class _Switch:
         turn(self._grad and not state.inference)  # nothing is recorded inside of inference_mode
 
     def __exit__(self, *exc: object) -> None:
-        grad, state.inference = self._before.pop()
-        turn(grad)
+        state.grad, state.inference = self._before[-1]
+        turn(self._before.pop()[0])
 
     def clone(self) -> _Switch:
         """Return a fresh switch with the same setting, one for each call of a decorated function."""
@@ -137,9 +142,7 @@ class set_grad_enabled(_Switch):
         turn(self._grad and not state.inference)
 
     def clone(self) -> _Switch:
-        fresh = _Switch()
-        fresh._grad = self._grad
-        return fresh
+        return enable_grad() if self._grad else no_grad()  # type: ignore[no-any-return]
 
     def __call__(self, function: F) -> F:
         turn(self._outer)  # as a decorator it changes nothing but the function
@@ -162,8 +165,8 @@ class inference_mode(_Switch):
 
     def __enter__(self) -> None:
         self._before.append((state.grad, state.inference))
-        state.inference = self._enabled
         turn(not self._enabled)
+        state.inference = self._enabled
 
     def clone(self) -> _Switch:
         return type(self)(self._enabled)

@@ -13,7 +13,7 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import CodeType, FunctionType, MethodWrapperType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodDescriptorType, MethodWrapperType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,9 @@ def _consider(x: Any, found: list[Any]) -> None:
 
 def _overrides(kind: type) -> bool:
     own = getattr(kind, "__torch_function__", None)
-    return own is not None and own is not _disabled_torch_function_impl and kind is not Tensor
+    if own is None or own is _disabled_torch_function_impl or kind is Tensor:
+        return False
+    return getattr(own, "__module__", None) not in ("torch._tensor", "torch._C")  # PyTorch's tensors are no wengert's
 
 
 def ask(func: Any, found: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any], named: bool = False) -> Any:
@@ -374,8 +376,10 @@ def _public() -> list[tuple[str, Any]]:
 # ---- what a subclass does that says nothing of its own
 def default(cls: type[Tensor], func: Any, types: Sequence[type], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Run a function as on plain tensors, and let its results be of the class; NotImplemented beside a class that is no base
-    of it."""
-    if not all([issubclass(cls, kind) for kind in types]):
+    of it, and for a function of PyTorch's, which would ask again."""
+    if not all([issubclass(cls, kind) for kind in types]) or isinstance(func, BuiltinFunctionType | MethodDescriptorType):
+        return NotImplemented
+    if str(getattr(func, "__module__", None)).startswith("torch."):
         return NotImplemented
     with DisableTorchFunctionSubclass():
         result = func(*args, **kwargs)

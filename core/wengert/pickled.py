@@ -410,10 +410,14 @@ def _scalar(x: Any) -> bool:
     return x is None or type(x) in (str, int, float, bool, bytes, complex) or isinstance(x, dtypes.dtype | backend.device)
 
 
+def _tensor(x: Any) -> bool:
+    return isinstance(x, Tensor) and type(x).__hash__ is Tensor.__hash__
+
+
 def _key(x: Any) -> Any:
-    """Return what may be a key: a plain value or a flat tuple of such. To hash others could take forever."""
-    if not _scalar(x) and not (type(x) is tuple and all(map(_scalar, x))):
-        _fail(f"a {type(x).__name__} is a key of a dict, or in a set: only plain values are read there")
+    """Return what may be a key: a plain value or a flat tuple of such, or a tensor. To hash others could take forever."""
+    if not _scalar(x) and not (type(x) is tuple and all(map(_scalar, x))) and not _tensor(x):
+        _fail(f"a {type(x).__name__} is a key of a dict, or in a set: only plain values and tensors are read there")
     return x
 
 

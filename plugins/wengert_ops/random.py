@@ -2,7 +2,7 @@
 
 Owns: the fills `cauchy_`, `geometric_`, `log_normal_`; `poisson`, `binomial`, `randint_like`. May import: wengert.extend,
 NumPy, SciPy late. Must not know: devices; numbers are drawn on the host and handed over.
-No gradient flows through a draw. Rejection draws again for those elements alone that were refused.
+The gradient of a draw is zero. Rejection draws again for those elements alone that were refused.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def poisson(input: Any, generator: Any = None) -> Any:
     if not (rates >= 0).all():
         raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
     made = counts_of(random.source(generator), rates.reshape(-1))
-    return creation.made(made.reshape(rates.shape).astype(input._array.dtype), input.device)
+    draw = creation.made(made.reshape(rates.shape).astype(input._array.dtype), input.device)
+    return random.settled("PoissonBackward0", draw, input)
 
 
 def counts_of(generator: Any, rates: Array) -> Array:

@@ -17,7 +17,7 @@ import numpy as np
 from wengert import backend, dtypes, errors, routes, tape
 from wengert._tensor import Tensor, wrap
 from wengert.autograd.function import Function
-from wengert.modes import enable_grad, inference_mode, no_grad, set_grad_enabled, state, turn
+from wengert.modes import enable_grad, inference_mode, no_grad, put_back, set_grad_enabled, state, turn
 from wengert.op import OPS
 
 tape.follow = routes.follow
@@ -130,11 +130,12 @@ def _run(roots: list[tuple[Any, Any]], retain: bool, create: bool, targets: Any 
         return {}
     owner = backend.of_array(roots[0][1]._array if create else roots[0][1])
     before = state.grad
-    turn(create)
     try:
+        turn(create)
         with owner.quiet():
             return tape.run(roots, retain=retain, create=create, targets=targets, leaves=leaves)
     finally:
+        put_back(before)
         turn(before)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from wengert import dtypes, errors, tape
 from wengert._tensor import Tensor, wrap
 from wengert.inplace import bump, check_history, rebase
-from wengert.modes import no_grad, state
+from wengert.modes import no_grad, put_back, state, turn
 from wengert.op import OPS
 from wengert.record import attach, recast, sum_to
 from wengert.tape import GraphNode, Slot
@@ -340,7 +340,9 @@ class Function(metaclass=FunctionMeta):
         ctx = cls._ctx_cls()
         ctx.needs_input_grad = tuple([isinstance(x, Tensor) and x._edge is not None for x in args])
         edges = tuple([x._edge if isinstance(x, Tensor) else None for x in args])  # forward may write to its inputs
-        with no_grad():
+        before = state.grad
+        try:
+            turn(False)
             levels = [x._array.level for x in args if isinstance(x, Tensor) and hasattr(x._array, "level")]
             output = _transformed(levels, cls, args)
             if output is None:
@@ -350,6 +352,9 @@ class Function(metaclass=FunctionMeta):
                 ctx.needs_input_grad = (False,) * len(args)  # it is recorded outside of the transform, with a ctx of its own
             if split:
                 cls.setup_context(ctx, args, output)
+        finally:
+            put_back(before)
+            turn(before)
         results = output if isinstance(output, tuple) else (output,)
         recorded = state.grad and any(ctx.needs_input_grad)
         node = cls._backward_cls(ctx, edges, args, results) if recorded else None

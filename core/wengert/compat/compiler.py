@@ -70,9 +70,12 @@ class TransformGetItemToIndex(contextlib.nullcontext[None]):
     """Accepted for PyTorch programs: inside vmap, `x[i]` takes tensors for i anyway."""
 
 
-def is_compile_supported(device_type: str) -> bool:
-    """Say that `torch.compile` may be called for a device: what it cannot capture runs as it is."""
+def is_compile_supported(device_type: Any = None) -> bool:
+    """Say that `torch.compile` may be called, for any device: what it cannot capture runs as it is."""
     return True
+
+
+is_dynamo_supported = is_inductor_supported = is_compile_supported
 
 
 def optimize(

@@ -6,6 +6,8 @@ their own.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -16,3 +18,9 @@ def is_fake(x: Any) -> bool:
 
 def get_proxy_mode() -> None:
     """Return None: functions are not traced in that way."""
+
+
+@contextlib.contextmanager
+def unset_fake_temporarily() -> Iterator[None]:
+    """Leave the mode of tensors without values for a while: nothing is in it."""
+    yield

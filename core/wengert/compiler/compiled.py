@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert import backend, dtypes, faces, record, threads
+from wengert import backend, dtypes, errors, faces, record, threads
 from wengert._tensor import INFERENCE, Tensor
 from wengert.compiler.explanation import explained
 from wengert.compiler.guards import (
@@ -362,7 +362,7 @@ def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
     names.update(boxes, grad=grad, inference=inference, number=number, program=program)
     names.update(capturing=backend._recorders, running=running, state=state, dtypes=dtypes, MISSED=_MISSED, root=root_of,
                  bump=bump, states=captured.states, off=off, resolved=resolved, record=record,
-                 node=node)  # fmt: skip
+                 node=node, of_a_signal=errors.of_a_signal)  # fmt: skip
     terms, arrays, tensors, roots = ["dtypes._default is number"], list[str](), list[str](), list[str]()
     terms.append("record.make_node is node")  # else hooks may have a say in what is saved
     for i, kind in enumerate(kinds):
@@ -408,7 +408,9 @@ def _straight(entry: Entry, made: Made) -> Callable[[Any], Any]:
         " try:",
         *(f"  {line}" for line in (unpack, *arrays)),
         f"  if not ({' and '.join(terms)} and {check}): return MISSED",
-        " except Exception: return MISSED",
+        " except Exception as error:",
+        "  if of_a_signal(error): raise",
+        "  return MISSED",
         *(f" {name}[0] += 1" for name, box in boxes.items() if box is not INFERENCE),
         *(f" bump({tensors[i]})" for i in captured.written_arguments),
         f" return {run}" if not captured.left else f" made = {run}",
@@ -445,6 +447,10 @@ class Compiled(Wrapper):
         self.crowded = False  # whether a warning has said that there are too many kinds of calls
         self.straight: Callable[[Any], Any] | None = None  # that of the entry called last
         self.lock = threads.lock()
+
+    def __reduce__(self) -> str:
+        """Return its name, as a function has it: a copy is this very one."""
+        return getattr(self, "__qualname__", self.name)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from wengert import errors
 from wengert._tensor import Tensor
 from wengert.func.layers import leaves, mapped
 from wengert.graph import like
@@ -348,6 +349,8 @@ class Guard:
             self._found(f"{name}'s default {key}", _Defaults(f), key)
         for variable, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             self._found(variable, _Cell(cell), "contents")
+        if not _installed(f.__module__ or ""):  # a notebook that loads a module anew puts other code in old functions
+            self.objects.append((f"{name}'s code", _Slots(f), "__code__", f.__code__))
         if not _still(f.__module__):
             self._module(f.__globals__)
             reads, names, loads, stores = _reads(f.__code__)
@@ -521,6 +524,8 @@ class Guard:
             self._object(value.__wrapped__, name)
         else:
             module = sys.modules.get(type(value).__module__)
+            if not _installed(type(value).__module__):
+                self.objects.append((f"{name}'s class", _Slots(value), "__class__", value.__class__))
             if module is not None and not _still(module.__name__):
                 self._module(vars(module))
                 for slot in copyreg._slotnames(type(value)):  # type: ignore[attr-defined]
@@ -601,7 +606,8 @@ class Guard:
     def same(self) -> Callable[[], bool]:
         """Say whether all is the very same as it was: quick, and False also where nothing that counts is otherwise."""
         text, names = self.check()
-        return defined("same", "", [" try:", f"  return {text}", " except Exception:", "  return False"], names)
+        lines = [" try:", f"  return {text}", " except Exception as error:", "  if of_a_signal(error): raise", "  return False"]
+        return defined("same", "", lines, names | {"of_a_signal": errors.of_a_signal})
 
     def numbers_of(self, wanted: list[Number]) -> list[Number]:
         """Return the numbers that are among those wanted."""

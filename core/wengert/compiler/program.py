@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from wengert import backend, threads
+from wengert import backend, errors, threads
 from wengert._tensor import Tensor, new, wrap
 from wengert.compiler.passes import on_host, owner_of, results
 from wengert.compiler.placing import Layout, placed
@@ -30,16 +30,17 @@ from wengert.memory import LINE, aligned
 from wengert.narrow import BFloat16Array
 from wengert.op import OPS
 
-# Ops on one element as Python's operators: on the array library's scalars they take a tenth of a kernel's time.
+# Ops on one element as Python's operators: on the array library's scalars they take a tenth of a kernel's time. A sum begins
+# with 0.0, so that it is never -0.0.
 SCALAR = {"add": "{} + {}", "subtract": "{} - {}", "multiply": "{} * {}", "divide": "{} / {}", "rsub": "{1} - {0}",
-          "negative": "-{}"}  # fmt: skip
+          "negative": "-{}", "sum": "{} + 0.0", "mean": "{} + 0.0"}  # fmt: skip
 # And by functions of `math`, which take a quarter of a ufunc's time: of Python's floats for programs under fast_math, and of
 # float32, where the double that they give is rounded to it.
 FLOATS = {"sqrt": math.sqrt, "exp": math.exp, "exp2": math.exp2, "expm1": math.expm1, "log": math.log, "log2": math.log2,
           "log10": math.log10, "log1p": math.log1p, "sin": math.sin, "cos": math.cos, "tan": math.tan, "arcsin": math.asin,
           "arccos": math.acos, "arctan": math.atan, "sinh": math.sinh, "cosh": math.cosh, "tanh": math.tanh,
           "absolute": math.fabs}  # fmt: skip
-STILL = {"reshape", "broadcast_to", "transpose", "copy", "sum", "mean", "amax", "amin"}  # on one element: that element
+STILL = {"reshape", "broadcast_to", "transpose", "copy", "amax", "amin"}  # on one element: that element
 # Elements of a row up to which a column is repeated along it by BLAS, and a row for the rows of a block: a ufunc copies what
 # it repeats where its buffer, of 512 elements, holds two rows. A product may lose the sign of a zero, so divisors are left.
 SHORT, LONG = 256, 2048
@@ -110,7 +111,9 @@ class Program:
             time.sleep(0)
             return _inside(self.names["program"].__code__)
 
-        def again(*arrays: Any) -> Any:
+        def again(error: BaseException, *arrays: Any) -> Any:
+            if errors.of_a_signal(error):
+                raise error
             with self.owner.quiet():
                 return self.exact.call(*arrays)
 
@@ -124,7 +127,8 @@ class Program:
             "        else: break",
             "    try:",
             *[f"    {line}" for line in body],
-            f"    except (Warning, ArithmeticError, ValueError): return again{given}",  # the latter: of `math`, for inf and nan
+            # the latter: of `math`, for inf and nan
+            f"    except (Warning, ArithmeticError, ValueError) as error: return again(error, {given[1:]}",
             "    finally: turn.append(True)",
         ]
 

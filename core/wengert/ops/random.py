@@ -24,7 +24,7 @@ from wengert.ops.creation import chosen, filled, given, made, tensor
 from wengert.ops.dims import index_of, shape_of, size_of
 from wengert.ops.elementwise import overwrite
 from wengert.ops.shapes import broadcast_shapes
-from wengert.record import constant, structural
+from wengert.record import constant, relabel, structural
 
 Array = np.ndarray[Any, Any]
 
@@ -548,16 +548,25 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, d
     return given("randperm", drawn(order, (n,), wanted, device, requires_grad), out)
 
 
+def settled(label: str, draw: Tensor, *given_by: Any) -> Tensor:
+    """Return a draw as something that was computed from tensors, each with a gradient of zero."""
+    for x in given_by:
+        if isinstance(x, Tensor) and x.requires_grad and state.grad:
+            draw = relabel(overwrite(x.to(draw.dtype).expand(draw.shape), draw), label)
+    return draw
+
+
 @face("normal", method=False)
 def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None,
            device: Any = None, requires_grad: bool = False, out: Any = None, layout: Any = None,
            pin_memory: bool = False) -> Any:  # fmt: skip
-    """Return mean + std * standard normal values; the size is given, or that of the tensors. No gradient flows.
+    """Return mean + std * standard normal values; the size is given, or that of the tensors. Their gradients are zero.
 
     Raises RuntimeError for a standard deviation below 0.
     """
     like = next((v for v in (mean, std) if isinstance(v, Tensor)), None)
-    mean, std = (v.detach() if isinstance(v, Tensor) else v for v in (mean, std))
+    given_by = mean, std
+    mean, std = (v.detach() if isinstance(v, Tensor) else v for v in given_by)
     if isinstance(std, Tensor):
         if std.is_complex():
             raise RuntimeError("normal expects standard deviation to be non-complex")
@@ -571,6 +580,9 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
     if size is None:
         raise TypeError("normal() with two numbers needs the argument 'size'")
     result = randn(tuple(size), generator=generator, dtype=dtype, device=device) * std + mean
+    if like is not None:
+        which = isinstance(given_by[0], Tensor) + 2 * isinstance(given_by[1], Tensor)
+        result = settled(f"NormalBackward{which}", result, *given_by)
     return given("normal", result.requires_grad_() if requires_grad else result, out)
 
 
@@ -588,7 +600,8 @@ def bernoulli(input: Any, p: Any = None, *, generator: Generator | None = None, 
     if not fits:
         raise RuntimeError("bernoulli: Expected p_in >= 0 && p_in <= 1 to be true")
     u = rand(tuple(input.shape), generator=generator, dtype=_draw_dtype(input), device=input.device)
-    return given("bernoulli", (u < chance).to(input.dtype if out is None else out.dtype), out)
+    result = (u < chance).to(input.dtype if out is None else out.dtype)
+    return given("bernoulli", result if out is not None else settled("BernoulliBackward0", result, input, p), out)
 
 
 def _whole(x: Tensor) -> Tensor:

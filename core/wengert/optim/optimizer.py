@@ -220,9 +220,11 @@ class Optimizer:
     state: defaultdict[Any, State]
     param_groups: list[Group]
     _opt_called: bool = False
+    _stateful: ClassVar[bool] = True  # an empty state is one before the first step
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._stateful = cls.init_state is not Optimizer.init_state or cls.step is not Optimizer.step
         if "step" in cls.__dict__:
             cls.step = _hooked(cls.__dict__["step"])  # type: ignore[method-assign]
 
@@ -313,7 +315,7 @@ class Optimizer:
                     if g is None:
                         continue
                     state = self.state.get(p)
-                    if state is None:
+                    if not state and (state is None or self._stateful):  # also where a program made or emptied it
                         state = self._begin(p, g, group)
                     if recorded:
                         state = self.state[p] = {k: _mapped(v, _clone) for k, v in state.items()}
@@ -326,6 +328,7 @@ class Optimizer:
                     else:
                         self.update(p, g, state, group)
         finally:
+            modes.put_back(before)
             modes.turn(before)
         return loss
 
@@ -365,8 +368,10 @@ class Optimizer:
             mode.recorder = recorder
         if not isinstance(state, dict):
             raise TypeError(f"{type(self).__name__}.init_state returns the state of a parameter, a dict, but got {state!r:.60}")
-        self.state[p] = state
-        return state
+        kept: State = self.state.setdefault(p, state)
+        if kept is not state:
+            kept.update(state)
+        return kept
 
     def _accept(self, g: Tensor) -> None:
         sparse = g.layout != "torch.strided"
@@ -457,7 +462,7 @@ class Optimizer:
                 index.setdefault(p, len(index))
             packed = {k: v for k, v in group.items() if k != "params"}
             groups.append({**packed, "params": [index[p] for p in group["params"]]})
-        result = {"state": {index.get(p, p): s for p, s in self.state.items() if s}, "param_groups": groups}
+        result = {"state": {index.get(p, p): s for p, s in self.state.items() if s or self._stateful}, "param_groups": groups}
         for hook in list(self._dict_hooks["save_after"].values()):
             replaced = hook(self, result)
             result = result if replaced is None else replaced

@@ -5,7 +5,6 @@ Owns: `OptimizedModule`. May import: Module. Must not know: the compiler, which 
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -32,12 +31,7 @@ class OptimizedModule(Module):
         own = name in self.__dict__ or hasattr(type(self), name) or "_orig_mod" not in self.__dict__.get("_modules", ())
         super().__setattr__(name, value) if own or name == "_orig_mod" else setattr(self._modules["_orig_mod"], name, value)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Module:
-        made: Module = self._again(copy.deepcopy(self._orig_mod, memo))
-        memo[id(self)] = made
-        own = ("_modules", "forward", "_again")
-        made.__dict__.update({k: copy.deepcopy(v, memo) for k, v in self.__dict__.items() if k not in own})
-        return made
-
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError("a compiled module cannot be pickled: take its _orig_mod, and compile that again")
+        """Return what a copy is made of, pickled or not: the other module, to be compiled as it was here."""
+        own = ("_modules", "forward", "_again")
+        return self._again, (self._orig_mod,), {k: v for k, v in self.__dict__.items() if k not in own}

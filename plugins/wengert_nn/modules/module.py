@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Iterator, Mapping
+from types import FunctionType
 from typing import Any, ClassVar, Self
 
 import wengert
@@ -93,6 +94,15 @@ class Module:
     _SHARED: ClassVar[tuple[Any, ...]] = (  # what all of them read
         _global_pre_hooks, _global_hooks, _global_backward_pre_hooks, _global_backward_hooks
     )  # fmt: skip
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let functions of wengert that a program's class has as attributes take no self: PyTorch's are built in."""
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith("wengert"):
+            return
+        for name, value in list(vars(cls).items()):
+            if type(value) is FunctionType and (value.__module__ or "").startswith("wengert") and "." not in value.__qualname__:
+                setattr(cls, name, staticmethod(value))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if kwargs and not self.call_super_init:
