@@ -20,7 +20,7 @@ ARRAY = SIDE * SIDE * 4  # bytes of a float32 tensor
 BLOCK = 1 << 20  # what work in blocks, a mask of bools, and Python may take
 
 UNARY = (
-    "abs neg exp log sqrt sin cos tan tanh sigmoid relu square reciprocal rsqrt floor ceil round trunc sign erf exp2 log1p "
+    "abs neg exp log log10 sqrt sin cos tan tanh sigmoid relu square reciprocal rsqrt floor ceil round trunc sign erf exp2 log1p "
     "expm1 isnan isinf isfinite logical_not clone frac digamma erfinv atan positive signbit i0 deg2rad"
 )
 BINARY = (

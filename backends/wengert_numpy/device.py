@@ -73,10 +73,10 @@ class NumpyBackend(ArrayModule):
         return {**table, **checked, **limited, "where": select, "log10": self.log10}
 
     def log10(self, x: Any, out: Any = ...) -> Any:
-        """Return NumPy's, of a float32 that of the double, rounded: powers of ten are whole numbers."""
-        if x.dtype != np.float32:
+        """Return NumPy's, of float32 those of doubles, rounded, a buffer at a time: powers of ten are whole numbers."""
+        if x.dtype.char != "f":
             return self.xp.log10(x, out=out)
-        return self.give(self.xp.log10(x, dtype=np.float64, out=...).astype(np.float32), out)
+        return np.log10(x, dtype=np.float64, out=np.empty_like(x) if out is ... else out, casting="same_kind")
 
     def remainder(self, x: Any, y: Any, out: Any = ...) -> Any:
         """Return NumPy's, in which a zero gets the sign of x, as in PyTorch and in the op's formula."""
