@@ -1005,9 +1005,24 @@ def test_random_numbers_of_python_are_drawn_at_each_call() -> None:
     assert [x.item() for x in found] == pytest.approx([twins[0].rand() + twins[1].random() for _ in range(4)])
 
 
+def test_a_distribution_is_returned_by_a_program() -> None:
+    compiled = torch.compile(lambda x: torch.distributions.Normal(x, 1.0))
+    assert [compiled(torch.tensor(v)).mean.item() for v in (1.0, 2.0, 3.0)] == [1.0, 2.0, 3.0]
+
+
+def test_the_names_of_the_compiler_are_pytorchs() -> None:
+    double = torch.compiler.disable(lambda x: x * 2)
+    assert double(torch.ones(1)).item() == 2 and not torch.compiler.is_compiling()
+    seen = []
+    compiled = torch.compile(lambda x: seen.append(torch.compiler.is_compiling()) or x)
+    compiled(torch.ones(1)), compiled(torch.ones(1))
+    assert True in seen and torch.compiler.reset() is None
+    with pytest.raises(AttributeError, match=r"wengert\.compiler.*'contextlib'"):
+        torch.compiler.contextlib  # noqa: B018
+
+
 def test_what_a_program_cannot_leave_or_return_runs_eagerly() -> None:
     w = torch.nn.Parameter(torch.ones(2))
-    assert [d.mean.item() for d in eagerly(lambda x: torch.distributions.Normal(x, 1.0), *[(torch.ones(()),)] * 3)] == [1.0] * 3
 
     def attacked(x: Any) -> Any:
         x = x.clone().detach().requires_grad_()

@@ -580,6 +580,22 @@ def test_checks_can_be_switched_off() -> None:
         d.Distribution.set_default_validate_args(True)
 
 
+def test_a_captured_step_leaves_the_checks_of_values_out() -> None:
+    d = w.distributions
+
+    def step(x: Any, y: Any) -> Any:
+        return d.Normal(x, x.exp()).log_prob(y) + d.Uniform(y - 1, y + 1).log_prob(y) + d.Categorical(logits=x).log_prob(y.long())
+
+    captured, y = w.compile(step), w.tensor([0.0, 1.0])
+    for k in range(4):
+        x = w.tensor([0.1, 0.2]) * k
+        np.testing.assert_allclose(captured(x, y).numpy(), step(x, y).numpy(), rtol=1e-6)
+    with pytest.raises(ValueError, match="parameter scale"):
+        w.compile(lambda s: d.Normal(0.0, s).log_prob(y))(w.tensor(-1.0))
+    with pytest.raises(ValueError, match="parameter scale"):
+        w.func.grad(lambda s: d.Normal(0.0, s).log_prob(w.tensor(1.0)))(w.tensor(-1.0))
+
+
 def test_a_users_family() -> None:
     """What a program derives from Distribution, and how it enters its divergence."""
 

@@ -523,6 +523,12 @@ def test_complex_numbers_have_no_order(name: str) -> None:
         getattr(z.clone(), f"{name}_" if name[0] in "lg" else "clamp_")(0.0)
 
 
+@pytest.mark.parametrize("weight", [0.5, wengert.tensor(0.5)])
+def test_out_of_a_lerp_may_be_of_another_type(weight: Any) -> None:
+    x, out = wengert.ones(3), wengert.empty(3, dtype=wengert.float64)
+    assert wengert.lerp(x, 3 * x, weight, out=out) is out and out.tolist() == [2.0] * 3
+
+
 @pytest.mark.parametrize("name", ["all", "any", "lerp", "softmax", "log_softmax", "std", "flip", "index_select", "gather"])
 def test_what_is_no_tensor_is_named(name: str) -> None:
     given = [[1.0, 2.0], *{"lerp": ([2.0], 0.5), "index_select": (0, 1), "gather": (0, 1), "std": ()}.get(name, (0,))]

@@ -451,6 +451,12 @@ def test_remainders_of_many_floats_are_those_of_each(kind: Any) -> None:
                 np.testing.assert_array_equal(np.signbit(made)[known], np.signbit(expected)[known], name)
 
 
+@pytest.mark.parametrize("name", ["fmod", "remainder", "floor_divide"])
+def test_remainders_of_many_floats_beside_none(name: str) -> None:
+    assert getattr(w, name)(w.ones(5000, 1), w.ones(0)).shape == (5000, 0)
+    assert getattr(w, name)(w.ones(0, dtype=w.float64), w.ones(5000, 1, dtype=w.float64)).shape == (5000, 0)
+
+
 def test_remainders_in_the_memory_of_an_operand() -> None:
     x, y = normal(20_000, scale=9), normal(20_000)
     for t in (w.from_numpy(x.copy()), w.from_numpy(np.repeat(x, 2))[::2]):
@@ -512,6 +518,9 @@ def test_resampling_of_long_windows_and_of_what_is_not_finite() -> None:
     x[0, 0, 0] = np.inf
     made = F.adaptive_avg_pool1d(w.from_numpy(x), 7).numpy()
     assert np.isinf(made[0, 0, 0]) and np.isfinite(made).sum() == made.size - 1
+    x = normal(1, 1, 5)
+    x[0, 0, 1] = np.inf  # alone in its window, the third: what makes the windows equally long does not count
+    np.testing.assert_array_equal(np.isinf(F.adaptive_avg_pool1d(w.from_numpy(x), 8).numpy()[0, 0]), [0, 1, 1, 1, 0, 0, 0, 0])
 
 
 # ---- memory that is given

@@ -1083,6 +1083,7 @@ def one_value_of_another_type_goes_where_a_mask_holds(torch: Any) -> Any:
     y[mask] = one
     x[torch.tensor(1)] = one * 2  # an element's place, not an index
     y[True] = torch.full((3,), 3.0, dtype=torch.float64)
+    x[False] = torch.ones(2, dtype=torch.float64)  # nothing is written
     return n, x, y, y.dtype is torch.float32
 
 

@@ -287,7 +287,7 @@ class Quiet:
         _leave(self.token)
 
 
-# Elementwise kernels run bare (see wengert.record.recover), so their warnings are attributed to these modules.
+# Elementwise kernels, and those of `BARE`, run bare (see wengert.record.recover): their warnings are these modules'.
 warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"wengert(_|\.)")
 
 

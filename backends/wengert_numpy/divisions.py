@@ -17,7 +17,7 @@ MANY = 1 << 12  # elements from which on this is the faster way
 PART = 1 << 12  # elements at a time
 MOST = float(1 << 22)  # quotients below this are exact
 HALF = np.int64(-1 << 27)  # the bits of a double's sign, its exponent and the first 26 of its digits
-FLAGS: Any = ["external_loop", "buffered", "copy_if_overlap"]
+FLAGS: Any = ["external_loop", "buffered", "copy_if_overlap", "zerosize_ok"]
 ROLES: Any = [[role, "overlap_assume_elementwise"] for role in ("readonly", "readonly", "writeonly")]
 
 Kernel = Callable[..., Any]

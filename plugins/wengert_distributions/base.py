@@ -13,12 +13,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import wengert as w
 from wengert import Size, Tensor
+from wengert.extend import has_values
 from wengert_distributions import constraints
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 EULER = 0.57721566490153286060
 LOG_2PI = math.log(2 * math.pi)
+
+
+def holds(condition: Any) -> bool:
+    """Say whether a condition is true everywhere; one without values (in a capture, on the device "meta") counts as true."""
+    return not has_values(condition._array) or bool(condition.all())
 
 
 def numbers(*values: Any) -> list[Any]:
@@ -156,7 +162,7 @@ class Distribution:
 
     def _check_argument(self, name: str, constraint: Any) -> None:
         value = self.__dict__[name]
-        if not bool(constraint.check(value).all()):
+        if not holds(constraint.check(value)):
             raise ValueError(
                 f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution {self!r} "
                 f"to satisfy the constraint {constraint!r}, but found invalid values:\n{value}"
@@ -299,7 +305,7 @@ class Distribution:
             support = self.support
         except NotImplementedError:
             return
-        if not bool(support.check(value).all()):
+        if not holds(support.check(value)):
             raise ValueError(
                 f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be within the support "
                 f"({support!r}) of the distribution {self!r}, but found invalid values:\n{value}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import wengert as w
 from wengert_distributions import constraints as c
-from wengert_distributions.base import EULER, LOG_2PI, Distribution, ExponentialFamily, unrecorded
+from wengert_distributions.base import EULER, LOG_2PI, Distribution, ExponentialFamily, holds, unrecorded
 from wengert_distributions.gammas import standard_dirichlet, standard_gamma
 
 
@@ -116,7 +116,7 @@ class Uniform(Distribution):
 
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
         self._take(validate_args, low=low, high=high)
-        if self._validate_args and not bool((self.low < self.high).all()):
+        if self._validate_args and not holds(self.low < self.high):
             raise ValueError(f"Uniform is not defined when low>= high: low={self.low}, high={self.high}")
 
     @c.dependent_property

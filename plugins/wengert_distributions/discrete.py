@@ -16,6 +16,7 @@ from wengert_distributions.base import (
     Distribution,
     ExponentialFamily,
     clamp_probs,
+    holds,
     lazy_property,
     logits_to_probs,
     numbers,
@@ -171,7 +172,7 @@ class Geometric(_Binary):
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         self._take_one(validate_args, probs=probs, logits=logits)
-        if self._validate_args and probs is not None and not bool((self.probs > 0).all()):
+        if self._validate_args and probs is not None and not holds(self.probs > 0):
             raise ValueError(f"Expected parameter probs of Geometric to be greater than 0, but found {self.probs}")
 
     @property

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wengert.extend import category, dtypes, e, indexing, ints, kind_of, r, random, relabel, s, structural, tensor_like
-from wengert_nn.taps import Table, resample, table
+from wengert_nn.taps import Table, grouped, resample
 from wengert_nn.windows import Ints, batched, per_dim, positive, unbatched, winner_type
 
 
@@ -246,8 +246,8 @@ def _shares(n: int, count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, A
 @functools.lru_cache(256)
 def _mean_table(n: int, count: int) -> Table:
     indices, lengths = _shares(n, count)
-    weights = (np.arange(len(indices))[:, None] < lengths) / lengths
-    return table(n, indices, weights)
+    tap, window = np.nonzero(np.arange(len(indices))[:, None] < lengths)
+    return grouped(n, count, indices[tap, window], window, 1 / lengths[window])
 
 
 def _adaptive_avg(dims: int, input: Any, output_size: Any) -> Any:

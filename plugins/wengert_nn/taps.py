@@ -65,7 +65,7 @@ def grouped(size: int, length: int, sources: Any, results: Any, weights: Any, tr
     counts = np.bincount(results, minlength=length)
     rank = np.arange(len(results)) - np.repeat(np.cumsum(counts) - counts, counts)  # among those of one result
     steps: list[Step] = []
-    for number in range(counts.max(initial=0)):
+    for number in range(counts.max(initial=1)):
         taken = rank == number
         places, weight = results[taken], weights[taken]
         whole = len(places) == length

@@ -1,6 +1,7 @@
 """`wengert.compile`: a function captured once for each kind of call, and run as a program from then on.
 
-Owns: the public call `compile`. May import: the rooms of this package. Must not know: any op, any device.
+Owns: the public call `compile`. May import: the rooms of this package; late those names of `torch.compiler` that
+compat/compiler.py has. Must not know: any op, any device.
 compiled.py has the function that is called, guards.py what it watches, passes/ what is done to the graph, program.py what
 runs, training.py gradients from outside.
 """
@@ -8,6 +9,7 @@ runs, training.py gradients from outside.
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -44,3 +46,12 @@ def compile(
     from wengert import nn  # a model stays one: its parameters, state dict and modes are those of what it wraps
 
     return nn.OptimizedModule(function, compiled, again) if isinstance(function, nn.Module) else compiled
+
+
+def __getattr__(name: str) -> Any:
+    """Return what `torch.compiler` has under a name (`disable`, `is_compiling`, `reset`) beside what this package owns."""
+    if not name.startswith("_"):
+        found = getattr(importlib.import_module("wengert.compat.compiler"), name, None)
+        if getattr(found, "__module__", None) == "wengert.compat.compiler":
+            return found
+    raise AttributeError(f"module 'wengert.compiler' has no attribute {name!r}")

@@ -325,6 +325,8 @@ def _same_place(x: Tensor, i: Tensor) -> Tensor:
 @face("__setitem__", function=False)
 def put(self: Tensor, index: Any, value: Any) -> None:
     """Write value (a tensor or number, broadcast) to self[index], with history."""
+    if index is False:
+        return  # nothing, whatever the value
     check(self, repeats=True)
     if hasattr(self._array, "parts"):
         raise errors.sparse_assignment()
