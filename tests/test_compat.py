@@ -190,9 +190,10 @@ torch._dynamo.config.suppress_errors = True
 torch._dynamo.mark_dynamic(torch.ones(2), 0)
 assert torch._dynamo.optimize("eager")(lambda x: x + 1)(torch.ones(1)) == 2
 assert torch._dynamo.is_dynamo_supported() and torch._dynamo.is_inductor_supported()
+from torch import library
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 with unset_fake_temporarily():
-    twice = torch.library.triton_op("test::twice", lambda x: x * 2, mutates_args=(), schema="(Tensor x) -> Tensor")
+    twice = library.triton_op("test::twice", lambda x: x * 2, mutates_args=(), schema="(Tensor x) -> Tensor")
 assert torch.ops.test.twice(torch.ones(1)) == 2
 import functorch
 assert functorch.vmap is torch.func.vmap

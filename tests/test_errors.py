@@ -7,6 +7,7 @@ May import wengert's public names, tests/programs.py and, in tests marked `parit
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable
 from typing import Any
@@ -568,3 +569,13 @@ def test_a_tensor_is_not_resized_to_less_than_nothing() -> None:
         with pytest.raises(RuntimeError, match="negative"):
             x.resize_(*sizes)
     assert x.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["floor", "frac", "linalg.inv", "logcumsumexp"])
+def test_out_of_a_function_that_takes_the_results_dtype_alone(name: str) -> None:
+    """Those of plugins say so where they are registered."""
+    function, x = operator.attrgetter(name)(wengert), wengert.eye(2)
+    given, out = (x, 0) if name == "logcumsumexp" else (x,), wengert.full((2, 2), 7.0, dtype=wengert.float64)
+    with pytest.raises(RuntimeError, match="Expected out tensor to have dtype float32, but got float64"):
+        function(*given, out=out)
+    assert (out == 7).all()

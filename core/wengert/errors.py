@@ -305,13 +305,11 @@ def inplace_dtype(op: str, own: Any, result: Any) -> RuntimeError:
     )
 
 
-# Functions of one result whose `out=` must have the result's own dtype; in others' it may be any that this can be cast to.
-EXACT_OUT = frozenset(
-    "addbmm addmm addmv amax amin baddbmm bitwise_not ceil conj_physical cross diag dot float_power floor frac heaviside histc "
-    "index_add index_copy index_reduce index_select inner inverse isneginf isposinf kthvalue linalg.cholesky linalg.cross "
-    "linalg.det linalg.eigvalsh linalg.inv linalg.ldl_solve linalg.lu_solve linalg.matrix_norm linalg.multi_dot linalg.norm "
-    "linalg.solve linalg.svdvals linalg.vecdot linalg.vector_norm logcumsumexp masked_select matmul msort mv nan_to_num neg "
-    "nonzero norm renorm round sgn sign signbit take_along_dim tril triu trunc vdot where".split()
+# Functions of one result whose `out=` must have the result's own dtype, plugins' too (`registry.family`); in others' it may be
+# any that this can be cast to.
+EXACT_OUT = set(
+    "addmm amax amin bitwise_not ceil diag dot floor index_add index_select masked_select matmul mv neg nonzero norm round sgn "
+    "sign take_along_dim tril triu trunc where".split()
 )
 
 

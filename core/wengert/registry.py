@@ -58,18 +58,20 @@ class Registry:
 
     def family(
         self, module: str, names: str = "", *, functions: str = "", methods: str = "", inplace: str = "", out: str = "",
-        prefix: str = "",
+        exact_out: str = "", prefix: str = "",
     ) -> None:  # fmt: skip
         """Register a module of ops by the names of its functions, which load when one is first asked for.
 
         names: those that are `wengert.<name>` and `Tensor.<name>`; functions, methods: those that are one of both.
-        inplace: names among them that also are `Tensor.<name>_`; out: names among them that take `out=`. prefix: the
-        namespace of the functions ("linalg."). Where a name is no good name in Python: "max=max_" calls it max.
+        inplace: names among them that also are `Tensor.<name>_`; out: names among them that take `out=`; exact_out: those whose
+        `out=` must have the result's own dtype. prefix: the namespace of the functions ("linalg."). Where a name is no good
+        name in Python: "max=max_" calls it max.
         """
         def targets(listed: str) -> dict[str, str]:
             parts = [part.partition("=") for part in listed.split()]
             return {public: f"{module}:{own or public}" for public, _, own in parts}
 
+        errors.EXACT_OUT.update([prefix + public for public in exact_out.split()])
         taking_out, bound = {*out.split()}, targets(f"{names} {methods}")
         for public, target in targets(f"{names} {functions}").items():
             self._add("ops", prefix + public, target, False, "out" if public in taking_out else "")

@@ -23,27 +23,30 @@ def wengert_register_ops(registry: Registry) -> None:
         solving, "det cholesky=cholesky_top cholesky_inverse cholesky_solve inverse=inv logdet lu_solve=lu_solve_top "
         "slogdet=slogdet_top triangular_solve lu=lu_top", functions="lu_unpack",
         out="cholesky cholesky_inverse cholesky_solve inverse lu lu_solve slogdet triangular_solve lu_unpack",
+        exact_out="inverse",
     )  # fmt: skip
     registry.family(
         solving, functions="det slogdet inv inv_ex solve solve_ex solve_triangular cholesky cholesky_ex lu lu_factor "
         "lu_factor_ex lu_solve tensorinv tensorsolve ldl_factor ldl_factor_ex ldl_solve", prefix="linalg.",
         out="det slogdet inv inv_ex solve solve_ex solve_triangular cholesky cholesky_ex lu lu_factor lu_factor_ex lu_solve "
-        "tensorinv tensorsolve ldl_factor ldl_factor_ex ldl_solve",
+        "tensorinv tensorsolve ldl_factor ldl_factor_ex ldl_solve", exact_out="det inv solve cholesky lu_solve ldl_solve",
     )  # fmt: skip
     registry.family(
         spectral, "qr=qr_top svd=svd_top geqrf ormqr orgqr=householder_product pinverse", out="qr svd geqrf ormqr orgqr",
     )  # fmt: skip
     registry.family(
         spectral, functions="qr svd svdvals eigh eigvalsh eig eigvals pinv lstsq matrix_rank householder_product",
-        out="qr svd svdvals eigh eigvalsh eig eigvals pinv lstsq matrix_rank householder_product", prefix="linalg.",
+        out="qr svd svdvals eigh eigvalsh eig eigvals pinv lstsq matrix_rank householder_product", exact_out="svdvals eigvalsh",
+        prefix="linalg.",
     )  # fmt: skip
     registry.family(
         functions, "matrix_exp matrix_power cross=cross_top", functions="chain_matmul lobpcg svd_lowrank pca_lowrank",
-        out="matrix_power cross chain_matmul",
+        out="matrix_power cross chain_matmul", exact_out="cross",
     )  # fmt: skip
     registry.family(
         functions, functions="matrix_exp matrix_power multi_dot vander vecdot diagonal cross vector_norm matrix_norm norm cond",
-        out="matrix_power multi_dot vecdot cross vector_norm matrix_norm norm cond", prefix="linalg.",
+        out="matrix_power multi_dot vecdot cross vector_norm matrix_norm norm cond",
+        exact_out="multi_dot vecdot cross vector_norm matrix_norm norm", prefix="linalg.",
     )  # fmt: skip
     registry.op("linalg.matmul", "wengert.ops.products:matmul")
     registry.op("linalg.LinAlgError", "wengert.errors:LinAlgError")

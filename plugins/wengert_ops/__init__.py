@@ -22,6 +22,7 @@ def wengert_register_ops(registry: Registry) -> None:
     registry.family(
         "wengert_ops.products", "inner vdot kron addmv addr baddbmm addbmm dist", functions="cdist",
         inplace="addmv addr baddbmm addbmm", out="inner vdot kron addmv addr baddbmm addbmm",
+        exact_out="inner vdot addmv baddbmm addbmm",
     )  # fmt: skip
     registry.family(
         "wengert_ops.shapes", "adjoint as_strided diagflat fliplr flipud hsplit vsplit dsplit repeat_interleave rot90 "
@@ -39,13 +40,14 @@ def wengert_register_ops(registry: Registry) -> None:
         "masked_scatter nonzero_static put scatter_reduce select_scatter slice_scatter",
         functions="fill tril_indices triu_indices unravel_index", methods="fill_diagonal_",
         inplace="index_copy index_fill index_reduce masked_scatter put scatter_reduce",
-        out="index_copy index_reduce nonzero_static scatter_reduce slice_scatter",
+        out="index_copy index_reduce nonzero_static scatter_reduce slice_scatter", exact_out="index_copy index_reduce",
     )  # fmt: skip
     registry.family(
         "wengert_ops.pointwise", "copysign fmax fmin frac heaviside nextafter gcd lcm signbit logaddexp2 xlogy nan_to_num "
         "frexp ldexp float_power deg2rad rad2deg isposinf isneginf",
         inplace="copysign frac heaviside nextafter gcd lcm xlogy nan_to_num ldexp float_power deg2rad rad2deg",
         out="nan_to_num frexp ldexp float_power deg2rad rad2deg isposinf isneginf",
+        exact_out="frac heaviside signbit nan_to_num float_power isposinf isneginf",
     )  # fmt: skip
     registry.family("wengert_ops.pointwise", functions="xlogy", prefix="special.")
     registry.family("wengert_ops.pointwise", functions="fake_quantize_per_channel_affine fake_quantize_per_tensor_affine")
@@ -61,7 +63,7 @@ def wengert_register_ops(registry: Registry) -> None:
     registry.family(
         "wengert_ops.complexes", "angle isreal conj_physical resolve_conj=itself resolve_neg=itself is_conj=never is_neg=never",
         functions="real imag complex polar view_as_real view_as_complex", inplace="conj_physical",
-        out="polar conj_physical",
+        out="polar conj_physical", exact_out="conj_physical",
     )  # fmt: skip
     for op in ("frac", "heaviside", "nan_to_num", "signbit", "angle", "frexp", "view_as_real", "view_as_complex"):
         registry.kernel(op, "xp", f"wengert_ops.pointwise_kernels:{op}")
@@ -85,13 +87,13 @@ def wengert_register_ops(registry: Registry) -> None:
     registry.family(
         "wengert_ops.reductions", "cummax cummin cumprod logcumsumexp aminmax nansum nanmean renorm",
         functions="var_mean std_mean", inplace="cumprod renorm",
-        out="cummax cummin cumprod logcumsumexp nansum nanmean renorm",
+        out="cummax cummin cumprod logcumsumexp nansum nanmean renorm", exact_out="logcumsumexp renorm",
     )  # fmt: skip
     for op in ("cummax", "cummin", "logcumsumexp"):
         registry.kernel(op, "xp", f"wengert_ops.reduction_kernels:{op}")
     registry.family(
         "wengert_ops.sorting", "median nanmedian kthvalue mode msort unique unique_consecutive isin",
-        functions="searchsorted bucketize", out="median nanmedian kthvalue mode msort isin",
+        functions="searchsorted bucketize", out="median nanmedian kthvalue mode msort isin", exact_out="kthvalue msort",
     )  # fmt: skip
     for op in ("median", "median_all", "kthvalue", "mode", "searchsorted", "isin", "unique", "unique_consecutive"):
         registry.kernel(op, "xp", f"wengert_ops.reduction_kernels:{op}")
@@ -103,7 +105,7 @@ def wengert_register_ops(registry: Registry) -> None:
     )  # fmt: skip
     registry.family(
         "wengert_ops.statistics", "quantile nanquantile cov corrcoef bincount histc histogram diff",
-        functions="histogramdd gradient trapezoid trapz=trapezoid cumulative_trapezoid", out="histc diff",
+        functions="histogramdd gradient trapezoid trapz=trapezoid cumulative_trapezoid", out="histc diff", exact_out="histc",
     )  # fmt: skip
     for op in ("sorted_at", "order_at"):
         registry.kernel(op, "*", f"wengert_ops.statistics:{op}_of_ops")
